@@ -1,0 +1,4 @@
+//! The toy store.
+
+pub mod error;
+pub mod model;

@@ -1,0 +1,281 @@
+//! The words of the store as types: toys, orders, keys, views. Things that must not be mixed up
+//! have types of their own. A value that exists is valid: it was checked where it was made, at the
+//! border (a request, a frame, a file).
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Duration;
+
+/// A moment, as the time since some fixed start of this process. Pure modules are told it; only
+/// the threads around them look at a clock.
+pub type Moment = Duration;
+
+/// The id of an order replica, a number from 1 that the configuration gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReplicaId(pub u32);
+
+/// The number of a view; each view has a higher one than the view before it. 0 is "no view yet".
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch of the next view.
+    #[must_use]
+    pub fn next(self) -> Epoch {
+        Epoch(self.0 + 1)
+    }
+}
+
+/// The number of an order, from 1 without gap; 0 is "none". It is also its place in the log.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct OrderNumber(pub u64);
+
+impl OrderNumber {
+    /// The number that follows this one.
+    #[must_use]
+    pub fn next(self) -> OrderNumber {
+        OrderNumber(self.0 + 1)
+    }
+}
+
+/// How many of a toy: a whole number ≥ 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Quantity(u32);
+
+impl Quantity {
+    /// The largest that can be asked for at once.
+    pub const MAX: u64 = 1_000_000;
+
+    /// The number itself.
+    pub fn get(self) -> u64 {
+        u64::from(self.0)
+    }
+}
+
+impl TryFrom<u64> for Quantity {
+    type Error = Error;
+    fn try_from(n: u64) -> Result<Quantity> {
+        match u32::try_from(n) {
+            Ok(n) if n >= 1 && u64::from(n) <= Quantity::MAX => Ok(Quantity(n)),
+            _ => Err(Error::invalid(format!(
+                "quantity is {n}, expected a whole number from 1 to {}",
+                Quantity::MAX
+            ))),
+        }
+    }
+}
+
+impl From<Quantity> for u64 {
+    fn from(quantity: Quantity) -> u64 {
+        quantity.get()
+    }
+}
+
+/// A price in cents. In JSON and CSV it is a decimal number of whole units: 19.9 is 1990 cents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Price(pub u64);
+
+impl Price {
+    /// The highest price; far below 2^53 cents, so that a JSON number holds it exactly.
+    const CENTS_MAX: u64 = 100_000_000_000;
+}
+
+impl TryFrom<f64> for Price {
+    type Error = Error;
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn try_from(units: f64) -> Result<Price> {
+        let cents = (units * 100.0).round();
+        if !(0.0..=Price::CENTS_MAX as f64).contains(&cents) || (cents / 100.0 - units).abs() > 1e-9 {
+            return Err(Error::invalid(format!(
+                "price is {units}, expected a number ≥ 0 with at most two decimals"
+            )));
+        }
+        Ok(Price(cents as u64))
+    }
+}
+
+impl From<Price> for f64 {
+    #[expect(clippy::cast_precision_loss, reason = "prices are far below 2^53 cents")]
+    fn from(price: Price) -> f64 {
+        price.0 as f64 / 100.0
+    }
+}
+
+/// A toy as the catalog shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Toy {
+    /// Its name, which identifies it.
+    pub name: String,
+    /// What one of it costs.
+    pub price: Price,
+    /// How many are left.
+    pub quantity: u64,
+    /// Grows by one with every change of this toy; never falls, not even over restarts.
+    pub version: u64,
+}
+
+/// The longest name of a toy, in bytes.
+pub const TOY_NAME_BYTES_MAX: usize = 100;
+
+/// The identity of one purchase: the client's `Idempotency-Key`, else one that the front-end makes
+/// for the request and keeps through its retries. 1 to [`Key::BYTES_MAX`] visible ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Key(Box<str>);
+
+impl Key {
+    /// The longest key, in bytes.
+    pub const BYTES_MAX: usize = 100;
+    /// Keys that the store makes begin with this, so that no customer's key can be one of them.
+    const OURS: char = '~';
+
+    /// A customer's key, from its header.
+    pub fn from_customer(text: &str) -> Result<Key> {
+        if text.starts_with(Key::OURS) {
+            return Err(Error::invalid(
+                "Idempotency-Key begins with ~, which is kept for keys that the store makes",
+            ));
+        }
+        Key::try_from(text.to_owned())
+    }
+
+    /// The key of a request that came without one: who made it, since when, and the how-manieth.
+    pub fn made(call: CallId) -> Key {
+        Key(format!("~{}-{}-{}", call.caller, call.incarnation.0, call.sequence).into())
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Key> {
+        let fits = (1..=Key::BYTES_MAX).contains(&text.len());
+        if !fits || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Error::invalid(format!(
+                "Idempotency-Key must be 1 to {} visible ASCII characters without space",
+                Key::BYTES_MAX
+            )));
+        }
+        Ok(Key(text.into()))
+    }
+}
+
+impl From<Key> for String {
+    fn from(key: Key) -> String {
+        key.0.into()
+    }
+}
+
+/// One call for a purchase, so that a late duplicate of a finished call is recognised (RIFL, SOSP
+/// 2015). The caller also says the lowest sequence that is still in flight, `ack_below`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CallId {
+    /// 0 is the front-end; n is order replica n, for purchases made by hand at its own port.
+    pub caller: u32,
+    /// The caller's first epoch since it started, so that its counter may start anew.
+    pub incarnation: Epoch,
+    /// Counts this caller's calls from 1.
+    pub sequence: u64,
+}
+
+/// What is bought: the fingerprint of a purchase, which a retry with the same key must repeat.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Item {
+    /// The toy's name.
+    pub name: String,
+    /// How many of it.
+    pub quantity: Quantity,
+}
+
+/// One order in the log. Its epoch is that of the leader who appended it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its place in the log.
+    pub number: OrderNumber,
+    /// The epoch it was appended in.
+    pub epoch: Epoch,
+    /// The purchase it stands for.
+    pub key: Key,
+    /// What was bought.
+    #[serde(flatten)]
+    pub item: Item,
+}
+
+/// The random identity of a data directory. A wiped disk has another one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Identity(pub String);
+
+/// A replica as a view names it: by id and by identity.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Member {
+    /// The configured id.
+    pub id: ReplicaId,
+    /// The identity of its data directory.
+    pub identity: Identity,
+}
+
+/// Who leads, and whose acknowledgement a commit needs. Made by the controller only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Higher than that of every view before.
+    pub epoch: Epoch,
+    /// The leader, one of the in-sync set.
+    pub leader: ReplicaId,
+    /// The replicas that have every committed order, in order of id.
+    pub in_sync: Vec<Member>,
+}
+
+impl View {
+    /// Whether this very replica, disk included, is in the in-sync set.
+    pub fn has(&self, id: ReplicaId, identity: &Identity) -> bool {
+        self.in_sync.iter().any(|member| member.id == id && member.identity == *identity)
+    }
+
+    /// The ids of the in-sync set.
+    pub fn ids(&self) -> impl Iterator<Item = ReplicaId> + '_ {
+        self.in_sync.iter().map(|member| member.id)
+    }
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {}: replica {} leads, in sync:", self.epoch, self.leader)?;
+        self.ids().try_for_each(|id| write!(f, " {id}"))
+    }
+}
+
+impl fmt::Display for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl fmt::Display for OrderNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
