@@ -95,7 +95,8 @@ impl TryFrom<f64> for Price {
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn try_from(units: f64) -> Result<Price> {
         let cents = (units * 100.0).round();
-        if !(0.0..=Price::CENTS_MAX as f64).contains(&cents) || (cents / 100.0 - units).abs() > 1e-9 {
+        if !(0.0..=Price::CENTS_MAX as f64).contains(&cents) || (cents / 100.0 - units).abs() > 1e-9
+        {
             return Err(Error::invalid(format!(
                 "price is {units}, expected a number ≥ 0 with at most two decimals"
             )));
