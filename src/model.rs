@@ -212,7 +212,6 @@ pub struct Entry {
     /// The purchase it stands for.
     pub key: Key,
     /// What was bought.
-    #[serde(flatten)]
     pub item: Item,
 }
 

@@ -1,0 +1,131 @@
+//! Who caches, and until when: the front-ends that subscribed to changes, what each has still to
+//! hear, and whether a change is out of every cache. Pure. [`subscribers`](super::subscribers) calls
+//! it under a lock; its other half is the front-end's `cache`.
+//!
+//! A front-end asks `changes` again and again. Each call acknowledges what the answers before it
+//! said, and starts its lease anew: the front-end serves from its cache for at most 400 ms after it
+//! *sent* a call that was answered; here the lease is over 500 ms after that call *arrived*, which is
+//! later. So a change is *covered* when each subscriber has acknowledged it, or is past its lease.
+//! A reset connection proves nothing.
+
+use crate::error::{Error, Result};
+use crate::model::{Identity, Moment};
+use crate::protocol::catalog::{Change, Changes};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// After this long without a call a subscriber's cache is certainly not in use.
+pub const LEASE_OVER: Duration = Duration::from_millis(500);
+
+/// More front-ends than this are turned away.
+const SUBSCRIBERS_MAX: usize = 16;
+
+/// All subscribers.
+#[derive(Debug, Clone, Default)]
+pub struct Leases {
+    /// Counts the changes.
+    last: u64,
+    subscribers: BTreeMap<Identity, Subscriber>,
+}
+
+#[derive(Debug, Clone)]
+struct Subscriber {
+    subscription: u64,
+    /// Every change up to this one is out of its cache.
+    acknowledged: u64,
+    /// The changes since, the newest of each toy: (change, version).
+    pending: BTreeMap<String, (u64, u64)>,
+    heard: Moment,
+}
+
+/// Whether a change is out of every cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// It is.
+    Covered,
+    /// Not yet; at this moment at the latest the lease of one more subscriber is over.
+    Until(Moment),
+}
+
+impl Leases {
+    /// A toy changed. Returns the number of the change.
+    pub fn publish(&mut self, name: &str, version: u64) -> u64 {
+        self.last += 1;
+        for subscriber in self.subscribers.values_mut() {
+            subscriber.pending.insert(name.to_owned(), (self.last, version));
+        }
+        self.last
+    }
+
+    /// The number of the last change.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// A subscriber called. `None` begins a subscription, and ends the one that the same front-end
+    /// had before: its cache is gone or emptied.
+    pub fn hear(
+        &mut self,
+        who: &Identity,
+        subscription: u64,
+        acknowledged: Option<u64>,
+        now: Moment,
+    ) -> Result<()> {
+        self.drop_lapsed(now);
+        let Some(acknowledged) = acknowledged else {
+            if self.subscribers.len() >= SUBSCRIBERS_MAX && !self.subscribers.contains_key(who) {
+                return Err(Error::unavailable(format!("{SUBSCRIBERS_MAX} front-ends subscribed")));
+            }
+            let (acknowledged, pending) = (self.last, BTreeMap::new());
+            let subscriber = Subscriber { subscription, acknowledged, pending, heard: now };
+            self.subscribers.insert(who.clone(), subscriber);
+            return Ok(());
+        };
+        let subscriber = self
+            .subscribers
+            .get_mut(who)
+            .filter(|subscriber| subscriber.subscription == subscription)
+            .ok_or_else(|| Error::unavailable("this subscription is over"))?;
+        subscriber.heard = now;
+        subscriber.acknowledged = subscriber.acknowledged.max(acknowledged);
+        let acknowledged = subscriber.acknowledged;
+        subscriber.pending.retain(|_, (change, _)| *change > acknowledged);
+        Ok(())
+    }
+
+    /// What a subscriber has still to hear.
+    pub fn changes(&self, who: &Identity, subscription: u64) -> Result<Changes> {
+        let subscriber = self
+            .subscribers
+            .get(who)
+            .filter(|subscriber| subscriber.subscription == subscription)
+            .ok_or_else(|| Error::unavailable("this subscription is over"))?;
+        let invalidate = subscriber
+            .pending
+            .iter()
+            .map(|(name, (_, version))| Change { name: name.clone(), version: *version })
+            .collect();
+        Ok(Changes { up_to: self.last, invalidate })
+    }
+
+    /// Whether `change` is out of every cache. Forgets subscribers whose lease is over: they have to
+    /// subscribe again, with an empty cache.
+    pub fn coverage(&mut self, change: u64, now: Moment) -> Coverage {
+        self.drop_lapsed(now);
+        self.subscribers
+            .values()
+            .filter(|subscriber| subscriber.acknowledged < change)
+            .map(|subscriber| subscriber.heard + LEASE_OVER)
+            .min()
+            .map_or(Coverage::Covered, Coverage::Until)
+    }
+
+    /// How many caches are in use.
+    pub fn count(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    fn drop_lapsed(&mut self, now: Moment) {
+        self.subscribers.retain(|_, subscriber| now < subscriber.heard + LEASE_OVER);
+    }
+}

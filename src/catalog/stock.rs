@@ -1,0 +1,398 @@
+//! The stock: what is on the shelves, which sales are open, and which epoch may sell. Pure: the
+//! [`service`](super::service) holds the lock, journals the [`Record`]s, and answers after the sync.
+//!
+//! Every change is a record, and [`apply`](Stock::apply) is the only way to change: decisions make
+//! records, and a restart replays them through the same function.
+//!
+//! - initial + restocked − sold − withdrawn = quantity, for each toy.
+//! - One key, at most one decrement: an *open* sale (not known to be in the order log) is answered
+//!   as before. A *settled* one is remembered until its caller has finished the call, so that a late
+//!   duplicate of it is recognised (RIFL).
+//! - Only the epoch that took office last may sell: an older leader is fenced.
+
+use crate::error::{Error, Result};
+use crate::model::{CallId, Epoch, Item, Key, Price, Toy};
+use crate::protocol::catalog::{Open, Purchase, Sold};
+use std::collections::{BTreeMap, HashMap};
+
+/// The whole stock.
+#[derive(Debug, Clone, Default)]
+pub struct Stock {
+    shelves: Vec<Shelf>,
+    places: HashMap<String, usize>,
+    /// The number of records applied, ever: the position of the last one.
+    position: u64,
+    /// The epoch in office.
+    fence: Epoch,
+    sales: HashMap<Key, Sale>,
+    /// The calls of `sales` that are not finished, in order.
+    unfinished: BTreeMap<CallOrder, Key>,
+    callers: BTreeMap<u32, Caller>,
+}
+
+/// A toy and its books.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shelf {
+    /// As it is shown.
+    pub toy: Toy,
+    /// The quantity that the books begin with.
+    pub initial: u64,
+    /// Added by restocking.
+    pub restocked: i64,
+    /// Taken by orders.
+    pub sold: u64,
+    /// Taken by hand at the catalog's own port, outside any order.
+    pub withdrawn: u64,
+    /// The position of the last record that changed it.
+    pub changed_at: u64,
+}
+
+/// A sale that is open, or settled but perhaps asked for again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sale {
+    position: u64,
+    epoch: Epoch,
+    call: CallId,
+    item: Item,
+    version: u64,
+    settled: bool,
+}
+
+/// How far a caller has got with its calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Caller {
+    incarnation: Epoch,
+    ack_below: u64,
+}
+
+type CallOrder = (u32, Epoch, u64);
+
+fn order_of(call: CallId) -> CallOrder {
+    (call.caller, call.incarnation, call.sequence)
+}
+
+/// One change, as it stands in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A sale for an order.
+    Purchase {
+        /// What was asked.
+        purchase: Purchase,
+        /// The toy's version after it.
+        version: u64,
+    },
+    /// The purchase is a committed order.
+    Settle(Key),
+    /// An epoch took office.
+    Office(Epoch),
+    /// A toy was filled up.
+    Restock {
+        /// The toy.
+        name: String,
+        /// Its quantity after it.
+        quantity: u64,
+        /// Its version after it.
+        version: u64,
+    },
+    /// A sale by hand.
+    Withdraw {
+        /// What was taken.
+        item: Item,
+        /// The toy's version after it.
+        version: u64,
+    },
+    /// How far a caller has got; only written when the journal is made anew.
+    Caller {
+        /// The caller.
+        caller: u32,
+        /// Its incarnation.
+        incarnation: Epoch,
+        /// Its lowest sequence in flight.
+        ack_below: u64,
+    },
+}
+
+/// Which toys a restock fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restocked {
+    /// Those of which none is left.
+    SoldOut,
+    /// All that have fewer than the target.
+    All,
+    /// All that have not exactly the target.
+    Reset,
+}
+
+impl Stock {
+    /// Shelves as they stood at `position`.
+    pub fn new(shelves: Vec<Shelf>, position: u64) -> Stock {
+        let places = shelves.iter().enumerate().map(|(i, s)| (s.toy.name.clone(), i)).collect();
+        Stock { shelves, places, position, ..Stock::default() }
+    }
+
+    /// The shelves, in the order of the database.
+    pub fn shelves(&self) -> &[Shelf] {
+        &self.shelves
+    }
+
+    /// The position of the last record.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// One toy and its books.
+    pub fn look_up(&self, name: &str) -> Result<&Shelf> {
+        self.places.get(name).map(|place| &self.shelves[*place]).ok_or(Error::UnknownToy)
+    }
+
+    /// Sells for an order. The record is `None` if this answers a repetition.
+    pub fn purchase(&mut self, purchase: Purchase) -> Result<(Sold, Option<Record>)> {
+        self.check_epoch(purchase.epoch)?;
+        if purchase.epoch > self.fence {
+            return Err(Error::unavailable(format!(
+                "epoch {} has not taken office, epoch {} has",
+                purchase.epoch, self.fence
+            )));
+        }
+        if let Some(sale) = self.sales.get(&purchase.key) {
+            if sale.item != purchase.item {
+                return Err(Error::KeyReused);
+            }
+            let cost = self.cost(&sale.item)?;
+            return Ok((Sold { cost, version: sale.version }, None));
+        }
+        if self.is_finished(purchase.call) {
+            return Err(Error::invalid("a late duplicate of a call that is finished"));
+        }
+        let version = self.check_stock(&purchase.item)?;
+        let cost = self.cost(&purchase.item)?;
+        let record = Record::Purchase { purchase, version };
+        self.apply(&record);
+        Ok((Sold { cost, version }, Some(record)))
+    }
+
+    /// Sells by hand, outside any order.
+    pub fn withdraw(&mut self, item: Item) -> Result<(Sold, Record)> {
+        let version = self.check_stock(&item)?;
+        let cost = self.cost(&item)?;
+        let record = Record::Withdraw { item, version };
+        self.apply(&record);
+        Ok((Sold { cost, version }, record))
+    }
+
+    /// These purchases are committed orders. Keys that are not open are passed over.
+    pub fn settle(&mut self, epoch: Epoch, keys: Vec<Key>) -> Result<Vec<Record>> {
+        self.check_epoch(epoch)?;
+        let is_open = |key: &Key| self.sales.get(key).is_some_and(|sale| !sale.settled);
+        let open: Vec<Key> = keys.into_iter().filter(is_open).collect();
+        let records: Vec<Record> = open.into_iter().map(Record::Settle).collect();
+        records.iter().for_each(|record| self.apply(record));
+        Ok(records)
+    }
+
+    /// From now on every epoch before this one is refused. The record is `None` for a repetition.
+    pub fn take_office(&mut self, epoch: Epoch) -> Result<(Vec<Open>, Option<Record>)> {
+        self.check_epoch(epoch)?;
+        let record = (epoch > self.fence).then_some(Record::Office(epoch));
+        record.iter().for_each(|record| self.apply(record));
+        let mut open: Vec<_> = self.sales.iter().filter(|(_, sale)| !sale.settled).collect();
+        open.sort_by_key(|(_, sale)| sale.position);
+        let open = open.into_iter().map(|(key, sale)| Open { key: key.clone(), item: sale.item.clone() });
+        Ok((open.collect(), record))
+    }
+
+    /// Fills shelves up to `target`.
+    pub fn restock(&mut self, which: Restocked, target: u64) -> Vec<Record> {
+        let wanting = |shelf: &&Shelf| match which {
+            Restocked::SoldOut => shelf.toy.quantity == 0 && target > 0,
+            Restocked::All => shelf.toy.quantity < target,
+            Restocked::Reset => shelf.toy.quantity != target,
+        };
+        let restock = |shelf: &Shelf| Record::Restock {
+            name: shelf.toy.name.clone(),
+            quantity: target,
+            version: shelf.toy.version + 1,
+        };
+        let records: Vec<Record> = self.shelves.iter().filter(wanting).map(restock).collect();
+        records.iter().for_each(|record| self.apply(record));
+        records
+    }
+
+    /// Makes a change.
+    pub fn apply(&mut self, record: &Record) {
+        self.position += 1;
+        let position = self.position;
+        match record {
+            Record::Purchase { purchase, version } => {
+                let quantity = purchase.item.quantity;
+                self.change(&purchase.item.name, *version, |shelf| {
+                    shelf.toy.quantity = shelf.toy.quantity.saturating_sub(quantity.get());
+                    shelf.sold += quantity.get();
+                });
+                self.remember(purchase, *version, position);
+            }
+            Record::Withdraw { item, version } => self.change(&item.name, *version, |shelf| {
+                shelf.toy.quantity = shelf.toy.quantity.saturating_sub(item.quantity.get());
+                shelf.withdrawn += item.quantity.get();
+            }),
+            Record::Restock { name, quantity, version } => self.change(name, *version, |shelf| {
+                shelf.restocked += quantity.cast_signed() - shelf.toy.quantity.cast_signed();
+                shelf.toy.quantity = *quantity;
+            }),
+            _ => self.note(record),
+        }
+    }
+
+    /// Replays a record of the journal. If the shelves were written after it, they contain it
+    /// already, and only the sales and the fence have to learn of it.
+    pub fn replay(&mut self, position: u64, record: &Record) {
+        if position > self.position {
+            self.position = position - 1;
+            self.apply(record);
+        } else if let Record::Purchase { purchase, version } = record {
+            self.remember(purchase, *version, position);
+        } else {
+            self.note(record);
+        }
+    }
+
+    /// The records, with their positions, from which a journal that follows the shelves of now must
+    /// begin: the fence, the callers, and the sales that are remembered.
+    pub fn carried(&self) -> Vec<(u64, Record)> {
+        let mut records = vec![(0, Record::Office(self.fence))];
+        for (caller, Caller { incarnation, ack_below }) in &self.callers {
+            let (caller, incarnation, ack_below) = (*caller, *incarnation, *ack_below);
+            records.push((0, Record::Caller { caller, incarnation, ack_below }));
+        }
+        let mut sales: Vec<_> = self.sales.iter().collect();
+        sales.sort_by_key(|(_, sale)| sale.position);
+        for (key, sale) in sales {
+            let purchase = Purchase {
+                epoch: sale.epoch,
+                call: sale.call,
+                ack_below: 0,
+                key: key.clone(),
+                item: sale.item.clone(),
+            };
+            records.push((sale.position, Record::Purchase { purchase, version: sale.version }));
+            if sale.settled {
+                records.push((sale.position, Record::Settle(key.clone())));
+            }
+        }
+        records
+    }
+
+    /// How many sales are open.
+    pub fn open_count(&self) -> usize {
+        self.sales.values().filter(|sale| !sale.settled).count()
+    }
+
+    fn check_epoch(&self, epoch: Epoch) -> Result<()> {
+        if epoch < self.fence { Err(Error::Stale { epoch: self.fence.0 }) } else { Ok(()) }
+    }
+
+    /// Whether there is enough; the toy's version after the sale.
+    fn check_stock(&self, item: &Item) -> Result<u64> {
+        let toy = &self.look_up(&item.name)?.toy;
+        if toy.quantity < item.quantity.get() {
+            return Err(Error::NotEnoughStock);
+        }
+        Ok(toy.version + 1)
+    }
+
+    fn cost(&self, item: &Item) -> Result<Price> {
+        let unit = self.look_up(&item.name)?.toy.price.0;
+        Ok(Price(unit.saturating_mul(item.quantity.get())))
+    }
+
+    fn change(&mut self, name: &str, version: u64, change: impl FnOnce(&mut Shelf)) {
+        if let Some(place) = self.places.get(name) {
+            let shelf = &mut self.shelves[*place];
+            change(shelf);
+            shelf.toy.version = version;
+            shelf.changed_at = self.position;
+        }
+    }
+
+    /// A record that changes no shelf.
+    fn note(&mut self, record: &Record) {
+        match record {
+            Record::Office(epoch) => self.fence = self.fence.max(*epoch),
+            Record::Caller { caller, incarnation, ack_below } => {
+                self.hear(*caller, *incarnation, *ack_below);
+            }
+            Record::Settle(key) => {
+                let Some(sale) = self.sales.get_mut(key) else { return };
+                sale.settled = true;
+                let call = sale.call;
+                if self.is_finished(call) {
+                    self.sales.remove(key);
+                }
+            }
+            Record::Purchase { .. } | Record::Withdraw { .. } | Record::Restock { .. } => {}
+        }
+    }
+
+    fn remember(&mut self, purchase: &Purchase, version: u64, position: u64) {
+        let Purchase { epoch, call, ack_below, ref key, ref item } = *purchase;
+        let sale = Sale { position, epoch, call, item: item.clone(), version, settled: false };
+        self.sales.insert(key.clone(), sale);
+        self.unfinished.insert(order_of(call), key.clone());
+        self.hear(call.caller, call.incarnation, ack_below);
+    }
+
+    /// A caller has finished every call before this; its settled sales can be forgotten.
+    fn hear(&mut self, caller: u32, incarnation: Epoch, ack_below: u64) {
+        let known = self.callers.entry(caller).or_default();
+        if (incarnation, ack_below) <= (known.incarnation, known.ack_below) {
+            return;
+        }
+        *known = Caller { incarnation, ack_below };
+        let bound = (caller, incarnation, ack_below);
+        while let Some(entry) = self.unfinished.range((caller, Epoch(0), 0)..bound).next() {
+            let (call, key) = (*entry.0, entry.1.clone());
+            self.unfinished.remove(&call);
+            if self.sales.get(&key).is_some_and(|sale| sale.settled) {
+                self.sales.remove(&key);
+            }
+        }
+    }
+
+    fn is_finished(&self, call: CallId) -> bool {
+        self.callers.get(&call.caller).is_some_and(|caller| {
+            (call.incarnation, call.sequence) < (caller.incarnation, caller.ack_below)
+        })
+    }
+}
+
+impl Shelf {
+    /// A toy with new books.
+    pub fn new(name: String, price: Price, quantity: u64) -> Shelf {
+        let toy = Toy { name, price, quantity, version: 1 };
+        Shelf { toy, initial: quantity, restocked: 0, sold: 0, withdrawn: 0, changed_at: 0 }
+    }
+
+    /// Whether initial + restocked − sold − withdrawn = quantity.
+    pub fn balances(&self) -> bool {
+        let sum = |n: u64| i128::from(n);
+        sum(self.initial) + i128::from(self.restocked) - sum(self.sold) - sum(self.withdrawn)
+            == sum(self.toy.quantity)
+    }
+}
+
+/// The toys that a new store has: a hundred of each.
+pub fn default_toys() -> Vec<Shelf> {
+    let toys = [
+        ("Tux", 1990),
+        ("Whale", 2490),
+        ("Elephant", 2950),
+        ("Fox", 1450),
+        ("Python", 1799),
+        ("Dolphin", 2275),
+        ("Lego", 4999),
+        ("Barbie", 2699),
+        ("Monopoly", 3495),
+        ("Frisbee", 899),
+    ];
+    toys.iter().map(|(name, cents)| Shelf::new((*name).into(), Price(*cents), 100)).collect()
+}

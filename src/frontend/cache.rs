@@ -1,0 +1,173 @@
+//! The product cache: least recently used, never stale. Pure. Sessions read it, fetches fill it,
+//! the [`subscription`](super::subscription) empties it.
+//!
+//! - An entry is served only within the lease: [`LEASE`] from before the front-end sent the last
+//!   `changes` call that the catalog answered. The catalog waits 500 ms for a silent subscriber
+//!   before it acknowledges a purchase without it. Without a lease every query asks the catalog.
+//! - Each toy has a *floor*, the oldest version that may be stored. An invalidation raises it and
+//!   drops what is older, so an answer that was on its way meanwhile is not stored. Floors outlive
+//!   eviction.
+//! - A fetch that was begun under an earlier subscription is not stored: changes in between were
+//!   not heard.
+
+use crate::model::Moment;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the cache may be served after the last call that the catalog answered.
+pub const LEASE: Duration = Duration::from_millis(400);
+
+/// The cache and its counters.
+#[derive(Debug)]
+pub struct Cache<V> {
+    capacity: usize,
+    entries: HashMap<Arc<str>, Entry<V>>,
+    /// Names by when they were used last; the first is evicted first.
+    by_use: BTreeMap<u64, Arc<str>>,
+    uses: u64,
+    floors: HashMap<Arc<str>, u64>,
+    lease_until: Moment,
+    subscription: u64,
+    counts: Counts,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    value: V,
+    version: u64,
+    used: u64,
+}
+
+/// What the cache has done since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Queries answered from it.
+    pub hits: u64,
+    /// Queries that had to ask the catalog.
+    pub misses: u64,
+    /// Entries that made room for others.
+    pub evictions: u64,
+    /// Entries dropped because their toy changed.
+    pub invalidations: u64,
+}
+
+/// A fetch under way. Whoever starts one takes this first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    subscription: u64,
+}
+
+impl<V: Clone> Cache<V> {
+    /// An empty cache for `capacity` toys; 0 switches it off.
+    pub fn new(capacity: usize) -> Cache<V> {
+        Cache {
+            capacity,
+            entries: HashMap::new(),
+            by_use: BTreeMap::new(),
+            uses: 0,
+            floors: HashMap::new(),
+            lease_until: Moment::ZERO,
+            subscription: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The toy, if it is here and the lease holds.
+    pub fn get(&mut self, name: &str, now: Moment) -> Option<V> {
+        let leased = now < self.lease_until;
+        let Some((name, entry)) = self.entries.get_key_value(name).filter(|_| leased) else {
+            self.counts.misses += 1;
+            return None;
+        };
+        self.counts.hits += 1;
+        let value = entry.value.clone();
+        if entry.used != self.uses {
+            let name = name.clone();
+            self.use_now(&name);
+        }
+        Some(value)
+    }
+
+    /// To be taken before the catalog is asked.
+    pub fn begin_fetch(&self) -> Ticket {
+        Ticket { subscription: self.subscription }
+    }
+
+    /// Whether an answer fetched under `ticket` is as good as one fetched only now: every change
+    /// that was acknowledged before `now` would have raised the floor.
+    pub fn is_current(&self, ticket: Ticket, name: &str, version: u64, now: Moment) -> bool {
+        ticket.subscription == self.subscription
+            && now < self.lease_until
+            && version >= self.floors.get(name).copied().unwrap_or(0)
+    }
+
+    /// Stores what the catalog answered, if it is still right.
+    pub fn store(&mut self, ticket: Ticket, name: &str, version: u64, value: V) {
+        let floor = self.floors.get(name).copied().unwrap_or(0);
+        if ticket.subscription != self.subscription || version < floor || self.capacity == 0 {
+            return;
+        }
+        let name: Arc<str> = name.into();
+        self.forget(&name);
+        while self.entries.len() >= self.capacity {
+            let Some((_, oldest)) = self.by_use.pop_first() else { break };
+            self.entries.remove(&oldest);
+            self.counts.evictions += 1;
+        }
+        self.entries.insert(name.clone(), Entry { value, version, used: 0 });
+        self.use_now(&name);
+    }
+
+    /// A toy has at least this version now: what is older goes, and will not be stored again.
+    pub fn invalidate(&mut self, name: &str, version: u64) {
+        match self.floors.get_mut(name) {
+            Some(floor) => *floor = (*floor).max(version),
+            None => drop(self.floors.insert(name.into(), version)),
+        }
+        if self.entries.get(name).is_some_and(|entry| entry.version < version) {
+            self.forget(name);
+            self.counts.invalidations += 1;
+        }
+    }
+
+    /// A subscription begins: what was cached may have changed unheard.
+    pub fn subscribe(&mut self, subscription: u64) {
+        self.subscription = subscription;
+        self.lease_until = Moment::ZERO;
+        self.entries.clear();
+        self.by_use.clear();
+    }
+
+    /// The catalog answered a call that was sent at `sent`, and its changes have been taken.
+    pub fn renew(&mut self, subscription: u64, sent: Moment) {
+        if subscription == self.subscription {
+            self.lease_until = self.lease_until.max(sent + LEASE);
+        }
+    }
+
+    /// What it has done.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The cached names, least recently used first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_use.values().map(|name| &**name)
+    }
+
+    fn use_now(&mut self, name: &Arc<str>) {
+        self.uses += 1;
+        if let Some(entry) = self.entries.get_mut(name) {
+            self.by_use.remove(&entry.used);
+            entry.used = self.uses;
+            self.by_use.insert(self.uses, name.clone());
+        }
+    }
+
+    fn forget(&mut self, name: &str) {
+        if let Some(entry) = self.entries.remove(name) {
+            self.by_use.remove(&entry.used);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The controller: health reports in, views out. Pure. The only one who makes views; its thread,
+//! in [`election`](super::election), puts each on disk before anybody hears of it.
+//!
+//! A view is made when the one of now does not do: its leader is down, has just started, or cannot
+//! reach the catalog while another member can; a member is down or has just started; the leader
+//! reports a member lagging or an outsider caught up. Then
+//! - epoch = the one before + 1,
+//! - in-sync = the old in-sync set without those that are down or lagging, with those caught up,
+//! - leader = the old one if it will do, else the highest id of the old in-sync set that is up and fit.
+//!
+//! If no member is fit there is no new view, and no leader, until one is. An outsider never leads,
+//! unless the operator allows an unclean election.
+
+use crate::model::{Epoch, Member, Moment, OrderNumber, ReplicaId, View};
+use crate::protocol::order::Health;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A replica that has not answered for this long is down.
+pub const SILENT: Duration = Duration::from_millis(500);
+
+/// A leader that cannot reach the catalog keeps its office for this long: the others may be about to
+/// find out that the catalog is down for everybody.
+const CUT_OFF: Duration = Duration::from_millis(300);
+
+/// A front-end that lost its view file does not know which epochs it gave out last; it skips more
+/// than it can have made without any replica hearing of it.
+const EPOCHS_SKIPPED: u64 = 1_000;
+
+/// What a heartbeat found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// The replica answered.
+    Healthy(Health),
+    /// It did not answer in time.
+    Silent,
+    /// Its address refused or reset the connection: its process is gone.
+    Refused,
+}
+
+/// Whether the operator lets outsiders lead when no member is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unclean {
+    /// Never: committed orders could be lost.
+    Forbidden,
+    /// Rather lose orders than stand still.
+    Allowed,
+}
+
+/// The controller's knowledge.
+#[derive(Debug, Clone)]
+pub struct Controller {
+    replicas: BTreeMap<ReplicaId, Replica>,
+    view: Option<View>,
+    /// Whether `view` was made since this process started.
+    fresh: bool,
+    /// The highest committed number ever heard of.
+    committed: OrderNumber,
+    /// Somebody else makes views: the epoch heard of.
+    usurped: Option<Epoch>,
+    unclean: Unclean,
+    started: Moment,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Replica {
+    health: Option<Health>,
+    heard: Moment,
+    refused: bool,
+    /// Since when it has not reached the catalog.
+    cut_off: Option<Moment>,
+}
+
+/// A new view, and why it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// To be put on disk, then told.
+    pub view: View,
+    /// For people.
+    pub reason: String,
+}
+
+impl Controller {
+    /// A controller that remembers `view` and `committed` from its disk.
+    pub fn new(
+        replicas: impl IntoIterator<Item = ReplicaId>,
+        view: Option<View>,
+        committed: OrderNumber,
+        unclean: Unclean,
+        started: Moment,
+    ) -> Controller {
+        let replicas = replicas.into_iter().map(|id| (id, Replica::default())).collect();
+        Controller { replicas, view, fresh: false, committed, usurped: None, unclean, started }
+    }
+
+    /// The view that is in force: none before this process has made one.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref().filter(|_| self.fresh && self.usurped.is_none())
+    }
+
+    /// Whether the leader of the view in force answers.
+    pub fn is_led(&self, now: Moment) -> bool {
+        self.view().is_some_and(|view| self.up(now).contains_key(&view.leader))
+    }
+
+    /// The highest committed number ever heard of.
+    pub fn committed(&self) -> OrderNumber {
+        self.committed
+    }
+
+    /// The epoch of somebody else's view, if there is somebody else.
+    pub fn usurped(&self) -> Option<Epoch> {
+        self.usurped
+    }
+
+    /// Takes a report.
+    pub fn hear(&mut self, id: ReplicaId, report: Report, now: Moment) {
+        let Some(replica) = self.replicas.get_mut(&id) else { return };
+        match report {
+            Report::Healthy(health) => {
+                self.committed = self.committed.max(health.committed);
+                let theirs = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
+                if self.view.as_ref().is_some_and(|view| theirs > view.epoch) {
+                    self.usurped = Some(theirs);
+                }
+                let cut_off = (!health.catalog_reachable).then(|| replica.cut_off.unwrap_or(now));
+                *replica = Replica { health: Some(health), heard: now, refused: false, cut_off };
+            }
+            Report::Silent => {}
+            Report::Refused => replica.refused = true,
+        }
+    }
+
+    /// The next view, if the one of now does not do.
+    pub fn decide(&mut self, now: Moment) -> Option<Decision> {
+        if self.usurped.is_some() || !(self.fresh || self.has_looked_around(now)) {
+            return None;
+        }
+        let decision = match &self.view {
+            None => self.first_view(now),
+            Some(view) => self.next_view(view, now),
+        }?;
+        self.view = Some(decision.view.clone());
+        self.fresh = true;
+        Some(decision)
+    }
+
+    /// Whether each replica has said something, or had the time to: a first view made too early
+    /// would leave out whoever answers a moment later.
+    fn has_looked_around(&self, now: Moment) -> bool {
+        now > self.started + SILENT
+            || self.replicas.values().all(|replica| replica.refused || replica.health.is_some())
+    }
+
+    /// Without a view file: every replica has to say which view it accepted last. If there is none
+    /// at all, the store is new.
+    fn first_view(&self, now: Moment) -> Option<Decision> {
+        let up = self.up(now);
+        if up.len() < self.replicas.len() {
+            return None;
+        }
+        let newest = up.values().filter_map(|health| health.view.as_ref()).max_by_key(|v| v.epoch);
+        if let Some(newest) = newest {
+            let old = View { epoch: Epoch(newest.epoch.0 + EPOCHS_SKIPPED), ..newest.clone() };
+            let mut decision = self.next_view(&old, now)?;
+            decision.reason = "the front-end lost its view and asked all replicas".into();
+            return Some(decision);
+        }
+        let in_sync: Vec<Member> = up.values().map(|health| member(health)).collect();
+        let longest = up.values().map(|health| (health.last, health.id)).max()?;
+        let in_sync = match longest.0 {
+            OrderNumber(0) => in_sync,
+            // Logs without any view were put there by hand; the longest one leads, alone at first.
+            _ => in_sync.into_iter().filter(|member| member.id == longest.1).collect(),
+        };
+        let leader = in_sync.iter().map(|member| member.id).max()?;
+        let view = View { epoch: Epoch(1), leader, in_sync };
+        Some(Decision { view, reason: "a new store".into() })
+    }
+
+    fn next_view(&self, old: &View, now: Moment) -> Option<Decision> {
+        let up = self.up(now);
+        let present = |member: &&Member| {
+            up.get(&member.id).is_some_and(|health| health.identity == member.identity)
+        };
+        let members: Vec<&Member> = old.in_sync.iter().filter(present).collect();
+        let Some(leader) = self.leader(old, &members, &up, now) else {
+            return self.unclean_view(old, &up);
+        };
+        let report = up[&leader.id];
+        let heard_in_office = leader.id == old.leader && epoch(report) == old.epoch;
+        let lagging: BTreeSet<ReplicaId> = match heard_in_office {
+            true => report.lagging.iter().copied().filter(|id| *id != leader.id).collect(),
+            false => BTreeSet::new(),
+        };
+        let caught_up = report
+            .caught_up
+            .iter()
+            .filter(|_| heard_in_office)
+            .filter(|member| present(member) && !lagging.contains(&member.id))
+            .filter(|member| !old.in_sync.contains(member));
+        let mut in_sync: Vec<Member> = members
+            .iter()
+            .copied()
+            .filter(|member| !lagging.contains(&member.id))
+            .chain(caught_up)
+            .cloned()
+            .collect();
+        in_sync.sort();
+        let started =
+            up.values().find(|health| health.starting && epoch(health) == old.epoch).map(|h| h.id);
+        let reason = if leader.id != old.leader {
+            format!("replica {} {}", old.leader, self.failing(old.leader, now))
+        } else if let Some(id) = started {
+            format!("replica {id} has started")
+        } else if !self.fresh {
+            "the front-end has started".into()
+        } else if let Some(member) = in_sync.iter().find(|member| !old.in_sync.contains(member)) {
+            format!("replica {} has caught up", member.id)
+        } else if let Some(member) = old.in_sync.iter().find(|member| !in_sync.contains(member)) {
+            format!("replica {} {}", member.id, self.failing(member.id, now))
+        } else if let Some(id) = lagging.first() {
+            format!("replica {id} lags behind")
+        } else {
+            return None;
+        };
+        let view = View { epoch: old.epoch.next(), leader: leader.id, in_sync };
+        Some(Decision { view, reason })
+    }
+
+    /// The old leader if it will do, else the highest fit member, those that reach the catalog first.
+    fn leader<'a>(
+        &self,
+        old: &View,
+        members: &[&'a Member],
+        up: &BTreeMap<ReplicaId, &Health>,
+        now: Moment,
+    ) -> Option<&'a Member> {
+        let fit = |member: &&&'a Member| up[&member.id].last >= self.committed;
+        let fit: Vec<&Member> = members.iter().filter(fit).copied().collect();
+        let reaches = |member: &&Member| up[&member.id].catalog_reachable;
+        let some_reach = fit.iter().any(|member| reaches(&member));
+        let cut_off = |id: &ReplicaId| {
+            self.replicas[id].cut_off.is_some_and(|since| now >= since + CUT_OFF)
+        };
+        let stays = |member: &&Member| {
+            let will_do = !some_reach || !cut_off(&member.id);
+            member.id == old.leader && !up[&member.id].starting && will_do
+        };
+        let best = || {
+            let will_do = |member: &&Member| !some_reach || reaches(member);
+            fit.iter().copied().filter(will_do).max_by_key(|member| member.id)
+        };
+        fit.iter().copied().find(stays).or_else(best)
+    }
+
+    /// With nobody fit: nothing, or, if the operator says so, the longest log of those that are up.
+    fn unclean_view(&self, old: &View, up: &BTreeMap<ReplicaId, &Health>) -> Option<Decision> {
+        if self.unclean == Unclean::Forbidden {
+            return None;
+        }
+        let longest = up.values().max_by_key(|health| (health.last, health.id))?;
+        let view = View {
+            epoch: old.epoch.next(),
+            leader: longest.id,
+            in_sync: vec![member(longest)],
+        };
+        Some(Decision { view, reason: "UNCLEAN ELECTION, orders may be lost".into() })
+    }
+
+    fn up(&self, now: Moment) -> BTreeMap<ReplicaId, &Health> {
+        self.replicas
+            .iter()
+            .filter(|(_, replica)| !replica.refused && now <= replica.heard + SILENT)
+            .filter_map(|(id, replica)| Some((*id, replica.health.as_ref()?)))
+            .collect()
+    }
+
+    /// Why a replica is not what it was, in words.
+    fn failing(&self, id: ReplicaId, now: Moment) -> &'static str {
+        let Some(replica) = self.replicas.get(&id) else { return "is not configured" };
+        match &replica.health {
+            _ if replica.refused => "is down",
+            Some(_) if now > replica.heard + SILENT => "is silent",
+            Some(health) if health.starting => "has started",
+            Some(health) if !health.catalog_reachable => "cannot reach the catalog",
+            Some(health) if health.last < self.committed => "lacks committed orders",
+            Some(_) => "lags behind or has another disk",
+            None => "has never answered",
+        }
+    }
+}
+
+fn epoch(health: &Health) -> Epoch {
+    health.view.as_ref().map_or(Epoch(0), |view| view.epoch)
+}
+
+fn member(health: &Health) -> Member {
+    Member { id: health.id, identity: health.identity.clone() }
+}

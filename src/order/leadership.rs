@@ -1,0 +1,288 @@
+//! What a leader keeps while it leads one view: who has what, whose acknowledgement a commit needs,
+//! how far it is in taking office, and which purchases are in flight. Pure; a part of
+//! [`Replica`](super::replica::Replica), made with a view and dropped with it.
+//!
+//! *Taking office* (replication.md): bring the in-sync members to the own log ([`Office::Gathering`]),
+//! fence older epochs at the catalog and learn of open purchases ([`Office::Asking`]), append and
+//! commit those ([`Office::RollingForward`]), and only then sell ([`Office::Serving`]).
+//!
+//! *Letting in*: an outsider that has kept up for [`KEPT_UP`] enters the commit set first, and only
+//! then is reported to the controller as caught up. So nothing is committed behind the back of a
+//! replica that the controller may be making a member just now. It leaves the commit set only with
+//! a newer view.
+
+use super::log::Log;
+use super::replica::{Begin, Duty};
+use crate::error::{Error, Result};
+use crate::model::{Epoch, Identity, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
+use crate::protocol::order::{Appended, ENTRIES_MAX, Outcome};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+/// A follower that has heard nothing for this long gets an append without entries.
+pub const HEARTBEAT: Duration = Duration::from_millis(100);
+/// A member that has not answered an append for this long is lagging.
+const OVERDUE: Duration = Duration::from_millis(500);
+/// An outsider is let in when it has kept up for this long, so that it does not flap.
+const KEPT_UP: Duration = Duration::from_secs(2);
+/// More purchases at once are turned away.
+const IN_FLIGHT_MAX: usize = 1_024;
+
+const _: () = assert!(HEARTBEAT.as_millis() * 3 < OVERDUE.as_millis(), "one lost beat is no lag");
+
+/// How far a leader is in taking office.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Office {
+    /// Bringing the in-sync members up to this number.
+    Gathering(OrderNumber),
+    /// Asking the catalog to fence older epochs.
+    Asking,
+    /// Committing the orders of open purchases, up to this number.
+    RollingForward(OrderNumber),
+    /// Selling.
+    Serving,
+}
+
+/// The state of one leadership.
+#[derive(Debug, Clone)]
+pub struct Leadership {
+    epoch: Epoch,
+    me: ReplicaId,
+    members: BTreeMap<ReplicaId, Identity>,
+    /// The members, and the outsiders asked in.
+    commit_set: BTreeMap<ReplicaId, Identity>,
+    followers: BTreeMap<ReplicaId, Follower>,
+    office: Office,
+    /// A purchase may be open at the catalog that no request waits for.
+    doubtful: bool,
+    in_flight: HashMap<Key, Item>,
+    /// Purchases to be settled at the catalog once they are committed, in order of number.
+    owed: VecDeque<(OrderNumber, Key)>,
+}
+
+/// What the leader knows of one other replica.
+#[derive(Debug, Clone)]
+struct Follower {
+    /// Its disk, once it has answered.
+    identity: Option<Identity>,
+    /// The next number to send.
+    next: OrderNumber,
+    /// It has everything up to here on disk, as the leader has it.
+    matched: OrderNumber,
+    sent: Option<Moment>,
+    /// What was committed when the last append was sent.
+    sent_committed: OrderNumber,
+    heard: Moment,
+    keeping_up_since: Option<Moment>,
+}
+
+impl Leadership {
+    /// The leadership of `view` by `me`, whose log ends at `last`.
+    pub fn new(
+        me: &Member,
+        view: &View,
+        others: &[ReplicaId],
+        last: OrderNumber,
+        now: Moment,
+    ) -> Leadership {
+        let members: BTreeMap<_, _> =
+            view.in_sync.iter().map(|member| (member.id, member.identity.clone())).collect();
+        let follower = Follower {
+            identity: None,
+            next: last.next(),
+            matched: OrderNumber(0),
+            sent: None,
+            sent_committed: OrderNumber(0),
+            heard: now,
+            keeping_up_since: None,
+        };
+        Leadership {
+            epoch: view.epoch,
+            me: me.id,
+            commit_set: members.clone(),
+            members,
+            followers: others.iter().map(|id| (*id, follower.clone())).collect(),
+            office: Office::Gathering(last),
+            doubtful: false,
+            in_flight: HashMap::new(),
+            owed: VecDeque::new(),
+        }
+    }
+
+    /// Its epoch.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// How far it is in taking office.
+    pub fn office(&self) -> Office {
+        self.office
+    }
+
+    /// A purchase that the log does not have: in flight already, one too many, or to be asked for.
+    pub fn begin(&mut self, key: &Key, item: &Item) -> Result<Begin> {
+        match self.in_flight.get(key) {
+            Some(other) if other != item => Err(Error::KeyReused),
+            Some(_) => Ok(Begin::Wait),
+            None if self.in_flight.len() >= IN_FLIGHT_MAX => {
+                Err(Error::unavailable(format!("{IN_FLIGHT_MAX} purchases are in flight")))
+            }
+            None => {
+                self.in_flight.insert(key.clone(), item.clone());
+                Ok(Begin::Ask(self.epoch))
+            }
+        }
+    }
+
+    /// A purchase is no longer in flight.
+    pub fn end(&mut self, key: &Key) {
+        self.in_flight.remove(key);
+    }
+
+    /// The open purchases have to be asked for again.
+    pub fn doubt(&mut self) {
+        self.doubtful = true;
+    }
+
+    /// The number before the next entry for `follower`, if an append to it is due.
+    pub fn send(
+        &mut self,
+        follower: ReplicaId,
+        last: OrderNumber,
+        committed: OrderNumber,
+        now: Moment,
+    ) -> Option<OrderNumber> {
+        let follower = self.followers.get_mut(&follower)?;
+        let silent = follower.sent.is_none_or(|sent| now >= sent + HEARTBEAT);
+        if follower.next > last && !silent {
+            return None;
+        }
+        follower.sent = Some(now);
+        follower.sent_committed = committed;
+        Some(OrderNumber(follower.next.0 - 1))
+    }
+
+    /// Takes a follower's answer. One from another disk than the commit set names does not count.
+    pub fn answered(&mut self, id: ReplicaId, answer: &Appended, log: &Log, now: Moment) {
+        let Some(follower) = self.followers.get_mut(&id) else { return };
+        if self.commit_set.get(&id).is_some_and(|identity| *identity != answer.identity) {
+            return;
+        }
+        if follower.identity.as_ref() != Some(&answer.identity) {
+            follower.identity = Some(answer.identity.clone());
+            follower.matched = OrderNumber(0);
+            follower.keeping_up_since = None;
+        }
+        follower.heard = now;
+        match &answer.outcome {
+            Outcome::Synced(number) => {
+                follower.matched = follower.matched.max(*number);
+                follower.next = number.next();
+            }
+            Outcome::Mismatch(epochs) => follower.next = log.last_common(epochs).next(),
+        }
+        if follower.matched < follower.sent_committed {
+            follower.keeping_up_since = None;
+        } else if follower.keeping_up_since.is_none() {
+            follower.keeping_up_since = Some(now);
+        }
+    }
+
+    /// What is committed, given what is on the leader's own disk. Takes the next step into office
+    /// where it can.
+    pub fn advance(&mut self, durable: OrderNumber, committed: OrderNumber) -> OrderNumber {
+        let matched = |id: &ReplicaId| match self.followers.get(id) {
+            _ if *id == self.me => durable,
+            Some(follower) => follower.matched,
+            None => OrderNumber(0),
+        };
+        if let Office::Gathering(upto) = self.office
+            && self.members.keys().all(|id| matched(id) >= upto)
+        {
+            self.office = Office::Asking;
+        }
+        if matches!(self.office, Office::Gathering(_) | Office::Asking) {
+            return committed;
+        }
+        let everywhere = self.commit_set.keys().map(matched).min().unwrap_or(committed);
+        let committed = committed.max(everywhere);
+        if let Office::RollingForward(upto) = self.office
+            && committed >= upto
+        {
+            self.office = Office::Serving;
+        }
+        committed
+    }
+
+    /// The catalog fenced older epochs, and every open purchase is in the log, which ends at `last`.
+    pub fn took_office(&mut self, last: OrderNumber) {
+        if self.office == Office::Asking {
+            self.office = Office::RollingForward(last);
+        }
+    }
+
+    /// Remembers to settle a purchase once its order is committed.
+    pub fn owe(&mut self, number: OrderNumber, key: Key) {
+        self.owed.push_back((number, key));
+    }
+
+    /// What the catalog has to be told or asked now. A doubt counts as handled with this call; the
+    /// caller raises it again if the catalog does not answer.
+    pub fn duty(&mut self, committed: OrderNumber) -> Option<Duty> {
+        let doubtful = self.doubtful && self.office == Office::Serving;
+        if doubtful || self.office == Office::Asking {
+            self.doubtful = false;
+            return Some(Duty::TakeOffice(self.epoch));
+        }
+        let keys: Vec<Key> = self
+            .owed
+            .iter()
+            .take_while(|(number, _)| *number <= committed)
+            .take(ENTRIES_MAX)
+            .map(|(_, key)| key.clone())
+            .collect();
+        if keys.is_empty() { None } else { Some(Duty::Settle(self.epoch, keys)) }
+    }
+
+    /// The first `count` purchases owed are settled.
+    pub fn settled(&mut self, count: usize) {
+        self.owed.drain(..count.min(self.owed.len()));
+    }
+
+    /// Puts outsiders that have kept up into the commit set.
+    pub fn let_in(&mut self, now: Moment) {
+        if self.office != Office::Serving {
+            return;
+        }
+        for (id, follower) in &mut self.followers {
+            if now > follower.heard + OVERDUE {
+                follower.keeping_up_since = None;
+            }
+            let kept_up = follower.keeping_up_since.is_some_and(|since| now >= since + KEPT_UP);
+            if let Some(identity) = &follower.identity
+                && kept_up
+                && !self.commit_set.contains_key(id)
+            {
+                self.commit_set.insert(*id, identity.clone());
+            }
+        }
+    }
+
+    /// Replicas whose acknowledgement commits wait for, and who have been silent too long.
+    pub fn lagging(&self, now: Moment) -> Vec<ReplicaId> {
+        let silent = |id: &ReplicaId| {
+            self.followers.get(id).is_some_and(|follower| now > follower.heard + OVERDUE)
+        };
+        self.commit_set.keys().copied().filter(silent).collect()
+    }
+
+    /// Outsiders in the commit set that have everything committed.
+    pub fn caught_up(&self, committed: OrderNumber) -> Vec<Member> {
+        self.commit_set
+            .iter()
+            .filter(|(id, _)| !self.members.contains_key(id))
+            .filter(|(id, _)| self.followers.get(id).is_some_and(|f| f.matched >= committed))
+            .map(|(id, identity)| Member { id: *id, identity: identity.clone() })
+            .collect()
+    }
+}

@@ -1,0 +1,487 @@
+//! One replica of the order log: its view, its role, what it accepts and what it answers. Pure:
+//! the threads in [`service`](super::service) lock it, call one method, write what the method says
+//! to disk, and tell it when that is synced. Simulation and model checker drive it the same way.
+//!
+//! - A view is put on disk before [`accept`](Replica::accept) is called with it.
+//! - Only *committed* entries are shown or answered: those that every member of the leader's
+//!   commit set has on disk.
+//! - A replica that starts takes part again only under a view newer than the one on its disk: had it
+//!   led, it would have forgotten its commit set.
+//! - What a follower cuts from its log was never committed; a leader never cuts its own.
+
+use super::leadership::{Leadership, Office};
+use super::log::Log;
+use crate::error::{Error, Result};
+use crate::model::{Entry, Epoch, Identity, Key, Member, Moment, OrderNumber, ReplicaId, View};
+use crate::protocol::catalog::Open;
+use crate::protocol::order::{
+    Append, Appended, Bought, Buy, ENTRIES_MAX, Health, Missed, Outcome,
+};
+
+/// A replica's whole state.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    me: Member,
+    others: Vec<ReplicaId>,
+    log: Log,
+    /// Entries up to here are on this replica's disk.
+    durable: OrderNumber,
+    /// Entries up to here are known to be committed.
+    committed: OrderNumber,
+    /// The last view accepted, which is on this replica's disk.
+    view: Option<View>,
+    role: Role,
+}
+
+/// What a replica does in its view.
+#[derive(Debug, Clone)]
+enum Role {
+    /// Nothing: it has just started, and waits for a newer view.
+    Starting,
+    /// It takes entries from the leader, as a member or as an outsider.
+    Following,
+    /// It orders, replicates and commits.
+    Leading(Leadership),
+    /// It led, and learned that a newer view exists, which has not reached it yet.
+    Deposed(Epoch),
+}
+
+/// What to do with a `buy`.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// The order is in the log: answer with it once it is committed.
+    Logged(OrderNumber),
+    /// The same purchase is in flight already, or office is not taken yet: wait for a change.
+    Wait,
+    /// Ask the catalog to sell, in this epoch.
+    Ask(Epoch),
+}
+
+/// What a follower does with an [`Append`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Nothing; this is the answer.
+    Mismatch(Vec<(Epoch, OrderNumber)>),
+    /// Write to disk, sync, and then acknowledge up to `last`.
+    Entries {
+        /// First set aside all rows after this number.
+        cut_after: Option<OrderNumber>,
+        /// Then append the entries after this number.
+        write_after: OrderNumber,
+        /// The last number of the append.
+        last: OrderNumber,
+    },
+}
+
+/// What the leader owes the catalog.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Fence older epochs and learn of open purchases.
+    TakeOffice(Epoch),
+    /// Tell it that these purchases are committed orders.
+    Settle(Epoch, Vec<Key>),
+}
+
+impl Replica {
+    /// A replica with what its disk holds: `log` is synced, `view` the last that it accepted, and
+    /// everything up to `committed` was committed once.
+    pub fn new(
+        me: Member,
+        others: Vec<ReplicaId>,
+        log: Log,
+        view: Option<View>,
+        committed: OrderNumber,
+    ) -> Replica {
+        let durable = log.last();
+        Replica {
+            me,
+            others,
+            durable,
+            committed: committed.min(durable),
+            log,
+            view,
+            role: Role::Starting,
+        }
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Everything up to here is committed.
+    pub fn committed(&self) -> OrderNumber {
+        self.committed
+    }
+
+    /// The last view accepted.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref()
+    }
+
+    /// The epoch of the newest view that this replica knows to exist.
+    pub fn epoch(&self) -> Epoch {
+        let accepted = self.view.as_ref().map_or(Epoch(0), |view| view.epoch);
+        match self.role {
+            Role::Deposed(newer) => newer.max(accepted),
+            _ => accepted,
+        }
+    }
+
+    /// The epoch in which it leads, if it does.
+    pub fn leads(&self) -> Option<Epoch> {
+        match &self.role {
+            Role::Leading(leadership) => Some(leadership.epoch()),
+            _ => None,
+        }
+    }
+
+    /// How far it is from serving as a leader, if it leads.
+    pub fn office(&self) -> Option<Office> {
+        match &self.role {
+            Role::Leading(leadership) => Some(leadership.office()),
+            _ => None,
+        }
+    }
+
+    /// Whether `view` is news, to be put on disk and then accepted. `Stale` if a newer one is known.
+    pub fn is_news(&self, view: &View) -> Result<bool> {
+        if view.epoch < self.epoch() {
+            return Err(Error::Stale { epoch: self.epoch().0 });
+        }
+        let accepted = self.view.as_ref().map_or(Epoch(0), |view| view.epoch);
+        if view.epoch > accepted {
+            return Ok(true);
+        }
+        match self.role {
+            Role::Starting => Err(Error::unavailable(format!(
+                "replica {} has just started and waits for a view newer than {accepted}",
+                self.me.id
+            ))),
+            _ => Ok(false),
+        }
+    }
+
+    /// Takes up its role in a view that [is news](Replica::is_news) and is on disk.
+    pub fn accept(&mut self, view: View, now: Moment) {
+        let leads = view.leader == self.me.id && view.has(self.me.id, &self.me.identity);
+        self.role = if leads {
+            Role::Leading(Leadership::new(&self.me, &view, &self.others, self.log.last(), now))
+        } else {
+            Role::Following
+        };
+        self.view = Some(view);
+        self.advance();
+    }
+
+    /// Gives up leading because somebody knows a newer epoch.
+    pub fn step_down(&mut self, newer: Epoch) {
+        if newer > self.epoch() {
+            self.role = Role::Deposed(newer);
+        }
+    }
+
+    /// How this replica is.
+    pub fn health(&mut self, catalog_reachable: bool, now: Moment) -> Health {
+        let (lagging, caught_up) = match &mut self.role {
+            Role::Leading(leadership) => {
+                leadership.let_in(now);
+                (leadership.lagging(now), leadership.caught_up(self.committed))
+            }
+            _ => (vec![], vec![]),
+        };
+        Health {
+            id: self.me.id,
+            identity: self.me.identity.clone(),
+            view: self.view.clone(),
+            starting: matches!(self.role, Role::Starting),
+            last: self.log.last(),
+            committed: self.committed,
+            catalog_reachable,
+            lagging,
+            caught_up,
+        }
+    }
+
+    /// Everything up to `number` is on this replica's disk.
+    pub fn synced(&mut self, number: OrderNumber) {
+        self.durable = number.min(self.log.last());
+        self.advance();
+    }
+
+    /// Order `number`, if it is known to be committed. A leader in office knows every committed one,
+    /// so only its "unknown" is final.
+    pub fn order(&self, number: OrderNumber) -> Result<&Entry> {
+        if number <= self.committed {
+            return self.log.get(number).ok_or(Error::UnknownOrder);
+        }
+        match &self.role {
+            Role::Leading(leadership) if leadership.office() == Office::Serving => {
+                Err(Error::UnknownOrder)
+            }
+            _ => Err(Error::NotLeader { epoch: self.epoch().0 }),
+        }
+    }
+
+    /// Committed entries after `(number, epoch)`, if this log has that entry.
+    pub fn missed(&self, number: OrderNumber, epoch: Epoch) -> Missed {
+        let common = self.log.epoch_of(number) == Some(epoch);
+        let entries = match common {
+            true => self.log.between(number, self.committed, ENTRIES_MAX).to_vec(),
+            false => vec![],
+        };
+        let committed = entries.last().map_or(OrderNumber(0), |entry| entry.number);
+        Missed { entries, committed }
+    }
+
+    /// Takes committed entries that another replica sent while this one starts.
+    pub fn catch_up(&mut self, missed: Missed) -> Result<()> {
+        for entry in missed.entries {
+            self.log.push(entry)?;
+        }
+        self.committed = self.committed.max(missed.committed.min(self.log.last()));
+        Ok(())
+    }
+}
+
+/// As a follower.
+impl Replica {
+    /// Takes the leader's entries. The append's view has been accepted before.
+    ///
+    /// Entries that it has already are skipped. Where its log differs from the leader's, it gives up
+    /// its own: that part was never committed.
+    pub fn take(&mut self, append: Append) -> Result<Taken> {
+        let in_view = self.view.as_ref().is_some_and(|view| view.epoch == append.view.epoch);
+        if !in_view || !matches!(self.role, Role::Following) {
+            return Err(Error::Stale { epoch: self.epoch().0 });
+        }
+        if self.log.epoch_of(append.prev_number) != Some(append.prev_epoch) {
+            return Ok(Taken::Mismatch(self.log.epochs().to_vec()));
+        }
+        check_sequence(&append)?;
+        let last = append.last();
+        let known = append
+            .entries
+            .iter()
+            .take_while(|entry| self.log.epoch_of(entry.number) == Some(entry.epoch))
+            .count();
+        let write_after = OrderNumber(append.prev_number.0 + known as u64);
+        let mut cut_after = None;
+        if known < append.entries.len() && write_after < self.log.last() {
+            if write_after < self.committed {
+                return Err(Error::invalid(format!(
+                    "the leader of epoch {} asks to cut order {}, but {} is committed",
+                    append.view.epoch,
+                    write_after.next(),
+                    self.committed
+                )));
+            }
+            self.log.cut_after(write_after);
+            self.durable = self.durable.min(write_after);
+            cut_after = Some(write_after);
+        }
+        for entry in append.entries.into_iter().skip(known) {
+            self.log.push(entry)?;
+        }
+        self.committed = self.committed.max(append.committed.min(last));
+        Ok(Taken::Entries { cut_after, write_after, last })
+    }
+
+    /// The acknowledgement of what was taken from the leader of `epoch` up to `last`, once it is
+    /// synced. `Stale` if a newer view came meanwhile.
+    pub fn acknowledge(&self, epoch: Epoch, outcome: Outcome) -> Result<Appended> {
+        if self.epoch() != epoch {
+            return Err(Error::Stale { epoch: self.epoch().0 });
+        }
+        Ok(Appended { identity: self.me.identity.clone(), outcome })
+    }
+}
+
+/// Entries of an append must follow each other, and their epochs not fall nor be the future's.
+fn check_sequence(append: &Append) -> Result<()> {
+    let (mut number, mut epoch) = (append.prev_number, append.prev_epoch);
+    for entry in &append.entries {
+        if entry.number != number.next() || entry.epoch < epoch || entry.epoch > append.view.epoch {
+            return Err(Error::invalid(format!(
+                "an append of epoch {} has order {} of epoch {} after order {number} of epoch {epoch}",
+                append.view.epoch, entry.number, entry.epoch
+            )));
+        }
+        (number, epoch) = (entry.number, entry.epoch);
+    }
+    Ok(())
+}
+
+/// As the leader.
+impl Replica {
+    /// What to do with a purchase.
+    pub fn begin(&mut self, buy: &Buy) -> Result<Begin> {
+        let epoch = self.epoch();
+        if buy.epoch < epoch {
+            return Err(Error::Stale { epoch: epoch.0 });
+        }
+        let Role::Leading(leadership) = &mut self.role else {
+            return Err(Error::NotLeader { epoch: epoch.0 });
+        };
+        if buy.epoch > epoch {
+            return Err(Error::NotLeader { epoch: epoch.0 });
+        }
+        if leadership.office() != Office::Serving {
+            return Ok(Begin::Wait);
+        }
+        match self.log.find(&buy.key) {
+            Some(entry) if entry.item != buy.item => Err(Error::KeyReused),
+            Some(entry) => Ok(Begin::Logged(entry.number)),
+            None => leadership.begin(&buy.key, &buy.item),
+        }
+    }
+
+    /// The catalog sold in `epoch`: the order's place in the log, which may be there already because
+    /// taking office found the open purchase. The second value says whether it is new, to be written.
+    pub fn sold(&mut self, epoch: Epoch, buy: &Buy) -> Result<(OrderNumber, Fresh)> {
+        match &mut self.role {
+            Role::Leading(leadership) if leadership.epoch() == epoch => {
+                leadership.end(&buy.key);
+            }
+            _ => return Err(Error::NotLeader { epoch: self.epoch().0 }),
+        }
+        if let Some(entry) = self.log.find(&buy.key) {
+            return Ok((entry.number, Fresh::No));
+        }
+        let open = Open { key: buy.key.clone(), item: buy.item.clone() };
+        Ok((self.log_open(epoch, open)?, Fresh::Yes))
+    }
+
+    /// The catalog refused a purchase of `epoch`: nothing was sold.
+    pub fn refused(&mut self, epoch: Epoch, key: &Key) {
+        if let Role::Leading(leadership) = &mut self.role
+            && leadership.epoch() == epoch
+        {
+            leadership.end(key);
+        }
+    }
+
+    /// The catalog did not answer a purchase of `epoch` in time. It may stay open there, so the
+    /// leader asks for the open purchases again.
+    pub fn in_doubt(&mut self, epoch: Epoch, key: &Key) {
+        if let Role::Leading(leadership) = &mut self.role
+            && leadership.epoch() == epoch
+        {
+            leadership.end(key);
+            leadership.doubt();
+        }
+    }
+
+    /// The answer for the order at `number`, or `None` while it is not committed. An error if this
+    /// replica does not lead any more, or has another order there.
+    pub fn outcome(&self, number: OrderNumber, key: &Key) -> Result<Option<Bought>> {
+        let ours = self.log.get(number).is_some_and(|entry| entry.key == *key);
+        if ours && number <= self.committed {
+            return Ok(Some(Bought { number, version: None }));
+        }
+        match self.role {
+            Role::Leading(_) if ours => Ok(None),
+            _ => Err(Error::NotLeader { epoch: self.epoch().0 }),
+        }
+    }
+
+    /// The next append for `follower`, if one is due: it lacks entries, or has heard nothing for a
+    /// while.
+    pub fn next_append(&mut self, follower: ReplicaId, now: Moment) -> Option<Append> {
+        let Role::Leading(leadership) = &mut self.role else { return None };
+        let prev_number = leadership.send(follower, self.log.last(), self.committed, now)?;
+        Some(Append {
+            view: self.view.clone()?,
+            prev_number,
+            prev_epoch: self.log.epoch_of(prev_number)?,
+            entries: self.log.between(prev_number, self.log.last(), ENTRIES_MAX).to_vec(),
+            committed: self.committed,
+        })
+    }
+
+    /// A follower's answer to an append of `epoch`.
+    pub fn answered(&mut self, epoch: Epoch, follower: ReplicaId, answer: &Appended, now: Moment) {
+        if let Role::Leading(leadership) = &mut self.role
+            && leadership.epoch() == epoch
+        {
+            leadership.answered(follower, answer, &self.log, now);
+            self.advance();
+        }
+    }
+
+    /// What the leader owes the catalog now.
+    pub fn duty(&mut self) -> Option<Duty> {
+        match &mut self.role {
+            Role::Leading(leadership) => leadership.duty(self.committed),
+            _ => None,
+        }
+    }
+
+    /// The catalog fenced every epoch before `epoch`; these purchases are open there. Those that the
+    /// log lacks are appended: it returns the number after which entries are to be written.
+    pub fn took_office(&mut self, epoch: Epoch, open: Vec<Open>) -> Result<Option<OrderNumber>> {
+        if self.leads() != Some(epoch) {
+            return Ok(None);
+        }
+        let write_after = self.log.last();
+        for open in open {
+            match self.log.find(&open.key).map(|entry| entry.number) {
+                Some(number) => self.owe(number, open.key),
+                None => drop(self.log_open(epoch, open)?),
+            }
+        }
+        if let Role::Leading(leadership) = &mut self.role {
+            leadership.took_office(self.log.last());
+        }
+        self.advance();
+        Ok(Some(write_after))
+    }
+
+    /// The catalog did not answer `take_office`, so it is due again.
+    pub fn office_refused(&mut self, epoch: Epoch) {
+        if let Role::Leading(leadership) = &mut self.role
+            && leadership.epoch() == epoch
+        {
+            leadership.doubt();
+        }
+    }
+
+    /// The catalog forgot the first `count` purchases that it was told are settled.
+    pub fn settled(&mut self, epoch: Epoch, count: usize) {
+        if let Role::Leading(leadership) = &mut self.role
+            && leadership.epoch() == epoch
+        {
+            leadership.settled(count);
+        }
+    }
+
+    /// Appends an order for a purchase that the catalog holds open.
+    fn log_open(&mut self, epoch: Epoch, open: Open) -> Result<OrderNumber> {
+        let number = self.log.last().next();
+        self.log.push(Entry { number, epoch, key: open.key.clone(), item: open.item })?;
+        self.owe(number, open.key);
+        Ok(number)
+    }
+
+    fn owe(&mut self, number: OrderNumber, key: Key) {
+        if let Role::Leading(leadership) = &mut self.role {
+            leadership.owe(number, key);
+        }
+    }
+
+    /// Commits what every member of the commit set has on disk.
+    fn advance(&mut self) {
+        if let Role::Leading(leadership) = &mut self.role {
+            self.committed = leadership.advance(self.durable, self.committed);
+        }
+    }
+}
+
+/// Whether an entry is new in the log and has to be written to disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fresh {
+    /// It is.
+    Yes,
+    /// Somebody else wrote it, or is writing it.
+    No,
+}

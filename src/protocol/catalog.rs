@@ -1,0 +1,118 @@
+//! What the catalog is asked.
+
+use crate::model::{CallId, Epoch, Identity, Item, Key, Toy};
+use serde::{Deserialize, Serialize};
+
+/// On the request address, where customers' traffic goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method_name", rename_all = "snake_case")]
+pub enum Request {
+    /// Is the catalog up? Answer: `null`.
+    HealthCheck,
+    /// One toy. Sent by the front-end on a cache miss. Answer: [`Toy`].
+    Query {
+        /// Its name.
+        name: String,
+    },
+    /// All toys, by name. Answer: a list of [`Toy`].
+    List,
+    /// Sell. Sent by the leader, and sent again with the same key until there is an answer.
+    Purchase(Purchase),
+}
+
+/// A sale on behalf of a leader. The catalog's sync of it decides: from then on it rolls forward
+/// into the order log, never back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Purchase {
+    /// The leader's epoch; an older one than the catalog has heard of is fenced.
+    pub epoch: Epoch,
+    /// The front-end's call.
+    pub call: CallId,
+    /// The lowest sequence that the caller still has in flight.
+    pub ack_below: u64,
+    /// The purchase.
+    pub key: Key,
+    /// What is bought.
+    pub item: Item,
+}
+
+/// A sale that was made and synced, and that no front-end's cache contradicts any more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sold {
+    /// Price × quantity.
+    pub cost: crate::model::Price,
+    /// The toy's version after the sale.
+    pub version: u64,
+}
+
+/// On the peer address, which never waits behind customers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method_name", rename_all = "snake_case")]
+pub enum Peer {
+    /// Is the catalog up? Answer: `null`.
+    HealthCheck,
+    /// A new leader fences every older epoch. Answer: [`Office`], once that is on disk and no
+    /// cache contradicts the open purchases. May be repeated in the same epoch.
+    TakeOffice {
+        /// The leader's epoch.
+        epoch: Epoch,
+    },
+    /// These purchases are committed orders now, so the catalog need not keep them open.
+    Settle {
+        /// The leader's epoch.
+        epoch: Epoch,
+        /// Their keys.
+        keys: Vec<Key>,
+    },
+    /// What changed? Doubles as the acknowledgement of all changes before and as the front-end's
+    /// sign of life, which its lease rests on. Held back until something changed, at most
+    /// [`CHANGES_HELD_MS`]. Answer: [`Changes`], or `Unavailable` if the subscription is unknown.
+    Changes {
+        /// The front-end.
+        subscriber: Identity,
+        /// One subscription of it; a new one has a new number and starts with an empty cache.
+        subscription: u64,
+        /// Every change up to this one is out of the cache. `None` begins the subscription.
+        acknowledged: Option<u64>,
+    },
+}
+
+/// How long the catalog holds back an answer to [`Peer::Changes`] when nothing changes.
+pub const CHANGES_HELD_MS: u64 = 100;
+
+/// Purchases that are synced but not known to be in the order log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Office {
+    /// In the order they were made.
+    pub open: Vec<Open>,
+}
+
+/// One open purchase.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Open {
+    /// Its key.
+    pub key: Key,
+    /// What was bought.
+    pub item: Item,
+}
+
+/// Toys that a cache must forget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// To be acknowledged with the next call.
+    pub up_to: u64,
+    /// The changed toys, with the oldest version that is still right.
+    pub invalidate: Vec<Change>,
+}
+
+/// One changed toy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Change {
+    /// The toy.
+    pub name: String,
+    /// Its version now.
+    pub version: u64,
+}
+
+/// The answer to [`Request::List`].
+pub type Toys = Vec<Toy>;

@@ -1,0 +1,73 @@
+//! The words that the services say to each other: one frame asks, one frame answers.
+//!
+//! A question is a JSON object whose `method_name` says which it is; an answer is
+//! `{"data": …}` or `{"error": {"kind": …}}`, where the error is an [`Error`].
+//!
+//! | message | from → to | address | answer |
+//! |---|---|---|---|
+//! | `query`, `list` | front-end → catalog | request | [`Toy`](crate::model::Toy), a list of them |
+//! | `purchase` | leader → catalog | request | [`catalog::Sold`] |
+//! | `take_office`, `settle` | leader → catalog | peer | [`catalog::Office`], `null` |
+//! | `changes` | front-end → catalog | peer | [`catalog::Changes`], held back until there are some |
+//! | `buy`, `order_details` | front-end → leader | request | [`order::Bought`], [`Entry`](crate::model::Entry) |
+//! | `health_check`, `update_leader` | front-end → replica | peer | [`order::Health`] |
+//! | `append` | leader → follower | peer | [`order::Appended`] |
+//! | `missed_orders` | starting replica → replica | peer | [`order::Missed`] |
+//! | `health_check` | anybody → catalog | both | `null` |
+//!
+//! Every message may be repeated: a repetition changes nothing and gets the same answer. That is
+//! why [`Rpc`] may send one again on a fresh connection, and a caller after any failure.
+
+pub mod catalog;
+pub mod order;
+pub mod port;
+
+use crate::error::{Error, Result};
+use crate::net::rpc::Rpc;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// The frame that answers: what was asked for, or why not.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer<T> {
+    /// It was done.
+    Data(T),
+    /// It was refused or failed.
+    Error(Error),
+}
+
+/// Writes the answering frame's payload.
+pub fn encode<T: Serialize>(outcome: Result<T>) -> Vec<u8> {
+    let answer = match outcome {
+        Ok(data) => Answer::Data(data),
+        Err(error) => Answer::Error(error),
+    };
+    serde_json::to_vec(&answer).expect("answers have string keys and finite numbers only")
+}
+
+/// Asks `peer` and waits for its answer until `deadline`, or until `abandoned` says that nobody
+/// needs it any more.
+pub fn ask<Q: Serialize, T: DeserializeOwned>(
+    peer: &Rpc,
+    question: &Q,
+    deadline: Instant,
+    abandoned: &dyn Fn() -> bool,
+) -> Result<T> {
+    let payload = serde_json::to_vec(question).expect("questions have string keys");
+    let answer = peer.call(&payload, deadline, abandoned)?;
+    match serde_json::from_slice::<Answer<T>>(&answer) {
+        Ok(Answer::Data(data)) => Ok(data),
+        Ok(Answer::Error(error)) => Err(error),
+        Err(error) => Err(Error::unanswered(format!(
+            "{} gave an answer that is none: {error}",
+            peer.address()
+        ))),
+    }
+}
+
+/// For calls that nobody abandons.
+pub fn wanted() -> bool {
+    false
+}

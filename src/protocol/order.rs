@@ -1,0 +1,148 @@
+//! What an order replica is asked.
+
+use crate::model::{
+    CallId, Entry, Epoch, Identity, Item, Key, Member, OrderNumber, ReplicaId, View,
+};
+use serde::{Deserialize, Serialize};
+
+/// On the request address, where customers' traffic goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "method_name", rename_all = "snake_case")]
+pub enum Request {
+    /// Is the replica up, and how far? Answer: [`Health`].
+    HealthCheck,
+    /// Buy. Sent by the front-end, and sent again with the same key to whoever leads, until there
+    /// is an answer. Answer: [`Bought`].
+    Buy(Buy),
+    /// One committed order. The leader knows them all; another replica answers with what it knows
+    /// to be committed, or `NotLeader`. Answer: [`Entry`].
+    OrderDetails {
+        /// The order.
+        number: OrderNumber,
+    },
+}
+
+/// One purchase.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Buy {
+    /// The front-end's epoch.
+    pub epoch: Epoch,
+    /// This call.
+    pub call: CallId,
+    /// The lowest sequence that the caller still has in flight.
+    pub ack_below: u64,
+    /// The purchase's identity.
+    pub key: Key,
+    /// What is bought.
+    pub item: Item,
+}
+
+/// A committed purchase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bought {
+    /// Its number.
+    pub number: OrderNumber,
+    /// The toy's version after it; unknown when this answers a repetition.
+    pub version: Option<u64>,
+}
+
+/// On the peer address, which never waits behind customers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "method_name", rename_all = "snake_case")]
+pub enum Peer {
+    /// Sent by the controller to every replica each 100 ms. Answer: [`Health`].
+    HealthCheck,
+    /// A new view, from the controller. Answer: [`Health`], once the view is on disk; `Stale` if
+    /// the replica has a newer one.
+    UpdateLeader {
+        /// The view.
+        view: View,
+    },
+    /// The leader's log, from leader to each live replica. Answer: [`Appended`].
+    Append(Append),
+    /// Committed entries that follow `(after, epoch)`, for a replica that starts. Answer:
+    /// [`Missed`], empty if the one asked has nothing newer or has another entry there.
+    MissedOrders {
+        /// The asker's last number.
+        after: OrderNumber,
+        /// The epoch of that entry; 0 for an empty log.
+        epoch: Epoch,
+    },
+}
+
+/// How a replica is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Health {
+    /// Who answers.
+    pub id: ReplicaId,
+    /// The identity of its data directory.
+    pub identity: Identity,
+    /// The last view that it accepted, if any.
+    pub view: Option<View>,
+    /// It has started and waits for a view newer than `view`.
+    pub starting: bool,
+    /// The last number in its log.
+    pub last: OrderNumber,
+    /// The last number that it knows to be committed.
+    pub committed: OrderNumber,
+    /// Whether the catalog answers it.
+    pub catalog_reachable: bool,
+    /// From the leader: members whose acknowledgement is overdue.
+    pub lagging: Vec<ReplicaId>,
+    /// From the leader: outsiders that have caught up and are in its commit set already.
+    pub caught_up: Vec<Member>,
+}
+
+/// Entries that follow `(prev_number, prev_epoch)` in the leader's log; none is a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Append {
+    /// The leader's view, so that whoever has not heard of it learns it here.
+    pub view: View,
+    /// The number before the first entry; 0 if there is none.
+    pub prev_number: OrderNumber,
+    /// That entry's epoch.
+    pub prev_epoch: Epoch,
+    /// In order, without gap.
+    pub entries: Vec<Entry>,
+    /// What the leader knows to be committed.
+    pub committed: OrderNumber,
+}
+
+impl Append {
+    /// The number up to which the receiver's log equals the leader's once it has taken this.
+    pub fn last(&self) -> OrderNumber {
+        self.entries.last().map_or(self.prev_number, |entry| entry.number)
+    }
+}
+
+/// A follower's answer to [`Append`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Appended {
+    /// Who answers, disk included.
+    pub identity: Identity,
+    /// How it went.
+    pub outcome: Outcome,
+}
+
+/// How an [`Append`] went.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// All entries up to this one are the leader's and on disk.
+    Synced(OrderNumber),
+    /// The entry before the first differs or is missing. Instead: for each epoch in the follower's
+    /// log the last number of it (KIP-101), from which the leader finds the last common entry.
+    Mismatch(Vec<(Epoch, OrderNumber)>),
+}
+
+/// The answer to [`Peer::MissedOrders`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// In order, without gap; at most [`ENTRIES_MAX`].
+    pub entries: Vec<Entry>,
+    /// All of them are committed, and so is everything up to here.
+    pub committed: OrderNumber,
+}
+
+/// The most entries in one [`Append`] or [`Missed`].
+pub const ENTRIES_MAX: usize = 1_000;
