@@ -1,0 +1,133 @@
+//! A data directory: one process uses it at a time, and it can be told from every other.
+//!
+//! ```text
+//! lock       locked while a process uses the directory; holds its pid, for the message to the next
+//! identity   16 hex digits, drawn when the directory is made
+//! ```
+//!
+//! - The operating system frees the lock when its process dies, however it dies.
+//! - A wiped or replaced disk has another identity, so nobody takes it for the one it was.
+
+use super::replace::{replace, sync_parent};
+use crate::error::{Error, Result};
+use crate::model::Identity;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+
+/// A data directory that this process has locked.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    identity: Identity,
+    /// Never read; while it is open, the directory is ours.
+    _lock: File,
+}
+
+impl Directory {
+    /// Locks the directory for this process; makes it, with an identity, if it is not there.
+    pub fn open(path: &Path) -> Result<Directory> {
+        if !path.is_dir() {
+            fs::create_dir_all(path).map_err(|e| Error::storage(path, "cannot create it", e))?;
+            sync_parent(path)?;
+        }
+        let lock = lock(path)?;
+        let identity = match read_identity(&path.join(IDENTITY))? {
+            Some(identity) => identity,
+            None => draw_identity(path)?,
+        };
+        Ok(Directory { path: path.to_owned(), identity, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// What tells it from every other directory.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Makes it another directory in the eyes of others: what they knew of it holds no longer.
+    pub fn renew_identity(&mut self) -> Result<()> {
+        self.identity = draw_identity(&self.path)?;
+        Ok(())
+    }
+}
+
+const LOCK: &str = "lock";
+const IDENTITY: &str = "identity";
+
+fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join(LOCK);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|e| Error::storage(&path, "cannot open it for writing", e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(in_use(directory, &path)),
+        Err(TryLockError::Error(e)) => return Err(Error::storage(&path, "cannot lock it", e)),
+    }
+    write_pid(&mut file).map_err(|e| Error::storage(&path, "cannot write it", e))?;
+    Ok(file)
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    writeln!(file, "{}", process::id())
+}
+
+/// Says who uses the directory. The pid is missing for the moment between its lock and its write.
+fn in_use(directory: &Path, lock: &Path) -> Error {
+    let pid = fs::read_to_string(lock).unwrap_or_default();
+    let who = match pid.trim() {
+        "" => String::new(),
+        pid => format!(" (pid {pid})"),
+    };
+    Error::Storage {
+        path: directory.display().to_string(),
+        why: format!("already in use by another process{who}; stop it or choose another directory"),
+    }
+}
+
+/// The identity in the file; `None` if there is no such file.
+fn read_identity(path: &Path) -> Result<Option<Identity>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::storage(path, "cannot read it", e)),
+    };
+    let is_digit = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    match bytes.strip_suffix(b"\n") {
+        Some(digits) if digits.len() == 16 && digits.iter().all(is_digit) => {
+            Ok(Some(Identity(String::from_utf8_lossy(digits).into_owned())))
+        }
+        _ => Err(Error::Damaged {
+            file: path.display().to_string(),
+            line: 1,
+            why: "expected 16 hex digits".to_owned(),
+            remedy:
+                "restore it from a backup, or remove it: the directory then counts as a new one"
+                    .to_owned(),
+        }),
+    }
+}
+
+/// Draws a new identity and keeps it. The standard library seeds `RandomState` from the operating
+/// system's entropy, and no two of one process are alike.
+fn draw_identity(directory: &Path) -> Result<Identity> {
+    let identity = format!("{:016x}", RandomState::new().hash_one(process::id()));
+    replace(&directory.join(IDENTITY), format!("{identity}\n").as_bytes())?;
+    Ok(Identity(identity))
+}

@@ -1,0 +1,23 @@
+//! Durable files: what a service knows survives `kill -9` and power loss. Knows no toy.
+//!
+//! ```text
+//! directory.rs   a directory of our own, locked, with an identity
+//! rows.rs        checksummed CSV rows, the format of every file below
+//! csv_log.rs     a file that grows row by row: append, sync, answer
+//! replace.rs     a file that is rewritten as a whole
+//! ```
+//!
+//! - What was synced is there after a crash; what was not synced is there or not, as whole rows.
+//! - A file that holds anything else than what was written is noticed when it is read.
+//! - A write or sync that failed is never tried again: after a failed `fsync` the kernel may have
+//!   dropped the pages and call the next one a success (Rebello et al., USENIX ATC 2020).
+
+pub mod directory;
+pub mod rows;
+pub mod csv_log;
+pub mod replace;
+
+pub use csv_log::CsvLog;
+pub use directory::Directory;
+pub use replace::replace;
+pub use rows::{Table, TornTail, encode_row, read_rows};

@@ -1,0 +1,268 @@
+//! The rows of our files: CSV (RFC 4180), one row a line, its checksum in the last column.
+//!
+//! ```text
+//! number,name,quantity,crc
+//! 1,Tux,2,c9b5dd3c
+//! 2,"Lego, red",1,0b7e1f6a
+//! ```
+//!
+//! `crc` is the CRC-32 of the row's bytes before its last comma, as 8 hex digits. Files are read as a
+//! stream, in constant memory.
+//!
+//! - A row is one line: fields with control characters are refused when they are written.
+//! - A *torn tail* is what a crash leaves of rows that were never synced: an unterminated last line, or
+//!   a tail with NUL bytes (pages that never reached the disk) and no whole row after its first bad one.
+//! - Every other line that is no row is *damage*: something else than our writer wrote it.
+
+use crate::error::{Error, Result};
+use csv::StringRecord;
+use std::fmt::{self, Display};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// The longest row, in bytes, its line end included. A longer one is refused when it is written, so
+/// that a reader of a damaged file need not hold more than this.
+pub const ROW_BYTES_MAX: usize = 64 * 1024;
+
+/// What the rows of a file look like.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// The names of the columns, without `crc`.
+    pub columns: &'static [&'static str],
+    /// What the operator can do about a damaged file.
+    pub remedy: &'static str,
+}
+
+impl Table {
+    /// The first line of the file.
+    pub fn header(&self) -> String {
+        self.columns.join(",") + ",crc\n"
+    }
+}
+
+/// What a crash left at the end of a file, and recovery cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TornTail {
+    /// The line it began at, counted from 1, the header included.
+    pub line: u64,
+    /// How long it was.
+    pub bytes: u64,
+}
+
+impl Display for TornTail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: dropped {} bytes of an unfinished write", self.line, self.bytes)
+    }
+}
+
+/// Appends one row with its checksum to `out`. Refuses control characters and rows that are too
+/// long; `out` is then as it was.
+pub fn encode_row(fields: &[&dyn Display], out: &mut Vec<u8>) -> Result<()> {
+    let start = out.len();
+    for field in fields {
+        if let Err(error) = encode_field(field, out) {
+            out.truncate(start);
+            return Err(error);
+        }
+        out.push(b',');
+    }
+    let crc = checksum(&out[start..out.len() - 1]);
+    out.extend_from_slice(&crc);
+    out.push(b'\n');
+    let bytes = out.len() - start;
+    if bytes > ROW_BYTES_MAX {
+        out.truncate(start);
+        return Err(Error::invalid(format!("row has {bytes} bytes, at most {ROW_BYTES_MAX}")));
+    }
+    Ok(())
+}
+
+fn encode_field(field: &dyn Display, out: &mut Vec<u8>) -> Result<()> {
+    let start = out.len();
+    write!(out, "{field}").expect("a Vec takes every write");
+    let plain = &out[start..];
+    if plain.iter().any(u8::is_ascii_control) {
+        let text = String::from_utf8_lossy(plain);
+        return Err(Error::invalid(format!("{text:?} holds a control character")));
+    }
+    if plain.iter().any(|b| matches!(b, b',' | b'"')) {
+        let plain = out.split_off(start);
+        out.push(b'"');
+        for byte in plain {
+            if byte == b'"' {
+                out.push(b'"');
+            }
+            out.push(byte);
+        }
+        out.push(b'"');
+    }
+    Ok(())
+}
+
+fn checksum(body: &[u8]) -> [u8; 8] {
+    let crc = crc32fast::hash(body);
+    std::array::from_fn(|place| b"0123456789abcdef"[(crc >> (28 - 4 * place)) as usize & 0xf])
+}
+
+/// Reads one line as a row of `columns` fields; else says why it is none.
+fn decode_row(line: &[u8], columns: usize, fields: &mut StringRecord) -> Result<(), String> {
+    let row = line.strip_suffix(b"\n").ok_or("the row has no end")?;
+    let comma = row.iter().rposition(|&b| b == b',').ok_or("the row has no checksum")?;
+    let (body, crc) = (&row[..comma], &row[comma + 1..]);
+    if *crc != checksum(body) {
+        return Err("the checksum is wrong".to_owned());
+    }
+    let text = str::from_utf8(body).map_err(|e| e.to_string())?;
+    fields.clear();
+    if text.contains('"') {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(body);
+        reader.read_record(fields).map_err(|e| e.to_string())?;
+    } else {
+        // Nearly every row; spares it the cost of a reader of its own.
+        text.split(',').for_each(|field| fields.push_field(field));
+    }
+    if fields.len() != columns {
+        return Err(format!("the row has {} fields, expected {columns}", fields.len()));
+    }
+    Ok(())
+}
+
+/// Reads a file that was written as a whole, row by row. Anything but rows is damage, a torn tail
+/// too, and so is a row that `each` refuses: its error becomes the reason.
+pub fn read_rows(
+    path: &Path,
+    table: &Table,
+    each: impl FnMut(&StringRecord) -> Result<()>,
+) -> Result<()> {
+    let mut rows = Rows::open(path, table)?;
+    rows.for_each(each)?;
+    match rows.torn() {
+        Some(torn) => Err(rows.damaged(torn.line, "the file is cut off here")),
+        None => Ok(()),
+    }
+}
+
+/// Walks over the rows of a file.
+pub(super) struct Rows {
+    path: PathBuf,
+    table: Table,
+    input: BufReader<File>,
+    /// The line read last, and its fields.
+    line: Vec<u8>,
+    fields: StringRecord,
+    /// The rows read so far, and the bytes up to their end.
+    count: u64,
+    bytes: u64,
+    torn: Option<TornTail>,
+}
+
+impl Rows {
+    /// Opens the file and checks its header.
+    pub(super) fn open(path: &Path, table: &Table) -> Result<Rows> {
+        let file = File::open(path).map_err(|e| Error::storage(path, "cannot open it", e))?;
+        let mut rows = Rows {
+            path: path.to_owned(),
+            table: *table,
+            input: BufReader::with_capacity(ROW_BYTES_MAX, file),
+            line: Vec::new(),
+            fields: StringRecord::new(),
+            count: 0,
+            bytes: 0,
+            torn: None,
+        };
+        rows.read_line()?;
+        let header = table.header();
+        let length = rows.line.len() as u64;
+        if rows.line == header.as_bytes() {
+            rows.bytes = length;
+        } else if header.as_bytes().starts_with(&rows.line) {
+            rows.torn = Some(TornTail { line: 1, bytes: length });
+        } else {
+            return Err(rows.damaged(1, format!("expected the header {:?}", header.trim_end())));
+        }
+        Ok(rows)
+    }
+
+    /// The next row; `None` at the end and at a torn tail.
+    pub(super) fn read(&mut self) -> Result<Option<&StringRecord>> {
+        if self.torn.is_some() || !self.read_line()? {
+            return Ok(None);
+        }
+        if let Err(why) = self.decode() {
+            self.torn = Some(self.judge_tail(why)?);
+            return Ok(None);
+        }
+        self.count += 1;
+        self.bytes += self.line.len() as u64;
+        Ok(Some(&self.fields))
+    }
+
+    /// Gives all rows to `each`; what it refuses is damage.
+    pub(super) fn for_each(
+        &mut self,
+        mut each: impl FnMut(&StringRecord) -> Result<()>,
+    ) -> Result<()> {
+        while let Some(fields) = self.read()? {
+            if let Err(error) = each(fields) {
+                return Err(self.damaged(self.count + 1, error));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many rows were read so far.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Where in the file they end; 0 if even the header is torn.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The torn tail that stopped the reading.
+    pub(super) fn torn(&self) -> Option<TornTail> {
+        self.torn
+    }
+
+    pub(super) fn damaged(&self, line: u64, why: impl Display) -> Error {
+        Error::Damaged {
+            file: self.path.display().to_string(),
+            line,
+            why: why.to_string(),
+            remedy: self.table.remedy.to_owned(),
+        }
+    }
+
+    /// Reads up to the end of the line, or as much as the longest row; false at the end of the file.
+    fn read_line(&mut self) -> Result<bool> {
+        self.line.clear();
+        let mut input = (&mut self.input).take(ROW_BYTES_MAX as u64);
+        match input.read_until(b'\n', &mut self.line) {
+            Ok(bytes) => Ok(bytes > 0),
+            Err(e) => Err(Error::storage(&self.path, "cannot read it", e)),
+        }
+    }
+
+    fn decode(&mut self) -> Result<(), String> {
+        decode_row(&self.line, self.table.columns.len(), &mut self.fields)
+    }
+
+    /// Reads on from a line that is no row, to tell a torn tail from damage.
+    fn judge_tail(&mut self, why: String) -> Result<TornTail> {
+        let mut tail = TornTail { line: self.count + 2, bytes: 0 };
+        let (mut has_line_end, mut has_nul, mut has_row) = (false, false, false);
+        loop {
+            tail.bytes += self.line.len() as u64;
+            has_line_end |= self.line.ends_with(b"\n");
+            has_nul |= self.line.contains(&0);
+            if !self.read_line()? {
+                break;
+            }
+            has_row |= self.decode().is_ok();
+        }
+        let is_torn = !has_line_end || (has_nul && !has_row);
+        if is_torn { Ok(tail) } else { Err(self.damaged(tail.line, why)) }
+    }
+}

@@ -1,0 +1,373 @@
+//! What durable files promise: a crash at any byte loses no synced row, damage is never read as data,
+//! a sync serves everyone who waits, a failed disk is not trusted again.
+
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use tempfile::TempDir;
+use toystore::error::{Error, Result};
+use toystore::storage::{CsvLog, Directory, Table, TornTail, encode_row, read_rows, replace};
+
+const TABLE: Table = Table { columns: &["number", "name"], remedy: "restore it from a backup" };
+
+type Row = (u64, String);
+
+/// Opens the log and collects what is in it.
+fn open(path: &Path) -> Result<(CsvLog, Vec<Row>, Option<TornTail>)> {
+    let mut rows = Vec::new();
+    let (log, torn) = CsvLog::open(path, &TABLE, |fields| {
+        rows.push((fields[0].parse().unwrap(), fields[1].to_owned()));
+        Ok(())
+    })?;
+    Ok((log, rows, torn))
+}
+
+fn strict(path: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    read_rows(path, &TABLE, |fields| {
+        rows.push((fields[0].parse().unwrap(), fields[1].to_owned()));
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+fn append(log: &CsvLog, row: &Row) -> Result<u64> {
+    log.append(&[&row.0, &row.1])
+}
+
+/// A new log in a directory of its own, with these rows on disk.
+fn log_of(rows: &[Row]) -> (TempDir, PathBuf, CsvLog) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.csv");
+    let (log, _, _) = open(&path).unwrap();
+    for row in rows {
+        append(&log, row).unwrap();
+    }
+    log.sync(log.appended()).unwrap();
+    (directory, path, log)
+}
+
+fn numbered(numbers: impl IntoIterator<Item = u64>) -> Vec<Row> {
+    numbers.into_iter().map(|n| (n, format!("toy \"{n}\", red"))).collect()
+}
+
+fn any_rows() -> impl Strategy<Value = Vec<Row>> {
+    prop::collection::vec((any::<u64>(), "[a-c ,\"é]{0,6}"), 1..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_log_cut_at_any_byte_recovers_its_whole_rows(rows in any_rows(), cut: Index) {
+        let (_directory, path, log) = log_of(&rows);
+        drop(log);
+        let bytes = fs::read(&path).unwrap();
+        let bytes = &bytes[..cut.index(bytes.len() + 1)];
+        fs::write(&path, bytes).unwrap();
+        let whole_lines = bytes.split(|&b| b == b'\n').count() - 1;
+        let whole_rows = whole_lines.saturating_sub(1);
+
+        let (log, recovered, torn) = open(&path).unwrap();
+        prop_assert_eq!(&recovered, &rows[..whole_rows]);
+        prop_assert_eq!(torn.is_some(), !bytes.ends_with(b"\n"));
+        if let Some(torn) = torn {
+            prop_assert_eq!(torn.line, whole_lines as u64 + 1);
+        }
+
+        let next = (7, "after the crash".to_owned());
+        let position = append(&log, &next).unwrap();
+        log.sync(position).unwrap();
+        prop_assert_eq!(position, whole_rows as u64 + 1);
+        let (_, again, torn) = open(&path).unwrap();
+        prop_assert_eq!(again, [&rows[..whole_rows], &[next]].concat());
+        prop_assert_eq!(torn, None);
+    }
+
+    #[test]
+    fn a_changed_byte_is_noticed(rows in any_rows(), place: Index, flip in 1..=255_u8) {
+        let (_directory, path, log) = log_of(&rows);
+        drop(log);
+        let mut bytes = fs::read(&path).unwrap();
+        let place = place.index(bytes.len());
+        bytes[place] ^= flip;
+        fs::write(&path, &bytes).unwrap();
+
+        let is_damage = matches!(strict(&path), Err(Error::Damaged { .. }));
+        prop_assert!(is_damage);
+        match open(&path) {
+            Ok((_, recovered, torn)) => {
+                prop_assert!(torn.is_some() && recovered.len() < rows.len());
+                prop_assert_eq!(&recovered, &rows[..recovered.len()]);
+            }
+            Err(Error::Damaged { .. }) => prop_assert_eq!(fs::read(&path).unwrap(), bytes),
+            Err(other) => prop_assert!(false, "{}", other),
+        }
+    }
+}
+
+#[test]
+fn a_bad_tail_is_cut_and_any_other_bad_row_stops_the_start() {
+    let (_directory, path, log) = log_of(&numbered(1..=2));
+    drop(log);
+    let good = fs::read(&path).unwrap();
+    let mut row = Vec::new();
+    encode_row(&[&3, &"Tux"], &mut row).unwrap();
+    let mut narrow = Vec::new();
+    encode_row(&[&3], &mut narrow).unwrap();
+    let text = |row: &[u8]| String::from_utf8(row.to_vec()).unwrap();
+    let (row, narrow) = (text(&row), text(&narrow));
+    let zeros = "\0".repeat(200_000);
+
+    let torn = [
+        "3,Tu".to_owned(),
+        row.trim_end().to_owned(),
+        zeros.clone(),
+        format!("3,Tu{zeros}\n"),
+        format!("3,Tux,00000000\n{zeros}"),
+    ];
+    for tail in torn {
+        fs::write(&path, [&good, tail.as_bytes()].concat()).unwrap();
+        let (_, rows, torn) = open(&path).unwrap();
+        assert_eq!(rows, numbered(1..=2));
+        assert_eq!(torn, Some(TornTail { line: 4, bytes: tail.len() as u64 }));
+        assert_eq!(fs::read(&path).unwrap(), good);
+    }
+
+    let damage = [
+        ("3,Tux,00000000\n".to_owned(), "the checksum is wrong"),
+        (row.to_uppercase(), "the checksum is wrong"),
+        ("\n".to_owned(), "the row has no checksum"),
+        (narrow, "the row has 1 fields, expected 2"),
+        (format!("{zeros}\n{row}"), "the row has no end"),
+        (format!("3,Tux,00000000\n{row}"), "the checksum is wrong"),
+    ];
+    for (tail, reason) in damage {
+        let bytes = [&good, tail.as_bytes()].concat();
+        fs::write(&path, &bytes).unwrap();
+        let Err(Error::Damaged { file, line, why, remedy }) = open(&path).map(|(_, rows, _)| rows)
+        else {
+            panic!("{tail:?} was taken for rows");
+        };
+        assert_eq!((file, line), (path.display().to_string(), 4));
+        assert!(why.starts_with(reason), "{why}");
+        assert_eq!(remedy, TABLE.remedy);
+        assert_eq!(fs::read(&path).unwrap(), bytes, "damage is left as it is");
+    }
+}
+
+#[test]
+fn a_row_that_the_reader_refuses_is_damage_at_its_line() {
+    let (_directory, path, log) = log_of(&numbered(1..=3));
+    drop(log);
+    let outcome = CsvLog::open(&path, &TABLE, |fields| match &fields[0] {
+        "2" => Err(Error::invalid("number is 2, expected another")),
+        _ => Ok(()),
+    });
+    let text = outcome.map(|_| ()).unwrap_err().to_string();
+    let place = format!("{}, line 3: number is 2, expected another;", path.display());
+    assert!(text.starts_with(&place), "{text}");
+}
+
+#[test]
+fn a_row_is_always_one_line_of_bounded_length() {
+    let (_directory, path, log) = log_of(&[]);
+    let longest = "x".repeat(64 * 1024 - "1,,12345678\n".len());
+    for bad in ["a\nb", "a\rb", "\0", "\u{7f}", &format!("{longest}x")] {
+        assert!(matches!(append(&log, &(1, bad.to_owned())), Err(Error::Invalid { .. })));
+    }
+    assert_eq!(append(&log, &(1, longest.clone())), Ok(1));
+    log.sync(1).unwrap();
+    assert_eq!(open(&path).unwrap().1, [(1, longest)]);
+}
+
+#[test]
+fn threads_share_syncs_and_lose_no_row() {
+    const THREADS: u64 = 8;
+    const ROWS_EACH: u64 = 50;
+    let (_directory, path, log) = log_of(&[]);
+    let work = |thread: u64| {
+        for n in 0..ROWS_EACH {
+            let position = append(&log, &(thread * ROWS_EACH + n, "Tux".to_owned())).unwrap();
+            log.sync(position).unwrap();
+            assert!(log.durable() >= position);
+        }
+    };
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            scope.spawn(move || work(thread));
+        }
+    });
+    assert_eq!((log.appended(), log.durable()), (THREADS * ROWS_EACH, THREADS * ROWS_EACH));
+    assert!((1..=THREADS * ROWS_EACH).contains(&log.syncs()));
+
+    let (_, rows, _) = open(&path).unwrap();
+    for thread in 0..THREADS {
+        let numbers = rows.iter().map(|row| row.0).filter(|n| n / ROWS_EACH == thread);
+        let expected = thread * ROWS_EACH..(thread + 1) * ROWS_EACH;
+        assert!(numbers.eq(expected), "the rows of thread {thread}, in its order");
+    }
+}
+
+#[test]
+fn rows_that_wait_together_take_one_sync() {
+    let (_directory, path, log) = log_of(&[]);
+    for row in numbered(1..=1000) {
+        append(&log, &row).unwrap();
+    }
+    assert_eq!((log.durable(), log.syncs()), (0, 0));
+    log.sync(3).unwrap();
+    assert_eq!((log.durable(), log.syncs()), (1000, 1));
+    log.sync(1000).unwrap();
+    assert_eq!(log.syncs(), 1);
+    assert_eq!(open(&path).unwrap().1, numbered(1..=1000));
+}
+
+#[test]
+fn cut_rows_are_set_aside() {
+    let (directory, path, log) = log_of(&numbered(1..=5));
+    let aside = directory.path().join("divergent-1.csv");
+    append(&log, &numbered(6..=6)[0]).unwrap();
+
+    log.cut_after(3, &aside).unwrap();
+    assert_eq!((log.appended(), log.durable()), (3, 3));
+    assert!(matches!(log.sync(4), Err(Error::Unavailable { .. })));
+    assert_eq!(strict(&aside).unwrap(), numbered(4..=6));
+
+    let position = append(&log, &numbered(7..=7)[0]).unwrap();
+    assert_eq!(position, 4);
+    log.sync(position).unwrap();
+    assert_eq!(open(&path).unwrap().1, numbered([1, 2, 3, 7]));
+
+    log.cut_after(0, &aside).unwrap();
+    assert_eq!(open(&path).unwrap().1, numbered([]));
+    assert_eq!(strict(&aside).unwrap(), numbered([4, 5, 6, 1, 2, 3, 7]));
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_promised_any_more() {
+    let (directory, path, log) = log_of(&numbered(1..=2));
+    log.fail_at(4);
+    append(&log, &numbered(3..=3)[0]).unwrap();
+    log.sync(3).unwrap();
+    append(&log, &numbered(4..=4)[0]).unwrap();
+
+    let failure = log.sync(4).unwrap_err();
+    let text = format!("{}: cannot write to it: injected by flag", path.display());
+    assert_eq!(failure.to_string(), text);
+    assert_eq!(log.sync(1), Err(failure.clone()));
+    assert_eq!(append(&log, &numbered(5..=5)[0]), Err(failure.clone()));
+    assert_eq!(log.cut_after(1, &directory.path().join("aside.csv")), Err(failure));
+    assert_eq!(log.durable(), 3);
+    assert_eq!(open(&path).unwrap().1, numbered(1..=3));
+}
+
+#[test]
+fn a_failed_sync_reaches_every_thread_that_waits() {
+    let (_directory, _path, log) = log_of(&[]);
+    log.fail_at(1);
+    let buy = |n| append(&log, &(n, "Tux".to_owned())).and_then(|position| log.sync(position));
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || buy(n))).collect();
+        for thread in threads {
+            assert!(matches!(thread.join().unwrap(), Err(Error::Storage { .. })));
+        }
+    });
+    assert_eq!(log.durable(), 0);
+}
+
+#[test]
+fn a_replaced_file_is_the_old_one_or_the_new_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("view.json");
+    let contents = ["a".repeat(100_000), "b".repeat(50_000)];
+    replace(&path, contents[0].as_bytes()).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                assert!(contents.contains(&fs::read_to_string(&path).unwrap()), "a mix");
+            }
+        });
+        for turn in 0..50 {
+            replace(&path, contents[turn % 2].as_bytes()).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        reader.join().unwrap();
+    });
+
+    // A crash left half a file aside: the next replacement does not mind.
+    fs::write(directory.path().join("view.json.new"), "b").unwrap();
+    replace(&path, b"new").unwrap();
+    // One that cannot be written leaves the old contents.
+    fs::create_dir(directory.path().join("view.json.new")).unwrap();
+    let text = replace(&path, b"newer").unwrap_err().to_string();
+    assert!(text.contains("view.json.new: cannot write it: "), "{text}");
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+}
+
+#[test]
+fn whole_files_have_the_same_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("toys.csv");
+    let mut contents = TABLE.header().into_bytes();
+    for (number, name) in &numbered(1..=3) {
+        let fields: [&dyn Display; 2] = [number, name];
+        encode_row(&fields, &mut contents).unwrap();
+    }
+    replace(&path, &contents).unwrap();
+    assert_eq!(strict(&path).unwrap(), numbered(1..=3));
+
+    fs::write(&path, &contents[..contents.len() - 1]).unwrap();
+    assert!(matches!(strict(&path), Err(Error::Damaged { line: 4, .. })), "cut off");
+}
+
+#[test]
+fn a_directory_serves_one_process_and_keeps_its_identity() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("data/order-1");
+    let directory = Directory::open(&path).unwrap();
+    let identity = directory.identity().clone();
+    assert_eq!(identity.0.len(), 16);
+    assert_eq!(directory.file("orders.csv"), path.join("orders.csv"));
+
+    let refusal = format!(
+        "{}: already in use by another process (pid {}); stop it or choose another directory",
+        path.display(),
+        std::process::id()
+    );
+    assert_eq!(Directory::open(&path).unwrap_err().to_string(), refusal);
+
+    drop(directory);
+    let mut directory = Directory::open(&path).unwrap();
+    assert_eq!(*directory.identity(), identity);
+    directory.renew_identity().unwrap();
+    let renewed = directory.identity().clone();
+    assert_ne!(renewed, identity);
+    drop(directory);
+    assert_eq!(*Directory::open(&path).unwrap().identity(), renewed);
+
+    let other = Directory::open(&parent.path().join("data/order-2")).unwrap();
+    assert_ne!(*other.identity(), renewed);
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_says_why() {
+    let parent = tempfile::tempdir().unwrap();
+    let file = parent.path().join("file");
+    fs::write(&file, "").unwrap();
+    let text = Directory::open(&file.join("data")).unwrap_err().to_string();
+    assert!(text.contains("file/data: cannot create it: "), "{text}");
+
+    for garbled in ["", "0123456789abcdef", "0123456789abcdeF\n", "0123\n", "\0\0\0"] {
+        fs::write(parent.path().join("identity"), garbled).unwrap();
+        let error = Directory::open(parent.path()).unwrap_err();
+        assert!(matches!(error, Error::Damaged { line: 1, .. }), "{garbled:?}: {error}");
+    }
+}
