@@ -29,10 +29,7 @@ pub struct Directory {
 impl Directory {
     /// Locks the directory for this process; makes it, with an identity, if it is not there.
     pub fn open(path: &Path) -> Result<Directory> {
-        if !path.is_dir() {
-            fs::create_dir_all(path).map_err(|e| Error::storage(path, "cannot create it", e))?;
-            sync_parent(path)?;
-        }
+        create(path)?;
         let lock = lock(path)?;
         let identity = match read_identity(&path.join(IDENTITY))? {
             Some(identity) => identity,
@@ -65,6 +62,20 @@ impl Directory {
 
 const LOCK: &str = "lock";
 const IDENTITY: &str = "identity";
+
+/// Creates the directory and those above it, durably. Another process may be creating them too.
+fn create(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        create(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(e) if !path.is_dir() => Err(Error::storage(path, "cannot create it", e)),
+        _ => sync_parent(path),
+    }
+}
 
 fn lock(directory: &Path) -> Result<File> {
     let path = directory.join(LOCK);
