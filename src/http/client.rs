@@ -1,0 +1,330 @@
+//! A keep-alive HTTP client over one blocking socket: shoppers, health checks and tests use it.
+//!
+//! One write per request and, in the usual case, one read per response. The whole exchange, from
+//! connecting to the last byte, has one deadline.
+//!
+//! - What fails before anything was sent is definite ([`Error::Unreachable`]); what fails after is
+//!   not ([`Error::Unanswered`]).
+//! - A kept connection may have been closed by the server while it was idle. A GET or HEAD is then
+//!   sent again, once, on a new one; anything else is not, for it may have been done
+//!   (RFC 9110 §9.2.2).
+
+use super::body::Body;
+use super::refusal::Refusal;
+use super::response::{push_decimal, push_header};
+use crate::error::{Error, Result};
+use httparse::{EMPTY_HEADER, Status};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+/// The longest head of a response, in bytes, and the most headers in it.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+const HEADERS_MAX: usize = 64;
+/// The longest body of a response, in bytes; the list of all toys takes a few thousand.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// The size of a read: room for any usual response.
+const READ_BYTES: usize = 8 * 1024;
+
+/// A client of one server.
+pub struct Client {
+    address: String,
+    deadline: Duration,
+    /// The connection, between two exchanges, if the last one left it open.
+    idle: Option<TcpStream>,
+    /// The request at hand; kept so that its memory is used again, as are the next two.
+    request: Vec<u8>,
+    /// What has been received of the response.
+    received: Vec<u8>,
+    chunk: Box<[u8]>,
+}
+
+/// A whole response.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// The head as received, which `header` looks through.
+    head: Vec<u8>,
+    /// The body, without its chunks.
+    pub body: Vec<u8>,
+}
+
+/// Why an exchange failed, after the connection stood.
+enum Failure {
+    /// The server had closed the connection, or did before it answered.
+    Closed,
+    /// Everything else.
+    Broken(String),
+}
+
+/// What the head of a response says about the rest.
+struct Head {
+    status: u16,
+    bytes: usize,
+    /// `None` if the body ends with the connection.
+    body: Option<Body>,
+    persists: bool,
+}
+
+impl Client {
+    /// A client of the server at `address` (`host:port`). It connects with its first request.
+    /// No exchange takes longer than `deadline`.
+    pub fn new(address: &str, deadline: Duration) -> Client {
+        Client {
+            address: address.to_owned(),
+            deadline,
+            idle: None,
+            request: Vec::new(),
+            received: Vec::new(),
+            chunk: vec![0; READ_BYTES].into(),
+        }
+    }
+
+    /// Sends a request and waits for its response, whatever its status. `Host` and
+    /// `Content-Length` are added to `headers`; `target` is percent-encoded already.
+    pub fn send(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Response> {
+        self.write_request(method, target, headers, body)?;
+        let until = Instant::now() + self.deadline;
+        if let Some(stream) = self.idle.take() {
+            match self.exchange(stream, method, until) {
+                Err(Failure::Closed) if matches!(method, "GET" | "HEAD") => {}
+                outcome => return outcome.map_err(|why| self.unanswered(method, target, &why)),
+            }
+        }
+        let stream = self.connect(until)?;
+        self.exchange(stream, method, until).map_err(|why| self.unanswered(method, target, &why))
+    }
+
+    fn write_request(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<()> {
+        let breaks_out = |text: &str| text.bytes().any(|byte| byte.is_ascii_control());
+        if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::invalid(format!("target {target:?} is not percent-encoded")));
+        }
+        if let Some((name, _)) = headers.iter().find(|(_, value)| breaks_out(value)) {
+            return Err(Error::invalid(format!("header {name} has a control byte")));
+        }
+        self.request.clear();
+        for part in [method, " ", target, " HTTP/1.1\r\n"] {
+            self.request.extend_from_slice(part.as_bytes());
+        }
+        push_header(&mut self.request, "Host", &self.address);
+        for (name, value) in headers {
+            push_header(&mut self.request, name, value);
+        }
+        // RFC 9110 §8.6: a length is sent with every method that may have a body.
+        if !body.is_empty() || !matches!(method, "GET" | "HEAD") {
+            self.request.extend_from_slice(b"Content-Length: ");
+            push_decimal(&mut self.request, body.len());
+            self.request.extend_from_slice(b"\r\n");
+        }
+        self.request.extend_from_slice(b"\r\n");
+        self.request.extend_from_slice(body);
+        Ok(())
+    }
+
+    /// Connects to the first of the address's meanings that accepts.
+    fn connect(&self, until: Instant) -> Result<TcpStream> {
+        let unreachable = |why: String| Error::Unreachable { address: self.address.clone(), why };
+        let mut why = "the name has no address".to_owned();
+        for address in self.address.to_socket_addrs().map_err(|e| unreachable(e.to_string()))? {
+            let rest = until.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                why = format!("no connection within {:?}", self.deadline);
+                break;
+            }
+            let connected = TcpStream::connect_timeout(&address, rest);
+            match connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => why = error.to_string(),
+            }
+        }
+        Err(unreachable(why))
+    }
+
+    /// Sends the request at hand and reads its response; keeps the connection if it may.
+    fn exchange(
+        &mut self,
+        mut stream: TcpStream,
+        method: &str,
+        until: Instant,
+    ) -> Result<Response, Failure> {
+        self.received.clear();
+        let rest = self.rest(until)?;
+        let sent =
+            stream.set_write_timeout(Some(rest)).and_then(|()| stream.write_all(&self.request));
+        sent.map_err(|error| self.failure(&error))?;
+
+        let head = loop {
+            match Head::parse(&self.received, method)? {
+                // 100 Continue and its like come before the response (RFC 9110 §15.2).
+                Some(head) if head.status < 200 => drop(self.received.drain(..head.bytes)),
+                Some(head) => break head,
+                None => self.read_on(&mut stream, until)?,
+            }
+        };
+        let head_bytes = self.received[..head.bytes].to_vec();
+        let Some(mut body) = head.body else {
+            while self.read(&mut stream, until)? > 0 {}
+            let body = self.received.split_off(head.bytes);
+            return Ok(Response { status: head.status, head: head_bytes, body });
+        };
+        let end = loop {
+            match body.end(&self.received)? {
+                Some(end) => break end,
+                None => self.read_on(&mut stream, until)?,
+            }
+        };
+        // More than the response would be taken for the start of the next one.
+        if head.persists && end == self.received.len() {
+            self.idle = Some(stream);
+        }
+        let body = body.bytes(&self.received).to_vec();
+        Ok(Response { status: head.status, head: head_bytes, body })
+    }
+
+    /// Reads more of a response that is not whole.
+    fn read_on(&mut self, stream: &mut TcpStream, until: Instant) -> Result<(), Failure> {
+        match self.read(stream, until)? {
+            0 if self.received.is_empty() => Err(Failure::Closed),
+            0 => Err(Failure::Broken("the response was cut off".into())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads once, until the deadline at most; 0 is the end of the stream.
+    fn read(&mut self, stream: &mut TcpStream, until: Instant) -> Result<usize, Failure> {
+        if self.received.len() > HEAD_BYTES_MAX + BODY_BYTES_MAX {
+            return Err(Failure::Broken(format!(
+                "the response is longer than {BODY_BYTES_MAX} bytes"
+            )));
+        }
+        loop {
+            let rest = self.rest(until)?;
+            let read =
+                stream.set_read_timeout(Some(rest)).and_then(|()| stream.read(&mut self.chunk));
+            match read {
+                Ok(bytes) => {
+                    self.received.extend_from_slice(&self.chunk[..bytes]);
+                    return Ok(bytes);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failure(&error)),
+            }
+        }
+    }
+
+    /// What is left until the deadline; never zero, which sockets take for "for ever".
+    fn rest(&self, until: Instant) -> Result<Duration, Failure> {
+        match until.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(self.too_late()),
+            rest => Ok(rest),
+        }
+    }
+
+    fn too_late(&self) -> Failure {
+        Failure::Broken(format!("nothing came within {:?}", self.deadline))
+    }
+
+    fn failure(&self, error: &std::io::Error) -> Failure {
+        match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => self.too_late(),
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted
+                if self.received.is_empty() =>
+            {
+                Failure::Closed
+            }
+            _ => Failure::Broken(error.to_string()),
+        }
+    }
+
+    fn unanswered(&self, method: &str, target: &str, failure: &Failure) -> Error {
+        let why = match failure {
+            Failure::Closed => "the connection was closed",
+            Failure::Broken(why) => why,
+        };
+        Error::unanswered(format!("{} did not answer {method} {target}: {why}", self.address))
+    }
+}
+
+impl Response {
+    /// The value of a header: the first, if it comes more than once.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.split(|byte| *byte == b'\n').skip(1);
+        let mut fields = lines.filter_map(|line| str::from_utf8(line).ok()?.split_once(':'));
+        let (_, value) = fields.find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+        Some(value.trim_ascii())
+    }
+}
+
+impl Head {
+    /// The head at the start of `received`, or `None` when it is not all there yet.
+    fn parse(received: &[u8], method: &str) -> Result<Option<Head>, Failure> {
+        let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+        let mut parsed = httparse::Response::new(&mut headers);
+        let bytes = match parsed.parse(received) {
+            Ok(Status::Complete(bytes)) => bytes,
+            Ok(Status::Partial) if received.len() <= HEAD_BYTES_MAX => return Ok(None),
+            Ok(Status::Partial) => {
+                return Err(Failure::Broken("the response's head is too long".into()));
+            }
+            Err(error) => {
+                return Err(Failure::Broken(format!("the response is malformed: {error}")));
+            }
+        };
+        let (Some(status), Some(minor)) = (parsed.code, parsed.version) else { return Ok(None) };
+        let (mut length, mut coding, mut persists) = (None, None, minor > 0);
+        for header in &*parsed.headers {
+            match header.name.to_ascii_lowercase().as_str() {
+                "content-length" if length.is_none() => length = Some(header.value),
+                "transfer-encoding" if coding.is_none() => coding = Some(header.value),
+                "content-length" | "transfer-encoding" => {
+                    return Err(Failure::Broken("the response's length is stated twice".into()));
+                }
+                "connection" => persists = !header.value.eq_ignore_ascii_case(b"close"),
+                _ => {}
+            }
+        }
+        let bodiless = method == "HEAD" || status < 200 || matches!(status, 204 | 304);
+        let body = if bodiless {
+            Some(Body::fixed(bytes, 0))
+        } else {
+            response_body(bytes, length, coding)?
+        };
+        Ok(Some(Head { status, bytes, body, persists }))
+    }
+}
+
+/// RFC 9112 §6.3, for a response that may have a body.
+fn response_body(
+    start: usize,
+    length: Option<&[u8]>,
+    coding: Option<&[u8]>,
+) -> Result<Option<Body>, Failure> {
+    match (coding, length) {
+        (None, None) => Ok(None),
+        (None, Some(length)) => Ok(Some(Body::of_length(start, length, BODY_BYTES_MAX)?)),
+        (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => {
+            Ok(Some(Body::chunked(start, BODY_BYTES_MAX)))
+        }
+        _ => Err(Failure::Broken("the response's Transfer-Encoding is not just chunked".into())),
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        Failure::Broken(format!("the response is malformed: {}", refusal.message))
+    }
+}

@@ -1,0 +1,112 @@
+//! One client connection: the bytes received so far in, the bytes to send out.
+//!
+//! [`Connection::serve`] answers at most one request per call, so that the server decides between
+//! requests whose turn is next; pipelined requests wait in the input meanwhile.
+//!
+//! - Until a request is served, `serve` is shown the same bytes again, and more after them.
+//! - A handler's own errors keep the connection; a refused request closes it.
+
+use super::body::Body;
+use super::head;
+use super::message::Request;
+use super::refusal::Refusal;
+use super::response::{self, Content, Framing, Persistence, Responder, error_body};
+use crate::net::Progress;
+use std::mem::MaybeUninit;
+
+/// What a connection remembers between two reads.
+pub struct Connection {
+    /// Whether some of a request has come.
+    begun: bool,
+    /// The body that is arriving; there once its head has passed.
+    body: Option<Body>,
+    /// Whether the request at hand wants its response's body.
+    content: Content,
+    /// Where in the output the response at hand begins.
+    response_start: usize,
+}
+
+impl Default for Connection {
+    fn default() -> Connection {
+        Connection { begun: false, body: None, content: Content::Sent, response_start: 0 }
+    }
+}
+
+impl Connection {
+    /// A connection on which nothing has come yet.
+    pub fn new() -> Connection {
+        Connection::default()
+    }
+
+    /// Answers the first request in `input`, if it is whole, through `handler`.
+    pub fn serve(
+        &mut self,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        handler: impl FnOnce(&Request<'_>, Responder<'_>),
+    ) -> Progress {
+        let request = input.trim_ascii_start();
+        self.begun = !request.is_empty();
+        self.content =
+            if request.starts_with(b"HEAD ") { Content::Withheld } else { Content::Sent };
+        self.try_serve(input, output, handler).unwrap_or_else(|refusal| {
+            self.close_with(&refusal, output);
+            Progress::Close
+        })
+    }
+
+    /// The deadline for the request has passed: 408, if one had begun (RFC 9110 §15.5.9).
+    pub fn expired(&mut self, output: &mut Vec<u8>) {
+        if self.begun {
+            self.close_with(&Refusal::new(408, "the request did not arrive in time"), output);
+        }
+    }
+
+    /// The handler panicked: 500 in place of whatever it had written.
+    pub fn panicked(&mut self, output: &mut Vec<u8>) {
+        output.truncate(self.response_start);
+        self.close_with(&Refusal::new(500, "internal error"), output);
+    }
+
+    fn try_serve(
+        &mut self,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        handler: impl FnOnce(&Request<'_>, Responder<'_>),
+    ) -> Result<Progress, Refusal> {
+        if let Some(body) = &mut self.body
+            && body.end(input)?.is_none()
+        {
+            return Ok(Progress::NeedMore);
+        }
+        let mut slots = [const { MaybeUninit::uninit() }; head::HEADERS_MAX];
+        let Some(head) = head::parse(input, &mut slots)? else { return Ok(Progress::NeedMore) };
+        let is_new = self.body.is_none();
+        let body = self.body.get_or_insert(head.body);
+        let Some(end) = body.end(input)? else {
+            // Once per request, and not for a body that is refused anyway (RFC 9110 §10.1.1).
+            if is_new && head.expects_continue {
+                output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            }
+            return Ok(Progress::NeedMore);
+        };
+
+        let request = Request { body: body.bytes(input), ..head.request };
+        let framing = Framing { persistence: head.persistence, content: self.content };
+        self.response_start = output.len();
+        handler(&request, Responder { output, framing });
+        assert!(output.len() > self.response_start, "the handler sent no response");
+        self.body = None;
+        self.begun = false;
+        match head.persistence {
+            Persistence::Close => Ok(Progress::Close),
+            Persistence::Keep | Persistence::KeepAndSaySo => Ok(Progress::Served { bytes: end }),
+        }
+    }
+
+    fn close_with(&self, refusal: &Refusal, output: &mut Vec<u8>) {
+        let framing = Framing { persistence: Persistence::Close, content: self.content };
+        let body = error_body(refusal.status, &refusal.message);
+        response::write(output, framing, refusal.status, &[], &body);
+    }
+}

@@ -1,0 +1,232 @@
+//! Splits and judges the head of a request: the request line and the header lines.
+//!
+//! `httparse` splits and checks the syntax; what is left for here is the meaning of the headers
+//! that decide where the request ends and whether the connection goes on.
+//!
+//! A head that arrives in pieces is parsed anew with each piece. The limit on heads bounds that:
+//! even byte by byte it is far cheaper than the reads that bring the bytes.
+//!
+//! - A head that passed has one way to find the end of its body (RFC 9112 §6.3).
+//! - `httparse` accepts a bare LF as the end of a line, which §2.2 allows, but no bare CR.
+
+use super::body::{BODY_BYTES_MAX, Body};
+use super::fault;
+use super::message::Request;
+use super::refusal::Refusal;
+use super::response::Persistence;
+use httparse::{Header, Status};
+use std::mem::MaybeUninit;
+
+/// The longest head, in bytes; the same as nginx and Node.js take.
+pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// The longest target, in bytes; RFC 9112 §3 recommends at least 8000.
+pub(super) const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// The most header lines; curl sends three, browsers twenty.
+pub(super) const HEADERS_MAX: usize = 64;
+const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_MAX);
+
+/// Where the parser puts the header lines, on the caller's stack.
+pub(super) type Slots<'a> = [MaybeUninit<Header<'a>>; HEADERS_MAX];
+
+/// A head that has passed every check.
+pub(super) struct Head<'a> {
+    /// The request, its body still missing.
+    pub request: Request<'a>,
+    /// Where its body ends.
+    pub body: Body,
+    /// Whether the connection goes on after it.
+    pub persistence: Persistence,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+}
+
+/// The headers that are about the connection, not about the resource.
+#[derive(Default)]
+struct Framing<'a> {
+    host: Option<&'a [u8]>,
+    content_length: Option<&'a [u8]>,
+    transfer_encoding: Option<&'a [u8]>,
+    expect: Option<&'a [u8]>,
+    close: bool,
+    keep_alive: bool,
+}
+
+/// The head at the start of `input`, or `None` when it is not all there yet. Empty lines before it
+/// are skipped (RFC 9112 §2.2).
+pub(super) fn parse<'a>(
+    input: &'a [u8],
+    slots: &'a mut Slots<'a>,
+) -> Result<Option<Head<'a>>, Refusal> {
+    let mut parsed = httparse::Request::new(&mut []);
+    let status = parsed.parse_with_uninit_headers(input, slots);
+    let head_bytes = match status.map_err(|error| fault::explain(input, error))? {
+        Status::Complete(bytes) => bytes,
+        Status::Partial => return check_size(input).map(|()| None),
+    };
+    check_size(&input[..head_bytes])?;
+    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
+    else {
+        return Ok(None);
+    };
+    let headers: &'a [Header<'a>] = parsed.headers;
+    let (path, query) = split_target(method, target)?;
+    let framing = Framing::of(headers)?;
+    framing.check_host(minor)?;
+    Ok(Some(Head {
+        request: Request { method, path, query, headers, body: &[] },
+        body: framing.body(head_bytes, minor)?,
+        persistence: framing.persistence(minor),
+        expects_continue: framing.expects_continue(minor)?,
+    }))
+}
+
+/// Refuses a head, whole or not, that is too long already.
+fn check_size(head: &[u8]) -> Result<(), Refusal> {
+    if head.len() <= TARGET_BYTES_MAX {
+        return Ok(());
+    }
+    let mut words = head.trim_ascii_start().split(|byte| matches!(byte, b' ' | b'\n'));
+    if words.nth(1).is_some_and(|target| target.len() > TARGET_BYTES_MAX) {
+        return Err(Refusal::new(414, format!("target is longer than {TARGET_BYTES_MAX} bytes")));
+    }
+    if head.len() > HEAD_BYTES_MAX {
+        return Err(Refusal::new(431, format!("head is longer than {HEAD_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+/// Path and query of a target in any of its forms (RFC 9112 §3.2).
+fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, &'a str), Refusal> {
+    if method == "CONNECT" {
+        return Err(Refusal::new(501, "CONNECT is for proxies, and this is none"));
+    }
+    if target.contains('#') {
+        return Err(Refusal::malformed("target has a fragment (#), which is never sent"));
+    }
+    if method == "OPTIONS" && target == "*" {
+        return Ok((target, ""));
+    }
+    let local = if target.starts_with('/') { target } else { after_authority(target)? };
+    let (path, query) = local.split_once('?').unwrap_or((local, ""));
+    Ok((if path.is_empty() { "/" } else { path }, query))
+}
+
+/// What follows the host in an absolute-form target, which every server must accept (§3.2.2).
+fn after_authority(target: &str) -> Result<&str, Refusal> {
+    const SCHEME: &str = "http://";
+    match target.split_at_checked(SCHEME.len()) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => {
+            let (host, local) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+            if host.is_empty() || !is_host(host.as_bytes()) {
+                return Err(Refusal::malformed("target has a malformed host"));
+            }
+            Ok(local)
+        }
+        _ => Err(Refusal::malformed("target must begin with / or http://")),
+    }
+}
+
+impl<'a> Framing<'a> {
+    fn of(headers: &'a [Header<'a>]) -> Result<Framing<'a>, Refusal> {
+        let mut framing = Framing::default();
+        for header in headers {
+            let is = |name| header.name.eq_ignore_ascii_case(name);
+            match header.name.len() {
+                4 if is("host") => once(&mut framing.host, header)?,
+                6 if is("expect") => once(&mut framing.expect, header)?,
+                10 if is("connection") => framing.note_connection(header.value),
+                14 if is("content-length") => once(&mut framing.content_length, header)?,
+                17 if is("transfer-encoding") => once(&mut framing.transfer_encoding, header)?,
+                _ => {}
+            }
+        }
+        Ok(framing)
+    }
+
+    fn note_connection(&mut self, value: &[u8]) {
+        for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            self.close |= token.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    /// Exactly one well-formed Host, which HTTP/1.0 may leave out (RFC 9112 §3.2).
+    fn check_host(&self, minor: u8) -> Result<(), Refusal> {
+        match self.host {
+            None if minor == 0 => Ok(()),
+            None => Err(Refusal::malformed("header Host is missing")),
+            Some(host) if is_host(host) => Ok(()),
+            Some(_) => {
+                Err(Refusal::malformed("header Host is malformed, expected host or host:port"))
+            }
+        }
+    }
+
+    /// Where the body ends (RFC 9112 §6.3).
+    fn body(&self, start: usize, minor: u8) -> Result<Body, Refusal> {
+        match (self.transfer_encoding, self.content_length) {
+            (Some(_), Some(_)) => {
+                Err(Refusal::malformed("both Transfer-Encoding and Content-Length (RFC 9112 §6.1)"))
+            }
+            (Some(_), None) if minor == 0 => {
+                Err(Refusal::malformed("Transfer-Encoding in HTTP/1.0 (RFC 9112 §6.1)"))
+            }
+            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => {
+                Ok(Body::chunked(start, BODY_BYTES_MAX))
+            }
+            (Some(_), None) => {
+                Err(Refusal::new(501, "the only Transfer-Encoding known is chunked"))
+            }
+            (None, Some(length)) => Body::of_length(start, length, BODY_BYTES_MAX),
+            (None, None) => Ok(Body::fixed(start, 0)),
+        }
+    }
+
+    /// RFC 9112 §9.3: HTTP/1.1 goes on unless told to close, HTTP/1.0 closes unless told to go on.
+    fn persistence(&self, minor: u8) -> Persistence {
+        match (minor, self.close, self.keep_alive) {
+            (1, false, _) => Persistence::Keep,
+            (0, false, true) => Persistence::KeepAndSaySo,
+            _ => Persistence::Close,
+        }
+    }
+
+    /// RFC 9110 §10.1.1; HTTP/1.0 knows no expectations.
+    fn expects_continue(&self, minor: u8) -> Result<bool, Refusal> {
+        match self.expect {
+            Some(value) if minor > 0 && !value.eq_ignore_ascii_case(b"100-continue") => {
+                Err(Refusal::new(417, "the only expectation known is 100-continue"))
+            }
+            expect => Ok(minor > 0 && expect.is_some()),
+        }
+    }
+}
+
+/// Notes a header that may come only once. That the same length twice is refused too is stricter
+/// than RFC 9112 §6.3 asks for, and simpler.
+fn once<'a>(slot: &mut Option<&'a [u8]>, header: &Header<'a>) -> Result<(), Refusal> {
+    match slot.replace(header.value) {
+        None => Ok(()),
+        Some(_) => Err(Refusal::malformed(format!("header {} comes more than once", header.name))),
+    }
+}
+
+/// `host`, `host:port` or nothing, where a host is a name, an IPv4 address or a bracketed IPv6
+/// address (RFC 3986 §3.2.2). Nothing is what a client sends that knows no host (RFC 9112 §3.2).
+fn is_host(value: &[u8]) -> bool {
+    let is_name_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(b);
+    let is_address_byte = |b: &u8| b.is_ascii_hexdigit() || b":.".contains(b);
+    let (host, port) = match value.iter().rposition(|b| *b == b':') {
+        Some(colon) if !value.ends_with(b"]") => (&value[..colon], &value[colon + 1..]),
+        _ => (value, &b""[..]),
+    };
+    let is_port = port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
+    is_port
+        && match host {
+            [] => value.is_empty(),
+            [b'[', address @ .., b']'] => {
+                !address.is_empty() && address.iter().all(is_address_byte)
+            }
+            name => name.iter().all(is_name_byte),
+        }
+}
