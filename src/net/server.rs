@@ -1,0 +1,122 @@
+//! The one server that all services use: any number of connections on a fixed number of threads.
+
+use crate::error::Result;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a server speaks, without any I/O: requests are cut out of bytes and answered into bytes.
+///
+/// `serve` runs on a worker thread and may block while it asks other services, but only with a
+/// deadline. The other methods must be quick.
+pub trait Protocol: Send + Sync + 'static {
+    /// What one connection remembers between its requests.
+    type Session: Send + 'static;
+
+    /// A client has connected.
+    fn open(&self, peer: SocketAddr) -> Self::Session;
+
+    /// Answers the first request in `input` if it is whole, by appending to `output`. Never called
+    /// with an empty `input`, and after [`Progress::NeedMore`] only once there are more bytes.
+    fn serve(&self, session: &mut Self::Session, input: &[u8], output: &mut Vec<u8>) -> Progress;
+
+    /// A request did not arrive whole within its deadline. Last words may be appended before the
+    /// connection is closed.
+    fn expired(&self, session: &mut Self::Session, output: &mut Vec<u8>);
+
+    /// `serve` panicked; what it had appended is gone. Last words may be appended before the
+    /// connection is closed.
+    fn panicked(&self, session: &mut Self::Session, output: &mut Vec<u8>);
+}
+
+/// What became of the bytes given to [`Protocol::serve`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// They hold no whole request yet. Something may have been appended all the same, such as
+    /// HTTP's `100 Continue`; it is sent at once.
+    NeedMore,
+    /// The first `bytes` of them were a request, and its answer was appended.
+    Served {
+        /// Where the next request begins. At least 1.
+        bytes: usize,
+    },
+    /// What was appended is the last that this connection says.
+    Close,
+}
+
+/// The limits of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Worker threads.
+    pub threads: usize,
+    /// Open connections. Further ones wait in the kernel's backlog.
+    pub connections_max: usize,
+    /// For a whole request, from its first byte.
+    pub request_deadline: Duration,
+    /// For the next request to begin.
+    pub idle_deadline: Duration,
+    /// For the client to take an answer that did not fit into the kernel's buffers.
+    pub write_deadline: Duration,
+    /// Requests after which a session that never falls silent goes to the end of the queue, when
+    /// others wait. 1 makes it a server with a thread per request.
+    pub turn_requests_max: u32,
+    /// How long a thread waits for the next bytes before it parks the connection.
+    pub stay: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            threads: 10,
+            connections_max: 12_000,
+            request_deadline: Duration::from_secs(10),
+            idle_deadline: Duration::from_secs(300),
+            write_deadline: Duration::from_secs(10),
+            turn_requests_max: 64,
+            stay: Duration::from_millis(10),
+        }
+    }
+}
+
+/// How a server is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gauges {
+    /// Connections.
+    pub open: usize,
+    /// Threads with a connection.
+    pub busy: usize,
+    /// Connections that wait without a thread.
+    pub parked: usize,
+    /// Connections that wait for a thread.
+    pub queued: usize,
+}
+
+/// A running server. Dropping it stops it.
+pub struct Server {}
+
+impl Server {
+    /// Listens on `address` and serves `protocol` there. `name` names the threads.
+    pub fn start<P: Protocol>(
+        name: &str,
+        address: &str,
+        protocol: Arc<P>,
+        limits: Limits,
+    ) -> Result<Server> {
+        let _ = (name, address, protocol, limits);
+        unimplemented!()
+    }
+
+    /// Where it listens; the port is the real one when port 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        unimplemented!()
+    }
+
+    /// How it is doing.
+    pub fn gauges(&self) -> Gauges {
+        unimplemented!()
+    }
+
+    /// Takes no more connections, finishes the requests in flight, closes the idle ones and joins
+    /// its threads. Takes at most about four seconds.
+    pub fn stop(self) {}
+}
