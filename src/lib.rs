@@ -2,3 +2,6 @@
 
 pub mod error;
 pub mod model;
+pub mod config;
+pub mod trace;
+pub mod stop;
