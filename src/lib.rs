@@ -6,3 +6,7 @@ pub mod config;
 pub mod storage;
 pub mod net;
 pub mod http;
+pub mod protocol;
+pub mod frontend;
+pub mod order;
+pub mod catalog;

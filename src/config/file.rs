@@ -1,0 +1,131 @@
+//! Reads the TOML file. A table of it is a section; `[order.N]` adds replica N, and the first of
+//! those replaces the default replicas. Every error names the file and the line.
+
+use super::{Config, Replica, keys};
+use crate::error::{Error, Result};
+use crate::model::ReplicaId;
+use std::borrow::Cow;
+use std::fs;
+use std::path::Path;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Reads `file` into `config`; `place` is where it was named.
+pub(super) fn read(file: &Path, place: &str, config: &mut Config) -> Result<()> {
+    let text = fs::read_to_string(file).map_err(|error| Error::Config {
+        place: place.to_owned(),
+        why: format!("cannot read {}: {error}", file.display()),
+    })?;
+    parse(&text, &file.display().to_string(), config)
+}
+
+/// Reads the text of a file of this name into `config`.
+pub(super) fn parse(text: &str, file: &str, config: &mut Config) -> Result<()> {
+    let mut reader = Reader { text, file, config };
+    let table = DeTable::parse(text).map_err(|error| {
+        // What the parser says may run over several lines; a log line is one.
+        let why = error.message().lines().collect::<Vec<_>>().join(" ");
+        reader.error(error.span().map_or(text.len(), |span| span.start), why)
+    })?;
+    reader.root(table.get_ref())
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    file: &'a str,
+    config: &'a mut Config,
+}
+
+type Name<'a> = Spanned<Cow<'a, str>>;
+type Value<'a> = Spanned<DeValue<'a>>;
+
+impl Reader<'_> {
+    fn root(&mut self, table: &DeTable<'_>) -> Result<()> {
+        for (name, value) in table {
+            match (name.get_ref().as_ref(), value.get_ref()) {
+                ("order", DeValue::Table(order)) => self.order(order)?,
+                (section, DeValue::Table(table)) => {
+                    for (name, value) in table {
+                        self.set(section, name, value)?;
+                    }
+                }
+                _ => self.set("", name, value)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, table: &DeTable<'_>) -> Result<()> {
+        if table.values().any(|value| value.get_ref().is_table()) {
+            self.config.order.replicas.clear();
+        }
+        for (name, value) in table {
+            let DeValue::Table(replica) = value.get_ref() else {
+                self.set("order", name, value)?;
+                continue;
+            };
+            let id = self.replica_id(name)?;
+            keys::replica(self.config, id);
+            for (name, value) in replica {
+                self.set(&format!("order.{id}"), name, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn replica_id(&self, name: &Name<'_>) -> Result<ReplicaId> {
+        let text = name.get_ref();
+        let id = text.parse().ok().filter(|id| (1..=Replica::ID_MAX).contains(id));
+        // A second spelling, such as 01, would be a second table for the same replica.
+        id.filter(|id| id.to_string() == **text).map(ReplicaId).ok_or_else(|| {
+            let max = Replica::ID_MAX;
+            let why = format!("replica is \"{text}\", expected a whole number from 1 to {max}");
+            self.error(name.span().start, why)
+        })
+    }
+
+    fn set(&mut self, section: &str, name: &Name<'_>, value: &Value<'_>) -> Result<()> {
+        let settings = keys::settings(self.config);
+        let found = settings.iter().find(|s| s.section == section && s.name() == name.get_ref());
+        let Some(setting) = found else {
+            let why = unknown(section, name.get_ref(), &settings);
+            return Err(self.error(name.span().start, why));
+        };
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(number) => number.to_string(),
+            DeValue::Float(number) => number.to_string(),
+            DeValue::Boolean(on) => on.to_string(),
+            other => format!("({})", other.type_str()),
+        };
+        setting.set(self.config, &text).map_err(|why| self.error(value.span().start, why))
+    }
+
+    /// An error at a byte of the file.
+    fn error(&self, at: usize, why: String) -> Error {
+        let line = 1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        Error::Config { place: format!("{}, line {line}", self.file), why }
+    }
+}
+
+/// What to say of a key that no row of the table has.
+fn unknown(section: &str, name: &str, settings: &[keys::Setting]) -> String {
+    let in_section = settings.iter().filter(|setting| setting.section == section);
+    let names: Vec<_> = in_section.map(|setting| setting.name().to_owned()).collect();
+    if !names.is_empty() {
+        return offer(&format!("unknown key {name} in [{section}]"), name, &names);
+    }
+    let mut sections: Vec<_> = settings.iter().map(|setting| setting.section.clone()).collect();
+    sections.dedup();
+    match section {
+        "" => offer(&format!("unknown key {name} outside the sections"), name, &sections),
+        _ => offer(&format!("unknown section [{section}]"), section, &sections),
+    }
+}
+
+/// Adds to a complaint about a name what it could have been.
+fn offer(complaint: &str, name: &str, allowed: &[String]) -> String {
+    let hint = keys::nearest(name, allowed)
+        .map_or_else(String::new, |nearest| format!("did you mean {nearest}? "));
+    format!("{complaint}; {hint}allowed are {}", allowed.join(", "))
+}

@@ -1,0 +1,134 @@
+//! The command line and the environment, made from the table of keys.
+
+use super::{Config, keys};
+use crate::error::{Error, Result};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+const FILE_VARIABLE: &str = "TOYSTORE_CONFIG";
+const HEADING: &str = "All programs";
+
+/// The configuration file that the arguments or the environment name, and which of them does.
+pub(super) fn named_file(
+    arguments: &[OsString],
+    environment: &HashMap<OsString, OsString>,
+) -> Option<(PathBuf, String)> {
+    // The last one counts, as for every flag.
+    for (i, argument) in arguments.iter().enumerate().rev() {
+        let value = match argument.to_str() {
+            Some("--config") => arguments.get(i + 1).cloned(),
+            Some(text) => text.strip_prefix("--config=").map(OsString::from),
+            None => None,
+        };
+        if let Some(file) = value {
+            return Some((file.into(), "--config".to_owned()));
+        }
+    }
+    let file = environment.get(OsStr::new(FILE_VARIABLE))?;
+    Some((file.into(), FILE_VARIABLE.to_owned()))
+}
+
+/// Adds the flags that all programs have to a program's command line.
+pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
+    let common = [
+        Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .help(format!("Configuration file [default: {}, if it exists]", super::DEFAULT_FILE)),
+        Arg::new("exit-with-parent")
+            .long("exit-with-parent")
+            .action(ArgAction::SetTrue)
+            .help("Finish and exit when standard input ends, as it does when the parent dies"),
+    ];
+    let mut settings: Vec<_> = keys::settings(config);
+    settings.sort_by_key(|setting| setting.section != own);
+    let flags = settings.iter().map(|setting| flag(setting, own, config));
+    command
+        .version(env!("CARGO_PKG_VERSION"))
+        .args_override_self(true)
+        .args(flags)
+        .args(common.map(|arg| arg.help_heading(HEADING)))
+}
+
+/// The flag of one setting. In its own program it goes without the section's name.
+fn flag(setting: &keys::Setting, own: &str, config: &Config) -> Arg {
+    let default = match setting.show(&Config { order: config.order.clone(), ..Config::default() }) {
+        value if value.is_empty() => "nothing".to_owned(),
+        value => value,
+    };
+    let help = format!("{} [{}; default {default}]", setting.key.meaning, setting.allowed());
+    let arg = Arg::new(setting.path()).value_name(setting.value_name()).help(help);
+    let arg = if setting.is_switch() {
+        arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+    } else {
+        // What is wrong with a negative number is for the table to say.
+        arg.allow_negative_numbers(true)
+    };
+    if setting.section == own {
+        let arg = arg.long(setting.name().replace('_', "-")).alias(setting.flag());
+        let arg = setting.key.short.into_iter().fold(arg, Arg::short);
+        arg.help_heading(format!("[{own}] (as a variable: {})", variables(own)))
+    } else {
+        arg.long(setting.flag())
+            .hide_short_help(true)
+            .help_heading(format!("[{}]", setting.section))
+    }
+}
+
+/// The form of a section's environment variables.
+fn variables(section: &str) -> String {
+    format!("TOYSTORE_{}_...", section.to_uppercase())
+}
+
+/// Reads the variables that begin with `TOYSTORE_`.
+pub(super) fn read_environment(
+    environment: HashMap<OsString, OsString>,
+    config: &mut Config,
+) -> Result<()> {
+    let settings = keys::settings(config);
+    for (variable, value) in environment {
+        let Some(variable) = variable.to_str().filter(|v| v.starts_with("TOYSTORE_")) else {
+            continue;
+        };
+        if variable == FILE_VARIABLE {
+            continue;
+        }
+        let error = |why| Error::Config { place: variable.to_owned(), why };
+        let Some(setting) = settings.iter().find(|s| s.variable() == variable) else {
+            let names: Vec<_> = settings.iter().map(keys::Setting::variable).collect();
+            let hint = keys::nearest(variable, &names).map_or_else(
+                || "--help names the settings".to_owned(),
+                |name| format!("did you mean {name}?"),
+            );
+            return Err(error(format!("unknown variable; {hint}")));
+        };
+        let value = value.into_string().map_err(|_| error("not UTF-8".to_owned()))?;
+        setting.set(config, &value).map_err(error)?;
+    }
+    Ok(())
+}
+
+/// Reads the flags.
+pub(super) fn read_flags(matches: &ArgMatches, config: &mut Config) -> Result<()> {
+    for setting in keys::settings(config) {
+        if let Some(value) = matches.get_one::<String>(&setting.path()) {
+            let place = format!("--{}", setting.flag());
+            setting.set(config, value).map_err(|why| Error::Config { place, why })?;
+        }
+    }
+    Ok(())
+}
+
+/// The configuration flags that a command line had, written so that every program understands them.
+pub fn given_flags(matches: &ArgMatches, config: &Config) -> Vec<String> {
+    let settings = keys::settings(config);
+    let names = settings.iter().map(|setting| (setting.path(), setting.flag()));
+    let names = names.chain([("config".to_owned(), "config".to_owned())]);
+    names
+        .filter(|(id, _)| matches.value_source(id) == Some(ValueSource::CommandLine))
+        .filter_map(|(id, flag)| Some(format!("--{flag}={}", matches.get_one::<String>(&id)?)))
+        .collect()
+}

@@ -1,0 +1,323 @@
+//! The table of everything that can be set, and how a text becomes a value.
+//!
+//! A [`Key`] is a row of the table. A [`Setting`] is a key together with the replica it is for, if
+//! it is one of `[order.N]`; it knows its three spellings: `order.2.listen` in the file,
+//! `--order-2-listen`, `TOYSTORE_ORDER_2_LISTEN`.
+
+use super::{Config, Failure, FailureKind, Replica};
+use crate::model::{OrderNumber, ReplicaId};
+use clap::ValueEnum;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A row of the table.
+pub(super) struct Key {
+    section: &'static str,
+    name: &'static str,
+    /// The one-letter flag in the program whose own section this is.
+    pub(super) short: Option<char>,
+    field: Field,
+    /// What it does, in a line.
+    pub(super) meaning: &'static str,
+}
+
+/// Where a value lives in the configuration. The id is that of the replica it is for; keys outside
+/// `[order.N]` look away.
+type Place<T> = fn(&mut Config, ReplicaId) -> &mut T;
+
+/// What kind of value a key has: where it lives, and what is allowed.
+enum Field {
+    Count(RangeInclusive<usize>, Place<usize>),
+    Whole(RangeInclusive<u64>, Place<u64>),
+    Milliseconds(RangeInclusive<u64>, Place<Duration>),
+    /// A number from 0 to 1.
+    Chance(Place<f64>),
+    Switch(Place<bool>),
+    /// `host:port`, of one service only.
+    OwnAddress(Place<String>),
+    Address(Place<String>),
+    /// A directory of one service only.
+    OwnDirectory(Place<PathBuf>),
+    MaybeFile(Place<Option<PathBuf>>),
+    MaybeFailure(Place<Option<Failure>>),
+    OneOf(Place<dyn Word>),
+}
+use Field::{
+    Address, Chance, Count, MaybeFailure, MaybeFile, Milliseconds, OneOf, OwnAddress, OwnDirectory,
+    Switch, Whole,
+};
+
+const HOUR_MS: u64 = 3_600_000;
+const THREADS: RangeInclusive<usize> = 1..=1_000;
+
+/// Everything that can be set, in the order of `config/toystore.toml`.
+#[rustfmt::skip]
+static KEYS: &[Key] = &[
+    key("frontend", "listen", OwnAddress(|c, _| &mut c.frontend.listen), "Where customers connect"),
+    key("frontend", "data", OwnDirectory(|c, _| &mut c.frontend.data), "Directory of the last view"),
+    key("frontend", "threads", Count(THREADS, |c, _| &mut c.frontend.threads), "Sessions served at the same time"),
+    key("frontend", "connections_max", Count(1..=1_000_000, |c, _| &mut c.frontend.connections_max), "Connections open at the same time"),
+    key("frontend", "cache_capacity", Count(0..=1_000_000, |c, _| &mut c.frontend.cache_capacity), "Toys in the cache; 0 switches it off"),
+    key("frontend", "purchase_deadline_ms", Milliseconds(1..=HOUR_MS, |c, _| &mut c.frontend.purchase_deadline), "How long a purchase may take, fail-over included"),
+    key("frontend", "request_deadline_ms", Milliseconds(1..=HOUR_MS, |c, _| &mut c.frontend.request_deadline), "How long a request may take to arrive"),
+    key("frontend", "idle_deadline_ms", Milliseconds(1..=HOUR_MS, |c, _| &mut c.frontend.idle_deadline), "How long a connection may be silent between requests"),
+    key("frontend", "access_log", Switch(|c, _| &mut c.frontend.access_log), "Log each request"),
+    key("frontend", "allow_unclean_election", Switch(|c, _| &mut c.frontend.allow_unclean_election), "If no other is left, let a replica lead that may lack orders: they are lost"),
+
+    key("catalog", "listen", OwnAddress(|c, _| &mut c.catalog.listen), "Where it takes requests"),
+    key("catalog", "peer", OwnAddress(|c, _| &mut c.catalog.peer), "Where front-ends subscribe to changes"),
+    key("catalog", "data", OwnDirectory(|c, _| &mut c.catalog.data), "Directory of toys.csv and journal.csv"),
+    key("catalog", "threads", Count(THREADS, |c, _| &mut c.catalog.threads), "Requests served at the same time"),
+    key("catalog", "initial", MaybeFile(|c, _| &mut c.catalog.initial), "Toys of a new store, CSV or JSON; empty for the built-in ones"),
+    key("catalog", "restock_every_ms", Milliseconds(1..=168 * HOUR_MS, |c, _| &mut c.catalog.restock_every), "Time between two restocks"),
+    key("catalog", "restock", OneOf(|c, _| &mut c.catalog.restock), "Which toys a restock fills up"),
+    key("catalog", "restock_to", Whole(1..=1_000_000_000, |c, _| &mut c.catalog.restock_to), "How many there are of a toy after its restock"),
+    key("catalog", "reset_stock", Switch(|c, _| &mut c.catalog.reset_stock), "Set every toy to restock_to at the start"),
+    key("catalog", "delay_ms", Milliseconds(0..=HOUR_MS, |c, _| &mut c.catalog.delay), "What each request takes longer, to play a slow database"),
+
+    key("order", "threads", Count(THREADS, |c, _| &mut c.order.threads), "Requests served at the same time, by each replica"),
+    key("order", "fail", MaybeFailure(|c, _| &mut c.order.fail), "Failure to play when the log reaches an order"),
+    key(REPLICA, "listen", OwnAddress(|c, id| &mut replica(c, id).listen), "Where it takes requests"),
+    key(REPLICA, "peer", OwnAddress(|c, id| &mut replica(c, id).peer), "Where it takes health checks, views and replication"),
+    key(REPLICA, "data", OwnDirectory(|c, id| &mut replica(c, id).data), "Directory of orders.csv"),
+
+    key("client", "address", Address(|c, _| &mut c.client.address), "Where the front-end is"),
+    key("client", "sessions", Count(1..=10_000, |c, _| &mut c.client.sessions), "Sessions at the same time").short('c'),
+    key("client", "iterations", Count(1..=1_000_000_000, |c, _| &mut c.client.iterations), "Queries of each session").short('n'),
+    key("client", "probability", Chance(|c, _| &mut c.client.probability), "Chance that a query is followed by a purchase").short('p'),
+    key("client", "exactly", Switch(|c, _| &mut c.client.exactly), "Buy after exactly iterations * probability of the queries"),
+    key("client", "seed", Whole(0..=u64::MAX, |c, _| &mut c.client.seed), "Seed of all choices; 0 takes a new one each time"),
+    key("client", "retries", Count(0..=1_000, |c, _| &mut c.client.retries), "How often a failed request is tried again"),
+    key("client", "retry_delay_ms", Milliseconds(0..=HOUR_MS, |c, _| &mut c.client.retry_delay), "Pause before each retry"),
+    key("client", "deadline_ms", Milliseconds(1..=HOUR_MS, |c, _| &mut c.client.deadline), "How long an answer may take"),
+    key("client", "orders", MaybeFile(|c, _| &mut c.client.orders), "CSV file to save the orders to; empty for none"),
+
+    key("log", "format", OneOf(|c, _| &mut c.log.format), "How a line looks"),
+    key("log", "level", OneOf(|c, _| &mut c.log.level), "The least important lines to write"),
+];
+
+/// The section of the keys that each replica has.
+const REPLICA: &str = "order.N";
+
+const fn key(
+    section: &'static str,
+    name: &'static str,
+    field: Field,
+    meaning: &'static str,
+) -> Key {
+    Key { section, name, short: None, field, meaning }
+}
+
+impl Key {
+    const fn short(mut self, letter: char) -> Key {
+        self.short = Some(letter);
+        self
+    }
+}
+
+/// The replica of this id, made with its defaults if it is new.
+pub(super) fn replica(config: &mut Config, id: ReplicaId) -> &mut Replica {
+    config.order.replicas.entry(id).or_insert_with(|| Replica::numbered(id))
+}
+
+/// A key, for the replica it is set for.
+pub(super) struct Setting {
+    /// The section as the file writes it, such as `order.2`.
+    pub(super) section: String,
+    replica: ReplicaId,
+    pub(super) key: &'static Key,
+}
+
+/// Everything that can be set for these replicas, in the order of the table.
+pub(super) fn settings(config: &Config) -> Vec<Setting> {
+    let mut all = Vec::new();
+    for keys in KEYS.chunk_by(|a, b| a.section == b.section) {
+        let sections: Vec<_> = if keys[0].section == REPLICA {
+            config.order.replicas.keys().map(|id| (format!("order.{id}"), *id)).collect()
+        } else {
+            vec![(keys[0].section.to_owned(), ReplicaId(0))]
+        };
+        for (section, replica) in sections {
+            all.extend(keys.iter().map(|key| Setting { section: section.clone(), replica, key }));
+        }
+    }
+    all
+}
+
+impl Setting {
+    /// Its name within its section.
+    pub(super) fn name(&self) -> &'static str {
+        self.key.name
+    }
+
+    /// Its name in the file.
+    pub(super) fn path(&self) -> String {
+        format!("{}.{}", self.section, self.key.name)
+    }
+
+    /// Its flag, without the dashes in front.
+    pub(super) fn flag(&self) -> String {
+        self.path().replace(['.', '_'], "-")
+    }
+
+    /// Its environment variable.
+    pub(super) fn variable(&self) -> String {
+        format!("TOYSTORE_{}", self.path().replace('.', "_").to_uppercase())
+    }
+
+    /// Whether no two services may share its value.
+    pub(super) fn is_exclusive(&self) -> bool {
+        matches!(self.key.field, OwnAddress(_) | OwnDirectory(_))
+    }
+
+    /// Whether it is on or off.
+    pub(super) fn is_switch(&self) -> bool {
+        matches!(self.key.field, Switch(_))
+    }
+
+    /// Takes a value, or says what is allowed.
+    pub(super) fn set(&self, config: &mut Config, text: &str) -> Result<(), String> {
+        let value = match &self.key.field {
+            Count(range, place) => within(text, range).map(|n| *place(config, self.replica) = n),
+            Whole(range, place) => within(text, range).map(|n| *place(config, self.replica) = n),
+            Milliseconds(range, place) => within(text, range)
+                .map(|ms| *place(config, self.replica) = Duration::from_millis(ms)),
+            Chance(place) => within(text, &(0.0..=1.0)).map(|p| *place(config, self.replica) = p),
+            Switch(place) => text.parse().ok().map(|on| *place(config, self.replica) = on),
+            OwnAddress(place) | Address(place) => {
+                is_address(text).then(|| text.clone_into(place(config, self.replica)))
+            }
+            OwnDirectory(place) => {
+                (!text.is_empty()).then(|| *place(config, self.replica) = text.into())
+            }
+            MaybeFile(place) => {
+                *place(config, self.replica) = (!text.is_empty()).then(|| text.into());
+                Some(())
+            }
+            MaybeFailure(place) => {
+                failure(text).map(|failure| *place(config, self.replica) = failure)
+            }
+            OneOf(place) => place(config, self.replica).read(text),
+        };
+        value.ok_or_else(|| format!("{} is \"{text}\", expected {}", self.path(), self.allowed()))
+    }
+
+    /// Its value in this configuration, as it would be written.
+    pub(super) fn show(&self, config: &Config) -> String {
+        // A place is one to write to, so what is read from is a copy.
+        let config = &mut config.clone();
+        match &self.key.field {
+            Count(_, place) => place(config, self.replica).to_string(),
+            Whole(_, place) => place(config, self.replica).to_string(),
+            Milliseconds(_, place) => place(config, self.replica).as_millis().to_string(),
+            Chance(place) => place(config, self.replica).to_string(),
+            Switch(place) => place(config, self.replica).to_string(),
+            OwnAddress(place) | Address(place) => place(config, self.replica).clone(),
+            OwnDirectory(place) => place(config, self.replica).display().to_string(),
+            MaybeFile(place) => place(config, self.replica)
+                .as_ref()
+                .map_or_else(String::new, |file| file.display().to_string()),
+            MaybeFailure(place) => {
+                place(config, self.replica).map_or_else(String::new, |failure| failure.to_string())
+            }
+            OneOf(place) => place(config, self.replica).show(),
+        }
+    }
+
+    /// The values it allows, in words.
+    pub(super) fn allowed(&self) -> String {
+        match &self.key.field {
+            Count(range, _) => format!("a whole number from {} to {}", range.start(), range.end()),
+            Whole(range, _) => format!("a whole number from {} to {}", range.start(), range.end()),
+            Milliseconds(range, _) => {
+                format!("a whole number of milliseconds from {} to {}", range.start(), range.end())
+            }
+            Chance(_) => "a number from 0 to 1".to_owned(),
+            Switch(_) => "true or false".to_owned(),
+            OwnAddress(_) | Address(_) => "host:port".to_owned(),
+            OwnDirectory(_) => "a directory".to_owned(),
+            MaybeFile(_) => "a file, or nothing".to_owned(),
+            MaybeFailure(_) => "crash@N, hang@N or fail-write@N, or nothing".to_owned(),
+            OneOf(place) => place(&mut Config::default(), self.replica).allowed(),
+        }
+    }
+
+    /// What stands for its value in the help.
+    pub(super) fn value_name(&self) -> &'static str {
+        match &self.key.field {
+            Count(..) | Whole(..) => "N",
+            Milliseconds(..) => "MS",
+            Chance(_) => "P",
+            Switch(_) => "true|false",
+            OwnAddress(_) | Address(_) => "HOST:PORT",
+            OwnDirectory(_) => "DIRECTORY",
+            MaybeFile(_) => "FILE",
+            MaybeFailure(_) => "FAILURE@N",
+            OneOf(_) => "WORD",
+        }
+    }
+}
+
+/// A number that lies in a range.
+fn within<T: std::str::FromStr + PartialOrd>(text: &str, range: &RangeInclusive<T>) -> Option<T> {
+    text.parse().ok().filter(|n| range.contains(n))
+}
+
+/// Whether this is a host name or IP address (IPv6 in brackets), a colon, and a port.
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let bracketed = host.starts_with('[') && host.ends_with(']');
+    let named =
+        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    (bracketed || named) && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
+}
+
+/// Nothing, or what is written as `crash@7`; the outer `None` is a mistake.
+#[expect(clippy::option_option, reason = "a mistake and no failure are different answers")]
+fn failure(text: &str) -> Option<Option<Failure>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let (how, at) = text.split_once('@')?;
+    let how = FailureKind::from_str(how, false).ok()?;
+    let at = OrderNumber(within(at, &(1..=u64::MAX))?);
+    Some(Some(Failure { how, at }))
+}
+
+/// The word for one of a few choices.
+pub(super) fn word(choice: &impl ValueEnum) -> String {
+    choice.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// A value that is one of a few words, whichever type it has.
+trait Word {
+    fn read(&mut self, text: &str) -> Option<()>;
+    fn show(&self) -> String;
+    fn allowed(&self) -> String;
+}
+
+impl<E: ValueEnum> Word for E {
+    fn read(&mut self, text: &str) -> Option<()> {
+        *self = E::from_str(text, false).ok()?;
+        Some(())
+    }
+
+    fn show(&self) -> String {
+        word(self)
+    }
+
+    fn allowed(&self) -> String {
+        E::value_variants().iter().map(word).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+/// The candidate that was probably meant by a mistyped name.
+pub(super) fn nearest(name: &str, candidates: &[String]) -> Option<String> {
+    candidates
+        .iter()
+        .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 3 && *distance < candidate.len())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate.clone())
+}

@@ -1,0 +1,350 @@
+//! The configuration: one struct for the whole store, so that every process is told the same.
+//!
+//! Values come from four places; the first that has one wins: a flag (`--frontend-threads 20`), an
+//! environment variable (`TOYSTORE_FRONTEND_THREADS`), the file (`[frontend] threads = 20`), the
+//! default below. What can be set is listed once, in the table of `keys.rs`; the file reader
+//! (`file.rs`), the flags, their help and the environment (`flags.rs`) are all made from it.
+//!
+//! - A value in a [`Config`] was checked where it was read. What is unknown or out of range stops
+//!   the start with its place and what is allowed.
+//! - `config/toystore.toml` says exactly what the defaults say, and names every key (tested).
+//! - The order replicas are those of the file; a file that names none leaves the default three.
+//!   Flags and environment can change a replica but not add one.
+
+mod keys;
+mod file;
+mod flags;
+
+pub use flags::given_flags;
+
+use crate::error::{Error, Result};
+use crate::model::{OrderNumber, ReplicaId};
+use clap::{ArgMatches, Command, ValueEnum};
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{env, fmt};
+
+/// The file that is read when none is named, if it exists.
+const DEFAULT_FILE: &str = "config/toystore.toml";
+
+/// The settings of every process of the store.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Config {
+    /// The front-end.
+    pub frontend: Frontend,
+    /// The catalog.
+    pub catalog: Catalog,
+    /// The order service.
+    pub order: Order,
+    /// The client.
+    pub client: Client,
+    /// What all processes say about themselves.
+    pub log: Log,
+}
+
+/// The settings of the front-end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frontend {
+    /// Where customers connect, `host:port`.
+    pub listen: String,
+    /// The directory of the last view.
+    pub data: PathBuf,
+    /// Sessions that are served at the same time (F4).
+    pub threads: usize,
+    /// Connections that may be open; more are refused with 503.
+    pub connections_max: usize,
+    /// Toys in the cache; 0 switches it off (F5).
+    pub cache_capacity: usize,
+    /// How long a purchase may take, fail-over included.
+    pub purchase_deadline: Duration,
+    /// How long a request may take to arrive.
+    pub request_deadline: Duration,
+    /// How long a connection may be silent between two requests.
+    pub idle_deadline: Duration,
+    /// Whether each request is logged (F9).
+    pub access_log: bool,
+    /// Whether a replica that may lack orders may be made leader when no other is left.
+    pub allow_unclean_election: bool,
+}
+
+/// The settings of the catalog.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Catalog {
+    /// Where it takes requests, `host:port`.
+    pub listen: String,
+    /// Where front-ends subscribe to changes, `host:port`.
+    pub peer: String,
+    /// The directory of `toys.csv` and `journal.csv`.
+    pub data: PathBuf,
+    /// Requests that are served at the same time (C5).
+    pub threads: usize,
+    /// The toys of a new store, CSV or JSON; without it, the built-in ones (C1).
+    pub initial: Option<PathBuf>,
+    /// The time between two restocks (C3).
+    pub restock_every: Duration,
+    /// Which toys a restock fills up.
+    pub restock: Restock,
+    /// How many there are of a toy after its restock.
+    pub restock_to: u64,
+    /// Whether every toy is set to `restock_to` at the start (C4).
+    pub reset_stock: bool,
+    /// What each request takes longer, to play a slow database (L4).
+    pub delay: Duration,
+}
+
+/// Which toys a restock fills up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Restock {
+    /// Those of which none is left.
+    SoldOut,
+    /// Those of which fewer than `restock_to` are left.
+    All,
+}
+
+/// The settings of the order service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// Requests that each replica serves at the same time (O6).
+    pub threads: usize,
+    /// The failure to play, if any (O8).
+    pub fail: Option<Failure>,
+    /// The replicas, in order of id.
+    pub replicas: BTreeMap<ReplicaId, Replica>,
+}
+
+/// One replica of the order service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replica {
+    /// Where it takes requests, `host:port`.
+    pub listen: String,
+    /// Where it takes health checks, views and replication, `host:port`.
+    pub peer: String,
+    /// The directory of `orders.csv`.
+    pub data: PathBuf,
+}
+
+/// A failure that a replica plays once its log reaches an order (O8). Written `crash@7`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// What happens.
+    pub how: FailureKind,
+    /// At which order.
+    pub at: OrderNumber,
+}
+
+/// What a played failure does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailureKind {
+    /// The process ends at once, as by `kill -9`.
+    Crash,
+    /// The process stops answering, as by `kill -STOP`.
+    Hang,
+    /// The write of the order's row fails.
+    FailWrite,
+}
+
+/// The settings of the client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Client {
+    /// Where the front-end is, `host:port`.
+    pub address: String,
+    /// Sessions at the same time, each on a connection of its own (K2).
+    pub sessions: usize,
+    /// Queries of each session (K1).
+    pub iterations: usize,
+    /// The chance that a query is followed by a purchase, 0 to 1.
+    pub probability: f64,
+    /// Whether exactly `iterations * probability` queries are followed by one.
+    pub exactly: bool,
+    /// The seed of all choices; 0 takes a new one each time.
+    pub seed: u64,
+    /// How often a failed request is tried again (K4).
+    pub retries: usize,
+    /// The pause before each retry.
+    pub retry_delay: Duration,
+    /// How long an answer may take.
+    pub deadline: Duration,
+    /// The CSV file that the orders are saved to, if any (K3).
+    pub orders: Option<PathBuf>,
+}
+
+/// What all processes say about themselves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// The least important lines that are written.
+    pub level: Level,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// How important a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the words everybody uses")]
+pub enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Default for Frontend {
+    fn default() -> Frontend {
+        Frontend {
+            listen: "127.0.0.1:8081".to_owned(),
+            data: "data/frontend".into(),
+            threads: 10,
+            connections_max: 16_000,
+            cache_capacity: 7,
+            purchase_deadline: Duration::from_secs(10),
+            request_deadline: Duration::from_secs(10),
+            idle_deadline: Duration::from_secs(300),
+            access_log: true,
+            allow_unclean_election: false,
+        }
+    }
+}
+
+impl Default for Catalog {
+    fn default() -> Catalog {
+        Catalog {
+            listen: "127.0.0.1:8082".to_owned(),
+            peer: "127.0.0.1:9082".to_owned(),
+            data: "data/catalog".into(),
+            threads: 10,
+            initial: None,
+            restock_every: Duration::from_secs(10),
+            restock: Restock::SoldOut,
+            restock_to: 100,
+            reset_stock: false,
+            delay: Duration::ZERO,
+        }
+    }
+}
+
+impl Default for Order {
+    fn default() -> Order {
+        let replicas = (1..=3).map(|n| (ReplicaId(n), Replica::numbered(ReplicaId(n))));
+        Order { threads: 10, fail: None, replicas: replicas.collect() }
+    }
+}
+
+impl Default for Client {
+    fn default() -> Client {
+        Client {
+            address: Frontend::default().listen,
+            sessions: 5,
+            iterations: 100,
+            probability: 0.5,
+            exactly: false,
+            seed: 0,
+            retries: 3,
+            retry_delay: Duration::from_secs(2),
+            deadline: Duration::from_secs(15),
+            orders: None,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { format: LogFormat::Text, level: Level::Info }
+    }
+}
+
+impl Order {
+    /// The replica of this id, as `--id` named it.
+    pub fn replica(&self, id: ReplicaId) -> Result<&Replica> {
+        self.replicas.get(&id).ok_or_else(|| {
+            let ids: Vec<_> = self.replicas.keys().map(ToString::to_string).collect();
+            let why = format!("there is no replica {id}, expected one of {}", ids.join(", "));
+            Error::Config { place: "--id".to_owned(), why }
+        })
+    }
+}
+
+impl Replica {
+    /// The highest id, so that the default ports stay clear of those of the other services.
+    pub const ID_MAX: u32 = 99;
+
+    /// What a replica has of which nothing else is said: ports and directory by its number.
+    fn numbered(id: ReplicaId) -> Replica {
+        Replica {
+            listen: format!("127.0.0.1:{}", 8090 + id.0),
+            peer: format!("127.0.0.1:{}", 9090 + id.0),
+            data: format!("data/order-{id}").into(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", keys::word(&self.how), self.at)
+    }
+}
+
+/// Reads the configuration of this process. `command` is its command line as far as it is its own:
+/// name, about, an example in `after_help`, further arguments. `own` is the section whose flags may
+/// be written without its name, such as `--threads` in the front-end; "" for none.
+///
+/// A wrong command line, `--help` and `--version` end the process here, as clap does it.
+pub fn load(command: Command, own: &str) -> Result<(Config, ArgMatches)> {
+    read(command, own, &env::args_os().collect::<Vec<_>>(), env::vars_os().collect())
+}
+
+/// What [`load`] does, with the arguments (the program's name first) and the environment given.
+fn read(
+    command: Command,
+    own: &str,
+    arguments: &[OsString],
+    environment: HashMap<OsString, OsString>,
+) -> Result<(Config, ArgMatches)> {
+    let mut config = Config::default();
+    // The file decides which replicas have flags, so it comes before the command line; its errors
+    // come after it, so that --help always works.
+    let from_file = match flags::named_file(arguments, &environment) {
+        Some((file, place)) => file::read(&file, &place, &mut config),
+        None if Path::new(DEFAULT_FILE).exists() => {
+            file::read(Path::new(DEFAULT_FILE), DEFAULT_FILE, &mut config)
+        }
+        None => Ok(()),
+    };
+    let matches = flags::declare(command, own, &config).get_matches_from(arguments);
+    from_file?;
+    flags::read_environment(environment, &mut config)?;
+    flags::read_flags(&matches, &mut config)?;
+    check_together(&config)?;
+    Ok((config, matches))
+}
+
+/// Finds what each value allows but their sum does not: two services at one address or directory.
+fn check_together(config: &Config) -> Result<()> {
+    let mut owners = HashMap::new();
+    for setting in keys::settings(config) {
+        let value = setting.show(config);
+        // Port 0 is a different free port each time.
+        if !setting.is_exclusive() || value.ends_with(":0") {
+            continue;
+        }
+        let path = setting.path();
+        if let Some(other) = owners.insert(value.clone(), path.clone()) {
+            let why = format!("both are \"{value}\", expected one for each");
+            return Err(Error::Config { place: format!("{other} and {path}"), why });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

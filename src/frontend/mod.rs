@@ -1,0 +1,3 @@
+//! frontend
+pub mod cache;
+pub mod controller;

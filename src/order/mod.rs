@@ -1,0 +1,4 @@
+//! order
+pub mod log;
+pub mod replica;
+pub mod leadership;

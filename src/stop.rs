@@ -1,0 +1,77 @@
+//! When a process is asked to end: SIGTERM, Ctrl-C, or the end of its parent.
+//!
+//! A signal handler writes a byte into a socket pair; a started process's standard input is a pipe
+//! that its parent holds open and never writes to, so its end is the parent's end. [`Stop::wait`]
+//! polls both. Nobody takes the byte out again, so that once asked is asked for ever, by every
+//! thread.
+
+use crate::error::{Error, Result};
+use clap::ArgMatches;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// Knows whether this process has been asked to end.
+pub struct Stop {
+    /// Readable once a signal came.
+    signalled: UnixStream,
+    /// Whether the end of standard input counts.
+    with_parent: bool,
+}
+
+impl Stop {
+    /// Takes over SIGTERM and Ctrl-C; with `--exit-with-parent` among the `arguments` (a flag that
+    /// [`crate::config::load`] gives to every program) also watches standard input.
+    pub fn install(arguments: &ArgMatches) -> Result<Stop> {
+        let watch = || -> io::Result<UnixStream> {
+            let (signalled, handler) = UnixStream::pair()?;
+            pipe::register(SIGTERM, handler.try_clone()?)?;
+            pipe::register(SIGINT, handler)?;
+            Ok(signalled)
+        };
+        let signalled =
+            watch().map_err(|e| Error::unavailable(format!("cannot watch for signals: {e}")))?;
+        Ok(Stop { signalled, with_parent: arguments.get_flag("exit-with-parent") })
+    }
+
+    /// Waits until the process is asked to end, `timeout` at most. Whether it is.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.poll(left) {
+                return true;
+            }
+            if left.is_zero() {
+                return false;
+            }
+        }
+    }
+
+    /// One look; may return early without reason, as every poll may.
+    fn poll(&self, timeout: Duration) -> bool {
+        let stdin = io::stdin();
+        let mut watched = vec![PollFd::new(&self.signalled, PollFlags::IN)];
+        if self.with_parent {
+            watched.push(PollFd::new(&stdin, PollFlags::IN));
+        }
+        let timeout = Timespec::try_from(timeout).ok();
+        if poll(&mut watched, timeout.as_ref()).is_err() {
+            return false;
+        }
+        let ready: Vec<bool> = watched.iter().map(|fd| !fd.revents().is_empty()).collect();
+        // Bytes on standard input mean nothing and are skipped; none means the end.
+        ready[0] || (ready.get(1) == Some(&true) && is_at_end(&mut stdin.lock()))
+    }
+}
+
+/// Reads some; whether there will never be more.
+fn is_at_end(input: &mut impl Read) -> bool {
+    match input.read(&mut [0; 1024]) {
+        Ok(n) => n == 0,
+        Err(error) => error.kind() != io::ErrorKind::Interrupted,
+    }
+}
