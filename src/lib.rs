@@ -3,6 +3,8 @@
 pub mod error;
 pub mod model;
 pub mod config;
+pub mod trace;
+pub mod stop;
 pub mod storage;
 pub mod net;
 pub mod http;

@@ -203,7 +203,7 @@ pub struct Item {
 }
 
 /// One order in the log. Its epoch is that of the leader who appended it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Entry {
     /// Its place in the log.
     pub number: OrderNumber,
@@ -230,7 +230,7 @@ pub struct Member {
 }
 
 /// Who leads, and whose acknowledgement a commit needs. Made by the controller only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct View {
     /// Higher than that of every view before.
     pub epoch: Epoch,

@@ -6,7 +6,8 @@
 //! said, and starts its lease anew: the front-end serves from its cache for at most 400 ms after it
 //! *sent* a call that was answered; here the lease is over 500 ms after that call *arrived*, which is
 //! later. So a change is *covered* when each subscriber has acknowledged it, or is past its lease.
-//! A reset connection proves nothing.
+//! A reset connection proves nothing. Nor does a catalog that has just started know whom the one
+//! before it served, so for the time of a lease nothing is covered.
 
 use crate::error::{Error, Result};
 use crate::model::{Identity, Moment};
@@ -21,8 +22,9 @@ pub const LEASE_OVER: Duration = Duration::from_millis(500);
 const SUBSCRIBERS_MAX: usize = 16;
 
 /// All subscribers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Leases {
+    started: Moment,
     /// Counts the changes.
     last: u64,
     subscribers: BTreeMap<Identity, Subscriber>,
@@ -48,6 +50,11 @@ pub enum Coverage {
 }
 
 impl Leases {
+    /// The leases of a catalog that started at this moment.
+    pub fn new(started: Moment) -> Leases {
+        Leases { started, last: 0, subscribers: BTreeMap::new() }
+    }
+
     /// A toy changed. Returns the number of the change.
     pub fn publish(&mut self, name: &str, version: u64) -> u64 {
         self.last += 1;
@@ -112,12 +119,14 @@ impl Leases {
     /// subscribe again, with an empty cache.
     pub fn coverage(&mut self, change: u64, now: Moment) -> Coverage {
         self.drop_lapsed(now);
+        let earlier = Some(self.started).filter(|started| now < *started + LEASE_OVER);
         self.subscribers
             .values()
             .filter(|subscriber| subscriber.acknowledged < change)
-            .map(|subscriber| subscriber.heard + LEASE_OVER)
+            .map(|subscriber| subscriber.heard)
+            .chain(earlier)
             .min()
-            .map_or(Coverage::Covered, Coverage::Until)
+            .map_or(Coverage::Covered, |heard| Coverage::Until(heard + LEASE_OVER))
     }
 
     /// How many caches are in use.

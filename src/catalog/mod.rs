@@ -1,3 +1,24 @@
-//! catalog
+//! The catalog: the stock, and who must hear when it changes.
+//!
+//! ```text
+//!  front-end ── query ──▶ service ── read lock ──▶ stock
+//!  leader ── purchase ──▶ service ── write lock ─▶ stock ──▶ file (journal, one sync for all who wait)
+//!                            └── before it answers ──▶ subscribers ── changes ──▶ front-end's cache
+//!  restock, every ten seconds ─────── write lock ─▶ stock
+//! ```
+//!
+//! * [`stock`] (pure): toys, open sales, the epoch fence; what may be sold and how that is recorded.
+//! * [`leases`] (pure): which front-ends cache, and whether a change is out of every cache.
+//! * [`file`]: `toys.csv` and `journal.csv`.
+//! * [`service`]: threads and locks, frames and HTTP.
+//! * [`subscribers`]: the threads that wait around `leases`.
+//! * [`restock`]: the thread that fills the shelves.
+
+pub mod service;
 pub mod stock;
 pub mod leases;
+pub mod file;
+pub mod subscribers;
+pub mod restock;
+
+pub use service::run;

@@ -197,7 +197,8 @@ impl Stock {
         record.iter().for_each(|record| self.apply(record));
         let mut open: Vec<_> = self.sales.iter().filter(|(_, sale)| !sale.settled).collect();
         open.sort_by_key(|(_, sale)| sale.position);
-        let open = open.into_iter().map(|(key, sale)| Open { key: key.clone(), item: sale.item.clone() });
+        let open =
+            open.into_iter().map(|(key, sale)| Open { key: key.clone(), item: sale.item.clone() });
         Ok((open.collect(), record))
     }
 

@@ -98,6 +98,11 @@ impl Controller {
         self.view.as_ref().filter(|_| self.fresh && self.usurped.is_none())
     }
 
+    /// The epoch of the last view made.
+    pub fn epoch(&self) -> Epoch {
+        self.view.as_ref().map_or(Epoch(0), |view| view.epoch)
+    }
+
     /// Whether the leader of the view in force answers.
     pub fn is_led(&self, now: Moment) -> bool {
         self.view().is_some_and(|view| self.up(now).contains_key(&view.leader))
@@ -153,10 +158,10 @@ impl Controller {
     }
 
     /// Without a view file: every replica has to say which view it accepted last. If there is none
-    /// at all, the store is new.
+    /// at all, the store is new. The operator may allow to go on with those that answer.
     fn first_view(&self, now: Moment) -> Option<Decision> {
         let up = self.up(now);
-        if up.len() < self.replicas.len() {
+        if up.len() < self.replicas.len() && self.unclean == Unclean::Forbidden {
             return None;
         }
         let newest = up.values().filter_map(|health| health.view.as_ref()).max_by_key(|v| v.epoch);
@@ -240,9 +245,8 @@ impl Controller {
         let fit: Vec<&Member> = members.iter().filter(fit).copied().collect();
         let reaches = |member: &&Member| up[&member.id].catalog_reachable;
         let some_reach = fit.iter().any(|member| reaches(&member));
-        let cut_off = |id: &ReplicaId| {
-            self.replicas[id].cut_off.is_some_and(|since| now >= since + CUT_OFF)
-        };
+        let cut_off =
+            |id: &ReplicaId| self.replicas[id].cut_off.is_some_and(|since| now >= since + CUT_OFF);
         let stays = |member: &&Member| {
             let will_do = !some_reach || !cut_off(&member.id);
             member.id == old.leader && !up[&member.id].starting && will_do
@@ -260,11 +264,8 @@ impl Controller {
             return None;
         }
         let longest = up.values().max_by_key(|health| (health.last, health.id))?;
-        let view = View {
-            epoch: old.epoch.next(),
-            leader: longest.id,
-            in_sync: vec![member(longest)],
-        };
+        let view =
+            View { epoch: old.epoch.next(), leader: longest.id, in_sync: vec![member(longest)] };
         Some(Decision { view, reason: "UNCLEAN ELECTION, orders may be lost".into() })
     }
 

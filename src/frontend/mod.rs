@@ -1,3 +1,65 @@
-//! frontend
+//! The front-end: the door of the store.
+//!
+//! ```text
+//!  client ──HTTP──▶ session ──▶ router ──▶ products ──▶ cache ──hit──▶ answer
+//!                                  │          └──miss──▶ catalog ── toy ──▶ cache, answer
+//!                                  └─────▶ orders ── buy ──▶ the leader ──▶ answer
+//!                                             └ who leads? ── election ◀── health ── every replica
+//!  catalog ── changes ──▶ subscription ──▶ cache
+//! ```
+//!
+//! * [`session`]: serves one client connection: read, route, answer.
+//! * [`router`] (pure): which request is for what; the only place that knows URLs.
+//! * [`products`]: a toy from the cache, or from the catalog, and then into the cache.
+//! * [`orders`]: buys and looks up at the leader; on its loss waits for the next and tries again.
+//! * [`cache`] (pure): least recently used, versions, lease.
+//! * [`controller`] (pure): health reports in, views out.
+//! * [`election`]: the controller's thread and the heartbeats: views on disk, then told.
+//! * [`subscription`]: takes the changes from the catalog.
+
+pub mod session;
+pub mod router;
+pub mod products;
+pub mod orders;
 pub mod cache;
 pub mod controller;
+pub mod election;
+pub mod subscription;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::net::{Limits, Server};
+use crate::stop::Stop;
+use crate::storage::Directory;
+use election::Elector;
+use std::sync::Arc;
+use std::time::Duration;
+use subscription::Subscription;
+
+/// Runs a front-end until `stop`.
+pub fn run(config: &Config, stop: &Stop) -> Result<()> {
+    let settings = &config.frontend;
+    let directory = Directory::open(&settings.data)?;
+    let elector = Elector::start(config, &directory)?;
+    let products =
+        Arc::new(products::Products::new(&config.catalog.listen, settings.cache_capacity));
+    let identity = directory.identity().clone();
+    let subscription = Subscription::start(&config.catalog.peer, identity, products.clone())?;
+    let orders = orders::Orders::new(config, elector.election(), products.clone());
+    let limits = Limits {
+        threads: settings.threads,
+        connections_max: settings.connections_max,
+        request_deadline: settings.request_deadline,
+        idle_deadline: settings.idle_deadline,
+        ..Limits::default()
+    };
+    let door = Arc::new(session::Door::new(products, orders));
+    let server = Server::start("session", &settings.listen, door, limits)?;
+    tracing::info!("listening on {}", server.address());
+    while !stop.wait(Duration::from_secs(3_600)) {}
+    server.stop();
+    drop(subscription);
+    drop(elector);
+    tracing::info!("closed");
+    Ok(())
+}

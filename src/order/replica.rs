@@ -12,11 +12,9 @@
 use super::leadership::{Leadership, Office};
 use super::log::Log;
 use crate::error::{Error, Result};
-use crate::model::{Entry, Epoch, Identity, Key, Member, Moment, OrderNumber, ReplicaId, View};
+use crate::model::{Entry, Epoch, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::protocol::catalog::Open;
-use crate::protocol::order::{
-    Append, Appended, Bought, Buy, ENTRIES_MAX, Health, Missed, Outcome,
-};
+use crate::protocol::order::{Append, Appended, Bought, Buy, ENTRIES_MAX, Health, Missed, Outcome};
 
 /// A replica's whole state.
 #[derive(Debug, Clone)]

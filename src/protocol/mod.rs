@@ -21,6 +21,7 @@
 pub mod catalog;
 pub mod order;
 pub mod port;
+pub mod web;
 
 use crate::error::{Error, Result};
 use crate::net::rpc::Rpc;
@@ -38,13 +39,18 @@ pub enum Answer<T> {
     Error(Error),
 }
 
-/// Writes the answering frame's payload.
-pub fn encode<T: Serialize>(outcome: Result<T>) -> Vec<u8> {
+/// Appends the answering frame's payload to `output`.
+pub fn answer<T: Serialize>(outcome: Result<T>, output: &mut Vec<u8>) {
     let answer = match outcome {
         Ok(data) => Answer::Data(data),
         Err(error) => Answer::Error(error),
     };
-    serde_json::to_vec(&answer).expect("answers have string keys and finite numbers only")
+    serde_json::to_writer(output, &answer).expect("a Vec takes every write, an answer has no maps");
+}
+
+/// Reads the question in a frame's payload.
+pub fn question<'a, Q: Deserialize<'a>>(payload: &'a [u8]) -> Result<Q> {
+    serde_json::from_slice(payload).map_err(|e| Error::invalid(format!("no such question: {e}")))
 }
 
 /// Asks `peer` and waits for its answer until `deadline`, or until `abandoned` says that nobody

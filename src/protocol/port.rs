@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 
 /// What a service answers on one of its addresses.
 pub trait Service: Send + Sync + 'static {
-    /// The payload of a frame asks, the returned one answers.
-    fn frame(&self, question: &[u8]) -> Vec<u8>;
+    /// The payload of a frame asks; the payload of the answering one is appended to `answer`.
+    fn frame(&self, question: &[u8], answer: &mut Vec<u8>);
 
-    /// The same by hand.
-    fn http(&self, request: &Request<'_>, responder: Responder<'_>);
+    /// The same by hand. Returns the status.
+    fn http(&self, request: &Request<'_>, responder: Responder<'_>) -> u16;
 }
 
 /// A service as a server's protocol.
@@ -26,19 +26,23 @@ impl<S: Service> Protocol for Port<S> {
 
     fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {
         if input[0] != 0 {
-            return http.serve(input, output, |request, responder| self.0.http(request, responder));
+            return http.serve(input, output, |request, responder| {
+                self.0.http(request, responder);
+            });
         }
-        match frame::split(input) {
-            Ok(Some((question, bytes))) => {
-                frame::put(output, &self.0.frame(question));
-                Progress::Served { bytes }
+        let (asked, progress) = match frame::split(input) {
+            Ok(None) => return Progress::NeedMore,
+            Ok(Some((question, bytes))) => (Ok(question), Progress::Served { bytes }),
+            Err(error) => (Err(error), Progress::Close),
+        };
+        let answered = frame::put(output, |answer| {
+            match asked {
+                Ok(question) => self.0.frame(question, answer),
+                Err(error) => super::answer::<()>(Err(error), answer),
             }
-            Ok(None) => Progress::NeedMore,
-            Err(error) => {
-                frame::put(output, &super::encode::<()>(Err(error)));
-                Progress::Close
-            }
-        }
+            Ok(())
+        });
+        if answered.is_ok() { progress } else { Progress::Close }
     }
 
     fn expired(&self, http: &mut Connection, output: &mut Vec<u8>) {

@@ -1,0 +1,351 @@
+//! The stock on disk: `toys.csv`, a snapshot of the shelves up to a position, and `journal.csv`, the
+//! records since then. Used by [`service`](super::service).
+//!
+//! A start replays the journal over the snapshot, writes a new snapshot, and then a new journal that
+//! holds only what must be carried on: the fence, the callers and the remembered sales. A crash
+//! between the two leaves a journal with records that the snapshot contains already; their positions
+//! tell, and they are not applied to the shelves again.
+
+use super::stock::{Record, Shelf, Stock, default_toys};
+use crate::error::{Error, Result};
+use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy};
+use crate::protocol::catalog::Purchase;
+use crate::protocol::web::toy_name;
+use crate::storage::{CsvLog, Directory, Table, encode_row, read_rows, replace};
+use csv::StringRecord;
+use serde::Deserialize;
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+
+const TOYS: Table = Table {
+    columns: &[
+        "name",
+        "price",
+        "quantity",
+        "version",
+        "initial",
+        "restocked",
+        "sold",
+        "withdrawn",
+        "position",
+    ],
+    remedy: "restore toys.csv and journal.csv together from a backup",
+};
+
+const JOURNAL: Table = Table {
+    columns: &[
+        "position",
+        "kind",
+        "epoch",
+        "name",
+        "quantity",
+        "version",
+        "key",
+        "caller",
+        "incarnation",
+        "sequence",
+        "ack_below",
+    ],
+    remedy: "restore toys.csv and journal.csv together from a backup",
+};
+
+/// The journal of a running catalog.
+#[derive(Debug)]
+pub struct Journal {
+    log: CsvLog,
+    /// The position of the record before the log's first new row, less that row's own place.
+    offset: u64,
+}
+
+impl Journal {
+    /// Puts records, of which the last has `position`, behind those before them.
+    pub fn append<'a>(
+        &self,
+        records: impl IntoIterator<Item = &'a Record, IntoIter: ExactSizeIterator>,
+        position: u64,
+    ) -> Result<()> {
+        let records = records.into_iter();
+        let before = position - records.len() as u64;
+        for (position, record) in (before + 1..).zip(records) {
+            append(&self.log, position, record)?;
+        }
+        Ok(())
+    }
+
+    /// Returns when every record up to `position` is on disk.
+    pub fn sync(&self, position: u64) -> Result<()> {
+        match position.checked_sub(self.offset) {
+            Some(row) => self.log.sync(row),
+            None => Ok(()),
+        }
+    }
+
+    /// How many syncs it took since the start.
+    pub fn syncs(&self) -> u64 {
+        self.log.syncs()
+    }
+}
+
+/// Loads the stock from `directory`, or makes a new one from the `initial` database.
+pub fn load(directory: &Directory, initial: Option<&Path>) -> Result<(Stock, Journal)> {
+    let (toys, journal) = (directory.file("toys.csv"), directory.file("journal.csv"));
+    if !toys.exists() {
+        let old = count_rows(&journal)?;
+        if old > 0 {
+            let why = format!("missing, but journal.csv has {old} records that need it");
+            return Err(Error::Damaged {
+                file: toys.display().to_string(),
+                line: 1,
+                why,
+                remedy: "restore it from a backup, or remove journal.csv too for a new store"
+                    .into(),
+            });
+        }
+        let shelves = initial.map_or_else(|| Ok(default_toys()), read_initial)?;
+        drop(CsvLog::open(&journal, &JOURNAL, |_| Ok(()))?);
+        write_toys(&toys, &Stock::new(shelves, 0))?;
+    } else if !journal.exists() {
+        return Err(Error::Damaged {
+            file: journal.display().to_string(),
+            line: 1,
+            why: "missing, though toys.csv is there: sales since it was written are lost".into(),
+            remedy: "restore it from a backup, or remove toys.csv too for a new store".into(),
+        });
+    }
+    let mut stock = read_toys(&toys)?;
+    let (log, torn) = CsvLog::open(&journal, &JOURNAL, |row| {
+        let (position, record) = decode(row)?;
+        stock.replay(position, &record);
+        Ok(())
+    })?;
+    if let Some(torn) = torn {
+        tracing::warn!("{}: {torn}", journal.display());
+    }
+    drop(log);
+    check_books(&toys, &stock)?;
+    write_toys(&toys, &stock)?;
+    let log = renew(&journal, &stock)?;
+    let offset = stock.position() - log.appended();
+    Ok((stock, Journal { log, offset }))
+}
+
+/// Replaces the journal by one that begins with what must be carried on.
+fn renew(path: &Path, stock: &Stock) -> Result<CsvLog> {
+    let mut contents = JOURNAL.header().into_bytes();
+    for (position, record) in stock.carried() {
+        encode(position, &record, |fields| encode_row(fields, &mut contents))?;
+    }
+    replace(path, &contents)?;
+    Ok(CsvLog::open(path, &JOURNAL, |_| Ok(()))?.0)
+}
+
+fn count_rows(journal: &Path) -> Result<u64> {
+    let mut count = 0;
+    if journal.exists() {
+        CsvLog::open(journal, &JOURNAL, |_| {
+            count += 1;
+            Ok(())
+        })?;
+    }
+    Ok(count)
+}
+
+fn check_books(path: &Path, stock: &Stock) -> Result<()> {
+    match stock.shelves().iter().position(|shelf| !shelf.balances()) {
+        None => Ok(()),
+        Some(place) => Err(Error::Damaged {
+            file: path.display().to_string(),
+            line: place as u64 + 2,
+            why: format!("the books of {} do not balance", stock.shelves()[place].toy.name),
+            remedy: TOYS.remedy.into(),
+        }),
+    }
+}
+
+fn write_toys(path: &Path, stock: &Stock) -> Result<()> {
+    let mut contents = TOYS.header().into_bytes();
+    for shelf in stock.shelves() {
+        let Toy { name, price, quantity, version } = &shelf.toy;
+        let Shelf { initial, restocked, sold, withdrawn, .. } = shelf;
+        let (price, position) = (f64::from(*price), stock.position());
+        let fields: [&dyn Display; 9] =
+            [name, &price, quantity, version, initial, restocked, sold, withdrawn, &position];
+        encode_row(&fields, &mut contents)?;
+    }
+    replace(path, &contents)
+}
+
+/// The shelves of `toys.csv`.
+pub fn read_toys(path: &Path) -> Result<Stock> {
+    let (mut shelves, mut at) = (Vec::new(), 0);
+    read_rows(path, &TOYS, |row| {
+        let toy = Toy {
+            name: row[0].to_owned(),
+            price: Price::try_from(number::<f64>(row, 1)?)?,
+            quantity: number(row, 2)?,
+            version: number(row, 3)?,
+        };
+        at = number(row, 8)?;
+        shelves.push(Shelf {
+            toy,
+            initial: number(row, 4)?,
+            restocked: number(row, 5)?,
+            sold: number(row, 6)?,
+            withdrawn: number(row, 7)?,
+            changed_at: 0,
+        });
+        Ok(())
+    })?;
+    Ok(Stock::new(shelves, at))
+}
+
+/// The stock as it is on disk, for whoever may only look: nothing is repaired or written.
+pub fn look(directory: &Path) -> Result<Stock> {
+    let mut stock = read_toys(&directory.join("toys.csv"))?;
+    read_rows(&directory.join("journal.csv"), &JOURNAL, |row| {
+        let (position, record) = decode(row)?;
+        stock.replay(position, &record);
+        Ok(())
+    })?;
+    Ok(stock)
+}
+
+fn append(log: &CsvLog, position: u64, record: &Record) -> Result<()> {
+    encode(position, record, |fields| log.append(fields).map(drop))
+}
+
+/// Lays a record out in the columns of the journal and gives it to `write`.
+fn encode(
+    position: u64,
+    record: &Record,
+    write: impl FnOnce(&[&dyn Display]) -> Result<()>,
+) -> Result<()> {
+    let no: &dyn Display = &"";
+    match record {
+        Record::Purchase { purchase, version } => {
+            let Purchase { epoch, call, ack_below, key, item } = purchase;
+            let CallId { caller, incarnation, sequence } = call;
+            let quantity = item.quantity.get();
+            write(&[
+                &position,
+                &"purchase",
+                epoch,
+                &item.name,
+                &quantity,
+                version,
+                key,
+                caller,
+                incarnation,
+                sequence,
+                ack_below,
+            ])
+        }
+        Record::Settle(key) => write(&[&position, &"settle", no, no, no, no, key, no, no, no, no]),
+        Record::Office(epoch) => {
+            write(&[&position, &"office", epoch, no, no, no, no, no, no, no, no])
+        }
+        Record::Restock { name, quantity, version } => {
+            write(&[&position, &"restock", no, name, quantity, version, no, no, no, no, no])
+        }
+        Record::Withdraw { item, version } => {
+            let quantity = item.quantity.get();
+            write(&[&position, &"withdraw", no, &item.name, &quantity, version, no, no, no, no, no])
+        }
+        Record::Caller { caller, incarnation, ack_below } => {
+            write(&[&position, &"caller", no, no, no, no, no, caller, incarnation, no, ack_below])
+        }
+    }
+}
+
+/// Reads a record back from its row.
+fn decode(row: &StringRecord) -> Result<(u64, Record)> {
+    let key = || Key::try_from(row[6].to_owned());
+    let item = || {
+        let quantity = Quantity::try_from(number::<u64>(row, 4)?)?;
+        Ok::<Item, Error>(Item { name: row[3].to_owned(), quantity })
+    };
+    let record = match &row[1] {
+        "purchase" => {
+            let caller = number(row, 7)?;
+            let incarnation = Epoch(number(row, 8)?);
+            let purchase = Purchase {
+                epoch: Epoch(number(row, 2)?),
+                call: CallId { caller, incarnation, sequence: number(row, 9)? },
+                ack_below: number(row, 10)?,
+                key: key()?,
+                item: item()?,
+            };
+            Record::Purchase { purchase, version: number(row, 5)? }
+        }
+        "settle" => Record::Settle(key()?),
+        "office" => Record::Office(Epoch(number(row, 2)?)),
+        "restock" => Record::Restock {
+            name: row[3].to_owned(),
+            quantity: number(row, 4)?,
+            version: number(row, 5)?,
+        },
+        "withdraw" => Record::Withdraw { item: item()?, version: number(row, 5)? },
+        "caller" => Record::Caller {
+            caller: number(row, 7)?,
+            incarnation: Epoch(number(row, 8)?),
+            ack_below: number(row, 10)?,
+        },
+        other => return Err(Error::invalid(format!("unknown kind of record {other:?}"))),
+    };
+    Ok((number(row, 0)?, record))
+}
+
+fn number<T: FromStr<Err: Display>>(row: &StringRecord, column: usize) -> Result<T> {
+    let text = &row[column];
+    text.parse().map_err(|e| Error::invalid(format!("column {}: {text:?}: {e}", column + 1)))
+}
+
+/// The initial database (C1): CSV with the columns name, price, quantity, or a JSON list of objects
+/// with these fields.
+fn read_initial(path: &Path) -> Result<Vec<Shelf>> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Row {
+        name: String,
+        price: Price,
+        quantity: u64,
+    }
+    let wrong = |line: u64, why: String| Error::Damaged {
+        file: path.display().to_string(),
+        line,
+        why,
+        remedy: "expected name,price,quantity as CSV with a header, or a JSON list of objects"
+            .into(),
+    };
+    let text = fs::read_to_string(path)
+        .map_err(|e| Error::storage(path, "cannot read the initial database", e))?;
+    let mut rows: Vec<(u64, Row)> = Vec::new();
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+        let list: Vec<Row> =
+            serde_json::from_str(&text).map_err(|e| wrong(e.line() as u64, e.to_string()))?;
+        rows.extend((1..).zip(list));
+    } else {
+        let mut reader =
+            csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+        for row in reader.deserialize() {
+            let line = |e: &csv::Error| e.position().map_or(1, csv::Position::line);
+            let row = row.map_err(|e| wrong(line(&e), e.to_string()))?;
+            rows.push((rows.len() as u64 + 2, row));
+        }
+    }
+    let (mut shelves, mut names) = (Vec::new(), HashSet::new());
+    for (line, row) in rows {
+        let name = toy_name(row.name).map_err(|e| wrong(line, e.to_string()))?;
+        if !names.insert(name.clone()) {
+            return Err(wrong(line, format!("{name:?} is there twice")));
+        }
+        shelves.push(Shelf::new(name, row.price, row.quantity));
+    }
+    if shelves.is_empty() {
+        return Err(wrong(1, "it has no toy".into()));
+    }
+    Ok(shelves)
+}

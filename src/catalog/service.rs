@@ -1,0 +1,265 @@
+//! The running catalog: the stock behind a read-write lock, its two addresses, its threads.
+//!
+//! A change is made and put behind those before it in the journal under the write lock; the sync and
+//! the wait for the caches come after, in parallel, without any lock. So writers that come together
+//! share a sync, and readers wait for nobody's disk, but for a toy that changed just now: a query
+//! never shows a change that is not on disk yet.
+//!
+//! Locks: the stock's, then the journal's inner one or the subscribers'. A change is published under
+//! the stock's lock, so that whoever sees it in the stock finds it published.
+
+use super::file::{self, Journal};
+use super::restock::Restocker;
+use super::stock::{Record, Restocked, Shelf, Stock};
+use super::subscribers::Subscribers;
+use crate::config::{self, Config};
+use crate::error::Result;
+use crate::http::{Request as HttpRequest, Responder};
+use crate::model::{Epoch, Item, Key, Toy};
+use crate::net::{Limits, Server};
+use crate::protocol::catalog::{Office, Open, Peer, Purchase, Request, Sold};
+use crate::protocol::port::{Port, Service};
+use crate::protocol::{answer, question, web};
+use crate::stop::{Stop, crash};
+use crate::storage::Directory;
+use parking_lot::RwLock;
+use serde_json::json;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// Runs a catalog until `stop`.
+pub fn run(config: &Config, stop: &Stop) -> Result<()> {
+    let Config { catalog: settings, .. } = config;
+    let directory = Directory::open(&settings.data)?;
+    let (stock, journal) = file::load(&directory, settings.initial.as_deref())?;
+    tracing::info!(
+        "{} toys, {} sales open, from {}",
+        stock.shelves().len(),
+        stock.open_count(),
+        directory.path().display()
+    );
+    let catalog = Arc::new(Catalog {
+        stock: RwLock::new(stock),
+        journal,
+        subscribers: Subscribers::default(),
+        delay: settings.delay,
+        restock_to: settings.restock_to,
+    });
+    if settings.reset_stock {
+        catalog.restock(Restocked::Reset);
+    }
+    let which = match settings.restock {
+        config::Restock::SoldOut => Restocked::SoldOut,
+        config::Restock::All => Restocked::All,
+    };
+    let limits = Limits { threads: settings.threads, ..Limits::default() };
+    let customers = Arc::new(Port(Customers(catalog.clone())));
+    let peers = Arc::new(Port(Peers(catalog.clone())));
+    let peer_server = Server::start("peer", &settings.peer, peers, limits.clone())?;
+    let server = Server::start("request", &settings.listen, customers, limits)?;
+    let restocker = Restocker::start(catalog, which, settings.restock_every)?;
+    tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
+    while !stop.wait(Duration::from_secs(3_600)) {}
+    drop(restocker);
+    server.stop();
+    peer_server.stop();
+    tracing::info!("closed");
+    Ok(())
+}
+
+/// The stock and all that is around it.
+pub struct Catalog {
+    stock: RwLock<Stock>,
+    journal: Journal,
+    subscribers: Subscribers,
+    /// What each query and purchase takes longer (L4).
+    delay: Duration,
+    restock_to: u64,
+}
+
+impl Catalog {
+    /// One toy (C2).
+    fn query(&self, name: &str) -> Result<Toy> {
+        self.delay();
+        let Shelf { toy, changed_at, .. } = self.stock.read().look_up(name)?.clone();
+        self.sync(changed_at);
+        Ok(toy)
+    }
+
+    /// All toys.
+    fn list(&self) -> Vec<Toy> {
+        self.delay();
+        let (toys, position) = {
+            let stock = self.stock.read();
+            let toys: Vec<Toy> = stock.shelves().iter().map(|shelf| shelf.toy.clone()).collect();
+            (toys, stock.position())
+        };
+        self.sync(position);
+        toys
+    }
+
+    /// Sells for an order. Returns when that is on disk and out of every cache.
+    fn purchase(&self, purchase: Purchase) -> Result<Sold> {
+        self.delay();
+        let name = purchase.item.name.clone();
+        let (sold, position, change) = {
+            let mut stock = self.stock.write();
+            let (sold, record) = stock.purchase(purchase)?;
+            self.write(record.as_slice(), &stock);
+            let change = match record {
+                Some(_) => self.subscribers.publish(&name, sold.version),
+                None => self.subscribers.last(),
+            };
+            (sold, stock.position(), change)
+        };
+        self.sync(position);
+        self.subscribers.await_coverage(change);
+        Ok(sold)
+    }
+
+    /// Sells by hand (C6).
+    fn withdraw(&self, item: Item) -> Result<Sold> {
+        let name = item.name.clone();
+        let (sold, position, change) = {
+            let mut stock = self.stock.write();
+            let (sold, record) = stock.withdraw(item)?;
+            self.write(&[record], &stock);
+            let change = self.subscribers.publish(&name, sold.version);
+            (sold, stock.position(), change)
+        };
+        self.sync(position);
+        self.subscribers.await_coverage(change);
+        Ok(sold)
+    }
+
+    /// A new leader takes office. The open purchases that it rolls forward will be answered without
+    /// another call here, so their changes have to be out of every cache before this answers.
+    fn take_office(&self, epoch: Epoch) -> Result<Vec<Open>> {
+        let (open, position, is_new) = {
+            let mut stock = self.stock.write();
+            let (open, record) = stock.take_office(epoch)?;
+            self.write(record.as_slice(), &stock);
+            (open, stock.position(), record.is_some())
+        };
+        self.sync(position);
+        if !open.is_empty() {
+            self.subscribers.await_coverage(self.subscribers.last());
+        }
+        if is_new {
+            tracing::info!("the leader of epoch {epoch} took office, {} sales open", open.len());
+        }
+        Ok(open)
+    }
+
+    /// These purchases are committed orders. Not synced: if it is lost, the next leader settles
+    /// them again.
+    fn settle(&self, epoch: Epoch, keys: Vec<Key>) -> Result<()> {
+        let mut stock = self.stock.write();
+        let records = stock.settle(epoch, keys)?;
+        self.write(&records, &stock);
+        Ok(())
+    }
+
+    /// Fills shelves.
+    pub fn restock(&self, which: Restocked) {
+        let position = {
+            let mut stock = self.stock.write();
+            let records = stock.restock(which, self.restock_to);
+            self.write(&records, &stock);
+            for record in &records {
+                if let Record::Restock { name, quantity, version } = record {
+                    self.subscribers.publish(name, *version);
+                    tracing::info!("restocked {name} to {quantity}");
+                }
+            }
+            stock.position()
+        };
+        self.sync(position);
+    }
+
+    /// Journals records that were just applied. A journal that fails ends the process: what is in
+    /// memory is no longer what will be on disk.
+    fn write(&self, records: &[Record], stock: &Stock) {
+        self.journal.append(records, stock.position()).unwrap_or_else(|error| crash(&error));
+    }
+
+    fn sync(&self, position: u64) {
+        self.journal.sync(position).unwrap_or_else(|error| crash(&error));
+    }
+
+    fn delay(&self) {
+        if !self.delay.is_zero() {
+            thread::sleep(self.delay);
+        }
+    }
+}
+
+/// The request address.
+struct Customers(Arc<Catalog>);
+
+impl Service for Customers {
+    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) {
+        match question(payload) {
+            Ok(Request::HealthCheck) => answer(Ok(()), output),
+            Ok(Request::Query { name }) => answer(self.0.query(&name), output),
+            Ok(Request::List) => answer(Ok(self.0.list()), output),
+            Ok(Request::Purchase(purchase)) => answer(self.0.purchase(purchase), output),
+            Err(error) => answer::<()>(Err(error), output),
+        }
+    }
+
+    fn http(&self, request: &HttpRequest<'_>, responder: Responder<'_>) -> u16 {
+        let segments: Result<Vec<_>> = request.segments().collect();
+        let path: Vec<&str> = match &segments {
+            Ok(segments) => segments.iter().map(|segment| &**segment).collect(),
+            Err(error) => return web::refuse(responder, error),
+        };
+        match (request.method, &path[..]) {
+            ("GET" | "HEAD", ["health"]) => health(responder),
+            ("GET" | "HEAD", ["query" | "products", name]) => {
+                web::respond(responder, &self.0.query(name).map(|toy| web::toy(&toy)))
+            }
+            ("POST", ["buy_qty"]) => {
+                let sold = web::item(request).and_then(|item| self.0.withdraw(item));
+                web::respond(responder, &sold.map(|sold| json!({ "cost": sold.cost })))
+            }
+            (_, ["health"] | ["query" | "products", _]) => {
+                web::wrong_method(responder, "GET, HEAD")
+            }
+            (_, ["buy_qty"]) => web::wrong_method(responder, "POST"),
+            _ => web::no_such_path(responder),
+        }
+    }
+}
+
+/// The peer address.
+struct Peers(Arc<Catalog>);
+
+impl Service for Peers {
+    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) {
+        match question(payload) {
+            Ok(Peer::HealthCheck) => answer(Ok(()), output),
+            Ok(Peer::TakeOffice { epoch }) => {
+                answer(self.0.take_office(epoch).map(|open| Office { open }), output);
+            }
+            Ok(Peer::Settle { epoch, keys }) => answer(self.0.settle(epoch, keys), output),
+            Ok(Peer::Changes { subscriber, subscription, acknowledged }) => {
+                let changes = self.0.subscribers.changes(&subscriber, subscription, acknowledged);
+                answer(changes, output);
+            }
+            Err(error) => answer::<()>(Err(error), output),
+        }
+    }
+
+    fn http(&self, request: &HttpRequest<'_>, responder: Responder<'_>) -> u16 {
+        match request.path {
+            "/health" => health(responder),
+            _ => web::no_such_path(responder),
+        }
+    }
+}
+
+fn health(responder: Responder<'_>) -> u16 {
+    web::respond(responder, &Ok(json!({ "service": "catalog" })))
+}

@@ -1,0 +1,82 @@
+//! The threads that wait around [`Leases`]: a front-end for changes, a purchase until its change is
+//! out of every cache. Called by [`service`](super::service).
+
+use super::leases::{Coverage, Leases};
+use crate::error::Result;
+use crate::model::{Identity, Moment};
+use crate::protocol::catalog::{CHANGES_HELD_MS, Changes};
+use parking_lot::{Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// The front-ends that cache.
+#[derive(Debug)]
+pub struct Subscribers {
+    started: Instant,
+    leases: Mutex<Leases>,
+    /// Signalled when there is a change to hear of.
+    published: Condvar,
+    /// Signalled when a front-end has acknowledged changes.
+    acknowledged: Condvar,
+}
+
+impl Default for Subscribers {
+    fn default() -> Subscribers {
+        Subscribers {
+            started: Instant::now(),
+            leases: Mutex::new(Leases::new(Moment::ZERO)),
+            published: Condvar::new(),
+            acknowledged: Condvar::new(),
+        }
+    }
+}
+
+impl Subscribers {
+    /// Tells every front-end that a toy changed. Returns the number of the change.
+    pub fn publish(&self, name: &str, version: u64) -> u64 {
+        let change = self.leases.lock().publish(name, version);
+        self.published.notify_all();
+        change
+    }
+
+    /// The number of the last change.
+    pub fn last(&self) -> u64 {
+        self.leases.lock().last()
+    }
+
+    /// Waits until `change` is out of every cache: half a second at most, the longest lease.
+    pub fn await_coverage(&self, change: u64) {
+        let mut leases = self.leases.lock();
+        while let Coverage::Until(moment) = leases.coverage(change, self.now()) {
+            self.acknowledged.wait_until(&mut leases, self.started + moment);
+        }
+    }
+
+    /// Answers a front-end's `changes`; waits a while when there are none.
+    pub fn changes(
+        &self,
+        who: &Identity,
+        subscription: u64,
+        acknowledged: Option<u64>,
+    ) -> Result<Changes> {
+        let until = Instant::now() + Duration::from_millis(CHANGES_HELD_MS);
+        let mut leases = self.leases.lock();
+        leases.hear(who, subscription, acknowledged, self.now())?;
+        self.acknowledged.notify_all();
+        loop {
+            let changes = leases.changes(who, subscription)?;
+            let answer_now = acknowledged.is_none() || !changes.invalidate.is_empty();
+            if answer_now || self.published.wait_until(&mut leases, until).timed_out() {
+                return Ok(changes);
+            }
+        }
+    }
+
+    /// How many caches are in use.
+    pub fn count(&self) -> usize {
+        self.leases.lock().count()
+    }
+
+    fn now(&self) -> Moment {
+        self.started.elapsed()
+    }
+}

@@ -1,0 +1,353 @@
+//! The controller's thread and a heartbeat thread per replica. A heartbeat asks its replica for its
+//! health each 100 ms, or tells it the view that it does not have yet; what comes back goes to the
+//! controller's thread, which puts each new view on disk and only then lets anybody see it.
+//!
+//! ```text
+//!  replica 1 ◀── heartbeat ──┐ reports
+//!  replica 2 ◀── heartbeat ──┼─────────▶ controller ──▶ disk ──▶ the view ──▶ sessions, heartbeats
+//!  replica 3 ◀── heartbeat ──┘
+//! ```
+
+use super::controller::{Controller, Decision, Report, SILENT, Unclean};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::model::{Epoch, OrderNumber, ReplicaId, View};
+use crate::net::Rpc;
+use crate::protocol::ask;
+use crate::protocol::order::{Health, Peer};
+use crate::stop::crash;
+use crate::storage::{Directory, replace};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::{Condvar, Mutex};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// The time between two health checks.
+const BEAT: Duration = Duration::from_millis(100);
+/// The pause after a connection broke: the next attempt shows whether the process is gone.
+const QUICK: Duration = Duration::from_millis(5);
+/// How often the controller looks at the clock when nobody reports.
+const TICK: Duration = Duration::from_millis(50);
+/// How long a session waits for a leader.
+const LEADERLESS: Duration = Duration::from_secs(2);
+/// The committed number is put on disk each time it has grown by this.
+const REMEMBER_EVERY: u64 = 1_000;
+
+/// Who leads, for everybody in the front-end.
+pub struct Election {
+    state: Mutex<State>,
+    changed: Condvar,
+    suspicions: BTreeMap<ReplicaId, Sender<()>>,
+}
+
+#[derive(Default)]
+struct State {
+    view: Option<View>,
+    /// Whether the leader of `view` answers.
+    led: bool,
+    /// The first epoch since this process started.
+    incarnation: Option<Epoch>,
+    stopping: bool,
+}
+
+/// The leader of a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leader {
+    /// The view's epoch.
+    pub epoch: Epoch,
+    /// Who leads.
+    pub id: ReplicaId,
+}
+
+impl Election {
+    /// The leader. Waits a while for one, but not beyond `deadline`.
+    pub fn leader(&self, deadline: Instant) -> Result<Leader> {
+        let deadline = deadline.min(Instant::now() + LEADERLESS);
+        let mut state = self.state.lock();
+        loop {
+            if let Some(view) = &state.view
+                && state.led
+            {
+                return Ok(Leader { epoch: view.epoch, id: view.leader });
+            }
+            if self.changed.wait_until(&mut state, deadline).timed_out() {
+                return Err(Error::unavailable("no order replica can lead at the moment"));
+            }
+        }
+    }
+
+    /// The first epoch since this process started. Waits a while for it.
+    pub fn incarnation(&self, limit: Duration) -> Result<Epoch> {
+        self.leader(Instant::now() + limit)?;
+        let incarnation = self.state.lock().incarnation;
+        Ok(incarnation.expect("there is a leader, so there was a first view"))
+    }
+
+    /// The epoch of the view in force.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.state.lock().view.as_ref().map(|view| view.epoch)
+    }
+
+    /// Whether somebody leads, and answers.
+    pub fn is_led(&self) -> bool {
+        self.state.lock().led
+    }
+
+    /// A request failed at this replica: look at it at once.
+    pub fn suspect(&self, id: ReplicaId) {
+        if let Some(suspicion) = self.suspicions.get(&id) {
+            // Full means that it is about to look anyway.
+            suspicion.try_send(()).ok();
+        }
+    }
+
+    fn view(&self) -> Option<View> {
+        self.state.lock().view.clone()
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.state.lock().stopping
+    }
+}
+
+/// The threads of the election. Dropping it stops and joins them.
+pub struct Elector {
+    election: Arc<Election>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Elector {
+    /// Begins to watch the replicas of `config`; the last view is in `directory`.
+    pub fn start(config: &Config, directory: &Directory) -> Result<Elector> {
+        let path = directory.file("view.json");
+        let remembered = Remembered::read(&path)?;
+        let unclean = match config.frontend.allow_unclean_election {
+            true => Unclean::Allowed,
+            false => Unclean::Forbidden,
+        };
+        let replicas = &config.order.replicas;
+        let (reporter, reports) = bounded(replicas.len() * 4);
+        let (mut suspicions, mut ears) = (BTreeMap::new(), BTreeMap::new());
+        for id in replicas.keys() {
+            let (suspicion, ear) = bounded(1);
+            suspicions.insert(*id, suspicion);
+            ears.insert(*id, ear);
+        }
+        let election = Election { state: Mutex::default(), changed: Condvar::new(), suspicions };
+        let election = Arc::new(election);
+        let mut elector = Elector { election: election.clone(), threads: Vec::new() };
+        for (id, ear) in ears {
+            let peer = Rpc::new(&replicas[&id].peer);
+            let heart =
+                Heart { id, peer, election: election.clone(), reports: reporter.clone(), ear };
+            elector.spawn(format!("heartbeat-{id}"), move || heart.run())?;
+        }
+        let Remembered { view, committed } = remembered;
+        let ids = replicas.keys().copied();
+        let controller = Controller::new(ids, view, committed, unclean, Duration::ZERO);
+        let started = Instant::now();
+        let seat = Seat { controller, remembered: committed, path, election, reports, started };
+        elector.spawn("controller".into(), move || seat.run())?;
+        Ok(elector)
+    }
+
+    /// Who leads, for those who ask.
+    pub fn election(&self) -> Arc<Election> {
+        self.election.clone()
+    }
+
+    fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = thread::Builder::new()
+            .name(name)
+            .spawn(body)
+            .map_err(|e| Error::unavailable(format!("cannot start the election: {e}")))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Elector {
+    fn drop(&mut self) {
+        self.election.state.lock().stopping = true;
+        for id in self.election.suspicions.keys() {
+            self.election.suspect(*id);
+        }
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the election panicked");
+            }
+        }
+    }
+}
+
+/// One replica's heartbeat.
+struct Heart {
+    id: ReplicaId,
+    peer: Rpc,
+    election: Arc<Election>,
+    reports: Sender<(ReplicaId, Report)>,
+    ear: Receiver<()>,
+}
+
+impl Heart {
+    fn run(&self) {
+        let mut has = Epoch(0);
+        while !self.election.is_stopping() {
+            let begun = Instant::now();
+            let (report, pause) = self.beat(&mut has, begun + SILENT);
+            // The controller's thread may be writing a view; it will take what comes after.
+            self.reports.send_timeout((self.id, report), BEAT).ok();
+            let news = self.election.epoch().is_some_and(|epoch| epoch > has);
+            if pause == BEAT && news {
+                continue;
+            }
+            match self.ear.recv_timeout(pause.saturating_sub(begun.elapsed())) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Tells the replica the view, if it does not have it, else asks for its health. Returns how
+    /// long to wait before the next beat.
+    fn beat(&self, has: &mut Epoch, deadline: Instant) -> (Report, Duration) {
+        let question = match self.election.view() {
+            Some(view) if view.epoch > *has => {
+                *has = view.epoch;
+                Peer::UpdateLeader { view }
+            }
+            _ => Peer::HealthCheck,
+        };
+        let stopping = || self.election.is_stopping();
+        match ask::<_, Health>(&self.peer, &question, deadline, &stopping) {
+            Ok(health) => {
+                *has = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
+                (Report::Healthy(health), BEAT)
+            }
+            Err(Error::Unreachable { .. }) => {
+                *has = Epoch(0);
+                (Report::Refused, BEAT)
+            }
+            // It has this view or a newer one; the health check that follows will show.
+            Err(error) if error.is_definite() => (Report::Silent, QUICK),
+            Err(_) => {
+                *has = Epoch(0);
+                (Report::Silent, QUICK)
+            }
+        }
+    }
+}
+
+/// The controller's seat: the thread that it decides on.
+struct Seat {
+    controller: Controller,
+    /// The committed number on disk.
+    remembered: OrderNumber,
+    path: PathBuf,
+    election: Arc<Election>,
+    reports: Receiver<(ReplicaId, Report)>,
+    started: Instant,
+}
+
+impl Seat {
+    fn run(mut self) {
+        while !self.election.is_stopping() {
+            match self.reports.recv_timeout(TICK) {
+                Ok((id, report)) => self.hear(id, report),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if let Some(decision) = self.controller.decide(self.started.elapsed()) {
+                self.announce(decision);
+            }
+            self.look_after();
+        }
+    }
+
+    fn hear(&mut self, id: ReplicaId, report: Report) {
+        let leader = self.controller.view().map(|view| view.leader);
+        if report == Report::Refused && leader == Some(id) {
+            // Who is fit depends on how far the others are right now.
+            self.election.suspicions.keys().for_each(|id| self.election.suspect(*id));
+        }
+        let usurped = self.controller.usurped();
+        self.controller.hear(id, report, self.started.elapsed());
+        if let Some(epoch) = self.controller.usurped()
+            && usurped.is_none()
+        {
+            let mine = self.controller.epoch();
+            tracing::error!(
+                "replica {id} has a view of epoch {epoch}, the last one made here is {mine}: another \
+                 front-end is at work, or {} is an old copy. This front-end makes no more views and \
+                 takes no orders. Stop the other one; or remove the file and start with all replicas up",
+                self.path.display()
+            );
+        }
+    }
+
+    /// Puts the view on disk, and only then lets anybody see it.
+    fn announce(&mut self, Decision { view, reason }: Decision) {
+        self.remember(Some(view.clone()));
+        tracing::info!("{reason}; {view}");
+        let mut state = self.election.state.lock();
+        state.incarnation.get_or_insert(view.epoch);
+        state.view = Some(view);
+        drop(state);
+        self.election.changed.notify_all();
+        self.election.suspicions.keys().for_each(|id| self.election.suspect(*id));
+    }
+
+    fn look_after(&mut self) {
+        if self.controller.committed().0 >= self.remembered.0 + REMEMBER_EVERY {
+            self.remember(self.election.view());
+        }
+        let led = self.controller.is_led(self.started.elapsed());
+        let mut state = self.election.state.lock();
+        if state.led == led {
+            return;
+        }
+        state.led = led;
+        drop(state);
+        self.election.changed.notify_all();
+        if !led {
+            tracing::warn!("no order replica can lead; purchases have to wait");
+        }
+    }
+
+    fn remember(&mut self, view: Option<View>) {
+        self.remembered = self.controller.committed();
+        let remembered = Remembered { view, committed: self.remembered };
+        remembered.write(&self.path).unwrap_or_else(|error| crash(&error));
+    }
+}
+
+/// What the front-end keeps on disk.
+#[derive(Default, Serialize, Deserialize)]
+struct Remembered {
+    view: Option<View>,
+    committed: OrderNumber,
+}
+
+impl Remembered {
+    fn read(path: &Path) -> Result<Remembered> {
+        if !path.exists() {
+            return Ok(Remembered::default());
+        }
+        let bytes = fs::read(path).map_err(|e| Error::storage(path, "cannot read it", e))?;
+        serde_json::from_slice(&bytes).map_err(|e| Error::Damaged {
+            file: path.display().to_string(),
+            line: e.line() as u64,
+            why: format!("no view: {e}"),
+            remedy: "remove it and start with all replicas up: they know the last view".into(),
+        })
+    }
+
+    fn write(&self, path: &Path) -> Result<()> {
+        replace(path, &serde_json::to_vec_pretty(self).expect("a view has string keys"))
+    }
+}

@@ -1,0 +1,146 @@
+//! Buys and looks up at the leader; on its loss waits for the next view and tries again with the same
+//! key, so that the client notices nothing but latency (F7). Called by [`session`](super::session).
+
+use super::election::{Election, Leader};
+use super::products::Products;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::model::{CallId, Entry, Epoch, Item, Key, OrderNumber, ReplicaId};
+use crate::net::Rpc;
+use crate::protocol::ask;
+use crate::protocol::order::{Bought, Buy, Request};
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The front-end's number among the callers of purchases.
+const CALLER: u32 = 0;
+/// More purchases at once are turned away.
+const IN_FLIGHT_MAX: usize = 1_024;
+/// The pause before the same leader is asked again.
+const PAUSE: Duration = Duration::from_millis(10);
+/// For one replica that is asked for an old order while nobody leads.
+const OUTSIDER_DEADLINE: Duration = Duration::from_millis(500);
+
+/// The way to the order service.
+pub struct Orders {
+    election: Arc<Election>,
+    products: Arc<Products>,
+    replicas: BTreeMap<ReplicaId, Rpc>,
+    calls: Mutex<Calls>,
+    deadline: Duration,
+}
+
+/// The calls in flight.
+#[derive(Default)]
+struct Calls {
+    last: u64,
+    unfinished: BTreeSet<u64>,
+}
+
+/// A call in flight, until it is dropped.
+struct Call<'a> {
+    calls: &'a Mutex<Calls>,
+    id: CallId,
+}
+
+impl Orders {
+    /// The way to the replicas of `config`.
+    pub fn new(config: &Config, election: Arc<Election>, products: Arc<Products>) -> Orders {
+        let replicas = &config.order.replicas;
+        let replicas = replicas.iter().map(|(id, replica)| (*id, Rpc::new(&replica.listen)));
+        Orders {
+            election,
+            products,
+            replicas: replicas.collect(),
+            calls: Mutex::default(),
+            deadline: config.frontend.purchase_deadline,
+        }
+    }
+
+    /// Buys. An indefinite error means that the order may stand.
+    pub fn buy(&self, key: Option<Key>, item: Item) -> Result<OrderNumber> {
+        let call = self.begin(self.election.incarnation(self.deadline)?)?;
+        let key = key.unwrap_or_else(|| Key::made(call.id));
+        let bought: Bought = self.ask_leader(|epoch| {
+            let (key, item, ack_below) = (key.clone(), item.clone(), self.ack_below());
+            Request::Buy(Buy { epoch, call: call.id, ack_below, key, item })
+        })?;
+        if let Some(version) = bought.version {
+            self.products.bought(&item.name, version);
+        }
+        Ok(bought.number)
+    }
+
+    /// One order. While nobody leads, any replica that knows it to be committed will do.
+    pub fn look_up(&self, number: OrderNumber) -> Result<Entry> {
+        if !self.election.is_led()
+            && let Some(entry) = self.look_up_anywhere(number)
+        {
+            return Ok(entry);
+        }
+        self.ask_leader(|_| Request::OrderDetails { number })
+    }
+
+    /// Asks the leader, and the next one if it is lost, until there is an answer or time is up.
+    fn ask_leader<T: DeserializeOwned>(&self, question: impl Fn(Epoch) -> Request) -> Result<T> {
+        let deadline = Instant::now() + self.deadline;
+        let mut in_doubt = None;
+        loop {
+            let Leader { epoch, id } = match self.election.leader(deadline) {
+                Ok(leader) => leader,
+                Err(error) => return Err(in_doubt.unwrap_or(error)),
+            };
+            let superseded = || self.election.epoch() != Some(epoch);
+            let replica = &self.replicas[&id];
+            let error = match ask(replica, &question(epoch), deadline, &superseded) {
+                Err(error) if error.is_passing() => error,
+                answer => return answer,
+            };
+            if matches!(error, Error::Unreachable { .. } | Error::Unanswered { .. }) {
+                self.election.suspect(id);
+            }
+            if !error.is_definite() {
+                in_doubt = Some(Error::unanswered("the order service did not answer in time"));
+            }
+            if Instant::now() + PAUSE >= deadline {
+                return Err(in_doubt.unwrap_or(error));
+            }
+            tracing::debug!("replica {id} in epoch {epoch}: {error}");
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn look_up_anywhere(&self, number: OrderNumber) -> Option<Entry> {
+        self.replicas.values().find_map(|replica| {
+            let led = || self.election.is_led();
+            let deadline = Instant::now() + OUTSIDER_DEADLINE;
+            ask(replica, &Request::OrderDetails { number }, deadline, &led).ok()
+        })
+    }
+
+    fn begin(&self, incarnation: Epoch) -> Result<Call<'_>> {
+        let mut calls = self.calls.lock();
+        if calls.unfinished.len() >= IN_FLIGHT_MAX {
+            return Err(Error::unavailable(format!("{IN_FLIGHT_MAX} purchases are in flight")));
+        }
+        calls.last += 1;
+        let sequence = calls.last;
+        calls.unfinished.insert(sequence);
+        Ok(Call { calls: &self.calls, id: CallId { caller: CALLER, incarnation, sequence } })
+    }
+
+    fn ack_below(&self) -> u64 {
+        let calls = self.calls.lock();
+        calls.unfinished.first().copied().unwrap_or(calls.last + 1)
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.calls.lock().unfinished.remove(&self.id.sequence);
+    }
+}

@@ -1,0 +1,147 @@
+//! A toy from the cache, or from the catalog and then into the cache. Called by
+//! [`session`](super::session) for queries, by [`orders`](super::orders) and
+//! [`subscription`](super::subscription) to drop what has changed.
+//!
+//! Queries that miss the same toy at the same time share one question to the catalog. Whoever joins
+//! takes the answer only if it is as good as one asked for now; otherwise it asks by itself.
+//!
+//! Locks: `cache` and `fetches` are never held together, nor across a call.
+
+use super::cache::{Cache, Ticket};
+use crate::error::{Error, Result};
+use crate::model::{Moment, Toy};
+use crate::net::Rpc;
+use crate::protocol::catalog::{Changes, Request, Toys};
+use crate::protocol::{ask, wanted, web};
+use parking_lot::{Condvar, Mutex};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// For one question to the catalog, its queue and simulated slowness included.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// A toy as it is sent, in its envelope.
+type Body = Arc<[u8]>;
+
+/// The product lookup.
+pub struct Products {
+    started: Instant,
+    catalog: Rpc,
+    cache: Mutex<Cache<Body>>,
+    fetches: Mutex<HashMap<String, Arc<Fetch>>>,
+}
+
+/// A question under way.
+#[derive(Default)]
+struct Fetch {
+    answer: Mutex<Option<Result<Fetched>>>,
+    answered: Condvar,
+}
+
+#[derive(Clone)]
+struct Fetched {
+    version: u64,
+    body: Body,
+}
+
+impl Products {
+    /// A lookup at this catalog, with a cache for `capacity` toys.
+    pub fn new(catalog: &str, capacity: usize) -> Products {
+        Products {
+            started: Instant::now(),
+            catalog: Rpc::new(catalog),
+            cache: Mutex::new(Cache::new(capacity)),
+            fetches: Mutex::default(),
+        }
+    }
+
+    /// One toy, as it is sent.
+    pub fn toy(&self, name: &str) -> Result<Body> {
+        let ticket = {
+            let mut cache = self.cache.lock();
+            match cache.get(name, self.now()) {
+                Some(body) => return Ok(body),
+                None => cache.begin_fetch(),
+            }
+        };
+        if let Some(joined) = self.join(name, ticket) {
+            return joined;
+        }
+        let fetch = Arc::new(Fetch::default());
+        self.fetches.lock().insert(name.to_owned(), fetch.clone());
+        let answer = self.fetch(name, ticket);
+        {
+            let mut fetches = self.fetches.lock();
+            if fetches.get(name).is_some_and(|other| Arc::ptr_eq(other, &fetch)) {
+                fetches.remove(name);
+            }
+        }
+        *fetch.answer.lock() = Some(answer.clone());
+        fetch.answered.notify_all();
+        answer.map(|fetched| fetched.body)
+    }
+
+    /// All toys, straight from the catalog.
+    pub fn all(&self) -> Result<Vec<Value>> {
+        let toys: Toys = ask(&self.catalog, &Request::List, Instant::now() + DEADLINE, &wanted)?;
+        Ok(toys.iter().map(web::toy).collect())
+    }
+
+    /// A purchase was acknowledged: whatever is older must not be served any more.
+    pub fn bought(&self, name: &str, version: u64) {
+        self.cache.lock().invalidate(name, version);
+    }
+
+    /// A new subscription at the catalog begins.
+    pub fn subscribe(&self, subscription: u64) {
+        self.cache.lock().subscribe(subscription);
+    }
+
+    /// The catalog answered the call that was sent at `sent`.
+    pub fn take_changes(&self, subscription: u64, changes: &Changes, sent: Instant) {
+        let mut cache = self.cache.lock();
+        for change in &changes.invalidate {
+            cache.invalidate(&change.name, change.version);
+        }
+        cache.renew(subscription, sent.saturating_duration_since(self.started));
+    }
+
+    /// Waits for somebody else's fetch of the same toy. `None` if there is none, or its answer might
+    /// be older than this query.
+    fn join(&self, name: &str, ticket: Ticket) -> Option<Result<Body>> {
+        let fetch = self.fetches.lock().get(name).cloned()?;
+        let deadline = Instant::now() + DEADLINE;
+        let mut answer = fetch.answer.lock();
+        while answer.is_none() {
+            if fetch.answered.wait_until(&mut answer, deadline).timed_out() {
+                return None;
+            }
+        }
+        let fetched = match answer.clone()? {
+            Ok(fetched) => fetched,
+            Err(error) => return Some(Err(error)),
+        };
+        drop(answer);
+        let current = self.cache.lock().is_current(ticket, name, fetched.version, self.now());
+        current.then_some(Ok(fetched.body))
+    }
+
+    fn fetch(&self, name: &str, ticket: Ticket) -> Result<Fetched> {
+        let question = Request::Query { name: name.to_owned() };
+        let toy: Toy = match ask(&self.catalog, &question, Instant::now() + DEADLINE, &wanted) {
+            Err(error) if error.is_passing() => {
+                return Err(Error::unavailable(format!("the catalog cannot be asked: {error}")));
+            }
+            answer => answer?,
+        };
+        let body: Body = web::body(&web::toy(&toy)).into();
+        self.cache.lock().store(ticket, name, toy.version, body.clone());
+        Ok(Fetched { version: toy.version, body })
+    }
+
+    fn now(&self) -> Moment {
+        self.started.elapsed()
+    }
+}

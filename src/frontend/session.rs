@@ -1,0 +1,109 @@
+//! Serves one client connection: read, route, answer. The server calls it on one of ten threads; a
+//! session keeps its thread while it is busy (F4).
+
+use super::orders::Orders;
+use super::products::Products;
+use super::router::{Route, route};
+use crate::http::{Connection, Request, Responder};
+use crate::net::{Progress, Protocol};
+use crate::protocol::web;
+use crate::trace::ACCESS;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Instant;
+use tracing::Level;
+
+/// The front-end's address.
+pub struct Door {
+    products: Arc<Products>,
+    orders: Orders,
+    sessions: AtomicU64,
+}
+
+/// One client connection.
+pub struct Session {
+    /// Its name in the access log, for requests that bring no `Session-ID`.
+    id: u64,
+    http: Connection,
+}
+
+impl Door {
+    /// A door to these.
+    pub fn new(products: Arc<Products>, orders: Orders) -> Door {
+        Door { products, orders, sessions: AtomicU64::new(0) }
+    }
+
+    /// Answers one request. Returns the status.
+    fn answer(&self, request: &Request<'_>, responder: Responder<'_>) -> u16 {
+        match route(request) {
+            Ok(Route::Toy(name)) => match self.products.toy(&name) {
+                Ok(body) => web::ok(responder, &body),
+                Err(error) => web::refuse(responder, &error),
+            },
+            Ok(Route::Toys) => web::respond(responder, &self.products.all()),
+            Ok(Route::Buy) => {
+                let bought = web::idempotency_key(request)
+                    .and_then(|key| self.orders.buy(key, web::item(request)?));
+                web::respond(responder, &bought.map(|n| json!({ "order_number": n })))
+            }
+            Ok(Route::Order(number)) => {
+                web::respond(responder, &self.orders.look_up(number).map(|e| web::order(&e)))
+            }
+            Ok(Route::Health) => web::respond(responder, &Ok(json!({ "service": "front-end" }))),
+            Ok(Route::Nowhere) => web::no_such_path(responder),
+            Ok(Route::WrongMethod(allowed)) => web::wrong_method(responder, allowed),
+            Err(error) => web::refuse(responder, &error),
+        }
+    }
+}
+
+impl Protocol for Door {
+    type Session = Session;
+
+    fn open(&self, _peer: SocketAddr) -> Session {
+        let id = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
+        Session { id, http: Connection::new() }
+    }
+
+    fn serve(&self, session: &mut Session, input: &[u8], output: &mut Vec<u8>) -> Progress {
+        let logged = tracing::enabled!(target: ACCESS, Level::INFO);
+        let started = Instant::now();
+        let mut understood = false;
+        let progress = session.http.serve(input, output, |request, responder| {
+            understood = true;
+            let status = self.answer(request, responder);
+            if logged {
+                log_access(session.id, request, status, started);
+            }
+        });
+        if logged && !understood && progress == Progress::Close {
+            tracing::info!(target: ACCESS, session = session.id, "a malformed request");
+        }
+        progress
+    }
+
+    fn expired(&self, session: &mut Session, output: &mut Vec<u8>) {
+        session.http.expired(output);
+    }
+
+    fn panicked(&self, session: &mut Session, output: &mut Vec<u8>) {
+        session.http.panicked(output);
+    }
+}
+
+/// The access line (F9). What the client sent is escaped: it cannot forge a line.
+fn log_access(session: u64, request: &Request<'_>, status: u16, started: Instant) {
+    let micros = started.elapsed().as_micros();
+    let thread = thread::current();
+    let thread = thread.name().unwrap_or("?");
+    let (method, path) = (request.method, request.path);
+    match request.header("Session-ID") {
+        Ok(Some(id)) => {
+            tracing::info!(target: ACCESS, thread, session = ?id, method, ?path, status, micros);
+        }
+        _ => tracing::info!(target: ACCESS, thread, session, method, ?path, status, micros),
+    }
+}

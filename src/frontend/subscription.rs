@@ -1,0 +1,98 @@
+//! Takes the changes from the catalog, on a thread of its own. While the catalog does not answer,
+//! the lease runs out and the cache is bypassed.
+
+use super::products::Products;
+use crate::error::{Error, Result};
+use crate::model::Identity;
+use crate::net::Rpc;
+use crate::protocol::ask;
+use crate::protocol::catalog::{Changes, Peer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// For one call; the catalog holds it back for 100 ms at most. After it the lease is nearly over.
+const DEADLINE: Duration = Duration::from_millis(350);
+/// The pause before a new subscription.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The thread. Dropping it stops and joins it.
+pub struct Subscription {
+    stopping: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Subscription {
+    /// Subscribes at the catalog's peer address as `who`.
+    pub fn start(catalog: &str, who: Identity, products: Arc<Products>) -> Result<Subscription> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let subscriber = Subscriber { catalog: Rpc::new(catalog), who, products, stopping };
+        let stopping = subscriber.stopping.clone();
+        let thread = thread::Builder::new()
+            .name("subscription".into())
+            .spawn(move || subscriber.run())
+            .map_err(|e| Error::unavailable(format!("cannot start the subscription: {e}")))?;
+        Ok(Subscription { stopping, thread: Some(thread) })
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the subscription panicked");
+        }
+    }
+}
+
+struct Subscriber {
+    catalog: Rpc,
+    who: Identity,
+    products: Arc<Products>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Subscriber {
+    fn run(&self) {
+        let mut was_up = true;
+        while !self.stopping.load(Ordering::Relaxed) {
+            match self.listen() {
+                Ok(()) => return,
+                Err((error, heard)) => {
+                    if was_up || heard {
+                        tracing::warn!(
+                            "no changes from the catalog, the cache is bypassed: {error}"
+                        );
+                    }
+                    was_up = false;
+                    thread::sleep(PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Begins a subscription and takes changes until it is over, or this process is stopping. The
+    /// error says whether there was an answer at all.
+    fn listen(&self) -> Result<(), (Error, bool)> {
+        let subscription = fastrand::u64(..);
+        self.products.subscribe(subscription);
+        let mut acknowledged = None;
+        let stopping = || self.stopping.load(Ordering::Relaxed);
+        while !stopping() {
+            let subscriber = self.who.clone();
+            let question = Peer::Changes { subscriber, subscription, acknowledged };
+            let sent = Instant::now();
+            let changes: Changes = ask(&self.catalog, &question, sent + DEADLINE, &stopping)
+                .map_err(|error| (error, acknowledged.is_some()))?;
+            self.products.take_changes(subscription, &changes, sent);
+            if acknowledged.is_none() {
+                tracing::info!("hears of changes from the catalog");
+            }
+            acknowledged = Some(changes.up_to);
+        }
+        Ok(())
+    }
+}

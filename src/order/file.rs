@@ -1,0 +1,199 @@
+//! A replica on disk: `orders.csv`, the same bytes on every replica; `view.json`, the last view it
+//! accepted; `committed`, a hint how far the log was committed. Used by [`service`](super::service)
+//! and [`recovery`](super::recovery).
+//!
+//! A damaged log is set aside, and the directory gets a new identity: to everybody else its disk was
+//! wiped, so it comes back as an outsider and the leader refills it.
+
+use super::log::Log;
+use crate::config::{Failure, FailureKind};
+use crate::error::{Error, Result};
+use crate::model::{Entry, Epoch, Identity, Item, Key, OrderNumber, Quantity, View};
+use crate::storage::{CsvLog, Directory, Table, replace};
+use csv::StringRecord;
+use rustix::process::{Signal, getpid, kill_process};
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// The table of `orders.csv`.
+pub const ORDERS: Table = Table {
+    columns: &["number", "name", "quantity", "epoch", "key"],
+    remedy: "remove the data directory and the leader will refill it",
+};
+
+/// What a replica finds on its disk.
+pub struct Loaded {
+    /// The orders.
+    pub log: Log,
+    /// The last view accepted.
+    pub view: Option<View>,
+    /// Everything up to here was committed once.
+    pub committed: OrderNumber,
+    /// To go on writing.
+    pub file: OrderFile,
+}
+
+/// The open files of a running replica.
+pub struct OrderFile {
+    orders: CsvLog,
+    directory: Directory,
+    fail: Option<Failure>,
+}
+
+impl OrderFile {
+    /// Opens the directory and checks the whole log: checksums, numbers, epochs.
+    pub fn load(path: &Path, fail: Option<Failure>) -> Result<Loaded> {
+        let mut directory = Directory::open(path)?;
+        let orders = directory.file("orders.csv");
+        let (log, csv) = match open(&orders) {
+            Err(damage @ Error::Damaged { .. }) => {
+                let aside = set_aside(&orders)?;
+                tracing::error!(
+                    "{damage}. It is now {}; this replica begins with an empty log, as an outsider",
+                    aside.display()
+                );
+                for stale in ["view.json", "committed"] {
+                    remove(&directory.file(stale))?;
+                }
+                directory.renew_identity()?;
+                open(&orders)?
+            }
+            opened => opened?,
+        };
+        if let Some(Failure { how: FailureKind::FailWrite, at }) = fail {
+            csv.fail_at(at.0);
+        }
+        let view = read_view(&directory.file("view.json"))?;
+        let hint = fs::read_to_string(directory.file("committed")).unwrap_or_default();
+        let committed = OrderNumber(hint.trim().parse().unwrap_or(0));
+        Ok(Loaded { log, view, committed, file: OrderFile { orders: csv, directory, fail } })
+    }
+
+    /// The identity of its directory.
+    pub fn identity(&self) -> Identity {
+        self.directory.identity().clone()
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Puts entries behind those before them.
+    pub fn append(&self, entries: &[Entry]) -> Result<()> {
+        for Entry { number, epoch, key, item } in entries {
+            self.orders.append(&[number, &item.name, &item.quantity.get(), epoch, key])?;
+            self.play_failure(*number);
+        }
+        Ok(())
+    }
+
+    /// Returns when every order up to this one is on disk.
+    pub fn sync(&self, number: OrderNumber) -> Result<()> {
+        self.orders.sync(number.0)
+    }
+
+    /// Every order up to this one is on disk.
+    pub fn durable(&self) -> OrderNumber {
+        OrderNumber(self.orders.durable())
+    }
+
+    /// How many syncs it took since the start.
+    pub fn syncs(&self) -> u64 {
+        self.orders.syncs()
+    }
+
+    /// Moves the orders after `number` to a file of their own, because the leader of `epoch` has
+    /// others there.
+    pub fn cut_after(&self, number: OrderNumber, epoch: Epoch) -> Result<()> {
+        let aside = self.directory.file(&format!("divergent-{epoch}.csv"));
+        self.orders.cut_after(number.0, &aside)
+    }
+
+    /// Puts a view on disk.
+    pub fn write_view(&self, view: &View) -> Result<()> {
+        let contents = serde_json::to_vec_pretty(view).expect("a view has string keys");
+        replace(&self.directory.file("view.json"), &contents)
+    }
+
+    /// Notes how far the log is committed. Not synced: after a loss of power it may be older.
+    pub fn hint_committed(&self, number: OrderNumber) -> Result<()> {
+        let path = self.directory.file("committed");
+        fs::write(&path, format!("{number}\n"))
+            .map_err(|e| Error::storage(&path, "cannot write", e))
+    }
+
+    /// Plays the failure that the operator asked for, at its order (O8).
+    fn play_failure(&self, number: OrderNumber) {
+        let how = self.fail.filter(|failure| failure.at == number).map(|failure| failure.how);
+        let signal = match how {
+            Some(FailureKind::Crash) => Signal::KILL,
+            Some(FailureKind::Hang) => Signal::STOP,
+            Some(FailureKind::FailWrite) | None => return,
+        };
+        if let Err(error) = kill_process(getpid(), signal) {
+            tracing::error!("cannot play the failure at order {number}: {error}");
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<(Log, CsvLog)> {
+    let mut log = Log::default();
+    let (csv, torn) = CsvLog::open(path, &ORDERS, |row| log.push(decode(row)?))?;
+    if let Some(torn) = torn {
+        tracing::warn!("{}: {torn}", path.display());
+    }
+    Ok((log, csv))
+}
+
+/// Reads an order back from its row.
+pub fn decode(row: &StringRecord) -> Result<Entry> {
+    Ok(Entry {
+        number: OrderNumber(number(row, 0)?),
+        epoch: Epoch(number(row, 3)?),
+        key: Key::try_from(row[4].to_owned())?,
+        item: Item {
+            name: row[1].to_owned(),
+            quantity: Quantity::try_from(number::<u64>(row, 2)?)?,
+        },
+    })
+}
+
+fn number<T: FromStr<Err: Display>>(row: &StringRecord, column: usize) -> Result<T> {
+    let text = &row[column];
+    text.parse().map_err(|e| Error::invalid(format!("column {}: {text:?}: {e}", column + 1)))
+}
+
+fn read_view(path: &Path) -> Result<Option<View>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = fs::read(path).map_err(|e| Error::storage(path, "cannot read it", e))?;
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::Damaged {
+        file: path.display().to_string(),
+        line: e.line() as u64,
+        why: format!("no view: {e}"),
+        remedy: ORDERS.remedy.into(),
+    })
+}
+
+/// Renames the damaged log to the first free name.
+fn set_aside(path: &Path) -> Result<PathBuf> {
+    let free = (1..)
+        .map(|n| path.with_file_name(format!("damaged-{n}.csv")))
+        .find(|aside| !aside.exists())
+        .expect("some name is free");
+    fs::rename(path, &free).map_err(|e| Error::storage(path, "cannot set it aside", e))?;
+    Ok(free)
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::storage(path, "cannot remove it", e))
+        }
+        _ => Ok(()),
+    }
+}

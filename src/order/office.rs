@@ -1,0 +1,133 @@
+//! What a replica has to do with the catalog besides purchases, on threads of its own: as a leader,
+//! take office and settle; in any role, know whether the catalog can be reached.
+
+use super::leadership::{HEARTBEAT, Office};
+use super::replica::Duty;
+use super::service::Order;
+use crate::error::{Error, Result};
+use crate::model::{Epoch, Key};
+use crate::protocol::ask;
+use crate::protocol::catalog::{self, Peer};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// For each call.
+const DEADLINE: Duration = Duration::from_secs(1);
+/// For a health check; the catalog counts as out of reach after it.
+const HEALTH_DEADLINE: Duration = Duration::from_millis(300);
+/// The pause between two calls, in which more purchases to settle come together.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often the committed number is noted on disk.
+const HINT_EVERY: Duration = Duration::from_secs(1);
+
+/// The two threads.
+pub struct OfficeHolder(Vec<JoinHandle<()>>);
+
+impl OfficeHolder {
+    /// Starts them.
+    pub fn start(order: &Arc<Order>) -> Result<OfficeHolder> {
+        let start = |name: &str, body: fn(&Order)| {
+            let order = order.clone();
+            thread::Builder::new()
+                .name(name.into())
+                .spawn(move || body(&order))
+                .map_err(|e| Error::unavailable(format!("cannot start a thread: {e}")))
+        };
+        Ok(OfficeHolder(vec![start("office", hold_office)?, start("watch", watch_catalog)?]))
+    }
+
+    /// Joins them. The order has to be stopping.
+    pub fn join(self) {
+        for thread in self.0 {
+            if thread.join().is_err() {
+                tracing::error!("an office thread panicked");
+            }
+        }
+    }
+}
+
+/// Does what the leader owes the catalog.
+fn hold_office(order: &Order) {
+    let mut hinted = Instant::now();
+    while !order.is_stopping() {
+        if hinted.elapsed() > HINT_EVERY {
+            order.hint_committed();
+            hinted = Instant::now();
+        }
+        let mut replica = order.replica.lock();
+        let Some(duty) = replica.duty() else {
+            order.work.wait_for(&mut replica, HEARTBEAT);
+            continue;
+        };
+        drop(replica);
+        let done = match duty {
+            Duty::TakeOffice(epoch) => take_office(order, epoch),
+            Duty::Settle(epoch, keys) => settle(order, epoch, keys),
+        };
+        if let Err(error) = done {
+            tracing::debug!("{error}");
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Fences older epochs at the catalog, and rolls open purchases forward into the log.
+fn take_office(order: &Order, epoch: Epoch) -> Result<()> {
+    let office: catalog::Office = ask_catalog(order, epoch, &Peer::TakeOffice { epoch })
+        .inspect_err(|_| {
+            order.replica.lock().office_refused(epoch);
+        })?;
+    let mut replica = order.replica.lock();
+    let Some(write_after) = replica.took_office(epoch, office.open)? else { return Ok(()) };
+    order.write(&replica, write_after);
+    let (last, serving) = (replica.log().last(), replica.office() == Some(Office::Serving));
+    drop(replica);
+    if last > write_after {
+        tracing::info!("rolling {} open sales forward", last.0 - write_after.0);
+    }
+    if !serving {
+        tracing::info!("took office in epoch {epoch}, with {last} orders");
+    }
+    order.work.notify_all();
+    order.sync(last);
+    Ok(())
+}
+
+fn settle(order: &Order, epoch: Epoch, keys: Vec<Key>) -> Result<()> {
+    let count = keys.len();
+    ask_catalog::<()>(order, epoch, &Peer::Settle { epoch, keys })?;
+    order.replica.lock().settled(epoch, count);
+    Ok(())
+}
+
+fn ask_catalog<T: serde::de::DeserializeOwned>(
+    order: &Order,
+    epoch: Epoch,
+    question: &Peer,
+) -> Result<T> {
+    let deposed = || order.is_stopping() || order.replica.lock().leads() != Some(epoch);
+    let answer = ask(&order.catalog_peer, question, Instant::now() + DEADLINE, &deposed);
+    if let Err(Error::Stale { epoch: newer }) = &answer {
+        order.step_down(Epoch(*newer));
+    }
+    answer
+}
+
+/// Finds out every 100 ms whether the catalog answers.
+fn watch_catalog(order: &Order) {
+    while !order.is_stopping() {
+        let begun = Instant::now();
+        let deadline = begun + HEALTH_DEADLINE;
+        let stopping = || order.is_stopping();
+        let answer = ask::<_, ()>(&order.catalog_peer, &Peer::HealthCheck, deadline, &stopping);
+        let before = order.catalog_reachable.swap(answer.is_ok(), Ordering::Relaxed);
+        match answer {
+            Err(error) if before => tracing::warn!("the catalog is out of reach: {error}"),
+            Ok(()) if !before => tracing::info!("the catalog answers"),
+            _ => {}
+        }
+        thread::sleep(HEARTBEAT.saturating_sub(begun.elapsed()));
+    }
+}

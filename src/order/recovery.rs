@@ -1,0 +1,55 @@
+//! On start: asks the other replicas, nearest first, for the committed orders that were missed (O4).
+//! What is still missing then comes with the leader's stream. Called by [`service`](super::service)
+//! before anybody can reach this replica.
+
+use super::service::Order;
+use crate::config::Config;
+use crate::error::Result;
+use crate::model::OrderNumber;
+use crate::net::Rpc;
+use crate::protocol::order::{Missed, Peer};
+use crate::protocol::{ask, wanted};
+use crate::stop::crash;
+use std::time::{Duration, Instant};
+
+/// For each question; a replica that is down refuses at once.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Fetches what was missed. That nobody answers is no error: perhaps all start together.
+pub fn catch_up(order: &Order, config: &Config) {
+    let mut others: Vec<_> =
+        config.order.replicas.iter().filter(|(id, _)| **id != order.id).collect();
+    others.sort_by_key(|(id, _)| id.0.abs_diff(order.id.0));
+    for (id, settings) in others {
+        match catch_up_from(order, &Rpc::new(&settings.peer)) {
+            Ok(OrderNumber(0)) => {}
+            Ok(count) => tracing::info!("missed {count} orders, took them from replica {id}"),
+            Err(error) => tracing::debug!("replica {id} could not help: {error}"),
+        }
+    }
+}
+
+/// Takes batches from one replica until it has no more. Returns how many orders that were.
+fn catch_up_from(order: &Order, peer: &Rpc) -> Result<OrderNumber> {
+    let mut count = 0;
+    loop {
+        let (after, epoch) = {
+            let replica = order.replica.lock();
+            (replica.log().last(), replica.log().last_epoch())
+        };
+        let question = Peer::MissedOrders { after, epoch };
+        let missed: Missed = ask(peer, &question, Instant::now() + DEADLINE, &wanted)?;
+        if missed.entries.is_empty() {
+            return Ok(OrderNumber(count));
+        }
+        count += missed.entries.len() as u64;
+        let last = {
+            let mut replica = order.replica.lock();
+            replica.catch_up(missed)?;
+            order.write(&replica, after);
+            replica.log().last()
+        };
+        order.file.sync(last).unwrap_or_else(|error| crash(&error));
+        order.replica.lock().synced(order.file.durable());
+    }
+}

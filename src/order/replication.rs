@@ -1,0 +1,85 @@
+//! The leader's sending side: a thread per other replica, which runs as long as the process and has
+//! something to do only while this replica leads. One append is on its way to a follower at a time,
+//! with all entries that wait; so a slow disk makes them fewer and larger by itself.
+
+use super::leadership::{HEARTBEAT, Office};
+use super::service::Order;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::model::{Epoch, ReplicaId};
+use crate::net::Rpc;
+use crate::protocol::ask;
+use crate::protocol::order::{Append, Appended, Peer};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// An append that is not answered after this long is sent again.
+const DEADLINE: Duration = Duration::from_secs(1);
+/// The pause after an append that failed.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The sending threads.
+pub struct Senders(Vec<JoinHandle<()>>);
+
+impl Senders {
+    /// Starts a sender to each other replica.
+    pub fn start(order: &Arc<Order>, config: &Config) -> Result<Senders> {
+        let others = config.order.replicas.iter().filter(|(id, _)| **id != order.id);
+        let start = |(id, settings): (&ReplicaId, &crate::config::Replica)| {
+            let (order, id, peer) = (order.clone(), *id, Rpc::new(&settings.peer));
+            thread::Builder::new()
+                .name(format!("to-replica-{id}"))
+                .spawn(move || send_to(&order, id, &peer))
+                .map_err(|e| Error::unavailable(format!("cannot start a sender: {e}")))
+        };
+        Ok(Senders(others.map(start).collect::<Result<_>>()?))
+    }
+
+    /// Joins them. The order has to be stopping.
+    pub fn join(self) {
+        for sender in self.0 {
+            if sender.join().is_err() {
+                tracing::error!("a sender panicked");
+            }
+        }
+    }
+}
+
+/// Sends what is due to one follower.
+fn send_to(order: &Order, follower: ReplicaId, peer: &Rpc) {
+    while !order.is_stopping() {
+        let mut replica = order.replica.lock();
+        let Some(append) = replica.next_append(follower, order.now()) else {
+            order.work.wait_for(&mut replica, HEARTBEAT);
+            continue;
+        };
+        drop(replica);
+        let epoch = append.view.epoch;
+        match send(order, peer, append) {
+            Ok(answer) => {
+                let mut replica = order.replica.lock();
+                replica.answered(epoch, follower, &answer, order.now());
+                let office = replica.office();
+                drop(replica);
+                order.progress.notify_all();
+                if office == Some(Office::Asking) {
+                    order.work.notify_all();
+                }
+            }
+            Err(Error::Stale { epoch: newer }) if Epoch(newer) > epoch => {
+                order.step_down(Epoch(newer));
+            }
+            Err(error) => {
+                tracing::debug!("append to replica {follower}: {error}");
+                thread::sleep(PAUSE);
+            }
+        }
+    }
+}
+
+fn send(order: &Order, peer: &Rpc, append: Append) -> Result<Appended> {
+    let epoch = append.view.epoch;
+    let deposed = || order.is_stopping() || order.replica.lock().leads() != Some(epoch);
+    ask(peer, &Peer::Append(append), Instant::now() + DEADLINE, &deposed)
+}

@@ -1,0 +1,276 @@
+//! A running replica: the pure [`Replica`] behind a lock, its file, its two addresses, its threads.
+//!
+//! Entries are put into the file under the replica's lock, so that the file has them in the order of
+//! the log; they are synced without it. Two conditions wake those who wait: `work` the senders and
+//! the office, `progress` the purchases.
+//!
+//! Locks: `views` (one view at a time goes to disk), then `replica`, then the file's inner one. The
+//! replica's lock is held across disk I/O only while a divergent tail is cut off.
+
+use super::file::{Loaded, OrderFile};
+use super::office::OfficeHolder;
+use super::recovery;
+use super::replica::{Replica, Taken};
+use super::replication::Senders;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::http::{Request as HttpRequest, Responder};
+use crate::model::{CallId, Entry, Epoch, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
+use crate::net::{Limits, Rpc, Server};
+use crate::protocol::order::{Append, Appended, Bought, Buy, Health, Outcome, Peer, Request};
+use crate::protocol::port::{Port, Service};
+use crate::protocol::{answer, question, web};
+use crate::stop::{Stop, crash};
+use parking_lot::{Condvar, Mutex};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Runs replica `id` until `stop`.
+pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
+    let settings = config.order.replica(id)?;
+    let order = Arc::new(Order::load(config, id)?);
+    recovery::catch_up(&order, config);
+    let limits = Limits { threads: config.order.threads, ..Limits::default() };
+    let peers = Arc::new(Port(Peers(order.clone())));
+    let customers = Arc::new(Port(Customers(order.clone())));
+    let peer_server = Server::start("peer", &settings.peer, peers, limits.clone())?;
+    let server = Server::start("request", &settings.listen, customers, limits)?;
+    let senders = Senders::start(&order, config)?;
+    let office = OfficeHolder::start(&order)?;
+    tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
+    while !stop.wait(Duration::from_secs(3_600)) {}
+    server.stop();
+    order.stopping.store(true, Ordering::Relaxed);
+    order.work.notify_all();
+    office.join();
+    senders.join();
+    peer_server.stop();
+    order.hint_committed();
+    tracing::info!("closed");
+    Ok(())
+}
+
+/// The replica and all that is around it.
+pub struct Order {
+    pub(super) id: ReplicaId,
+    pub(super) replica: Mutex<Replica>,
+    /// Signalled when the senders or the office may have something to do.
+    pub(super) work: Condvar,
+    /// Signalled when something was committed, or the role changed.
+    pub(super) progress: Condvar,
+    pub(super) file: OrderFile,
+    views: Mutex<()>,
+    /// The catalog's request address.
+    pub(super) catalog: Rpc,
+    /// The catalog's peer address.
+    pub(super) catalog_peer: Rpc,
+    pub(super) catalog_reachable: AtomicBool,
+    pub(super) stopping: AtomicBool,
+    started: Instant,
+    /// Counts the purchases made by hand.
+    calls: AtomicU64,
+}
+
+impl Order {
+    fn load(config: &Config, id: ReplicaId) -> Result<Order> {
+        let settings = config.order.replica(id)?;
+        let Loaded { log, view, committed, file } =
+            OrderFile::load(&settings.data, config.order.fail)?;
+        tracing::info!("{} orders, from {}", log.last(), file.path().display());
+        let others = config.order.replicas.keys().copied().filter(|other| *other != id).collect();
+        let me = Member { id, identity: file.identity() };
+        Ok(Order {
+            id,
+            replica: Mutex::new(Replica::new(me, others, log, view, committed)),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+            file,
+            views: Mutex::new(()),
+            catalog: Rpc::new(&config.catalog.listen),
+            catalog_peer: Rpc::new(&config.catalog.peer),
+            catalog_reachable: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            started: Instant::now(),
+            calls: AtomicU64::new(0),
+        })
+    }
+
+    /// This process's clock, as the pure modules want it.
+    pub(super) fn now(&self) -> Moment {
+        self.started.elapsed()
+    }
+
+    /// Whether this process is about to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// How this replica is.
+    fn health(&self) -> Health {
+        let reachable = self.catalog_reachable.load(Ordering::Relaxed);
+        self.replica.lock().health(reachable, self.now())
+    }
+
+    /// Puts a view on disk, if it is news, and takes up its role in it.
+    fn accept(&self, view: &View) -> Result<()> {
+        let _one_at_a_time = self.views.lock();
+        if !self.replica.lock().is_news(view)? {
+            return Ok(());
+        }
+        self.file.write_view(view).unwrap_or_else(|error| crash(&error));
+        self.replica.lock().accept(view.clone(), self.now());
+        tracing::info!("{view}");
+        self.work.notify_all();
+        self.progress.notify_all();
+        Ok(())
+    }
+
+    /// Takes the leader's entries; acknowledges them when they are on disk.
+    fn append(&self, append: Append) -> Result<Appended> {
+        self.accept(&append.view)?;
+        let epoch = append.view.epoch;
+        let last = {
+            let mut replica = self.replica.lock();
+            match replica.take(append)? {
+                Taken::Mismatch(epochs) => {
+                    return replica.acknowledge(epoch, Outcome::Mismatch(epochs));
+                }
+                Taken::Entries { cut_after, write_after, last } => {
+                    if let Some(number) = cut_after {
+                        tracing::warn!("orders after {number} were never committed: set aside");
+                        self.file.cut_after(number, epoch).unwrap_or_else(|error| crash(&error));
+                    }
+                    self.write(&replica, write_after);
+                    last
+                }
+            }
+        };
+        self.sync(last);
+        self.replica.lock().acknowledge(epoch, Outcome::Synced(last))
+    }
+
+    /// Puts the entries after `number`, which the replica just took, into the file. Called under
+    /// the replica's lock. A file that fails ends the process.
+    pub(super) fn write(&self, replica: &Replica, number: OrderNumber) {
+        let entries = replica.log().between(number, replica.log().last(), usize::MAX);
+        self.file.append(entries).unwrap_or_else(|error| crash(&error));
+    }
+
+    /// Returns when entries up to `number` are on disk, and the replica knows.
+    pub(super) fn sync(&self, number: OrderNumber) {
+        match self.file.sync(number) {
+            // A newer leader cut the entry meanwhile; the replica will not acknowledge it.
+            Ok(()) | Err(Error::Unavailable { .. }) => {}
+            Err(error) => crash(&error),
+        }
+        let mut replica = self.replica.lock();
+        replica.synced(self.file.durable());
+        drop(replica);
+        self.progress.notify_all();
+    }
+
+    /// Somebody knows a newer view than the one this replica leads in.
+    pub(super) fn step_down(&self, newer: Epoch) {
+        let mut replica = self.replica.lock();
+        if replica.leads().is_some_and(|epoch| epoch < newer) {
+            tracing::warn!("no longer leading: epoch {newer} has begun");
+            replica.step_down(newer);
+            drop(replica);
+            self.progress.notify_all();
+        }
+    }
+
+    /// Notes on disk how far the log is committed.
+    pub(super) fn hint_committed(&self) {
+        let committed = self.replica.lock().committed();
+        if let Err(error) = self.file.hint_committed(committed) {
+            tracing::warn!("{error}");
+        }
+    }
+
+    /// A purchase made by hand at this replica's own port (O7), which has to lead.
+    fn buy_by_hand(&self, key: Option<Key>, item: Item) -> Result<Bought> {
+        let epoch = self.replica.lock().epoch();
+        let sequence = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let call = CallId { caller: self.id.0, incarnation: epoch, sequence };
+        let key = key.unwrap_or_else(|| Key::made(call));
+        // Calls by hand run at the same time on ten threads; far fewer than this are unfinished.
+        let ack_below = sequence.saturating_sub(1_000);
+        self.purchase(&Buy { epoch, call, ack_below, key, item })
+    }
+
+    fn order_details(&self, number: OrderNumber) -> Result<Entry> {
+        self.replica.lock().order(number).cloned()
+    }
+}
+
+/// The request address.
+struct Customers(Arc<Order>);
+
+impl Service for Customers {
+    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) {
+        match question(payload) {
+            Ok(Request::HealthCheck) => answer(Ok(self.0.health()), output),
+            Ok(Request::Buy(buy)) => answer(self.0.purchase(&buy), output),
+            Ok(Request::OrderDetails { number }) => answer(self.0.order_details(number), output),
+            Err(error) => answer::<()>(Err(error), output),
+        }
+    }
+
+    fn http(&self, request: &HttpRequest<'_>, responder: Responder<'_>) -> u16 {
+        let segments: Result<Vec<_>> = request.segments().collect();
+        let path: Vec<&str> = match &segments {
+            Ok(segments) => segments.iter().map(|segment| &**segment).collect(),
+            Err(error) => return web::refuse(responder, error),
+        };
+        match (request.method, &path[..]) {
+            ("GET" | "HEAD", ["health"]) => web::respond(responder, &Ok(self.0.health())),
+            ("GET" | "HEAD", ["leader"]) => {
+                let view = self.0.replica.lock().view().cloned();
+                let view = view.ok_or_else(|| Error::unavailable("no leader was elected yet"));
+                web::respond(responder, &view)
+            }
+            ("GET" | "HEAD", ["orders", number]) => {
+                let entry = web::order_number(number).and_then(|n| self.0.order_details(n));
+                web::respond(responder, &entry.map(|entry| web::order(&entry)))
+            }
+            ("POST", ["orders"]) => {
+                let bought = web::idempotency_key(request)
+                    .and_then(|key| self.0.buy_by_hand(key, web::item(request)?));
+                web::respond(responder, &bought.map(|b| json!({ "order_number": b.number })))
+            }
+            (_, ["health" | "leader"] | ["orders", _]) => web::wrong_method(responder, "GET, HEAD"),
+            (_, ["orders"]) => web::wrong_method(responder, "POST"),
+            _ => web::no_such_path(responder),
+        }
+    }
+}
+
+/// The peer address.
+struct Peers(Arc<Order>);
+
+impl Service for Peers {
+    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) {
+        let order = &self.0;
+        match question(payload) {
+            Ok(Peer::HealthCheck) => answer(Ok(order.health()), output),
+            Ok(Peer::UpdateLeader { view }) => {
+                answer(order.accept(&view).map(|()| order.health()), output);
+            }
+            Ok(Peer::Append(append)) => answer(order.append(append), output),
+            Ok(Peer::MissedOrders { after, epoch }) => {
+                answer(Ok(order.replica.lock().missed(after, epoch)), output);
+            }
+            Err(error) => answer::<()>(Err(error), output),
+        }
+    }
+
+    fn http(&self, request: &HttpRequest<'_>, responder: Responder<'_>) -> u16 {
+        match request.path {
+            "/health" => web::respond(responder, &Ok(self.0.health())),
+            _ => web::no_such_path(responder),
+        }
+    }
+}
