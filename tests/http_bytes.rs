@@ -1,6 +1,8 @@
 //! HTTP/1.1 as bytes in, bytes out: what is accepted, what is refused and how, and where requests
 //! end.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use proptest::prelude::*;
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -287,9 +289,12 @@ fn with_trailers(lines: usize) -> String {
     chunked(&format!("0\r\n{}\r\n", "A: b\r\n".repeat(lines)))
 }
 
+/// A request of some size, the largest size that is accepted, the status beyond it.
+type Limit = (fn(usize) -> String, usize, u16);
+
 #[test]
 fn limits_hold_at_the_limit_and_not_one_beyond() {
-    let cases: [(fn(usize) -> String, usize, u16); 8] = [
+    let cases: [Limit; 8] = [
         (with_head_of, HEAD_BYTES_MAX, 431),
         (with_target_of, TARGET_BYTES_MAX, 414),
         (with_headers, HEADERS_MAX, 431),

@@ -7,10 +7,11 @@
 //! - A handler's own errors keep the connection; a refused request closes it.
 
 use super::body::Body;
+use super::framing::Persistence;
 use super::head;
 use super::message::Request;
 use super::refusal::Refusal;
-use super::response::{self, Content, Framing, Persistence, Responder, error_body};
+use super::response::{self, Content, Manner, Responder, error_body};
 use crate::net::Progress;
 use std::mem::MaybeUninit;
 
@@ -92,9 +93,9 @@ impl Connection {
         };
 
         let request = Request { body: body.bytes(input), ..head.request };
-        let framing = Framing { persistence: head.persistence, content: self.content };
+        let manner = Manner { persistence: head.persistence, content: self.content };
         self.response_start = output.len();
-        handler(&request, Responder { output, framing });
+        handler(&request, Responder { output, manner });
         assert!(output.len() > self.response_start, "the handler sent no response");
         self.body = None;
         self.begun = false;
@@ -105,8 +106,8 @@ impl Connection {
     }
 
     fn close_with(&self, refusal: &Refusal, output: &mut Vec<u8>) {
-        let framing = Framing { persistence: Persistence::Close, content: self.content };
+        let manner = Manner { persistence: Persistence::Close, content: self.content };
         let body = error_body(refusal.status, &refusal.message);
-        response::write(output, framing, refusal.status, &[], &body);
+        response::write(output, manner, refusal.status, &[], &body);
     }
 }
