@@ -104,8 +104,9 @@ fn a_response_in_pieces_is_put_together() {
     let server = Server::start(vec![|mut stream: TcpStream| {
         read_request(&mut stream);
         stream.set_nodelay(true).unwrap();
-        for byte in b"HTTP/1.1 200 OK\r\nX-A:  b \r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" {
-            stream.write_all(&[*byte]).unwrap();
+        let head = "HTTP/1.1 200 OK\r\nX-A:  b \r\nTransfer-Encoding: chunked\r\n\r\n";
+        for byte in format!("{head}3\r\nabc\r\n0\r\n\r\n").bytes() {
+            stream.write_all(&[byte]).unwrap();
         }
     }]);
     let response = server.client().send("GET", "/", &[], b"").unwrap();
@@ -159,12 +160,17 @@ fn a_kept_connection_carries_many_requests() {
 
 #[test]
 fn a_connection_that_is_to_be_closed_is_not_used_again() {
-    for head in ["HTTP/1.1 200 OK\r\nConnection: x, Close", "HTTP/1.0 200 OK"] {
+    let responses = [
+        "HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 1\r\n\r\nx",
+        "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx, and more than that",
+    ];
+    for response in responses {
         // The first connection stays open: a second request on it would not be answered.
         let (open, kept) = mpsc::channel();
         let part = move |mut stream: TcpStream| {
             read_request(&mut stream);
-            write!(stream, "{head}\r\nContent-Length: 1\r\n\r\nx").unwrap();
+            stream.write_all(response.as_bytes()).unwrap();
             open.send(stream).unwrap();
         };
         let server = Server::start(vec![part; 2]);
@@ -173,7 +179,7 @@ fn a_connection_that_is_to_be_closed_is_not_used_again() {
             assert_eq!(client.send("POST", "/", &[], b"").unwrap().body, b"x");
         }
         server.join();
-        assert_eq!(kept.try_iter().count(), 2, "connections after {head:?}");
+        assert_eq!(kept.try_iter().count(), 2, "connections after {response:?}");
     }
 }
 

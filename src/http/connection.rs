@@ -47,6 +47,7 @@ impl Connection {
         handler: impl FnOnce(&Request<'_>, Responder<'_>),
     ) -> Progress {
         let request = input.trim_ascii_start();
+        self.response_start = output.len();
         self.begun = !request.is_empty();
         self.content =
             if request.starts_with(b"HEAD ") { Content::Withheld } else { Content::Sent };
@@ -75,6 +76,7 @@ impl Connection {
         output: &mut Vec<u8>,
         handler: impl FnOnce(&Request<'_>, Responder<'_>),
     ) -> Result<Progress, Refusal> {
+        // Its head has passed before: nothing to parse until the body is whole.
         if let Some(body) = &mut self.body
             && body.end(input)?.is_none()
         {
@@ -82,11 +84,10 @@ impl Connection {
         }
         let mut slots = [const { MaybeUninit::uninit() }; head::HEADERS_MAX];
         let Some(head) = head::parse(input, &mut slots)? else { return Ok(Progress::NeedMore) };
-        let is_new = self.body.is_none();
         let body = self.body.get_or_insert(head.body);
         let Some(end) = body.end(input)? else {
-            // Once per request, and not for a body that is refused anyway (RFC 9110 §10.1.1).
-            if is_new && head.expects_continue {
+            // RFC 9110 §10.1.1. Reached once per request, and not if its length is refused.
+            if head.expects_continue {
                 output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             }
             return Ok(Progress::NeedMore);
@@ -94,7 +95,6 @@ impl Connection {
 
         let request = Request { body: body.bytes(input), ..head.request };
         let manner = Manner { persistence: head.persistence, content: self.content };
-        self.response_start = output.len();
         handler(&request, Responder { output, manner });
         assert!(output.len() > self.response_start, "the handler sent no response");
         self.body = None;
