@@ -23,13 +23,11 @@ pub struct Connection {
     body: Option<Body>,
     /// Whether the request at hand wants its response's body.
     content: Content,
-    /// Where in the output the response at hand begins.
-    response_start: usize,
 }
 
 impl Default for Connection {
     fn default() -> Connection {
-        Connection { begun: false, body: None, content: Content::Sent, response_start: 0 }
+        Connection { begun: false, body: None, content: Content::Sent }
     }
 }
 
@@ -47,7 +45,6 @@ impl Connection {
         handler: impl FnOnce(&Request<'_>, Responder<'_>),
     ) -> Progress {
         let request = input.trim_ascii_start();
-        self.response_start = output.len();
         self.begun = !request.is_empty();
         self.content =
             if request.starts_with(b"HEAD ") { Content::Withheld } else { Content::Sent };
@@ -64,9 +61,8 @@ impl Connection {
         }
     }
 
-    /// The handler panicked: 500 in place of whatever it had written.
+    /// The handler panicked, and the server took back what it had written: 500.
     pub fn panicked(&mut self, output: &mut Vec<u8>) {
-        output.truncate(self.response_start);
         self.close_with(&Refusal::new(500, "internal error"), output);
     }
 
@@ -95,8 +91,9 @@ impl Connection {
 
         let request = Request { body: body.bytes(input), ..head.request };
         let manner = Manner { persistence: head.persistence, content: self.content };
+        let response_start = output.len();
         handler(&request, Responder { output, manner });
-        assert!(output.len() > self.response_start, "the handler sent no response");
+        assert!(output.len() > response_start, "the handler sent no response");
         self.body = None;
         self.begun = false;
         match head.persistence {
