@@ -20,9 +20,6 @@ const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// The longest trailer section, and the most lines in it.
 const TRAILER_BYTES_MAX: usize = 4 * 1024;
 const TRAILERS_MAX: usize = 16;
-/// The most that a request's body can take in the input.
-pub(super) const WIRE_BYTES_MAX: usize =
-    BODY_BYTES_MAX * WIRE_BYTES_PER_BODY_BYTE + CHUNK_LINE_BYTES_MAX + TRAILER_BYTES_MAX;
 
 /// A body, arrived or not, in a buffer that begins with its message.
 pub(super) enum Body {

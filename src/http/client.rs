@@ -10,6 +10,7 @@
 //!   (RFC 9110 §9.2.2).
 
 use super::body::Body;
+use super::framing::{Framing, Persistence, RESPONSE_BODY_BYTES_MAX};
 use super::refusal::Refusal;
 use super::response::{push_decimal, push_header};
 use crate::error::{Error, Result};
@@ -21,8 +22,6 @@ use std::time::{Duration, Instant};
 /// The longest head of a response, in bytes, and the most headers in it.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
-/// The longest body of a response, in bytes; the list of all toys takes a few thousand.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// The size of a read: room for any usual response.
 const READ_BYTES: usize = 8 * 1024;
 
@@ -32,10 +31,11 @@ pub struct Client {
     deadline: Duration,
     /// The connection, between two exchanges, if the last one left it open.
     idle: Option<TcpStream>,
-    /// The request at hand; kept so that its memory is used again, as are the next two.
+    /// The request at hand. Its memory is used again, as is that of the next two.
     request: Vec<u8>,
     /// What has been received of the response.
     received: Vec<u8>,
+    /// What one read brings.
     chunk: Box<[u8]>,
 }
 
@@ -206,9 +206,9 @@ impl Client {
 
     /// Reads once, until the deadline at most; 0 is the end of the stream.
     fn read(&mut self, stream: &mut TcpStream, until: Instant) -> Result<usize, Failure> {
-        if self.received.len() > HEAD_BYTES_MAX + BODY_BYTES_MAX {
+        if self.received.len() > HEAD_BYTES_MAX + RESPONSE_BODY_BYTES_MAX {
             return Err(Failure::Broken(format!(
-                "the response is longer than {BODY_BYTES_MAX} bytes"
+                "the response is longer than {RESPONSE_BODY_BYTES_MAX} bytes"
             )));
         }
         loop {
@@ -285,41 +285,12 @@ impl Head {
             }
         };
         let (Some(status), Some(minor)) = (parsed.code, parsed.version) else { return Ok(None) };
-        let (mut length, mut coding, mut persists) = (None, None, minor > 0);
-        for header in &*parsed.headers {
-            match header.name.to_ascii_lowercase().as_str() {
-                "content-length" if length.is_none() => length = Some(header.value),
-                "transfer-encoding" if coding.is_none() => coding = Some(header.value),
-                "content-length" | "transfer-encoding" => {
-                    return Err(Failure::Broken("the response's length is stated twice".into()));
-                }
-                "connection" => persists = !header.value.eq_ignore_ascii_case(b"close"),
-                _ => {}
-            }
-        }
-        let bodiless = method == "HEAD" || status < 200 || matches!(status, 204 | 304);
-        let body = if bodiless {
-            Some(Body::fixed(bytes, 0))
-        } else {
-            response_body(bytes, length, coding)?
-        };
+        let framing = Framing::of(parsed.headers)?;
+        let is_bodiless = method == "HEAD" || status < 200 || matches!(status, 204 | 304);
+        let body =
+            if is_bodiless { Some(Body::fixed(bytes, 0)) } else { framing.response_body(bytes)? };
+        let persists = framing.persistence(minor) != Persistence::Close;
         Ok(Some(Head { status, bytes, body, persists }))
-    }
-}
-
-/// RFC 9112 §6.3, for a response that may have a body.
-fn response_body(
-    start: usize,
-    length: Option<&[u8]>,
-    coding: Option<&[u8]>,
-) -> Result<Option<Body>, Failure> {
-    match (coding, length) {
-        (None, None) => Ok(None),
-        (None, Some(length)) => Ok(Some(Body::of_length(start, length, BODY_BYTES_MAX)?)),
-        (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => {
-            Ok(Some(Body::chunked(start, BODY_BYTES_MAX)))
-        }
-        _ => Err(Failure::Broken("the response's Transfer-Encoding is not just chunked".into())),
     }
 }
 

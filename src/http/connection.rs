@@ -7,10 +7,11 @@
 //! - A handler's own errors keep the connection; a refused request closes it.
 
 use super::body::Body;
+use super::framing::Persistence;
 use super::head;
 use super::message::Request;
 use super::refusal::Refusal;
-use super::response::{self, Content, Framing, Persistence, Responder, error_body};
+use super::response::{self, Content, Manner, Responder, error_body};
 use crate::net::Progress;
 use std::mem::MaybeUninit;
 
@@ -22,13 +23,11 @@ pub struct Connection {
     body: Option<Body>,
     /// Whether the request at hand wants its response's body.
     content: Content,
-    /// Where in the output the response at hand begins.
-    response_start: usize,
 }
 
 impl Default for Connection {
     fn default() -> Connection {
-        Connection { begun: false, body: None, content: Content::Sent, response_start: 0 }
+        Connection { begun: false, body: None, content: Content::Sent }
     }
 }
 
@@ -62,9 +61,8 @@ impl Connection {
         }
     }
 
-    /// The handler panicked: 500 in place of whatever it had written.
+    /// The handler panicked, and the server took back what it had written: 500.
     pub fn panicked(&mut self, output: &mut Vec<u8>) {
-        output.truncate(self.response_start);
         self.close_with(&Refusal::new(500, "internal error"), output);
     }
 
@@ -74,6 +72,7 @@ impl Connection {
         output: &mut Vec<u8>,
         handler: impl FnOnce(&Request<'_>, Responder<'_>),
     ) -> Result<Progress, Refusal> {
+        // Its head has passed before: nothing to parse until the body is whole.
         if let Some(body) = &mut self.body
             && body.end(input)?.is_none()
         {
@@ -81,21 +80,20 @@ impl Connection {
         }
         let mut slots = [const { MaybeUninit::uninit() }; head::HEADERS_MAX];
         let Some(head) = head::parse(input, &mut slots)? else { return Ok(Progress::NeedMore) };
-        let is_new = self.body.is_none();
         let body = self.body.get_or_insert(head.body);
         let Some(end) = body.end(input)? else {
-            // Once per request, and not for a body that is refused anyway (RFC 9110 §10.1.1).
-            if is_new && head.expects_continue {
+            // RFC 9110 §10.1.1. Reached once per request, and not if its length is refused.
+            if head.expects_continue {
                 output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             }
             return Ok(Progress::NeedMore);
         };
 
         let request = Request { body: body.bytes(input), ..head.request };
-        let framing = Framing { persistence: head.persistence, content: self.content };
-        self.response_start = output.len();
-        handler(&request, Responder { output, framing });
-        assert!(output.len() > self.response_start, "the handler sent no response");
+        let manner = Manner { persistence: head.persistence, content: self.content };
+        let response_start = output.len();
+        handler(&request, Responder { output, manner });
+        assert!(output.len() > response_start, "the handler sent no response");
         self.body = None;
         self.begun = false;
         match head.persistence {
@@ -105,8 +103,8 @@ impl Connection {
     }
 
     fn close_with(&self, refusal: &Refusal, output: &mut Vec<u8>) {
-        let framing = Framing { persistence: Persistence::Close, content: self.content };
+        let manner = Manner { persistence: Persistence::Close, content: self.content };
         let body = error_body(refusal.status, &refusal.message);
-        response::write(output, framing, refusal.status, &[], &body);
+        response::write(output, manner, refusal.status, &[], &body);
     }
 }

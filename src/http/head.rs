@@ -1,7 +1,7 @@
 //! Splits and judges the head of a request: the request line and the header lines.
 //!
-//! `httparse` splits and checks the syntax; what is left for here is the meaning of the headers
-//! that decide where the request ends and whether the connection goes on.
+//! `httparse` splits and checks the syntax; left for here are the limits and the meaning of
+//! target, Host and Expect. `framing` reads the headers that say where the request ends.
 //!
 //! A head that arrives in pieces is parsed anew with each piece. The limit on heads bounds that:
 //! even byte by byte it is far cheaper than the reads that bring the bytes.
@@ -9,11 +9,11 @@
 //! - A head that passed has one way to find the end of its body (RFC 9112 §6.3).
 //! - `httparse` accepts a bare LF as the end of a line, which §2.2 allows, but no bare CR.
 
-use super::body::{BODY_BYTES_MAX, Body};
+use super::body::Body;
 use super::fault;
+use super::framing::{Framing, Persistence};
 use super::message::Request;
 use super::refusal::Refusal;
-use super::response::Persistence;
 use httparse::{Header, Status};
 use std::mem::MaybeUninit;
 
@@ -40,17 +40,6 @@ pub(super) struct Head<'a> {
     pub expects_continue: bool,
 }
 
-/// The headers that are about the connection, not about the resource.
-#[derive(Default)]
-struct Framing<'a> {
-    host: Option<&'a [u8]>,
-    content_length: Option<&'a [u8]>,
-    transfer_encoding: Option<&'a [u8]>,
-    expect: Option<&'a [u8]>,
-    close: bool,
-    keep_alive: bool,
-}
-
 /// The head at the start of `input`, or `None` when it is not all there yet. Empty lines before it
 /// are skipped (RFC 9112 §2.2).
 pub(super) fn parse<'a>(
@@ -71,12 +60,12 @@ pub(super) fn parse<'a>(
     let headers: &'a [Header<'a>] = parsed.headers;
     let (path, query) = split_target(method, target)?;
     let framing = Framing::of(headers)?;
-    framing.check_host(minor)?;
+    check_host(framing.host, minor)?;
     Ok(Some(Head {
         request: Request { method, path, query, headers, body: &[] },
-        body: framing.body(head_bytes, minor)?,
+        body: framing.request_body(head_bytes, minor)?,
         persistence: framing.persistence(minor),
-        expects_continue: framing.expects_continue(minor)?,
+        expects_continue: check_expect(framing.expect, minor)?,
     }))
 }
 
@@ -126,88 +115,23 @@ fn after_authority(target: &str) -> Result<&str, Refusal> {
     }
 }
 
-impl<'a> Framing<'a> {
-    fn of(headers: &'a [Header<'a>]) -> Result<Framing<'a>, Refusal> {
-        let mut framing = Framing::default();
-        for header in headers {
-            let is = |name| header.name.eq_ignore_ascii_case(name);
-            match header.name.len() {
-                4 if is("host") => once(&mut framing.host, header)?,
-                6 if is("expect") => once(&mut framing.expect, header)?,
-                10 if is("connection") => framing.note_connection(header.value),
-                14 if is("content-length") => once(&mut framing.content_length, header)?,
-                17 if is("transfer-encoding") => once(&mut framing.transfer_encoding, header)?,
-                _ => {}
-            }
-        }
-        Ok(framing)
-    }
-
-    fn note_connection(&mut self, value: &[u8]) {
-        for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            self.close |= token.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
-        }
-    }
-
-    /// Exactly one well-formed Host, which HTTP/1.0 may leave out (RFC 9112 §3.2).
-    fn check_host(&self, minor: u8) -> Result<(), Refusal> {
-        match self.host {
-            None if minor == 0 => Ok(()),
-            None => Err(Refusal::malformed("header Host is missing")),
-            Some(host) if is_host(host) => Ok(()),
-            Some(_) => {
-                Err(Refusal::malformed("header Host is malformed, expected host or host:port"))
-            }
-        }
-    }
-
-    /// Where the body ends (RFC 9112 §6.3).
-    fn body(&self, start: usize, minor: u8) -> Result<Body, Refusal> {
-        match (self.transfer_encoding, self.content_length) {
-            (Some(_), Some(_)) => {
-                Err(Refusal::malformed("both Transfer-Encoding and Content-Length (RFC 9112 §6.1)"))
-            }
-            (Some(_), None) if minor == 0 => {
-                Err(Refusal::malformed("Transfer-Encoding in HTTP/1.0 (RFC 9112 §6.1)"))
-            }
-            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => {
-                Ok(Body::chunked(start, BODY_BYTES_MAX))
-            }
-            (Some(_), None) => {
-                Err(Refusal::new(501, "the only Transfer-Encoding known is chunked"))
-            }
-            (None, Some(length)) => Body::of_length(start, length, BODY_BYTES_MAX),
-            (None, None) => Ok(Body::fixed(start, 0)),
-        }
-    }
-
-    /// RFC 9112 §9.3: HTTP/1.1 goes on unless told to close, HTTP/1.0 closes unless told to go on.
-    fn persistence(&self, minor: u8) -> Persistence {
-        match (minor, self.close, self.keep_alive) {
-            (1, false, _) => Persistence::Keep,
-            (0, false, true) => Persistence::KeepAndSaySo,
-            _ => Persistence::Close,
-        }
-    }
-
-    /// RFC 9110 §10.1.1; HTTP/1.0 knows no expectations.
-    fn expects_continue(&self, minor: u8) -> Result<bool, Refusal> {
-        match self.expect {
-            Some(value) if minor > 0 && !value.eq_ignore_ascii_case(b"100-continue") => {
-                Err(Refusal::new(417, "the only expectation known is 100-continue"))
-            }
-            expect => Ok(minor > 0 && expect.is_some()),
-        }
+/// Exactly one well-formed Host, which HTTP/1.0 may leave out (RFC 9112 §3.2).
+fn check_host(host: Option<&[u8]>, minor_version: u8) -> Result<(), Refusal> {
+    match host {
+        None if minor_version == 0 => Ok(()),
+        None => Err(Refusal::malformed("header Host is missing")),
+        Some(host) if is_host(host) => Ok(()),
+        Some(_) => Err(Refusal::malformed("header Host is malformed, expected host or host:port")),
     }
 }
 
-/// Notes a header that may come only once. That the same length twice is refused too is stricter
-/// than RFC 9112 §6.3 asks for, and simpler.
-fn once<'a>(slot: &mut Option<&'a [u8]>, header: &Header<'a>) -> Result<(), Refusal> {
-    match slot.replace(header.value) {
-        None => Ok(()),
-        Some(_) => Err(Refusal::malformed(format!("header {} comes more than once", header.name))),
+/// Whether `100 Continue` is waited for (RFC 9110 §10.1.1); HTTP/1.0 knows no expectations.
+fn check_expect(expect: Option<&[u8]>, minor_version: u8) -> Result<bool, Refusal> {
+    match expect {
+        Some(value) if minor_version > 0 && !value.eq_ignore_ascii_case(b"100-continue") => {
+            Err(Refusal::new(417, "the only expectation known is 100-continue"))
+        }
+        expect => Ok(minor_version > 0 && expect.is_some()),
     }
 }
 

@@ -10,20 +10,23 @@
 //! ```
 //!
 //! `head` splits and judges the lines up to the empty one, and `fault` words what is wrong with
-//! them; `body` finds the end of what follows; `message` is what a handler sees, `form` decodes the
-//! escapes in it; `response` writes the answer. [`Client`] is the other side of the wire.
+//! them; `framing` reads from them where the request ends, and `body` finds that end. `message` is
+//! what a handler sees, and `form` decodes the escapes in it; `response` writes the answer.
+//! [`Client`] is the other side of the wire.
 //!
 //! - Whatever leaves in doubt where a request ends is refused and the connection closed; nothing is
 //!   guessed. A guess that differs from the guess of a proxy in front is a smuggled request.
 //! - A request costs no allocation, unless its body is chunked: a request is slices of the input,
 //!   and a response is appended to the output.
-//! - Every part has a limit: head, target, number of headers, body, chunk lines, trailers.
+//! - Every part has a limit: head, target, number of headers, body, chunk lines, trailers. A request
+//!   is answered or refused before it takes 80 KiB of input, or 600 KiB if in tiny chunks.
 
 mod message;
 mod form;
 mod refusal;
 mod head;
 mod fault;
+mod framing;
 mod body;
 mod response;
 mod connection;
@@ -34,7 +37,3 @@ pub use connection::Connection;
 pub use form::{form_pairs, percent_encode};
 pub use message::Request;
 pub use response::{Responder, error_body};
-
-/// The most bytes that one request can take: a server that has buffered as many has a whole
-/// request, or has been told to close.
-pub const REQUEST_BYTES_MAX: usize = head::HEAD_BYTES_MAX + body::WIRE_BYTES_MAX;

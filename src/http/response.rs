@@ -3,6 +3,7 @@
 //! Every response has a `Date`, a `Content-Length`, and is not to be cached: stock changes with
 //! every purchase, and a stale answer from a cache on the way would look like the store's own.
 
+use super::framing::Persistence;
 use serde_json::json;
 use std::cell::Cell;
 use std::io::Write;
@@ -11,27 +12,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Takes the one response to a request.
 pub struct Responder<'a> {
     pub(super) output: &'a mut Vec<u8>,
-    pub(super) framing: Framing,
+    pub(super) manner: Manner,
 }
 
-/// What the request and the connection decide about a response.
+/// What the request decides about the manner of its response.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Framing {
+pub(super) struct Manner {
     /// Whether the connection goes on.
     pub persistence: Persistence,
     /// Whether the body is sent.
     pub content: Content,
-}
-
-/// Whether the connection goes on after a response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Persistence {
-    /// It does, which HTTP/1.1 takes for granted.
-    Keep,
-    /// It does, because an HTTP/1.0 client asked for it and waits to be told.
-    KeepAndSaySo,
-    /// It does not.
-    Close,
 }
 
 /// Whether a response's body is sent.
@@ -49,7 +39,7 @@ impl Responder<'_> {
     /// `status` is final and not 204 or 304, which have no body. A header that would break out of
     /// its line is a bug of the handler, and panics.
     pub fn send(self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
-        write(self.output, self.framing, status, headers, body);
+        write(self.output, self.manner, status, headers, body);
     }
 }
 
@@ -61,7 +51,7 @@ pub fn error_body(status: u16, message: &str) -> Vec<u8> {
 /// Appends a response.
 pub(super) fn write(
     output: &mut Vec<u8>,
-    framing: Framing,
+    manner: Manner,
     status: u16,
     headers: &[(&str, &str)],
     body: &[u8],
@@ -81,7 +71,7 @@ pub(super) fn write(
     for (name, value) in headers {
         push_header(output, name, value);
     }
-    output.extend_from_slice(match framing.persistence {
+    output.extend_from_slice(match manner.persistence {
         Persistence::Keep => b"",
         Persistence::KeepAndSaySo => b"Connection: keep-alive\r\n",
         Persistence::Close => b"Connection: close\r\n",
@@ -89,7 +79,7 @@ pub(super) fn write(
     output.extend_from_slice(b"Content-Length: ");
     push_decimal(output, body.len());
     output.extend_from_slice(b"\r\n\r\n");
-    if framing.content == Content::Sent {
+    if manner.content == Content::Sent {
         output.extend_from_slice(body);
     }
 }
