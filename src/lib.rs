@@ -12,3 +12,4 @@ pub mod protocol;
 pub mod frontend;
 pub mod order;
 pub mod catalog;
+pub mod supervisor;
