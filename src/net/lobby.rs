@@ -45,7 +45,8 @@ pub(super) struct Lobby<S> {
     pub(super) poller: Arc<Poller>,
     pub(super) crowd: Crowd,
     parked: Mutex<Places<Box<Connection<S>>>>,
-    queue: (Sender<Task<S>>, Receiver<Task<S>>),
+    queue_in: Sender<Task<S>>,
+    queue_out: Receiver<Task<S>>,
     /// Threads that wait for a task.
     free_threads: AtomicUsize,
     /// Connections, wherever they are.
@@ -55,13 +56,16 @@ pub(super) struct Lobby<S> {
 
 impl<S> Lobby<S> {
     pub(super) fn new(limits: Limits) -> io::Result<Lobby<S>> {
+        assert!(limits.threads > 0 && !limits.stay.is_zero(), "checked where they are configured");
         // One more per thread for `Task::Leave`.
-        let queue = crossbeam_channel::bounded(limits.connections_max + limits.threads);
+        let (queue_in, queue_out) =
+            crossbeam_channel::bounded(limits.connections_max + limits.threads);
         Ok(Lobby {
             poller: Arc::new(Poller::new()?),
             crowd: Crowd::new(limits.threads),
             parked: Mutex::new(Places { places: Vec::new(), vacant: Vec::new() }),
-            queue,
+            queue_in,
+            queue_out,
             free_threads: AtomicUsize::new(0),
             open: Arc::new(AtomicUsize::new(0)),
             is_stopping: AtomicBool::new(false),
@@ -114,14 +118,14 @@ impl<S> Lobby<S> {
     /// Gives a connection to the next thread that is free.
     pub(super) fn queue(&self, connection: Box<Connection<S>>, reason: Reason) {
         self.send(Task::Turn(connection, reason));
-        if self.queue.1.len() > self.free_threads.load(Ordering::Relaxed) {
+        if self.queue_out.len() > self.free_threads.load(Ordering::Relaxed) {
             self.crowd.no_thread_was_free();
         }
     }
 
     fn send(&self, task: Task<S>) {
         // Neither can happen: there is room for everything, and the receiver is in `self`.
-        if self.queue.0.try_send(task).is_err() {
+        if self.queue_in.try_send(task).is_err() {
             tracing::error!("the queue of ready connections is full: one is closed");
         }
     }
@@ -129,14 +133,14 @@ impl<S> Lobby<S> {
     /// The next task of a worker.
     pub(super) fn next(&self) -> Task<S> {
         self.free_threads.fetch_add(1, Ordering::Relaxed);
-        let task = self.queue.1.recv();
+        let task = self.queue_out.recv();
         self.free_threads.fetch_sub(1, Ordering::Relaxed);
         task.unwrap_or(Task::Leave)
     }
 
     /// How many connections wait for a thread.
     pub(super) fn queued(&self) -> usize {
-        self.queue.1.len()
+        self.queue_out.len()
     }
 
     /// From now on idle connections close, and others after their next answer.

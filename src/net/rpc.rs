@@ -6,9 +6,9 @@
 //! * A call that fails before anything was sent is [`Error::Unreachable`], which is definite.
 //!   Once something was sent it is [`Error::Unanswered`]: it may have been done.
 //! * The peer may have closed an idle connection, by restarting for example. A call that finds its
-//!   connection closed before the first byte of an answer is sent once more, on a new connection. That may
-//!   do it twice, which is all right, because every message between our services may be repeated. The other
-//!   idle connections are as old as that one and are dropped.
+//!   connection closed before the first byte of an answer is sent once more, on a new connection.
+//!   That may do it twice, which is all right, because every message between our services may be
+//!   repeated. The other idle connections are as old as that one and are dropped.
 //! * A connection whose call did not end well is closed, as its answer may still come.
 //! * The usual call is one `send` and one `recv`: the socket's timeouts, set once, are the ticks at
 //!   which a waiting call looks at its deadline and at `abandoned`.
@@ -142,7 +142,10 @@ impl Call<'_> {
         loop {
             match connection.receive() {
                 Ok(Some(answer)) => return Ok(answer),
-                Ok(None) => return Err(Failure::Closed(ErrorKind::UnexpectedEof.into())),
+                Ok(None) => {
+                    let why = "it closed the connection";
+                    return Err(Failure::Closed(io::Error::new(ErrorKind::UnexpectedEof, why)));
+                }
                 Err(error) => self.may_go_on(error, connection)?,
             }
         }

@@ -56,7 +56,7 @@ pub enum Progress {
 /// The limits of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Worker threads.
+    /// Worker threads, at least one.
     pub threads: usize,
     /// Open connections. Further ones wait in the kernel's backlog.
     pub connections_max: usize,
@@ -69,7 +69,8 @@ pub struct Limits {
     /// Requests after which a session that never falls silent goes to the end of the queue, when
     /// others wait. 1 makes it a server with a thread per request.
     pub turn_requests_max: u32,
-    /// How long a thread waits for the next bytes before it parks the connection.
+    /// How long a thread waits for the next bytes before it parks the connection. Not zero, which
+    /// would mean forever to a socket.
     pub stay: Duration,
 }
 
