@@ -1,13 +1,14 @@
-//! One connection: a socket, the bytes not yet served, the bytes not yet sent, and what it waits for
+//! One connection: a socket, the bytes not yet served, those not yet sent, and what it waits for
 //! until when.
 //!
 //! * The socket blocks, with a timeout of [`Limits::stay`] for reading and writing. So the usual
 //!   request costs one `recv` and one `send`, and a silent or unwilling client costs a thread no
 //!   more than that timeout.
 //! * A connection that waits for a request without a thread has no buffers: 10,000 cost little.
-//! * Closing takes three steps (RFC 9112 section 9.6): send the last words and shut down the sending
-//!   side; discard what still comes in; close when the client has closed. Closing at once, with
-//!   bytes unread, would make the kernel reset the connection, and the client lose the answer.
+//! * Closing takes three steps (RFC 9112 section 9.6): send the last words and shut down the
+//!   sending side; discard what still comes in; close when the client has closed. Closing at
+//!   once, with bytes unread, would make the kernel reset the connection, and the client lose the
+//!   answer.
 
 use super::server::Limits;
 use super::watched::Watched;

@@ -1,7 +1,7 @@
 //! The unit in which services speak: a 4-byte big-endian length and that many bytes of payload.
 //!
-//! * A payload has at most [`FRAME_BYTES_MAX`] bytes. That is less than 2^24, so the first byte of a
-//!   frame is always 0x00, which no HTTP request begins with: one port can take both.
+//! * A payload has at most [`FRAME_BYTES_MAX`] bytes. That is less than 2^24, so the first byte of
+//!   a frame is always 0x00, which no HTTP request begins with: one port can take both.
 
 use crate::error::{Error, Result};
 use std::io::{self, ErrorKind, Read, Write};
@@ -144,6 +144,7 @@ fn passing(moved: io::Result<usize>) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     fn frame(payload: &[u8]) -> Vec<u8> {
@@ -159,7 +160,7 @@ mod tests {
     proptest! {
         #[test]
         fn frames_are_split_where_they_were_put_together(
-            payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 1..5),
+            payloads in vec(vec(any::<u8>(), 0..300), 1..5),
         ) {
             let bytes: Vec<u8> = payloads.iter().flat_map(|payload| frame(payload)).collect();
             let mut rest = &bytes[..];

@@ -1,7 +1,7 @@
 //! The server's one thread that never serves: it accepts connections, and queues the parked ones
 //! that have something to do.
 //!
-//! * At [`Limits::connections_max`] it stops accepting; further clients wait in the kernel's backlog.
+//! * At [`Limits::connections_max`] it stops accepting; others wait in the kernel's backlog.
 //! * When accepting fails, most likely for want of file descriptors, it tries again at the next
 //!   sweep rather than at once, since the listener would go on to be ready.
 //! * It never blocks on a connection: what may block is done by a worker.

@@ -37,7 +37,7 @@ enum Failure {
 }
 
 impl Rpc {
-    /// A caller of the server at `address` (host and port), which is connected to when first called.
+    /// A caller of the server at `address` (host and port), connected to when first called.
     pub fn new(address: impl Into<String>) -> Rpc {
         Rpc { address: address.into(), idle: Mutex::new(Vec::new()) }
     }
