@@ -1,1 +1,245 @@
+//! One connection: a socket, the bytes not yet served, those not yet sent, and what it waits for
+//! until when.
 //!
+//! * The socket blocks, with a timeout of [`Limits::stay`] for reading and writing. So the usual
+//!   request costs one `recv` and one `send`, and a silent or unwilling client costs a thread no
+//!   more than that timeout.
+//! * A connection that waits for a request without a thread has no buffers: 10,000 cost little.
+//! * Closing takes three steps (RFC 9112 section 9.6): send the last words and shut down the
+//!   sending side; discard what still comes in; close when the client has closed. Closing at
+//!   once, with bytes unread, would make the kernel reset the connection, and the client lose the
+//!   answer.
+
+use super::server::Limits;
+use super::watched::Watched;
+use polling::{Event, Poller};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// What a connection waits for. Each wait has a deadline, counted from where it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaits {
+    /// The first byte of the next request.
+    Request,
+    /// The rest of a request.
+    Rest,
+    /// The client to read, so that there is room for more output.
+    Room,
+    /// The client to close, after the last words.
+    Close,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Requests are served.
+    Open,
+    /// No more requests are served; what is in the output is sent.
+    Ending,
+    /// Everything is sent; what comes in is discarded until the client closes.
+    Draining,
+}
+
+/// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Received {
+    Bytes,
+    /// Nothing yet.
+    Nothing,
+    /// The client has closed its side.
+    End,
+}
+
+pub(super) struct Connection<S> {
+    socket: Watched<TcpStream>,
+    pub(super) session: S,
+    /// Received and not yet served.
+    pub(super) input: Vec<u8>,
+    /// Whether `input` has bytes that the protocol has not seen.
+    pub(super) is_unseen: bool,
+    /// Not yet sent.
+    pub(super) output: Vec<u8>,
+    stage: Stage,
+    awaits: Option<(Awaits, Instant)>,
+    /// When it was last counted as active; belongs to [`super::crowd::Crowd`].
+    pub(super) last_window: u32,
+    _place: Place,
+}
+
+impl<S> Connection<S> {
+    /// Prepares an accepted socket.
+    pub(super) fn new(
+        socket: TcpStream,
+        poller: Arc<Poller>,
+        session: S,
+        stay: Duration,
+        place: Place,
+    ) -> io::Result<Connection<S>> {
+        // Linux does not hand the listener's non-blocking mode down, other systems do.
+        socket.set_nonblocking(false)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(stay))?;
+        socket.set_write_timeout(Some(stay))?;
+        Ok(Connection {
+            socket: Watched::new(socket, poller),
+            session,
+            input: Vec::new(),
+            is_unseen: false,
+            output: Vec::new(),
+            stage: Stage::Open,
+            awaits: None,
+            last_window: 0,
+            _place: place,
+        })
+    }
+
+    /// The client's address, for the trace.
+    pub(super) fn peer(&self) -> String {
+        self.socket.peer_addr().map_or_else(|error| error.to_string(), |peer| peer.to_string())
+    }
+
+    /// Reads once.
+    pub(super) fn receive(&mut self) -> io::Result<Received> {
+        const READ_BYTES_MIN: usize = 4 << 10;
+        const READ_BYTES_MAX: usize = 64 << 10;
+        let filled = self.input.len();
+        self.input.resize(filled + filled.clamp(READ_BYTES_MIN, READ_BYTES_MAX), 0);
+        let result = (&*self.socket).read(&mut self.input[filled..]);
+        let bytes = result.as_ref().map_or(0, |&bytes| bytes);
+        self.input.truncate(filled + bytes);
+        self.is_unseen |= bytes > 0;
+        received(result)
+    }
+
+    /// Reads once and forgets it.
+    pub(super) fn discard(&mut self) -> io::Result<Received> {
+        received((&*self.socket).read(&mut [0; 4 << 10]))
+    }
+
+    /// Writes the output, with one write, and tells whether that was all of it. It is not when the
+    /// client is slow to read.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        if !self.output.is_empty() {
+            let sent = match (&*self.socket).write(&self.output) {
+                Ok(sent) => sent,
+                Err(error) if is_passing(&error) => 0,
+                Err(error) => return Err(error),
+            };
+            self.output.drain(..sent);
+        }
+        let is_all = self.output.is_empty();
+        if is_all && matches!(self.awaits, Some((Awaits::Room, _))) {
+            self.awaits = None;
+        }
+        Ok(is_all)
+    }
+
+    /// The first `bytes` of the input were requests, and are served.
+    pub(super) fn served(&mut self, bytes: usize) {
+        self.input.drain(..bytes);
+        self.awaits = None;
+    }
+
+    /// No more requests are served; what is in the output are the last words.
+    pub(super) fn end(&mut self) {
+        self.input.clear();
+        self.is_unseen = false;
+        if self.stage == Stage::Open {
+            self.stage = Stage::Ending;
+        }
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.stage != Stage::Open
+    }
+
+    /// Tells the client that everything was said.
+    pub(super) fn shut_down(&mut self) -> io::Result<()> {
+        if self.stage == Stage::Ending {
+            self.stage = Stage::Draining;
+            self.socket.shutdown(Shutdown::Write)?;
+        }
+        Ok(())
+    }
+
+    /// It waits for this from now on, unless it did already.
+    pub(super) fn wait_for(&mut self, what: Awaits, limits: &Limits) {
+        const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
+        if self.awaits.is_some_and(|(awaits, _)| awaits == what) {
+            return;
+        }
+        let patience = match what {
+            Awaits::Request => limits.idle_deadline,
+            Awaits::Rest => limits.request_deadline,
+            Awaits::Room => limits.write_deadline,
+            Awaits::Close => DRAIN_DEADLINE,
+        };
+        self.awaits = Some((what, Instant::now() + patience));
+    }
+
+    /// What it waits for when everything received was served or is no whole request.
+    pub(super) fn next_wait(&self) -> Awaits {
+        if self.input.is_empty() { Awaits::Request } else { Awaits::Rest }
+    }
+
+    pub(super) fn awaits(&self) -> Option<Awaits> {
+        self.awaits.map(|(awaits, _)| awaits)
+    }
+
+    /// Whether it has waited too long.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.awaits.is_some_and(|(_, deadline)| deadline <= now)
+    }
+
+    /// Has the poller report, under `key`, when what it waits for may have come.
+    pub(super) fn watch(&mut self, key: usize) -> io::Result<()> {
+        let event = match self.awaits() {
+            Some(Awaits::Room) => Event::writable(key),
+            _ => Event::readable(key),
+        };
+        self.socket.watch(event)
+    }
+
+    /// Frees the buffers that are empty.
+    pub(super) fn release_buffers(&mut self) {
+        for buffer in [&mut self.input, &mut self.output] {
+            if buffer.is_empty() {
+                *buffer = Vec::new();
+            }
+        }
+    }
+}
+
+/// Counts a connection as open for as long as it lives.
+pub(super) struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    pub(super) fn take(open: &Arc<AtomicUsize>) -> Place {
+        open.fetch_add(1, Ordering::Relaxed);
+        Place(Arc::clone(open))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn received(result: io::Result<usize>) -> io::Result<Received> {
+    match result {
+        Ok(0) => Ok(Received::End),
+        Ok(_) => Ok(Received::Bytes),
+        Err(error) if is_passing(&error) => Ok(Received::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a read or write failed only because nothing could be moved before the timeout (or a
+/// signal): the poller will tell when to try again.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}

@@ -1,10 +1,10 @@
 //! The unit in which services speak: a 4-byte big-endian length and that many bytes of payload.
 //!
-//! * A payload has at most [`FRAME_BYTES_MAX`] bytes. That is less than 2^24, so the first byte of a
-//!   frame is always 0x00, which no HTTP request begins with: one port can take both.
+//! * A payload has at most [`FRAME_BYTES_MAX`] bytes. That is less than 2^24, so the first byte of
+//!   a frame is always 0x00, which no HTTP request begins with: one port can take both.
 
 use crate::error::{Error, Result};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 /// The longest payload, far above any message: catch-up is sent in pieces below 1 MiB.
@@ -50,14 +50,15 @@ pub fn put(output: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<()>)
     }
 }
 
-fn too_long(length: usize) -> Error {
+pub(super) fn too_long(length: usize) -> Error {
     Error::invalid(format!("frame of {length} bytes, at most {FRAME_BYTES_MAX} are allowed"))
 }
 
 /// A connection on which frames are sent and received, outside of a server.
 ///
-/// With timeouts on the socket, an operation that fails with `WouldBlock` has lost nothing: it
-/// may be tried again.
+/// Sending and receiving do one system call each. They fail with `WouldBlock` when that was not
+/// enough, be it for a timeout on the socket or for a long frame. Nothing is lost then: the caller
+/// looks at its deadline and tries again.
 pub struct Frames {
     stream: TcpStream,
     input: Vec<u8>,
@@ -80,50 +81,116 @@ impl Frames {
         !self.input.is_empty()
     }
 
-    /// Sends one frame, with one write. After `WouldBlock`, go on with [`Frames::flush`].
+    /// Sends one frame. After `WouldBlock`, go on with [`Frames::flush`].
     pub fn send(&mut self, payload: &[u8]) -> io::Result<()> {
         put(&mut self.output, |output| {
             output.extend_from_slice(payload);
             Ok(())
         })
-        .map_err(io::Error::other)?;
+        .map_err(invalid)?;
         self.flush()
     }
 
-    /// Sends what is left of frames that could not be sent whole.
+    /// Sends what is left of a frame that could not be sent whole.
     pub fn flush(&mut self) -> io::Result<()> {
-        while !self.output.is_empty() {
-            let sent = match self.stream.write(&self.output) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(sent) => sent,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            self.output.drain(..sent);
+        if self.output.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let sent = passing(self.stream.write(&self.output))?;
+        self.output.drain(..sent);
+        if self.output.is_empty() { Ok(()) } else { Err(ErrorKind::WouldBlock.into()) }
     }
 
     /// Receives the payload of the next frame; None when the peer closed before its first byte.
     pub fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
-        const READ_BYTES: usize = 16 << 10;
-        loop {
-            if let Some((payload, bytes)) = split(&self.input).map_err(io::Error::other)? {
-                let payload = payload.to_vec();
-                self.input.drain(..bytes);
-                return Ok(Some(payload));
-            }
-            let filled = self.input.len();
-            self.input.resize(filled + READ_BYTES.max(filled), 0);
-            let received = self.stream.read(&mut self.input[filled..]);
-            self.input.truncate(filled + *received.as_ref().unwrap_or(&0));
-            match received {
-                Ok(0) if filled == 0 => return Ok(None),
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        const READ_BYTES_MIN: usize = 16 << 10;
+        const READ_BYTES_MAX: usize = 256 << 10;
+        if let Some(payload) = self.take_received()? {
+            return Ok(Some(payload));
         }
+        let filled = self.input.len();
+        self.input.resize(filled + filled.clamp(READ_BYTES_MIN, READ_BYTES_MAX), 0);
+        let received = passing(self.stream.read(&mut self.input[filled..]));
+        self.input.truncate(filled + received.as_ref().map_or(0, |&bytes| bytes));
+        match received? {
+            0 if filled == 0 => Ok(None),
+            0 => Err(ErrorKind::UnexpectedEof.into()),
+            _ => self.take_received()?.map(Some).ok_or(ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn take_received(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let Some((payload, bytes)) = split(&self.input).map_err(invalid)? else {
+            return Ok(None);
+        };
+        let payload = payload.to_vec();
+        self.input.drain(..bytes);
+        Ok(Some(payload))
+    }
+}
+
+fn invalid(error: Error) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, error)
+}
+
+/// One name for what systems call a timeout, and for a signal that came in between.
+fn passing(moved: io::Result<usize>) -> io::Result<usize> {
+    moved.map_err(|error| match error.kind() {
+        ErrorKind::TimedOut | ErrorKind::Interrupted => ErrorKind::WouldBlock.into(),
+        _ => error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn frame(payload: &[u8]) -> Vec<u8> {
+        let mut output = Vec::new();
+        put(&mut output, |output| {
+            output.extend_from_slice(payload);
+            Ok(())
+        })
+        .unwrap();
+        output
+    }
+
+    proptest! {
+        #[test]
+        fn frames_are_split_where_they_were_put_together(
+            payloads in vec(vec(any::<u8>(), 0..300), 1..5),
+        ) {
+            let bytes: Vec<u8> = payloads.iter().flat_map(|payload| frame(payload)).collect();
+            let mut rest = &bytes[..];
+            for payload in &payloads {
+                let (found, consumed) = split(rest).unwrap().unwrap();
+                prop_assert_eq!(found, &payload[..]);
+                prop_assert_eq!(split(&rest[..consumed - 1]).unwrap(), None);
+                prop_assert_eq!(rest[0], 0);
+                rest = &rest[consumed..];
+            }
+            prop_assert!(rest.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_longest_payload_passes_and_one_byte_more_does_not() {
+        let longest = frame(&vec![7; FRAME_BYTES_MAX]);
+        assert_eq!(longest[0], 0);
+        assert!(split(&longest).unwrap().is_some());
+
+        let mut output = b"before".to_vec();
+        let too_long = put(&mut output, |output| {
+            output.resize(output.len() + FRAME_BYTES_MAX + 1, 7);
+            Ok(())
+        });
+        assert!(matches!(too_long, Err(Error::Invalid { .. })));
+        assert_eq!(output, b"before");
+
+        let length = u32::try_from(FRAME_BYTES_MAX + 1).unwrap();
+        assert!(split(&length.to_be_bytes()).is_err());
+        assert!(split(b"GET / HTTP/1.1").is_err());
     }
 }

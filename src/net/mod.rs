@@ -2,28 +2,37 @@
 //! Knows no HTTP and no toy.
 //!
 //! ```text
-//!            accept                 ready queue                 serve, write
-//! listener ─────────▶ poller ─────────────────────▶ workers ─────────────────▶ client
-//!                       ▲   a connection with bytes    │
-//!                       └──────────────────────────────┘
-//!                         park: silent, or cannot be written to
+//!                            the lobby
+//!                 ┌──────────────────────────────┐
+//!          accept │                              │ next    read, serve, write
+//! poller ────────▶│ parked ──has bytes──▶ queued │──────▶ worker ───────────▶ client
+//!                 │   ▲                      ▲   │           │
+//!                 └───┼──────────────────────┼───┘           │
+//!                     └── silent, or full ───┴─ turn is over ┘
 //! ```
 //!
+//! A connection is in exactly one place at a time, parked, queued or with a worker, and whoever has
+//! it owns it. So a connection needs no lock of its own.
+//!
 //! * [`server`]: what a protocol is, the limits of a server, starting and stopping one.
-//! * `poller`: the thread that accepts, watches parked connections and hands the ready ones out.
 //! * `worker`: one turn of a thread with a connection: read, serve, write.
-//! * `connection`: a socket with its unread and unwritten bytes and its deadline.
-//! * `watch`: a socket registered with the operating system's poller.
+//! * `connection`: a socket, its unserved and unsent bytes, and what it waits for until when.
+//! * `poller`: the thread that accepts, and moves connections from parked to queued.
+//! * `lobby`: where connections wait without a thread.
+//! * `crowd`: whether connections outnumber threads.
+//! * `watched`: a socket registered with the operating system's poller.
 //! * [`frame`]: a length and a payload, the unit in which services speak.
 //! * [`rpc`]: the calling side: persistent connections, deadlines, one retry.
 
+pub mod server;
+mod worker;
 mod connection;
 mod poller;
-mod watch;
-mod worker;
+mod lobby;
+mod crowd;
+mod watched;
 pub mod frame;
 pub mod rpc;
-pub mod server;
 
 pub use rpc::Rpc;
 pub use server::{Gauges, Limits, Progress, Protocol, Server};

@@ -1,1 +1,175 @@
+//! The server's one thread that never serves: it accepts connections, and queues the parked ones
+//! that have something to do.
 //!
+//! * At [`Limits::connections_max`] it stops accepting; others wait in the kernel's backlog.
+//! * When accepting fails, most likely for want of file descriptors, it tries again at the next
+//!   sweep rather than at once, since the listener would go on to be ready.
+//! * It never blocks on a connection: what may block is done by a worker.
+//! * When the server stops, it stays until all connections are closed, but not for long.
+//!
+//! [`Limits::connections_max`]: super::server::Limits::connections_max
+
+use super::connection::{Awaits, Connection, Place};
+use super::lobby::{Lobby, Reason};
+use super::server::Protocol;
+use super::watched::Watched;
+use super::worker::Worker;
+use polling::{Event, Events};
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often deadlines are checked, and the crowd is counted.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The same while the server stops.
+const LAST_SWEEPS_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How long requests in flight may take when the server stops.
+const STOP_DEADLINE: Duration = Duration::from_secs(3);
+
+/// The listener's key; parked connections have small ones, and the largest is `polling`'s own.
+const LISTENER_KEY: usize = usize::MAX - 1;
+
+/// The listener and what becomes of those who come.
+pub(super) struct Door<P: Protocol> {
+    listener: Watched<TcpListener>,
+    is_accepting: bool,
+    protocol: Arc<P>,
+    lobby: Arc<Lobby<P::Session>>,
+}
+
+impl<P: Protocol> Door<P> {
+    /// Listens on `address`.
+    pub(super) fn open(
+        address: &str,
+        protocol: Arc<P>,
+        lobby: Arc<Lobby<P::Session>>,
+    ) -> io::Result<Door<P>> {
+        /// Clients that may wait to be accepted. The standard library asks for 128; those in a
+        /// burst above that would lose their first packet, and a second until they repeat it.
+        const BACKLOG: i32 = 1024;
+        let listener = TcpListener::bind(address)?;
+        rustix::net::listen(&listener, BACKLOG)?;
+        listener.set_nonblocking(true)?;
+        let listener = Watched::new(listener, Arc::clone(&lobby.poller));
+        let mut door = Door { listener, is_accepting: false, protocol, lobby };
+        door.expect_clients()?;
+        Ok(door)
+    }
+
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// A worker for those who come in here.
+    pub(super) fn worker(&self) -> Worker<P> {
+        Worker { protocol: Arc::clone(&self.protocol), lobby: Arc::clone(&self.lobby) }
+    }
+
+    /// The poller thread, until the server stops.
+    pub(super) fn run(mut self) {
+        const EVENTS_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("is not zero");
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
+        while !self.lobby.is_stopping() {
+            wait(&self.lobby, &mut events, next_sweep);
+            if events.iter().any(|event| event.key == LISTENER_KEY) {
+                self.accept();
+            }
+            let now = Instant::now();
+            if now >= next_sweep {
+                next_sweep = now + SWEEP_INTERVAL;
+                self.sweep(now);
+            }
+        }
+        self.close(events);
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        self.lobby.queue_overdue(now);
+        self.lobby.crowd.next_window(self.lobby.queued());
+        if !self.is_accepting && self.has_room() {
+            self.expect_clients().unwrap_or_else(|error| tracing::error!(%error, "cannot accept"));
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.lobby.open.load(Ordering::Relaxed) < self.lobby.limits.connections_max
+    }
+
+    fn expect_clients(&mut self) -> io::Result<()> {
+        self.is_accepting = false;
+        self.listener.watch(Event::readable(LISTENER_KEY))?;
+        self.is_accepting = true;
+        Ok(())
+    }
+
+    /// Accepts everybody who is there and expects more, unless there is no room.
+    fn accept(&mut self) {
+        self.is_accepting = false;
+        while self.has_room() {
+            match self.listener.accept() {
+                Ok((socket, peer)) => self.admit(socket, peer),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return self
+                        .expect_clients()
+                        .unwrap_or_else(|error| tracing::error!(%error, "cannot accept"));
+                }
+                // This client is gone again; the next may still be there.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return tracing::warn!(%error, "cannot accept; trying again in a moment");
+                }
+            }
+        }
+    }
+
+    /// Hands a new connection to a thread, as its first request mostly follows at once. In a crowd
+    /// it has to show it first.
+    fn admit(&self, socket: TcpStream, peer: SocketAddr) {
+        let lobby = &*self.lobby;
+        let place = Place::take(&lobby.open);
+        let session = self.protocol.open(peer);
+        let poller = Arc::clone(&lobby.poller);
+        match Connection::new(socket, poller, session, lobby.limits.stay, place) {
+            Ok(connection) if lobby.crowd.is_crowded() => {
+                lobby.park(Box::new(connection), Awaits::Request);
+            }
+            Ok(connection) => lobby.queue(Box::new(connection), Reason::New),
+            Err(error) => tracing::debug!(%peer, %error, "a client is gone before it was served"),
+        }
+    }
+
+    /// Stops listening, then goes on until every connection is closed or the deadline has passed.
+    fn close(self, mut events: Events) {
+        let Door { listener, lobby, .. } = self;
+        drop(listener);
+        let deadline = Instant::now() + STOP_DEADLINE;
+        loop {
+            let now = Instant::now();
+            lobby.queue_overdue(now);
+            if lobby.open.load(Ordering::Relaxed) == 0 || now >= deadline {
+                return lobby.close();
+            }
+            wait(&lobby, &mut events, now + LAST_SWEEPS_INTERVAL);
+        }
+    }
+}
+
+/// Waits for events and queues the connections that they are for.
+fn wait<S>(lobby: &Lobby<S>, events: &mut Events, until: Instant) {
+    events.clear();
+    match lobby.poller.wait_deadline(events, until) {
+        Ok(_) => lobby.queue_ready(events),
+        Err(error) => {
+            tracing::error!(%error, "cannot wait for connections");
+            thread::sleep(SWEEP_INTERVAL);
+        }
+    }
+}

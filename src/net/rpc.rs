@@ -1,17 +1,45 @@
 //! The calling side of a service: persistent connections, deadlines, one retry.
+//!
+//! A call takes an idle connection or opens one, writes one frame, reads one frame, and puts the
+//! connection back. There is one call at a time on a connection, so answers need no numbers.
+//!
+//! * A call that fails before anything was sent is [`Error::Unreachable`], which is definite.
+//!   Once something was sent it is [`Error::Unanswered`]: it may have been done.
+//! * The peer may have closed an idle connection, by restarting for example. A call that finds its
+//!   connection closed before the first byte of an answer is sent once more, on a new connection.
+//!   That may do it twice, which is all right, because every message between our services may be
+//!   repeated. The other idle connections are as old as that one and are dropped.
+//! * A connection whose call did not end well is closed, as its answer may still come.
+//! * The usual call is one `send` and one `recv`: the socket's timeouts, set once, are the ticks at
+//!   which a waiting call looks at its deadline and at `abandoned`.
 
-use crate::error::Result;
-use std::time::Instant;
+use super::frame::{self, FRAME_BYTES_MAX, Frames};
+use crate::error::{Error, Result};
+use parking_lot::Mutex;
+use std::fmt::Display;
+use std::io::{self, ErrorKind};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
 
 /// Calls one server.
 pub struct Rpc {
     address: String,
+    /// Connections without a call, the one last used at the end.
+    idle: Mutex<Vec<Frames>>,
+}
+
+/// Why a call on one connection did not bring an answer.
+enum Failure {
+    /// The peer closed the connection before it began to answer.
+    Closed(io::Error),
+    /// The deadline, or the caller's mind, or an answer that broke off.
+    Final(String),
 }
 
 impl Rpc {
-    /// A caller of the server at `address`; connects when first called.
+    /// A caller of the server at `address` (host and port), connected to when first called.
     pub fn new(address: impl Into<String>) -> Rpc {
-        Rpc { address: address.into() }
+        Rpc { address: address.into(), idle: Mutex::new(Vec::new()) }
     }
 
     /// The server's host and port.
@@ -19,15 +47,123 @@ impl Rpc {
         &self.address
     }
 
-    /// Sends one frame payload and returns the payload of the answering frame. `abandoned` is
-    /// asked every few milliseconds while waiting.
+    /// Sends one frame with this payload and returns the payload of the answer. While it waits,
+    /// `abandoned` is asked some 40 times a second whether the answer is still wanted.
     pub fn call(
         &self,
         request: &[u8],
         deadline: Instant,
         abandoned: &dyn Fn() -> bool,
     ) -> Result<Vec<u8>> {
-        let _ = (request, deadline, abandoned);
-        unimplemented!()
+        if request.len() > FRAME_BYTES_MAX {
+            return Err(frame::too_long(request.len()));
+        }
+        let call = Call { request, deadline, abandoned };
+        let idle = self.idle.lock().pop();
+        let Some(connection) = idle else {
+            let connection = self.connect(deadline).map_err(|why| self.unreachable(why))?;
+            return self.call_on(connection, &call).map_err(|failure| self.unanswered(failure));
+        };
+        match self.call_on(connection, &call) {
+            Err(Failure::Closed(_)) => {}
+            Err(failure) => return Err(self.unanswered(failure)),
+            Ok(answer) => return Ok(answer),
+        }
+        self.idle.lock().clear();
+        // The peer may have done it and died before it answered, so even a refused connection
+        // does not make this call definite.
+        let connection =
+            self.connect(deadline).map_err(|why| self.unanswered(Failure::Closed(why)))?;
+        self.call_on(connection, &call).map_err(|failure| self.unanswered(failure))
+    }
+
+    fn call_on(&self, mut connection: Frames, call: &Call<'_>) -> Result<Vec<u8>, Failure> {
+        const IDLE_MAX: usize = 64;
+        let answer = call.run(&mut connection)?;
+        // Bytes after the answer belong to no call.
+        if !connection.is_midway() {
+            let mut idle = self.idle.lock();
+            if idle.len() < IDLE_MAX {
+                idle.push(connection);
+            }
+        }
+        Ok(answer)
+    }
+
+    fn connect(&self, deadline: Instant) -> io::Result<Frames> {
+        const CONNECT_DEADLINE: Duration = Duration::from_millis(500);
+        const TICK: Duration = Duration::from_millis(25);
+        let mut failure = io::Error::new(ErrorKind::NotFound, "the name has no address");
+        for address in self.address.to_socket_addrs()? {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            match TcpStream::connect_timeout(&address, left.min(CONNECT_DEADLINE)) {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    stream.set_read_timeout(Some(TICK))?;
+                    stream.set_write_timeout(Some(TICK))?;
+                    return Ok(Frames::new(stream));
+                }
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    fn unreachable(&self, why: impl Display) -> Error {
+        Error::Unreachable { address: self.address.clone(), why: why.to_string() }
+    }
+
+    fn unanswered(&self, failure: Failure) -> Error {
+        let why = match failure {
+            Failure::Closed(error) => error.to_string(),
+            Failure::Final(why) => why,
+        };
+        Error::unanswered(format!("{} did not answer: {why}", self.address))
+    }
+}
+
+/// What is asked, and for how long the answer is of interest.
+struct Call<'a> {
+    request: &'a [u8],
+    deadline: Instant,
+    abandoned: &'a dyn Fn() -> bool,
+}
+
+impl Call<'_> {
+    fn run(&self, connection: &mut Frames) -> Result<Vec<u8>, Failure> {
+        let mut sent = connection.send(self.request);
+        while let Err(error) = sent {
+            self.may_go_on(error, connection)?;
+            sent = connection.flush();
+        }
+        loop {
+            match connection.receive() {
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => {
+                    let why = "it closed the connection";
+                    return Err(Failure::Closed(io::Error::new(ErrorKind::UnexpectedEof, why)));
+                }
+                Err(error) => self.may_go_on(error, connection)?,
+            }
+        }
+    }
+
+    /// A read or write failed: the call goes on if that was only a tick of the clock.
+    fn may_go_on(&self, error: io::Error, connection: &Frames) -> Result<(), Failure> {
+        match error.kind() {
+            ErrorKind::WouldBlock => {}
+            _ if connection.is_midway() => return Err(Failure::Final(error.to_string())),
+            _ => return Err(Failure::Closed(error)),
+        }
+        if Instant::now() >= self.deadline {
+            return Err(Failure::Final("the deadline passed".into()));
+        }
+        if (self.abandoned)() {
+            return Err(Failure::Final("the caller no longer waits".into()));
+        }
+        Ok(())
     }
 }

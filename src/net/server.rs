@@ -1,9 +1,18 @@
 //! The one server that all services use: any number of connections on a fixed number of threads.
+//!
+//! A protocol says how bytes become answers; the server does everything else. Its threads are one
+//! poller, named `<name>-poller`, and [`Limits::threads`] workers, named `<name>`.
 
-use crate::error::Result;
+use super::lobby::Lobby;
+use super::poller::Door;
+use crate::error::{Error, Result};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use threadpool::ThreadPool;
 
 /// What a server speaks, without any I/O: requests are cut out of bytes and answered into bytes.
 ///
@@ -13,7 +22,7 @@ pub trait Protocol: Send + Sync + 'static {
     /// What one connection remembers between its requests.
     type Session: Send + 'static;
 
-    /// A client has connected.
+    /// A client has connected. Runs on the poller thread, so it must neither block nor panic.
     fn open(&self, peer: SocketAddr) -> Self::Session;
 
     /// Answers the first request in `input` if it is whole, by appending to `output`. Never called
@@ -47,7 +56,7 @@ pub enum Progress {
 /// The limits of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Worker threads.
+    /// Worker threads, at least one.
     pub threads: usize,
     /// Open connections. Further ones wait in the kernel's backlog.
     pub connections_max: usize,
@@ -60,7 +69,8 @@ pub struct Limits {
     /// Requests after which a session that never falls silent goes to the end of the queue, when
     /// others wait. 1 makes it a server with a thread per request.
     pub turn_requests_max: u32,
-    /// How long a thread waits for the next bytes before it parks the connection.
+    /// How long a thread waits for the next bytes before it parks the connection. Not zero, which
+    /// would mean forever to a socket.
     pub stay: Duration,
 }
 
@@ -92,7 +102,15 @@ pub struct Gauges {
 }
 
 /// A running server. Dropping it stops it.
-pub struct Server {}
+pub struct Server {
+    address: SocketAddr,
+    stop: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
+    gauges: Box<dyn Fn() -> Gauges + Send + Sync>,
+    poller: Option<JoinHandle<()>>,
+    pool: ThreadPool,
+    /// Disconnected once every worker has left.
+    workers_left: Receiver<()>,
+}
 
 impl Server {
     /// Listens on `address` and serves `protocol` there. `name` names the threads.
@@ -102,21 +120,73 @@ impl Server {
         protocol: Arc<P>,
         limits: Limits,
     ) -> Result<Server> {
-        let _ = (name, address, protocol, limits);
-        unimplemented!()
+        let cannot_listen =
+            |error: io::Error| Error::Listen { address: address.into(), why: error.to_string() };
+        let threads = limits.threads;
+        let lobby = Arc::new(Lobby::new(limits).map_err(cannot_listen)?);
+        let door = Door::open(address, protocol, Arc::clone(&lobby)).map_err(cannot_listen)?;
+        let address = door.address().map_err(cannot_listen)?;
+
+        // Serve requests. Each worker is one job that lasts as long as the server. They leave when
+        // the poller thread ends, and `Drop for Server` waits for them.
+        let pool = threadpool::Builder::new().num_threads(threads).thread_name(name.into()).build();
+        let (worker_leaves, workers_left) = crossbeam_channel::bounded(0);
+        for _ in 0..threads {
+            let worker = door.worker();
+            let worker_leaves = worker_leaves.clone();
+            pool.execute(move || {
+                worker.run();
+                drop(worker_leaves);
+            });
+        }
+
+        // Accepts and watches connections; `Drop for Server` joins it.
+        let poller = thread::Builder::new()
+            .name(format!("{name}-poller"))
+            .spawn(move || door.run())
+            .map_err(cannot_listen)?;
+
+        let gauges = Box::new({
+            let lobby = Arc::clone(&lobby);
+            move || lobby.gauges()
+        });
+        let stop = Box::new(move || lobby.stop());
+        Ok(Server { address, stop, gauges, poller: Some(poller), pool, workers_left })
     }
 
     /// Where it listens; the port is the real one when port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
-        unimplemented!()
+        self.address
     }
 
     /// How it is doing.
     pub fn gauges(&self) -> Gauges {
-        unimplemented!()
+        (self.gauges)()
     }
 
     /// Takes no more connections, finishes the requests in flight, closes the idle ones and joins
     /// its threads. Takes at most about four seconds.
-    pub fn stop(self) {}
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        /// How long a worker may still take when the poller has given up waiting for connections.
+        const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
+        if let Err(error) = (self.stop)() {
+            tracing::error!(%error, "cannot wake the poller: the server stops a little later");
+        }
+        if self.poller.take().is_some_and(|poller| poller.join().is_err()) {
+            tracing::error!("the poller panicked");
+        }
+        match self.workers_left.recv_timeout(LEAVE_DEADLINE) {
+            Err(RecvTimeoutError::Timeout) => {
+                let workers = self.pool.active_count();
+                tracing::warn!(workers, "some requests did not end in time and are left alone");
+            }
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => self.pool.join(),
+        }
+    }
 }
