@@ -5,3 +5,4 @@ pub mod model;
 pub mod config;
 pub mod trace;
 pub mod stop;
+pub mod supervisor;
