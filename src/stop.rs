@@ -75,3 +75,29 @@ fn is_at_end(input: &mut impl Read) -> bool {
         Err(error) => error.kind() != io::ErrorKind::Interrupted,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Arg, ArgAction, Command};
+
+    #[test]
+    fn a_signal_asks_every_waiter_for_ever() {
+        let flag = Arg::new("exit-with-parent").long("exit-with-parent").action(ArgAction::SetTrue);
+        let arguments = Command::new("test").arg(flag).get_matches_from(["test"]);
+        let stop = Stop::install(&arguments).expect("signals");
+        assert!(!stop.wait(Duration::ZERO), "nobody asked");
+        std::thread::scope(|scope| {
+            let waiters = [(); 2].map(|()| scope.spawn(|| stop.wait(Duration::from_secs(60))));
+            signal_hook::low_level::raise(SIGTERM).expect("a signal");
+            assert!(waiters.into_iter().all(|waiter| waiter.join().expect("no panic")));
+        });
+        assert!(stop.wait(Duration::ZERO), "asked once is asked for ever");
+    }
+
+    #[test]
+    fn bytes_on_standard_input_do_not_end_it() {
+        assert!(!is_at_end(&mut &b"x"[..]));
+        assert!(is_at_end(&mut io::empty()));
+    }
+}

@@ -36,7 +36,13 @@ pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
         Arg::new("config")
             .long("config")
             .value_name("FILE")
-            .help(format!("Configuration file [default: {}, if it exists]", super::DEFAULT_FILE)),
+            .help(format!("Configuration file [default {}, if it exists]", super::DEFAULT_FILE))
+            .long_help(format!(
+                "Configuration file [default {}, if it exists]. Every setting can also be given as \
+                 an environment variable, such as TOYSTORE_FRONTEND_THREADS; a flag wins over a \
+                 variable, a variable over the file",
+                super::DEFAULT_FILE
+            )),
         Arg::new("exit-with-parent")
             .long("exit-with-parent")
             .action(ArgAction::SetTrue)
@@ -69,7 +75,7 @@ fn flag(setting: &keys::Setting, own: &str, config: &Config) -> Arg {
     if setting.section == own {
         let arg = arg.long(setting.name().replace('_', "-")).alias(setting.flag());
         let arg = setting.key.short.into_iter().fold(arg, Arg::short);
-        arg.help_heading(format!("Its own, [{own}]"))
+        arg.help_heading(format!("[{own}]"))
     } else {
         arg.long(setting.flag())
             .hide_short_help(true)

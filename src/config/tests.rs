@@ -104,7 +104,7 @@ fn a_mistake_in_the_file_is_refused_with_its_line_and_what_is_allowed() {
         ("[client]\nprobability = nan", "expected a number from 0 to 1".to_owned()),
         ("[catalog]\nreset_stock = \"yes\"", "expected true or false".to_owned()),
         ("[catalog]\ndata = \"\"", "catalog.data is \"\", expected a directory".to_owned()),
-        ("[log]\nlevel = \"loud\"", "expected trace or debug or info or warn or error".to_owned()),
+        ("[log]\nlevel = \"loud\"", "expected one of trace, debug, info, warn, error".to_owned()),
         ("[order]\nfail = \"crash@0\"", "expected crash@N, hang@N or fail-write@N".to_owned()),
         ("[frontend]\ncache_capcity = 3", "line 2: unknown key cache_capcity in [frontend]; did you mean cache_capacity? allowed are listen, data, ".to_owned()),
         ("\n[fronted]", "line 2: unknown section [fronted]; did you mean frontend? allowed are frontend, catalog, order, order.1, ".to_owned()),

@@ -10,9 +10,9 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The files that services write. While a file is replaced, the new one has a name that begins so.
-const OURS: [&str; 7] =
-    ["lock", "identity", "view", "orders.csv", "toys.csv", "journal.csv", "divergent-"];
+/// The files that services write, up to their first dot or dash: `orders.csv`, `orders.csv.new`
+/// while it is replaced, `divergent-7.csv`.
+const OURS: [&str; 7] = ["lock", "identity", "view", "orders", "toys", "journal", "divergent"];
 
 /// Empties the data directories of all services.
 pub(super) fn empty_directories(config: &Config) -> Result<()> {
@@ -56,7 +56,10 @@ fn files_of_the_store(directory: &Path) -> Result<Vec<PathBuf>> {
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let name = entry.file_name();
-        let named_ours = OURS.iter().any(|ours| name.to_string_lossy().starts_with(ours));
+        let named_ours = name
+            .to_str()
+            .and_then(|name| name.split(['.', '-']).next())
+            .is_some_and(|stem| OURS.contains(&stem));
         if !named_ours || !entry.file_type().map_err(unreadable)?.is_file() {
             let why = format!("{} is not a file of the store", name.display());
             return Err(Error::storage(directory, "not removed", why));
