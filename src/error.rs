@@ -109,6 +109,14 @@ pub enum Error {
         /// The operating system's word.
         why: String,
     },
+    /// A program of the store could not be started, or ended while the store was opening.
+    #[error("{name}: {why}")]
+    Service {
+        /// Which one.
+        name: String,
+        /// What happened to it.
+        why: String,
+    },
 }
 
 impl Error {

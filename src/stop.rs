@@ -12,7 +12,6 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
-use std::process;
 use std::time::{Duration, Instant};
 
 /// Knows whether this process has been asked to end.
@@ -77,10 +76,28 @@ fn is_at_end(input: &mut impl Read) -> bool {
     }
 }
 
-/// Ends the process because its disk failed: what is in memory may no longer reach it, and a failed
-/// sync is never retried. The other services go on.
-pub fn crash(error: &Error) -> ! {
-    tracing::error!("{error}; this process ends");
-    eprintln!("{error}; this process ends");
-    process::exit(3)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Arg, ArgAction, Command};
+
+    #[test]
+    fn a_signal_asks_every_waiter_for_ever() {
+        let flag = Arg::new("exit-with-parent").long("exit-with-parent").action(ArgAction::SetTrue);
+        let arguments = Command::new("test").arg(flag).get_matches_from(["test"]);
+        let stop = Stop::install(&arguments).expect("signals");
+        assert!(!stop.wait(Duration::ZERO), "nobody asked");
+        std::thread::scope(|scope| {
+            let waiters = [(); 2].map(|()| scope.spawn(|| stop.wait(Duration::from_secs(60))));
+            signal_hook::low_level::raise(SIGTERM).expect("a signal");
+            assert!(waiters.into_iter().all(|waiter| waiter.join().expect("no panic")));
+        });
+        assert!(stop.wait(Duration::ZERO), "asked once is asked for ever");
+    }
+
+    #[test]
+    fn bytes_on_standard_input_do_not_end_it() {
+        assert!(!is_at_end(&mut &b"x"[..]));
+        assert!(is_at_end(&mut io::empty()));
+    }
 }

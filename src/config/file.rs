@@ -45,6 +45,7 @@ impl Reader<'_> {
             match (name.get_ref().as_ref(), value.get_ref()) {
                 ("order", DeValue::Table(order)) => self.order(order)?,
                 (section, DeValue::Table(table)) => {
+                    self.known(section, name)?;
                     for (name, value) in table {
                         self.set(section, name, value)?;
                     }
@@ -53,6 +54,15 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Checks that there is such a section, even if nothing is in it.
+    fn known(&self, section: &str, name: &Name<'_>) -> Result<()> {
+        let settings = keys::settings(self.config);
+        if settings.iter().any(|setting| setting.section == section) {
+            return Ok(());
+        }
+        Err(self.error(name.span().start, unknown_section(section, &settings)))
     }
 
     fn order(&mut self, table: &DeTable<'_>) -> Result<()> {
@@ -88,7 +98,7 @@ impl Reader<'_> {
         let settings = keys::settings(self.config);
         let found = settings.iter().find(|s| s.section == section && s.name() == name.get_ref());
         let Some(setting) = found else {
-            let why = unknown(section, name.get_ref(), &settings);
+            let why = unknown_key(section, name.get_ref(), &settings);
             return Err(self.error(name.span().start, why));
         };
         let text = match value.get_ref() {
@@ -109,18 +119,24 @@ impl Reader<'_> {
 }
 
 /// What to say of a key that no row of the table has.
-fn unknown(section: &str, name: &str, settings: &[keys::Setting]) -> String {
+fn unknown_key(section: &str, name: &str, settings: &[keys::Setting]) -> String {
+    if section.is_empty() {
+        let complaint = format!("unknown key {name} outside the sections");
+        return offer(&complaint, name, &sections(settings));
+    }
     let in_section = settings.iter().filter(|setting| setting.section == section);
     let names: Vec<_> = in_section.map(|setting| setting.name().to_owned()).collect();
-    if !names.is_empty() {
-        return offer(&format!("unknown key {name} in [{section}]"), name, &names);
-    }
+    offer(&format!("unknown key {name} in [{section}]"), name, &names)
+}
+
+fn unknown_section(section: &str, settings: &[keys::Setting]) -> String {
+    offer(&format!("unknown section [{section}]"), section, &sections(settings))
+}
+
+fn sections(settings: &[keys::Setting]) -> Vec<String> {
     let mut sections: Vec<_> = settings.iter().map(|setting| setting.section.clone()).collect();
     sections.dedup();
-    match section {
-        "" => offer(&format!("unknown key {name} outside the sections"), name, &sections),
-        _ => offer(&format!("unknown section [{section}]"), section, &sections),
-    }
+    sections
 }
 
 /// Adds to a complaint about a name what it could have been.

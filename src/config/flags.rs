@@ -9,7 +9,6 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 const FILE_VARIABLE: &str = "TOYSTORE_CONFIG";
-const HEADING: &str = "All programs";
 
 /// The configuration file that the arguments or the environment name, and which of them does.
 pub(super) fn named_file(
@@ -37,7 +36,13 @@ pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
         Arg::new("config")
             .long("config")
             .value_name("FILE")
-            .help(format!("Configuration file [default: {}, if it exists]", super::DEFAULT_FILE)),
+            .help(format!("Configuration file [default {}, if it exists]", super::DEFAULT_FILE))
+            .long_help(format!(
+                "Configuration file [default {}, if it exists]. Every setting can also be given as \
+                 an environment variable, such as TOYSTORE_FRONTEND_THREADS; a flag wins over a \
+                 variable, a variable over the file",
+                super::DEFAULT_FILE
+            )),
         Arg::new("exit-with-parent")
             .long("exit-with-parent")
             .action(ArgAction::SetTrue)
@@ -50,7 +55,7 @@ pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .args_override_self(true)
         .args(flags)
-        .args(common.map(|arg| arg.help_heading(HEADING)))
+        .args(common.map(|arg| arg.help_heading("All programs")))
 }
 
 /// The flag of one setting. In its own program it goes without the section's name.
@@ -70,17 +75,12 @@ fn flag(setting: &keys::Setting, own: &str, config: &Config) -> Arg {
     if setting.section == own {
         let arg = arg.long(setting.name().replace('_', "-")).alias(setting.flag());
         let arg = setting.key.short.into_iter().fold(arg, Arg::short);
-        arg.help_heading(format!("[{own}] (as a variable: {})", variables(own)))
+        arg.help_heading(format!("[{own}]"))
     } else {
         arg.long(setting.flag())
             .hide_short_help(true)
             .help_heading(format!("[{}]", setting.section))
     }
-}
-
-/// The form of a section's environment variables.
-fn variables(section: &str) -> String {
-    format!("TOYSTORE_{}_...", section.to_uppercase())
 }
 
 /// Reads the variables that begin with `TOYSTORE_`.

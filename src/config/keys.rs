@@ -308,7 +308,7 @@ impl<E: ValueEnum> Word for E {
     }
 
     fn allowed(&self) -> String {
-        E::value_variants().iter().map(word).collect::<Vec<_>>().join(" or ")
+        format!("one of {}", E::value_variants().iter().map(word).collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -1,0 +1,125 @@
+//! `--fresh`: forgets everything that a store has on disk, and nothing else.
+//!
+//! All directories are looked through and locked before the first file is removed. A directory in
+//! use, or with a file in it that the store would not have written, stops everything: the setting
+//! may point at somebody's home.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The files that services write, up to their first dot or dash: `orders.csv`, `orders.csv.new`
+/// while it is replaced, `divergent-7.csv`.
+const OURS: [&str; 7] = ["lock", "identity", "view", "orders", "toys", "journal", "divergent"];
+
+/// Empties the data directories of all services.
+pub(super) fn empty_directories(config: &Config) -> Result<()> {
+    let replicas = config.order.replicas.values().map(|replica| &replica.data);
+    let directories = [&config.frontend.data, &config.catalog.data].into_iter().chain(replicas);
+    let mut locks = Vec::new();
+    let mut files = Vec::new();
+    for directory in directories.filter(|directory| directory.exists()) {
+        locks.extend(lock(directory)?);
+        files.extend(files_of_the_store(directory)?);
+    }
+    for file in files {
+        fs::remove_file(&file).map_err(|e| Error::storage(&file, "cannot remove it", e))?;
+    }
+    Ok(())
+}
+
+/// Makes sure that no service has the directory, now and until the result is dropped.
+fn lock(directory: &Path) -> Result<Option<File>> {
+    let path = directory.join("lock");
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::storage(&path, "cannot open it", error)),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(Error::storage(
+            directory,
+            "not removed",
+            "a running service uses it; stop it first",
+        )),
+        Err(TryLockError::Error(error)) => Err(Error::storage(&path, "cannot lock it", error)),
+    }
+}
+
+/// The files of a directory, if they are all of the store.
+fn files_of_the_store(directory: &Path) -> Result<Vec<PathBuf>> {
+    let unreadable = |error| Error::storage(directory, "cannot read it", error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name();
+        let named_ours = name
+            .to_str()
+            .and_then(|name| name.split(['.', '-']).next())
+            .is_some_and(|stem| OURS.contains(&stem));
+        if !named_ours || !entry.file_type().map_err(unreadable)?.is_file() {
+            let why = format!("{} is not a file of the store", name.display());
+            return Err(Error::storage(directory, "not removed", why));
+        }
+        files.push(entry.path());
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store with a catalog and a replica that have files, and a front-end that never ran.
+    fn store() -> (tempfile::TempDir, Config) {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut config = Config::default();
+        config.frontend.data = root.path().join("frontend");
+        config.catalog.data = root.path().join("catalog");
+        for (id, replica) in &mut config.order.replicas {
+            replica.data = root.path().join(format!("order-{id}"));
+        }
+        for file in ["catalog/lock", "catalog/toys.csv", "order-1/orders.csv", "order-1/lock"] {
+            let file = root.path().join(file);
+            fs::create_dir_all(file.parent().expect("has one")).expect("a directory");
+            fs::write(file, "").expect("a file");
+        }
+        (root, config)
+    }
+
+    fn count(directory: &Path) -> usize {
+        fs::read_dir(directory).expect("exists").count()
+    }
+
+    #[test]
+    fn files_of_the_store_are_removed() {
+        let (_root, config) = store();
+        empty_directories(&config).expect("removed");
+        assert_eq!(count(&config.catalog.data), 0);
+        assert_eq!(count(&config.order.replicas.values().next().expect("three").data), 0);
+    }
+
+    #[test]
+    fn nothing_is_removed_next_to_a_foreign_file() {
+        let (root, config) = store();
+        fs::write(root.path().join("order-1/thesis.txt"), "").expect("a file");
+        let error = empty_directories(&config).expect_err("refused").to_string();
+        assert!(error.ends_with("order-1: not removed: thesis.txt is not a file of the store"));
+        assert_eq!(count(&config.catalog.data), 2, "not in the other directories either");
+    }
+
+    #[test]
+    fn nothing_is_removed_while_a_service_runs() {
+        let (root, config) = store();
+        let lock = File::open(root.path().join("order-1/lock")).expect("exists");
+        lock.try_lock().expect("free");
+        let error = empty_directories(&config).expect_err("refused").to_string();
+        assert!(error.contains("order-1: not removed: a running service uses it"), "{error}");
+        assert_eq!(count(&config.catalog.data), 2, "not in the other directories either");
+        lock.unlock().expect("ours");
+        empty_directories(&config).expect("removed");
+    }
+}

@@ -1,0 +1,187 @@
+//! One service as a child process: start it, see whether it is ready, see whether it has ended,
+//! end it.
+//!
+//! A child lives in a process group of its own, so that Ctrl-C reaches the supervisor only, which
+//! then ends the services in order. Its standard input is a pipe that nobody writes to: should the
+//! supervisor be killed, the pipe ends, and with it the service (`--exit-with-parent`).
+
+use super::relay;
+use crate::error::{Error, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long a service may take to finish what it is doing before it is killed.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a step of a health check may take; on loopback it takes microseconds.
+const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What there is to know of a service to start it.
+pub(super) struct Service {
+    /// What it is called in the output, such as `order 3`.
+    pub(super) name: String,
+    /// Its executable.
+    pub(super) program: PathBuf,
+    /// Its command line.
+    pub(super) arguments: Vec<String>,
+    /// Where it answers requests.
+    pub(super) listen: String,
+    /// Where it answers the other services, if it does.
+    pub(super) peer: Option<String>,
+}
+
+impl Service {
+    /// The command that starts it from a terminal.
+    pub(super) fn command_line(&self) -> String {
+        let here = std::env::current_dir().unwrap_or_default();
+        let program = self.program.strip_prefix(&here).unwrap_or(&self.program);
+        let words = [program.display().to_string()];
+        let words = words.iter().chain(&self.arguments).map(|word| quoted(word));
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A running service, or one that has ended.
+pub(super) struct Process {
+    pub(super) service: Service,
+    child: Child,
+    relays: Vec<JoinHandle<()>>,
+    ended: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts a service and the two threads that relay what it says; [`Process::end`] joins them.
+    pub(super) fn start(service: Service) -> Result<Process> {
+        let error = |error: io::Error| Error::Service {
+            name: service.name.clone(),
+            why: format!("cannot start {}: {error}", service.program.display()),
+        };
+        let mut child = Command::new(&service.program)
+            .args(&service.arguments)
+            .arg("--exit-with-parent")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(error)?;
+        let mut relays = Vec::new();
+        if let Some(pipe) = child.stdout.take() {
+            relays.push(relay::start(&service.name, pipe).map_err(error)?);
+        }
+        if let Some(pipe) = child.stderr.take() {
+            relays.push(relay::start(&service.name, pipe).map_err(error)?);
+        }
+        Ok(Process { service, child, relays, ended: None })
+    }
+
+    /// Its process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it answers `GET /health` with 200.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(health_status(&self.service.listen), Ok(200))
+    }
+
+    /// How it ended, the first time that this is asked after its end.
+    pub(super) fn newly_ended(&mut self) -> Option<String> {
+        if self.ended.is_some() {
+            return None;
+        }
+        self.ended = self.child.try_wait().ok().flatten();
+        self.ended.map(how)
+    }
+
+    /// Ends it and says how that went; `None` if it had ended before.
+    pub(super) fn end(mut self) -> Option<String> {
+        let outcome = if self.ended.is_some() { None } else { Some(self.terminate()) };
+        for relay in self.relays {
+            // A relay that panicked has nothing more to say.
+            let _ = relay.join();
+        }
+        outcome
+    }
+
+    /// SIGTERM, and SIGKILL if that does not help in time.
+    fn terminate(&mut self) -> String {
+        // An error means that it has just ended by itself, which is what was wanted.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let deadline = Instant::now() + END_TIMEOUT;
+        while Instant::now() < deadline {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return how(status);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        let _ = self.child.kill();
+        let killed = self.child.wait().map_or_else(|error| error.to_string(), how);
+        format!("did not end within {END_TIMEOUT:?} and was {killed}")
+    }
+}
+
+/// How a process ended, in words.
+fn how(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => {
+            let name = signal_hook::low_level::signal_name(signal).unwrap_or("unknown");
+            format!("killed by signal {signal} ({name})")
+        }
+        (None, None) => status.to_string(),
+    }
+}
+
+/// The status code that an address answers `GET /health` with.
+fn health_status(address: &str) -> io::Result<u16> {
+    let to = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
+    let mut stream = TcpStream::connect_timeout(&to, HEALTH_CHECK_TIMEOUT)?;
+    stream.set_read_timeout(Some(HEALTH_CHECK_TIMEOUT))?;
+    stream.set_write_timeout(Some(HEALTH_CHECK_TIMEOUT))?;
+    let request = format!("GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut status_line = [0; "HTTP/1.1 200".len()];
+    stream.read_exact(&mut status_line)?;
+    let code = std::str::from_utf8(&status_line[9..]).ok().and_then(|code| code.parse().ok());
+    code.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:@,+%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_misread_them() {
+        for (word, expected) in [
+            ("--order-1-listen=127.0.0.1:8091", "--order-1-listen=127.0.0.1:8091"),
+            ("", "''"),
+            ("my store", "'my store'"),
+            ("it's", r"'it'\''s'"),
+            ("$HOME", "'$HOME'"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
+
+    #[test]
+    fn an_end_is_told_by_code_or_signal() {
+        assert_eq!(how(ExitStatus::from_raw(2 << 8)), "exit code 2");
+        assert_eq!(how(ExitStatus::from_raw(9)), "killed by signal 9 (SIGKILL)");
+    }
+}

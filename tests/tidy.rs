@@ -1,0 +1,200 @@
+//! The rules of the house that neither rustc nor clippy checks: who may import whom, which files
+//! know nothing of the outside world, and how large things may grow.
+//!
+//! The tests read the sources as text. Each finds all offenders before it fails.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Who may import whom: each module only those of strictly lower rows. Modules of one row, such as
+/// the services, do not know each other.
+const LAYERS: [&[&str]; 10] = [
+    &["error"],
+    &["model"],
+    &["config"],
+    &["trace", "stop"],
+    &["storage", "net"],
+    &["http"],
+    &["protocol"],
+    &["client", "frontend", "order", "catalog"],
+    &["loadtest", "supervisor"],
+    &["bin"],
+];
+
+/// The files that take an input, time included, and return what to do. A simulation drives the very
+/// code that runs, so they must not reach out by themselves.
+const PURE: [&str; 8] = [
+    "src/order/replica.rs",
+    "src/order/log.rs",
+    "src/order/leadership.rs",
+    "src/catalog/stock.rs",
+    "src/catalog/leases.rs",
+    "src/frontend/cache.rs",
+    "src/frontend/controller.rs",
+    "src/frontend/router.rs",
+];
+
+/// What would make them impure: files, sockets, threads, clocks, randomness, locks.
+const IMPURE: [&str; 9] = [
+    "std::net",
+    "std::fs",
+    "std::io",
+    "std::thread",
+    "Instant",
+    "SystemTime",
+    "fastrand",
+    "parking_lot",
+    "Mutex",
+];
+
+const FILE_LINES_MAX: usize = 500;
+const BINARY_LINES_MAX: usize = 60;
+
+/// A source file.
+struct Source {
+    /// From the root of the repository.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The module directly below the crate's root that it belongs to; `None` for the root.
+    fn module(&self) -> Option<&str> {
+        let path = self.path.strip_prefix("src/")?;
+        let module = path.split(['/', '.']).next()?;
+        (module != "lib").then_some(module)
+    }
+
+    /// Its lines with their numbers, without comments and without the tests at its end.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let is_test = self.path.ends_with("/tests.rs");
+        (1..)
+            .zip(self.text.lines())
+            .take_while(move |(_, line)| !is_test && !line.starts_with("#[cfg(test)]"))
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    /// Where its code has this text.
+    fn find(&self, text: &str) -> Vec<String> {
+        let found = self.code().filter(|(_, line)| line.contains(text));
+        found.map(|(number, line)| format!("{}:{number}: {}", self.path, line.trim())).collect()
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = Vec::new();
+    let mut open = vec![root.join("src")];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(
+                fs::read_dir(path).expect("readable").map(|entry| entry.expect("readable").path()),
+            );
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("readable");
+            let path = PathBuf::from(path.strip_prefix(root).expect("below the root"));
+            all.push(Source { path: path.display().to_string(), text });
+        }
+    }
+    assert!(all.len() > 5, "the sources are where this test looks for them");
+    all
+}
+
+/// Fails with all offenders, if there are any.
+fn assert_none(rule: &str, offenders: &[String]) {
+    assert!(offenders.is_empty(), "{rule}:\n  {}", offenders.join("\n  "));
+}
+
+/// The row of a module in the table of layers.
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|row| row.contains(&module))
+}
+
+/// The modules of the crate that a line of code names.
+fn imports(line: &str) -> impl Iterator<Item = &str> {
+    let after = ["crate::", "toystore::"].into_iter().flat_map(|root| line.split(root).skip(1));
+    after.map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(""))
+}
+
+#[test]
+fn modules_import_only_lower_layers() {
+    let mut offenders = Vec::new();
+    for source in sources() {
+        let Some(own) = source.module() else { continue };
+        let Some(own_layer) = layer(own) else {
+            offenders.push(format!("{}: {own} is not in the table of layers", source.path));
+            continue;
+        };
+        // Binaries may list what they use of the library in braces; it is all below them.
+        for (number, line) in source.code().filter(|_| own != "bin") {
+            for import in imports(line) {
+                if import != own && layer(import).is_none_or(|layer| layer >= own_layer) {
+                    offenders.push(format!("{}:{number}: {own} uses {import}", source.path));
+                }
+            }
+        }
+    }
+    assert_none("a module imports modules of strictly lower layers, one by one", &offenders);
+}
+
+#[test]
+fn every_file_begins_with_what_it_is_for() {
+    let headless = sources().into_iter().filter(|source| !source.text.starts_with("//! "));
+    assert_none(
+        "a file begins with a //! sentence",
+        &headless.map(|source| source.path).collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn pure_files_know_nothing_of_the_outside() {
+    let sources = sources();
+    let mut offenders = Vec::new();
+    for path in PURE {
+        if let Some(source) = sources.iter().find(|source| source.path == path) {
+            offenders.extend(IMPURE.iter().flat_map(|word| source.find(word)));
+        } else if Path::new(path).parent().unwrap().exists() {
+            offenders.push(format!("{path} is missing"));
+        }
+    }
+    assert_none("a pure file has no I/O, thread, clock, randomness or lock", &offenders);
+}
+
+#[test]
+fn files_stay_small() {
+    let mut offenders = Vec::new();
+    for source in sources() {
+        let lines = source.text.lines().count();
+        let max = if source.module() == Some("bin") { BINARY_LINES_MAX } else { FILE_LINES_MAX };
+        if lines > max {
+            offenders.push(format!("{} has {lines} lines, at most {max}", source.path));
+        }
+    }
+    assert_none("a file holds one idea", &offenders);
+}
+
+#[test]
+fn nothing_is_left_undone_or_left_to_luck() {
+    let words = ["todo!", "unimplemented!", ".unwrap()", "dbg!"];
+    let offenders: Vec<_> = sources()
+        .iter()
+        .flat_map(|source| words.iter().flat_map(|word| source.find(word)).collect::<Vec<_>>())
+        .collect();
+    assert_none("no todo!, no unwrap outside tests", &offenders);
+}
+
+#[test]
+fn these_checks_see_what_they_look_for() {
+    let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
+    let text = "//! use crate::bin;\nuse crate::net;\nlet x = crate::http::f(toystore::order::g());\n#[cfg(test)]\nx.unwrap()";
+    let file = source("src/order/log.rs", text);
+    assert_eq!(file.module(), Some("order"));
+    assert_eq!(source("src/trace.rs", "").module(), Some("trace"));
+    assert_eq!(source("src/bin/run-all.rs", "").module(), Some("bin"));
+    assert_eq!(source("src/lib.rs", "").module(), None);
+    let imported: Vec<_> = file.code().flat_map(|(_, line)| imports(line)).collect();
+    assert_eq!(imported, ["net", "http", "order"]);
+    assert_eq!(imports("use crate::{net, http};").collect::<Vec<_>>(), [""], "in no layer");
+    assert_eq!(file.find("crate::net"), ["src/order/log.rs:2: use crate::net;"]);
+    assert!(file.find("unwrap").is_empty(), "tests may");
+}
