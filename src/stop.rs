@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
+use std::process;
 use std::time::{Duration, Instant};
 
 /// Knows whether this process has been asked to end.
@@ -100,4 +101,12 @@ mod tests {
         assert!(!is_at_end(&mut &b"x"[..]));
         assert!(is_at_end(&mut io::empty()));
     }
+}
+
+/// Ends the process because its disk failed: what is in memory may no longer reach it, and a failed
+/// sync is never retried. The other services go on.
+pub fn crash(error: &Error) -> ! {
+    tracing::error!("{error}; this process ends");
+    eprintln!("{error}; this process ends");
+    process::exit(3)
 }

@@ -73,7 +73,8 @@ fn status(error: &Error) -> u16 {
         Error::Config { .. }
         | Error::Damaged { .. }
         | Error::Storage { .. }
-        | Error::Listen { .. } => 500,
+        | Error::Listen { .. }
+        | Error::Service { .. } => 500,
     }
 }
 
