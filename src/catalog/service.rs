@@ -19,7 +19,8 @@ use crate::model::{Epoch, Item, Key, Toy};
 use crate::net::{Limits, Server};
 use crate::protocol::catalog::{Office, Open, Peer, Purchase, Request, Sold};
 use crate::protocol::port::{Port, Service};
-use crate::protocol::{answer, question, web};
+use crate::protocol::web::{self, ShownToy};
+use crate::protocol::{answer, question};
 use crate::stop::{Stop, crash};
 use crate::storage::Directory;
 use parking_lot::RwLock;
@@ -218,7 +219,7 @@ impl Service for Customers {
         match (request.method, &path[..]) {
             ("GET" | "HEAD", ["health"]) => health(responder),
             ("GET" | "HEAD", ["query" | "products", name]) => {
-                web::respond(responder, &self.0.query(name).map(|toy| web::toy(&toy)))
+                web::respond(responder, &self.0.query(name).map(ShownToy::from))
             }
             ("POST", ["buy_qty"]) => {
                 let sold = web::item(request).and_then(|item| self.0.withdraw(item));

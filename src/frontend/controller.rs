@@ -31,7 +31,13 @@ const EPOCHS_SKIPPED: u64 = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// The replica answered.
-    Healthy(Health),
+    Healthy {
+        /// What it said.
+        health: Health,
+        /// The [committed](Controller::committed) number when it was asked: a fit replica that may
+        /// have to have every committed order has at least these.
+        expected: OrderNumber,
+    },
     /// It did not answer in time.
     Silent,
     /// Its address refused or reset the connection: its process is gone.
@@ -65,6 +71,7 @@ pub struct Controller {
 #[derive(Debug, Clone, Default)]
 struct Replica {
     health: Option<Health>,
+    expected: OrderNumber,
     heard: Moment,
     refused: bool,
     /// Since when it has not reached the catalog.
@@ -122,14 +129,15 @@ impl Controller {
     pub fn hear(&mut self, id: ReplicaId, report: Report, now: Moment) {
         let Some(replica) = self.replicas.get_mut(&id) else { return };
         match report {
-            Report::Healthy(health) => {
+            Report::Healthy { health, expected } => {
                 self.committed = self.committed.max(health.committed);
                 let theirs = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
                 if self.view.as_ref().is_some_and(|view| theirs > view.epoch) {
                     self.usurped = Some(theirs);
                 }
                 let cut_off = (!health.catalog_reachable).then(|| replica.cut_off.unwrap_or(now));
-                *replica = Replica { health: Some(health), heard: now, refused: false, cut_off };
+                let health = Some(health);
+                *replica = Replica { health, expected, heard: now, refused: false, cut_off };
             }
             Report::Silent => {}
             Report::Refused => replica.refused = true,
@@ -241,7 +249,7 @@ impl Controller {
         up: &BTreeMap<ReplicaId, &Health>,
         now: Moment,
     ) -> Option<&'a Member> {
-        let fit = |member: &&&'a Member| up[&member.id].last >= self.committed;
+        let fit = |member: &&&'a Member| up[&member.id].last >= self.replicas[&member.id].expected;
         let fit: Vec<&Member> = members.iter().filter(fit).copied().collect();
         let reaches = |member: &&Member| up[&member.id].catalog_reachable;
         let some_reach = fit.iter().any(|member| reaches(&member));
@@ -285,7 +293,7 @@ impl Controller {
             Some(_) if now > replica.heard + SILENT => "is silent",
             Some(health) if health.starting => "has started",
             Some(health) if !health.catalog_reachable => "cannot reach the catalog",
-            Some(health) if health.last < self.committed => "lacks committed orders",
+            Some(health) if health.last < replica.expected => "lacks committed orders",
             Some(_) => "lags behind or has another disk",
             None => "has never answered",
         }

@@ -52,6 +52,8 @@ struct State {
     led: bool,
     /// The first epoch since this process started.
     incarnation: Option<Epoch>,
+    /// The highest committed number that the controller has heard of.
+    committed: OrderNumber,
     stopping: bool,
 }
 
@@ -223,11 +225,12 @@ impl Heart {
             }
             _ => Peer::HealthCheck,
         };
+        let expected = self.election.state.lock().committed;
         let stopping = || self.election.is_stopping();
         match ask::<_, Health>(&self.peer, &question, deadline, &stopping) {
             Ok(health) => {
                 *has = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
-                (Report::Healthy(health), BEAT)
+                (Report::Healthy { health, expected }, BEAT)
             }
             Err(Error::Unreachable { .. }) => {
                 *has = Epoch(0);
@@ -303,11 +306,13 @@ impl Seat {
     }
 
     fn look_after(&mut self) {
-        if self.controller.committed().0 >= self.remembered.0 + REMEMBER_EVERY {
+        let committed = self.controller.committed();
+        if committed.0 >= self.remembered.0 + REMEMBER_EVERY {
             self.remember(self.election.view());
         }
         let led = self.controller.is_led(self.started.elapsed());
         let mut state = self.election.state.lock();
+        state.committed = committed;
         if state.led == led {
             return;
         }

@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 use crate::model::{Moment, Toy};
 use crate::net::Rpc;
 use crate::protocol::catalog::{Changes, Request, Toys};
-use crate::protocol::{ask, wanted, web};
+use crate::protocol::web::{self, ShownToy};
+use crate::protocol::{ask, wanted};
 use parking_lot::{Condvar, Mutex};
-use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -84,9 +84,9 @@ impl Products {
     }
 
     /// All toys, straight from the catalog.
-    pub fn all(&self) -> Result<Vec<Value>> {
+    pub fn all(&self) -> Result<Vec<ShownToy>> {
         let toys: Toys = ask(&self.catalog, &Request::List, Instant::now() + DEADLINE, &wanted)?;
-        Ok(toys.iter().map(web::toy).collect())
+        Ok(toys.into_iter().map(ShownToy::from).collect())
     }
 
     /// A purchase was acknowledged: whatever is older must not be served any more.
@@ -136,9 +136,10 @@ impl Products {
             }
             answer => answer?,
         };
-        let body: Body = web::body(&web::toy(&toy)).into();
-        self.cache.lock().store(ticket, name, toy.version, body.clone());
-        Ok(Fetched { version: toy.version, body })
+        let version = toy.version;
+        let body: Body = web::body(&ShownToy::from(toy)).into();
+        self.cache.lock().store(ticket, name, version, body.clone());
+        Ok(Fetched { version, body })
     }
 
     fn now(&self) -> Moment {

@@ -6,7 +6,7 @@ use super::products::Products;
 use super::router::{Route, route};
 use crate::http::{Connection, Request, Responder};
 use crate::net::{Progress, Protocol};
-use crate::protocol::web;
+use crate::protocol::web::{self, Receipt, ShownOrder};
 use crate::trace::ACCESS;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -47,10 +47,10 @@ impl Door {
             Ok(Route::Buy) => {
                 let bought = web::idempotency_key(request)
                     .and_then(|key| self.orders.buy(key, web::item(request)?));
-                web::respond(responder, &bought.map(|n| json!({ "order_number": n })))
+                web::respond(responder, &bought.map(|order_number| Receipt { order_number }))
             }
             Ok(Route::Order(number)) => {
-                web::respond(responder, &self.orders.look_up(number).map(|e| web::order(&e)))
+                web::respond(responder, &self.orders.look_up(number).map(ShownOrder::from))
             }
             Ok(Route::Health) => web::respond(responder, &Ok(json!({ "service": "front-end" }))),
             Ok(Route::Nowhere) => web::no_such_path(responder),
@@ -97,13 +97,12 @@ impl Protocol for Door {
 /// The access line (F9). What the client sent is escaped: it cannot forge a line.
 fn log_access(session: u64, request: &Request<'_>, status: u16, started: Instant) {
     let micros = started.elapsed().as_micros();
-    let thread = thread::current();
-    let thread = thread.name().unwrap_or("?");
+    let thread = thread::current().id();
     let (method, path) = (request.method, request.path);
     match request.header("Session-ID") {
         Ok(Some(id)) => {
-            tracing::info!(target: ACCESS, thread, session = ?id, method, ?path, status, micros);
+            tracing::info!(target: ACCESS, ?thread, session = ?id, method, ?path, status, micros);
         }
-        _ => tracing::info!(target: ACCESS, thread, session, method, ?path, status, micros),
+        _ => tracing::info!(target: ACCESS, ?thread, session, method, ?path, status, micros),
     }
 }

@@ -85,8 +85,11 @@ impl Subscriber {
             let subscriber = self.who.clone();
             let question = Peer::Changes { subscriber, subscription, acknowledged };
             let sent = Instant::now();
-            let changes: Changes = ask(&self.catalog, &question, sent + DEADLINE, &stopping)
-                .map_err(|error| (error, acknowledged.is_some()))?;
+            let changes: Changes = match ask(&self.catalog, &question, sent + DEADLINE, &stopping) {
+                Ok(changes) => changes,
+                Err(_) if stopping() => break,
+                Err(error) => return Err((error, acknowledged.is_some())),
+            };
             self.products.take_changes(subscription, &changes, sent);
             if acknowledged.is_none() {
                 tracing::info!("hears of changes from the catalog");

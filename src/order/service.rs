@@ -19,10 +19,10 @@ use crate::model::{CallId, Entry, Epoch, Item, Key, Member, Moment, OrderNumber,
 use crate::net::{Limits, Rpc, Server};
 use crate::protocol::order::{Append, Appended, Bought, Buy, Health, Outcome, Peer, Request};
 use crate::protocol::port::{Port, Service};
-use crate::protocol::{answer, question, web};
+use crate::protocol::web::{self, Receipt, ShownOrder};
+use crate::protocol::{answer, question};
 use crate::stop::{Stop, crash};
 use parking_lot::{Condvar, Mutex};
-use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -234,12 +234,12 @@ impl Service for Customers {
             }
             ("GET" | "HEAD", ["orders", number]) => {
                 let entry = web::order_number(number).and_then(|n| self.0.order_details(n));
-                web::respond(responder, &entry.map(|entry| web::order(&entry)))
+                web::respond(responder, &entry.map(ShownOrder::from))
             }
             ("POST", ["orders"]) => {
                 let bought = web::idempotency_key(request)
                     .and_then(|key| self.0.buy_by_hand(key, web::item(request)?));
-                web::respond(responder, &bought.map(|b| json!({ "order_number": b.number })))
+                web::respond(responder, &bought.map(|b| Receipt { order_number: b.number }))
             }
             (_, ["health" | "leader"] | ["orders", _]) => web::wrong_method(responder, "GET, HEAD"),
             (_, ["orders"]) => web::wrong_method(responder, "POST"),

@@ -4,14 +4,15 @@
 
 use crate::error::{Error, Result};
 use crate::http::{Request, Responder, error_body, form_pairs};
-use crate::model::{Entry, Item, Key, OrderNumber, Quantity, TOY_NAME_BYTES_MAX, Toy};
+use crate::model::{Entry, Item, Key, OrderNumber, Price, Quantity, TOY_NAME_BYTES_MAX, Toy};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The success envelope.
-#[derive(Serialize)]
-struct Data<T> {
-    data: T,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Data<T> {
+    /// What was asked for.
+    pub data: T,
 }
 
 /// `{"data": …}`.
@@ -20,8 +21,20 @@ pub fn body<T: Serialize>(data: &T) -> Vec<u8> {
 }
 
 /// A toy as customers see it.
-pub fn toy(toy: &Toy) -> Value {
-    json!({ "name": toy.name, "price": toy.price, "quantity": toy.quantity })
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShownToy {
+    /// Its name.
+    pub name: String,
+    /// What one of it costs.
+    pub price: Price,
+    /// How many are left.
+    pub quantity: u64,
+}
+
+impl From<Toy> for ShownToy {
+    fn from(toy: Toy) -> ShownToy {
+        ShownToy { name: toy.name, price: toy.price, quantity: toy.quantity }
+    }
 }
 
 /// Sends what came out. Like all here that send, returns the status, for the access log.
@@ -149,9 +162,27 @@ pub fn order_number(text: &str) -> Result<OrderNumber> {
     }
 }
 
+/// The receipt of a purchase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The order's number.
+    pub order_number: OrderNumber,
+}
+
 /// An order as customers see it.
-pub fn order(entry: &Entry) -> Value {
-    json!({ "number": entry.number, "name": entry.item.name, "quantity": entry.item.quantity })
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownOrder {
+    /// Its number.
+    pub number: OrderNumber,
+    /// What was bought.
+    #[serde(flatten)]
+    pub item: Item,
+}
+
+impl From<Entry> for ShownOrder {
+    fn from(entry: Entry) -> ShownOrder {
+        ShownOrder { number: entry.number, item: entry.item }
+    }
 }
 
 /// The customer's own key for a purchase, if there is one (F8).
