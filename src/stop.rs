@@ -77,6 +77,14 @@ fn is_at_end(input: &mut impl Read) -> bool {
     }
 }
 
+/// Ends the process because its disk failed: what is in memory may no longer reach it, and a failed
+/// sync is never retried. The other services go on.
+pub fn crash(error: &Error) -> ! {
+    tracing::error!("{error}; this process ends");
+    eprintln!("{error}; this process ends");
+    process::exit(3)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,12 +109,4 @@ mod tests {
         assert!(!is_at_end(&mut &b"x"[..]));
         assert!(is_at_end(&mut io::empty()));
     }
-}
-
-/// Ends the process because its disk failed: what is in memory may no longer reach it, and a failed
-/// sync is never retried. The other services go on.
-pub fn crash(error: &Error) -> ! {
-    tracing::error!("{error}; this process ends");
-    eprintln!("{error}; this process ends");
-    process::exit(3)
 }

@@ -186,7 +186,7 @@ impl Stock {
         let is_open = |key: &Key| self.sales.get(key).is_some_and(|sale| !sale.settled);
         let open: Vec<Key> = keys.into_iter().filter(is_open).collect();
         let records: Vec<Record> = open.into_iter().map(Record::Settle).collect();
-        records.iter().for_each(|record| self.apply(record));
+        self.apply_all(&records);
         Ok(records)
     }
 
@@ -194,7 +194,7 @@ impl Stock {
     pub fn take_office(&mut self, epoch: Epoch) -> Result<(Vec<Open>, Option<Record>)> {
         self.check_epoch(epoch)?;
         let record = (epoch > self.fence).then_some(Record::Office(epoch));
-        record.iter().for_each(|record| self.apply(record));
+        self.apply_all(record.as_slice());
         let mut open: Vec<_> = self.sales.iter().filter(|(_, sale)| !sale.settled).collect();
         open.sort_by_key(|(_, sale)| sale.position);
         let open =
@@ -215,7 +215,7 @@ impl Stock {
             version: shelf.toy.version + 1,
         };
         let records: Vec<Record> = self.shelves.iter().filter(wanting).map(restock).collect();
-        records.iter().for_each(|record| self.apply(record));
+        self.apply_all(&records);
         records
     }
 
@@ -241,6 +241,12 @@ impl Stock {
                 shelf.toy.quantity = *quantity;
             }),
             _ => self.note(record),
+        }
+    }
+
+    fn apply_all(&mut self, records: &[Record]) {
+        for record in records {
+            self.apply(record);
         }
     }
 
@@ -308,10 +314,10 @@ impl Stock {
 
     fn change(&mut self, name: &str, version: u64, change: impl FnOnce(&mut Shelf)) {
         if let Some(place) = self.places.get(name) {
-            let shelf = &mut self.shelves[*place];
-            change(shelf);
-            shelf.toy.version = version;
-            shelf.changed_at = self.position;
+            let changed = &mut self.shelves[*place];
+            change(changed);
+            changed.toy.version = version;
+            changed.changed_at = self.position;
         }
     }
 

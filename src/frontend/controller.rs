@@ -202,10 +202,12 @@ impl Controller {
         };
         let report = up[&leader.id];
         let heard_in_office = leader.id == old.leader && epoch(report) == old.epoch;
-        let lagging: BTreeSet<ReplicaId> = match heard_in_office {
-            true => report.lagging.iter().copied().filter(|id| *id != leader.id).collect(),
-            false => BTreeSet::new(),
-        };
+        let lagging: BTreeSet<ReplicaId> = report
+            .lagging
+            .iter()
+            .copied()
+            .filter(|id| heard_in_office && *id != leader.id)
+            .collect();
         let caught_up = report
             .caught_up
             .iter()
@@ -249,21 +251,18 @@ impl Controller {
         up: &BTreeMap<ReplicaId, &Health>,
         now: Moment,
     ) -> Option<&'a Member> {
-        let fit = |member: &&&'a Member| up[&member.id].last >= self.replicas[&member.id].expected;
-        let fit: Vec<&Member> = members.iter().filter(fit).copied().collect();
-        let reaches = |member: &&Member| up[&member.id].catalog_reachable;
-        let some_reach = fit.iter().any(|member| reaches(&member));
-        let cut_off =
-            |id: &ReplicaId| self.replicas[id].cut_off.is_some_and(|since| now >= since + CUT_OFF);
-        let stays = |member: &&Member| {
-            let will_do = !some_reach || !cut_off(&member.id);
-            member.id == old.leader && !up[&member.id].starting && will_do
-        };
+        let is_fit = |id| up[&id].last >= self.replicas[&id].expected;
+        let reaches = |id| up[&id].catalog_reachable;
+        let cut_off = |id| self.replicas[&id].cut_off.is_some_and(|since| now >= since + CUT_OFF);
+        let fit: Vec<&Member> =
+            members.iter().copied().filter(|member| is_fit(member.id)).collect();
+        let some_reach = fit.iter().any(|member| reaches(member.id));
+        let stays = |id| id == old.leader && !up[&id].starting && !(some_reach && cut_off(id));
         let best = || {
-            let will_do = |member: &&Member| !some_reach || reaches(member);
+            let will_do = |member: &&Member| !some_reach || reaches(member.id);
             fit.iter().copied().filter(will_do).max_by_key(|member| member.id)
         };
-        fit.iter().copied().find(stays).or_else(best)
+        fit.iter().copied().find(|member| stays(member.id)).or_else(best)
     }
 
     /// With nobody fit: nothing, or, if the operator says so, the longest log of those that are up.

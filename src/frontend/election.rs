@@ -128,9 +128,10 @@ impl Elector {
     pub fn start(config: &Config, directory: &Directory) -> Result<Elector> {
         let path = directory.file("view.json");
         let remembered = Remembered::read(&path)?;
-        let unclean = match config.frontend.allow_unclean_election {
-            true => Unclean::Allowed,
-            false => Unclean::Forbidden,
+        let unclean = if config.frontend.allow_unclean_election {
+            Unclean::Allowed
+        } else {
+            Unclean::Forbidden
         };
         let replicas = &config.order.replicas;
         let (reporter, reports) = bounded(replicas.len() * 4);

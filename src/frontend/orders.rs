@@ -62,7 +62,7 @@ impl Orders {
     }
 
     /// Buys. An indefinite error means that the order may stand.
-    pub fn buy(&self, key: Option<Key>, item: Item) -> Result<OrderNumber> {
+    pub fn buy(&self, key: Option<Key>, item: &Item) -> Result<OrderNumber> {
         let call = self.begin(self.election.incarnation(self.deadline)?)?;
         let key = key.unwrap_or_else(|| Key::made(call.id));
         let bought: Bought = self.ask_leader(|epoch| {

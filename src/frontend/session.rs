@@ -46,7 +46,7 @@ impl Door {
             Ok(Route::Toys) => web::respond(responder, &self.products.all()),
             Ok(Route::Buy) => {
                 let bought = web::idempotency_key(request)
-                    .and_then(|key| self.orders.buy(key, web::item(request)?));
+                    .and_then(|key| self.orders.buy(key, &web::item(request)?));
                 web::respond(responder, &bought.map(|order_number| Receipt { order_number }))
             }
             Ok(Route::Order(number)) => {
@@ -99,10 +99,9 @@ fn log_access(session: u64, request: &Request<'_>, status: u16, started: Instant
     let micros = started.elapsed().as_micros();
     let thread = thread::current().id();
     let (method, path) = (request.method, request.path);
-    match request.header("Session-ID") {
-        Ok(Some(id)) => {
-            tracing::info!(target: ACCESS, ?thread, session = ?id, method, ?path, status, micros);
-        }
-        _ => tracing::info!(target: ACCESS, ?thread, session, method, ?path, status, micros),
+    if let Ok(Some(id)) = request.header("Session-ID") {
+        tracing::info!(target: ACCESS, ?thread, session = ?id, method, ?path, status, micros);
+    } else {
+        tracing::info!(target: ACCESS, ?thread, session, method, ?path, status, micros);
     }
 }

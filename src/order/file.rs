@@ -181,7 +181,7 @@ fn read_view(path: &Path) -> Result<Option<View>> {
 
 /// Renames the damaged log to the first free name.
 fn set_aside(path: &Path) -> Result<PathBuf> {
-    let free = (1..)
+    let free = (1..=u32::MAX)
         .map(|n| path.with_file_name(format!("damaged-{n}.csv")))
         .find(|aside| !aside.exists())
         .expect("some name is free");

@@ -224,9 +224,10 @@ impl Replica {
     /// Committed entries after `(number, epoch)`, if this log has that entry.
     pub fn missed(&self, number: OrderNumber, epoch: Epoch) -> Missed {
         let common = self.log.epoch_of(number) == Some(epoch);
-        let entries = match common {
-            true => self.log.between(number, self.committed, ENTRIES_MAX).to_vec(),
-            false => vec![],
+        let entries = if common {
+            self.log.between(number, self.committed, ENTRIES_MAX).to_vec()
+        } else {
+            vec![]
         };
         let committed = entries.last().map_or(OrderNumber(0), |entry| entry.number);
         Missed { entries, committed }
