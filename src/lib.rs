@@ -9,6 +9,7 @@ pub mod storage;
 pub mod net;
 pub mod http;
 pub mod protocol;
+pub mod client;
 pub mod frontend;
 pub mod order;
 pub mod catalog;
