@@ -62,4 +62,5 @@ pub mod protocol;
 pub mod catalog;
 pub mod order;
 pub mod frontend;
+pub mod client;
 pub mod supervisor;

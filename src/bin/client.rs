@@ -1,0 +1,51 @@
+//! Sends customers into the store.
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use std::process::ExitCode;
+use toystore::error::{Error, Result};
+use toystore::{client, config};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("client: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let host = Arg::new("host").long("host").value_name("HOST");
+    let port = Arg::new("port").long("port").value_name("N").value_parser(value_parser!(u16));
+    let command = Command::new("client")
+        .about("Customers of the toy store: they query, buy, and check every order they were given")
+        .after_help("Example: client -c 5 -n 100 -p 0.8 --port 8081\n\nExit code: 0 all is well, 1 the store broke a promise, 2 could not run")
+        .arg(host.help("The host of the address, if not the configured one"))
+        .arg(port.help("The port of the address, if not the configured one"));
+    let (mut config, arguments) = config::load(command, "client")?;
+    let address = &mut config.client.address;
+    *address = address_from(address, &arguments);
+    let report = client::run(&config.client)?;
+    if !report.began() {
+        let why = report.findings.into_iter().next().unwrap_or_default();
+        return Err(Error::unavailable(why));
+    }
+    print!("{report}");
+    for finding in &report.findings {
+        eprintln!("client: {finding}");
+    }
+    if report.findings.is_empty() {
+        println!("every order is as it was given");
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::from(1))
+}
+
+/// The configured address, unless its host or port was given by itself (K2).
+fn address_from(configured: &str, arguments: &ArgMatches) -> String {
+    let (host, port) = configured.rsplit_once(':').unwrap_or((configured, ""));
+    let host = arguments.get_one::<String>("host").map_or(host, String::as_str);
+    let port = arguments.get_one::<u16>("port").map_or_else(|| port.to_owned(), u16::to_string);
+    format!("{host}:{port}")
+}

@@ -1,0 +1,60 @@
+//! Sends one JSON frame to a service and prints the frame that answers.
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use serde_json::{Map, Value, json};
+use std::io::{self, Read};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use toystore::error::{Error, Result};
+use toystore::net::Rpc;
+use toystore::protocol::wanted;
+
+const EXAMPLES: &str = r#"Examples, each at its default address:
+  catalog            frame 127.0.0.1:8082 list
+                     frame 127.0.0.1:8082 '{"method_name":"query","name":"Tux"}'
+  catalog, for peers frame 127.0.0.1:9082 health_check
+  replica            frame 127.0.0.1:8093 '{"method_name":"order_details","number":1}'
+  replica, for peers frame 127.0.0.1:9093 '{"method_name":"health_check"}'
+                     frame 127.0.0.1:9093 '{"method_name":"missed_orders","after":0,"epoch":0}'
+                     frame 127.0.0.1:9093 - < append.json
+
+Exit code: 0 the answer has data, 1 the answer is an error, 2 there is no answer"#;
+
+fn main() -> ExitCode {
+    let address = Arg::new("address").required(true).value_name("ADDRESS").help("HOST:PORT");
+    let json = Arg::new("json").value_name("JSON").default_value("health_check");
+    let deadline = Arg::new("deadline").long("deadline-ms").value_name("MS").default_value("5000");
+    let about = "Sends one JSON frame to a service of the store and prints the one that answers";
+    let command = Command::new("frame").about(about).after_help(EXAMPLES).args([
+        address,
+        json.help("An object; or a word, which stands for {\"method_name\":WORD}; or - to read it"),
+        deadline.value_parser(value_parser!(u32)).help("How long the answer may take"),
+    ]);
+    match run(&command.get_matches()) {
+        Ok(answer) => {
+            println!("{answer:#}");
+            ExitCode::from(u8::from(answer.get("data").is_none()))
+        }
+        Err(error) => {
+            eprintln!("frame: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &ArgMatches) -> Result<Value> {
+    let text = |id| arguments.get_one::<String>(id).expect("required, or with a default").clone();
+    let ms = *arguments.get_one::<u32>("deadline").expect("it has a default");
+    let question = match text("json") {
+        dash if dash == "-" => io::read_to_string(io::stdin().take(1 << 23))
+            .map_err(|e| Error::invalid(format!("cannot read standard input: {e}")))?,
+        word if !word.contains('{') => json!({ "method_name": word }).to_string(),
+        json => json,
+    };
+    serde_json::from_str::<Map<String, Value>>(&question)
+        .map_err(|e| Error::invalid(format!("this is no JSON object: {e}")))?;
+    let deadline = Instant::now() + Duration::from_millis(ms.into());
+    let answer = Rpc::new(text("address")).call(question.as_bytes(), deadline, &wanted)?;
+    serde_json::from_slice(&answer)
+        .map_err(|e| Error::unanswered(format!("what it answered is no JSON: {e}")))
+}

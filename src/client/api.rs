@@ -1,0 +1,173 @@
+//! The REST calls on one kept-alive connection, and the retries (K4).
+//!
+//! - A request that failed in passing (no connection, no answer, 503) is sent again after a pause, a
+//!   purchase with the same key, so that it is never made twice.
+//! - The latency of a request is what the customer felt: from the first try to the last, pauses
+//!   included.
+
+use super::report::{Kind, Tally};
+use crate::config;
+use crate::error::{Error, Result};
+use crate::http::{Client, Response, percent_encode};
+use crate::model::{Item, OrderNumber};
+use crate::protocol::web::{Data, Receipt, ShownOrder, ShownToy};
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::hash::{BuildHasher, RandomState};
+use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The store, as one session sees it.
+pub struct Shop<'a> {
+    http: Client,
+    keys: Keys,
+    retries: usize,
+    retry_delay: Duration,
+    tally: &'a Mutex<Tally>,
+}
+
+/// Idempotency keys that no other session and no other run makes, whatever its seed.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    prefix: String,
+    made: u64,
+}
+
+impl Keys {
+    /// The keys of a new run. The standard library seeds `RandomState` from the operating system's
+    /// entropy.
+    pub fn new() -> Keys {
+        Keys { prefix: format!("{:016x}", RandomState::new().hash_one(process::id())), made: 0 }
+    }
+
+    /// The keys of one session of it.
+    pub fn of_session(&self, session: usize) -> Keys {
+        Keys { prefix: format!("{}-{session}", self.prefix), made: 0 }
+    }
+
+    fn make(&mut self) -> String {
+        self.made += 1;
+        format!("{}-{}", self.prefix, self.made)
+    }
+}
+
+impl Default for Keys {
+    fn default() -> Keys {
+        Keys::new()
+    }
+}
+
+impl<'a> Shop<'a> {
+    /// The store at the configured address; what happens is counted in `tally`.
+    pub fn new(config: &config::Client, keys: Keys, tally: &'a Mutex<Tally>) -> Shop<'a> {
+        Shop {
+            http: Client::new(&config.address, config.deadline),
+            keys,
+            retries: config.retries,
+            retry_delay: config.retry_delay,
+            tally,
+        }
+    }
+
+    /// The names of all toys. Not measured: nobody asks for that while shopping.
+    pub fn names(&mut self) -> Result<Vec<String>> {
+        let toys: Vec<ShownToy> = self.persist(|http| {
+            let response = http.send("GET", "/products", &[], b"")?;
+            data(&response, Error::UnknownToy)
+        })?;
+        Ok(toys.into_iter().map(|toy| toy.name).collect())
+    }
+
+    /// One toy; `UnknownToy` if there is none of this name.
+    pub fn query(&mut self, name: &str) -> Result<ShownToy> {
+        let target = format!("/products/{}", percent_encode(name));
+        self.measure(Kind::Query, |http| {
+            let response = http.send("GET", &target, &[], b"")?;
+            data(&response, Error::UnknownToy)
+        })
+    }
+
+    /// Buys; `NotEnoughStock` is a usual outcome.
+    pub fn buy(&mut self, item: &Item) -> Result<OrderNumber> {
+        let key = self.keys.make();
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key.as_str())];
+        let body = serde_json::to_vec(item).expect("an item has string keys");
+        let receipt: Receipt = self.measure(Kind::Buy, |http| {
+            let response = http.send("POST", "/orders", &headers, &body)?;
+            data(&response, Error::UnknownToy)
+        })?;
+        Ok(receipt.order_number)
+    }
+
+    /// One order; `UnknownOrder` if there is none of this number.
+    pub fn order(&mut self, number: OrderNumber) -> Result<ShownOrder> {
+        let target = format!("/orders/{number}");
+        self.measure(Kind::OrderLookup, |http| {
+            let response = http.send("GET", &target, &[], b"")?;
+            data(&response, Error::UnknownOrder)
+        })
+    }
+
+    /// Persists, and counts how long that took, whatever came of it.
+    fn measure<T>(
+        &mut self,
+        kind: Kind,
+        attempt: impl FnMut(&mut Client) -> Result<T>,
+    ) -> Result<T> {
+        let begun = Instant::now();
+        let outcome = self.persist(attempt);
+        let elapsed = begun.elapsed();
+        let mut tally = self.tally.lock();
+        tally.record(kind, elapsed);
+        match &outcome {
+            Err(Error::NotEnoughStock) => tally.refused += 1,
+            Err(Error::UnknownToy) => tally.unknown += 1,
+            _ => {}
+        }
+        outcome
+    }
+
+    /// Attempts again what failed in passing.
+    fn persist<T>(&mut self, mut attempt: impl FnMut(&mut Client) -> Result<T>) -> Result<T> {
+        let mut outcome = attempt(&mut self.http);
+        for _ in 0..self.retries {
+            if !outcome.as_ref().is_err_and(Error::is_passing) {
+                break;
+            }
+            thread::sleep(self.retry_delay);
+            self.tally.lock().retries += 1;
+            outcome = attempt(&mut self.http);
+        }
+        outcome
+    }
+}
+
+/// What a response brings; `unknown` is what its 404 means.
+fn data<T: DeserializeOwned>(response: &Response, unknown: Error) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Refused {
+        error: Message,
+    }
+    #[derive(Deserialize)]
+    struct Message {
+        message: String,
+    }
+    if response.status == 200 {
+        return serde_json::from_slice::<Data<T>>(&response.body)
+            .map(|body| body.data)
+            .map_err(|e| Error::invalid(format!("the store gave an answer that is none: {e}")));
+    }
+    let message = serde_json::from_slice::<Refused>(&response.body)
+        .map_or_else(|_| "without a word".to_owned(), |refused| refused.error.message);
+    Err(match response.status {
+        404 => unknown,
+        409 => Error::NotEnoughStock,
+        422 => Error::KeyReused,
+        429 | 500..=599 => {
+            Error::unavailable(format!("the store answered {}: {message}", response.status))
+        }
+        status => Error::invalid(format!("the store answered {status}: {message}")),
+    })
+}

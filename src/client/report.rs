@@ -1,0 +1,264 @@
+//! What a run measured (K5), counted and found, and the table that shows it.
+
+use super::shopper::Visit;
+use crate::model::OrderNumber;
+use hdrhistogram::Histogram;
+use std::collections::HashSet;
+use std::fmt::{self, Display};
+use std::fs::File;
+use std::time::Duration;
+
+/// The kinds of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A toy by its name.
+    Query,
+    /// A purchase.
+    Buy,
+    /// An order by its number.
+    OrderLookup,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 3] = [Kind::Query, Kind::Buy, Kind::OrderLookup];
+}
+
+impl Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Kind::Query => "query",
+            Kind::Buy => "buy",
+            Kind::OrderLookup => "order lookup",
+        })
+    }
+}
+
+/// What all sessions count together.
+#[derive(Debug)]
+pub struct Tally {
+    /// For each kind, in microseconds.
+    latencies: [Histogram<u64>; 3],
+    /// Purchases that were refused for lack of stock.
+    pub refused: u64,
+    /// Queries and purchases of toys that do not exist.
+    pub unknown: u64,
+    /// Requests that were sent again.
+    pub retries: u64,
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        /// Longer ones are counted as this long.
+        const HOUR_MICROS: u64 = 3_600_000_000;
+        let histogram =
+            || Histogram::new_with_bounds(1, HOUR_MICROS, 3).expect("1 is below an hour");
+        let latencies = [(); 3].map(|()| histogram());
+        Tally { latencies, refused: 0, unknown: 0, retries: 0 }
+    }
+}
+
+impl Tally {
+    /// Counts one request.
+    pub fn record(&mut self, kind: Kind, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.latencies[kind as usize].saturating_record(micros);
+    }
+
+    /// The latencies of a kind, in microseconds.
+    pub fn latencies(&self, kind: Kind) -> &Histogram<u64> {
+        &self.latencies[kind as usize]
+    }
+
+    /// How many requests were answered, or given up.
+    pub fn requests(&self) -> u64 {
+        self.latencies.iter().map(Histogram::len).sum()
+    }
+}
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Report {
+    /// The seed that repeats its choices.
+    pub seed: u64,
+    /// The sessions, in order.
+    pub visits: Vec<Visit>,
+    /// What they counted.
+    pub tally: Tally,
+    /// How long it took, the check of the orders included.
+    pub elapsed: Duration,
+    /// What went wrong, a line each. Nothing, in a store that keeps its promises.
+    pub findings: Vec<String>,
+}
+
+impl Report {
+    /// Puts together what came of a run.
+    pub fn new(seed: u64, visits: Vec<Visit>, tally: Tally, elapsed: Duration) -> Report {
+        let mut findings = Vec::new();
+        for (session, visit) in (1..).zip(&visits) {
+            findings.extend(visit.findings.iter().map(|what| format!("session {session}: {what}")));
+        }
+        findings.extend(given_twice(&visits));
+        Report { seed, visits, tally, elapsed, findings }
+    }
+
+    /// Whether any session saw the store from inside.
+    pub fn began(&self) -> bool {
+        self.visits.iter().any(|visit| visit.entered)
+    }
+
+    /// How many orders were given.
+    pub fn order_count(&self) -> usize {
+        self.visits.iter().map(|visit| visit.orders.len()).sum()
+    }
+
+    /// Writes the orders as CSV, by number.
+    pub(super) fn save_orders(&self, file: File) -> csv::Result<()> {
+        let sessions = (1..).zip(&self.visits);
+        let mut orders: Vec<_> = sessions
+            .flat_map(|(session, visit)| visit.orders.iter().map(move |order| (session, order)))
+            .collect();
+        orders.sort_by_key(|(session, order)| (order.number, *session));
+        let mut writer = csv::Writer::from_writer(file);
+        writer.write_record(["number", "name", "quantity", "session"])?;
+        for (session, order) in orders {
+            let (name, quantity) = (&order.item.name, order.item.quantity);
+            writer.serialize((order.number, name, quantity, session))?;
+        }
+        writer.flush()?;
+        Ok(())
+    }
+}
+
+/// An order number belongs to one purchase of one customer.
+fn given_twice(visits: &[Visit]) -> Vec<String> {
+    let mut given: HashSet<OrderNumber> = HashSet::new();
+    let orders = visits.iter().flat_map(|visit| &visit.orders);
+    let twice = orders.filter(|order| !given.insert(order.number));
+    twice.map(|order| format!("order {} was given twice", order.number)).collect()
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:12} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            "", "count", "mean", "p50", "p95", "p99", "max"
+        )?;
+        for kind in Kind::ALL {
+            let latencies = self.tally.latencies(kind);
+            write!(f, "{kind:12} {:>9}", latencies.len())?;
+            if !latencies.is_empty() {
+                write!(f, " {:>9}", in_words(latencies.mean()))?;
+                for quantile in [0.5, 0.95, 0.99, 1.0] {
+                    write!(f, " {:>9}", in_words(exact(latencies.value_at_quantile(quantile))))?;
+                }
+            }
+            writeln!(f)?;
+        }
+        let Tally { refused, unknown, retries, .. } = self.tally;
+        let seconds = self.elapsed.as_secs_f64();
+        let rate = exact(self.tally.requests()) / seconds;
+        writeln!(
+            f,
+            "\n{} orders, {refused} refused for stock, {unknown} unknown toys, {retries} retries; \
+             {seconds:.2} s, {rate:.0} requests/s; seed {}",
+            self.order_count(),
+            self.seed
+        )
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
+fn exact(count: u64) -> f64 {
+    count as f64
+}
+
+/// Microseconds in the unit that people would choose, with about three digits.
+fn in_words(micros: f64) -> String {
+    match micros {
+        ..999.5 => format!("{micros:.0} µs"),
+        ..9_995.0 => format!("{:.2} ms", micros / 1e3),
+        ..99_950.0 => format!("{:.1} ms", micros / 1e3),
+        ..999_500.0 => format!("{:.0} ms", micros / 1e3),
+        _ => format!("{:.2} s", micros / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Item, Quantity};
+    use crate::protocol::web::ShownOrder;
+
+    fn visit(numbers: &[u64]) -> Visit {
+        let quantity = Quantity::try_from(2).expect("2 is a quantity");
+        let item = Item { name: "Lego, red".to_owned(), quantity };
+        let order = |number: &u64| ShownOrder { number: OrderNumber(*number), item: item.clone() };
+        Visit { orders: numbers.iter().map(order).collect(), entered: true, findings: vec![] }
+    }
+
+    fn report(visits: Vec<Visit>, tally: Tally) -> Report {
+        Report::new(7, visits, tally, Duration::from_secs(2))
+    }
+
+    #[test]
+    fn times_are_shown_in_units_that_people_read() {
+        for (micros, text) in [
+            (0.0, "0 µs"),
+            (999.0, "999 µs"),
+            (999.6, "1.00 ms"),
+            (1_234.0, "1.23 ms"),
+            (12_345.0, "12.3 ms"),
+            (123_456.0, "123 ms"),
+            (999_600.0, "1.00 s"),
+            (61_000_000.0, "61.00 s"),
+        ] {
+            assert_eq!(in_words(micros), text);
+        }
+    }
+
+    #[test]
+    fn the_table_has_the_percentiles_of_each_kind() {
+        let mut tally = Tally { refused: 3, retries: 1, ..Tally::default() };
+        for micros in 1..=100 {
+            tally.record(Kind::Query, Duration::from_micros(micros));
+        }
+        tally.record(Kind::Buy, Duration::from_millis(20));
+        let text = report(vec![visit(&[1, 2])], tally).to_string();
+        let lines: Vec<Vec<&str>> = text.lines().map(|l| l.split_whitespace().collect()).collect();
+        assert_eq!(
+            lines[1],
+            ["query", "100", "50", "µs", "50", "µs", "95", "µs", "99", "µs", "100", "µs"]
+        );
+        assert_eq!(lines[2][..4], ["buy", "1", "20.0", "ms"]);
+        assert_eq!(lines[3], ["order", "lookup", "0"]);
+        let sums = "2 orders, 3 refused for stock, 0 unknown toys, 1 retries; 2.00 s, 50 requests/s; seed 7";
+        assert_eq!(text.lines().last(), Some(sums));
+    }
+
+    #[test]
+    fn an_order_number_given_to_two_sessions_is_found() {
+        let good = report(vec![visit(&[1, 3]), visit(&[2])], Tally::default());
+        assert!(good.findings.is_empty());
+        let bad = report(vec![visit(&[1, 3]), visit(&[2, 3])], Tally::default());
+        assert_eq!(bad.findings, ["order 3 was given twice"]);
+    }
+
+    #[test]
+    fn orders_are_saved_by_number() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let report = report(vec![visit(&[1, 3]), visit(&[2])], Tally::default());
+        report.save_orders(file.reopen().expect("a file")).expect("saved");
+        let text = std::fs::read_to_string(file.path()).expect("readable");
+        let rows = ["1,\"Lego, red\",2,1", "2,\"Lego, red\",2,2", "3,\"Lego, red\",2,1"];
+        assert_eq!(text, format!("number,name,quantity,session\n{}\n", rows.join("\n")));
+    }
+
+    #[test]
+    fn a_failed_session_is_named() {
+        let report = report(vec![visit(&[]), Visit::failed("it panicked")], Tally::default());
+        assert_eq!(report.findings, ["session 2: it panicked"]);
+        assert!(report.began());
+    }
+}
