@@ -8,6 +8,7 @@
 mod support;
 
 use hdrhistogram::Histogram;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -105,7 +106,10 @@ fn fair() {
 
 /// Ten thousand silent connections.
 fn idle() {
-    const SILENT: usize = 9_000;
+    const SILENT: usize = 10_000;
+    let allowed = getrlimit(Resource::Nofile).maximum;
+    let raised = Rlimit { current: allowed, maximum: allowed };
+    setrlimit(Resource::Nofile, raised).expect("up to the hard limit is always allowed");
     let store = Cluster::open(&[]);
     let pid = store.pid(Id::Frontend);
     let before = status(pid);
