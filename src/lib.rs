@@ -14,3 +14,4 @@ pub mod frontend;
 pub mod order;
 pub mod catalog;
 pub mod supervisor;
+pub mod audit;
