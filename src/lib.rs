@@ -1,4 +1,54 @@
-//! The toy store.
+//! The toy store: a front-end, a catalog, three replicated order servers, and shopping clients, with
+//! nothing but threads and sockets.
+//!
+//! # What it promises
+//!
+//! - An order that was acknowledged is never lost, and none is doubled, whatever crashes: any replica,
+//!   the leader included, the catalog, the front-end, or all at once. One survivor of three goes on.
+//! - For each toy, at any time: initial + restocked − sold = now.
+//! - A query that starts after an order was acknowledged reflects it, cache or not.
+//! - A client whose request was in flight when the leader died notices nothing but latency.
+//!
+//! # The life of a purchase
+//!
+//! ```text
+//!  client             front-end               leader                 catalog            followers
+//!    │  POST /orders      │                      │                      │                   │
+//!    │───────────────────▶│  buy(epoch,key,item) │                      │                   │
+//!    │                    │─────────────────────▶│  purchase(epoch,key) │                   │
+//!    │                    │                      │─────────────────────▶│ decrement, journal │
+//!    │                    │◀── changes: Tux is at version 7 ────────────│ ∥ fdatasync        │
+//!    │                    │─── acknowledged ───────────────────────────▶│ the sale stands    │
+//!    │                    │                      │◀──── sold ───────────│                   │
+//!    │                    │                      │ append to the log    │                   │
+//!    │                    │                      │──── append(entries, committed) ─────────▶│
+//!    │                    │                      │ fdatasync            │         fdatasync │
+//!    │                    │                      │◀──── synced up to 42 ────────────────────│
+//!    │                    │◀──── bought 42 ──────│ committed            │                   │
+//!    │◀── order_number 42 │                      │──── settle(keys) ───▶│ forget the key    │
+//! ```
+//!
+//! Whatever breaks on the way, the same purchase is asked for again with the same *key*, and each
+//! step recognises it: the log by the key of the order, the catalog by the key of the open sale. The
+//! catalog's sync is the moment that decides. From there the sale rolls forward into the log, if need
+//! be by the next leader, which asks the catalog for open sales before it takes office.
+//!
+//! # The modules, in reading order
+//!
+//! Each service has a *pure* part, which takes an input and returns what to do; a *durable* part; and
+//! a *threaded* part around both.
+//!
+//! | layer | modules |
+//! |---|---|
+//! | words | [`error`], [`model`] |
+//! | settings | [`config`], [`trace`], [`stop`] |
+//! | ground | [`storage`] (durable files), [`net`] (the one server, frames, calls), [`http`] |
+//! | messages | [`protocol`] |
+//! | services | [`catalog`], [`order`], [`frontend`] |
+//! | around | [`client`], [`audit`], [`supervisor`] |
+//!
+//! A module imports strictly lower layers only; services never import each other. `tests/tidy.rs`
+//! checks it.
 
 pub mod error;
 pub mod model;
@@ -9,9 +59,9 @@ pub mod storage;
 pub mod net;
 pub mod http;
 pub mod protocol;
-pub mod client;
-pub mod frontend;
-pub mod order;
 pub mod catalog;
+pub mod order;
+pub mod frontend;
+pub mod client;
 pub mod supervisor;
 pub mod audit;

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let command = Command::new("catalog")
         .about("The stock of the toy store: sells, restocks, and tells the front-ends what changed")
-        .after_help("Example: catalog --restock-every-ms 60000 --reset-stock true");
+        .after_help("Example: catalog --restock-every-ms 60000 --reset-stock");
     let (config, arguments) = config::load(command, "catalog")?;
     let stop = Stop::install(&arguments)?;
     let _trace = trace::start(&config);

@@ -58,8 +58,11 @@ const JOURNAL: Table = Table {
 #[derive(Debug)]
 pub struct Journal {
     log: CsvLog,
-    /// The position of the record before the log's first new row, less that row's own place.
-    offset: u64,
+    /// The position that the stock had when the log was opened.
+    start_position: u64,
+    /// The rows that the log had then. There may be more of them than positions: each carries
+    /// something on, and in a new store nothing has a position yet.
+    start_rows: u64,
 }
 
 impl Journal {
@@ -79,10 +82,9 @@ impl Journal {
 
     /// Returns when every record up to `position` is on disk.
     pub fn sync(&self, position: u64) -> Result<()> {
-        match position.checked_sub(self.offset) {
-            Some(row) => self.log.sync(row),
-            None => Ok(()),
-        }
+        // Records before the start are on disk, and so are the rows that carry them on.
+        let new_records = position.saturating_sub(self.start_position);
+        self.log.sync(self.start_rows + new_records)
     }
 
     /// How many syncs it took since the start.
@@ -130,8 +132,8 @@ pub fn load(directory: &Directory, initial: Option<&Path>) -> Result<(Stock, Jou
     check_books(&toys, &stock)?;
     write_toys(&toys, &stock)?;
     let log = renew(&journal, &stock)?;
-    let offset = stock.position() - log.appended();
-    Ok((stock, Journal { log, offset }))
+    let (start_position, start_rows) = (stock.position(), log.appended());
+    Ok((stock, Journal { log, start_position, start_rows }))
 }
 
 /// Replaces the journal by one that begins with what must be carried on.

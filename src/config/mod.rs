@@ -53,7 +53,7 @@ pub struct Frontend {
     pub data: PathBuf,
     /// Sessions that are served at the same time (F4).
     pub threads: usize,
-    /// Connections that may be open; more are refused with 503.
+    /// Connections that may be open; more wait in the kernel until one closes.
     pub connections_max: usize,
     /// Toys in the cache; 0 switches it off (F5).
     pub cache_capacity: usize,

@@ -7,6 +7,7 @@ use super::lobby::Lobby;
 use super::poller::Door;
 use crate::error::{Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -123,6 +124,7 @@ impl Server {
         let cannot_listen =
             |error: io::Error| Error::Listen { address: address.into(), why: error.to_string() };
         let threads = limits.threads;
+        allow_many_files();
         let lobby = Arc::new(Lobby::new(limits).map_err(cannot_listen)?);
         let door = Door::open(address, protocol, Arc::clone(&lobby)).map_err(cannot_listen)?;
         let address = door.address().map_err(cannot_listen)?;
@@ -168,6 +170,17 @@ impl Server {
     /// its threads. Takes at most about four seconds.
     pub fn stop(self) {
         drop(self);
+    }
+}
+
+/// Raises this process's limit of open files to what the system allows it: many systems begin with
+/// 1,024, and a silent client costs a file descriptor and nothing else. Where it does not work,
+/// accepting backs off when they run out.
+fn allow_many_files() {
+    let allowed = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: allowed.maximum, maximum: allowed.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 

@@ -5,7 +5,7 @@ use super::leadership::{HEARTBEAT, Office};
 use super::replica::Duty;
 use super::service::Order;
 use crate::error::{Error, Result};
-use crate::model::{Epoch, Key};
+use crate::model::{Epoch, Key, OrderNumber};
 use crate::protocol::ask;
 use crate::protocol::catalog::{self, Peer};
 use std::sync::Arc;
@@ -50,11 +50,11 @@ impl OfficeHolder {
 
 /// Does what the leader owes the catalog.
 fn hold_office(order: &Order) {
-    let mut hinted = Instant::now();
+    let (mut hinted, mut hinted_at) = (OrderNumber(0), Instant::now());
     while !order.is_stopping() {
-        if hinted.elapsed() > HINT_EVERY {
-            order.hint_committed();
-            hinted = Instant::now();
+        if hinted_at.elapsed() > HINT_EVERY {
+            hinted_at = Instant::now();
+            hinted = order.hint_committed(hinted);
         }
         let mut replica = order.replica.lock();
         let Some(duty) = replica.duty() else {

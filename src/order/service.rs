@@ -47,7 +47,7 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     office.join();
     senders.join();
     peer_server.stop();
-    order.hint_committed();
+    order.hint_committed(OrderNumber(0));
     tracing::info!("closed");
     Ok(())
 }
@@ -182,12 +182,15 @@ impl Order {
         }
     }
 
-    /// Notes on disk how far the log is committed.
-    pub(super) fn hint_committed(&self) {
+    /// Notes on disk how far the log is committed, if that has changed since it was `noted`.
+    pub(super) fn hint_committed(&self, noted: OrderNumber) -> OrderNumber {
         let committed = self.replica.lock().committed();
-        if let Err(error) = self.file.hint_committed(committed) {
+        if committed > noted
+            && let Err(error) = self.file.hint_committed(committed)
+        {
             tracing::warn!("{error}");
         }
+        committed
     }
 
     /// A purchase made by hand at this replica's own port (O7), which has to lead.

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// The files that services write, up to their first dot or dash: `orders.csv`, `orders.csv.new`
 /// while it is replaced, `divergent-7.csv`.
-const OURS: [&str; 7] = ["lock", "identity", "view", "orders", "toys", "journal", "divergent"];
+const OURS: [&str; 9] =
+    ["lock", "identity", "view", "committed", "damaged", "orders", "toys", "journal", "divergent"];
 
 /// Empties the data directories of all services.
 pub(super) fn empty_directories(config: &Config) -> Result<()> {
