@@ -337,6 +337,16 @@ fn logs_that_disagree_are_found() {
             &["replica 1 has 1 orders from 3 on that replica 3 does not have"],
         ),
         (
+            "rows written once more",
+            |s| {
+                s.add(&[LOGS[0]], &order(2, "Lego", 1, 1, "b"));
+                s.add(&[LOGS[0]], &order(3, "Tux", 3, 2, "c"));
+                s.0.insert("order-3/view.json", view(3, 3, &[2, 3]));
+            },
+            1,
+            &["replica 1: order 2 stands where order 4 belongs, and 1 more follow it"],
+        ),
+        (
             "a committed order differs",
             |s| {
                 s.drop_last(&[LOGS[0]]);

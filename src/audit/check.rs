@@ -129,6 +129,11 @@ fn compare<'a>(log: &'a ReplicaLog, measure: &ReplicaLog, verdict: &mut Verdict)
             let missing = missing.len();
             verdict.notes.push(format!("replica {id} is {missing} orders behind {}", measure.id));
         }
+        (Some(ours), _) if ours.number != place => verdict.problems.push(format!(
+            "replica {id}: order {} stands where order {place} belongs, and {} more follow it",
+            ours.number,
+            own.len() - 1
+        )),
         (Some(ours), theirs) => {
             let is_older = theirs.is_none_or(|theirs| ours.epoch < theirs.epoch);
             let line = format!(
