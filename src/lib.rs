@@ -64,3 +64,4 @@ pub mod order;
 pub mod frontend;
 pub mod client;
 pub mod supervisor;
+pub mod audit;

@@ -11,7 +11,9 @@ use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy};
 use crate::protocol::catalog::Purchase;
 use crate::protocol::web::toy_name;
-use crate::storage::{CsvLog, Directory, Table, encode_row, read_rows, replace};
+use crate::storage::{
+    CsvLog, Directory, Table, TornTail, encode_row, read_log, read_rows, replace,
+};
 use csv::StringRecord;
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -204,15 +206,16 @@ pub fn read_toys(path: &Path) -> Result<Stock> {
     Ok(Stock::new(shelves, at))
 }
 
-/// The stock as it is on disk, for whoever may only look: nothing is repaired or written.
-pub fn look(directory: &Path) -> Result<Stock> {
+/// The stock as it is on disk, and the torn tail of its journal, for whoever may only look: nothing is
+/// repaired or written.
+pub fn look(directory: &Path) -> Result<(Stock, Option<TornTail>)> {
     let mut stock = read_toys(&directory.join("toys.csv"))?;
-    read_rows(&directory.join("journal.csv"), &JOURNAL, |row| {
+    let torn = read_log(&directory.join("journal.csv"), &JOURNAL, |row| {
         let (position, record) = decode(row)?;
         stock.replay(position, &record);
         Ok(())
     })?;
-    Ok(stock)
+    Ok((stock, torn))
 }
 
 fn append(log: &CsvLog, position: u64, record: &Record) -> Result<()> {

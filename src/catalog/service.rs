@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::http::{Request as HttpRequest, Responder};
 use crate::model::{Epoch, Item, Key, Toy};
 use crate::net::{Limits, Server};
-use crate::protocol::catalog::{Office, Open, Peer, Purchase, Request, Sold};
+use crate::protocol::catalog::{Books, Office, Open, Peer, Purchase, Request, Sold};
 use crate::protocol::port::{Port, Service};
 use crate::protocol::web::{self, ShownToy};
 use crate::protocol::{answer, question};
@@ -98,6 +98,16 @@ impl Catalog {
         };
         self.sync(position);
         toys
+    }
+
+    /// The books of all toys, as they are on disk.
+    fn books(&self) -> Books {
+        let (books, position) = {
+            let stock = self.stock.read();
+            (stock.books(), stock.position())
+        };
+        self.sync(position);
+        books
     }
 
     /// Sells for an order. Returns when that is on disk and out of every cache.
@@ -205,6 +215,7 @@ impl Service for Customers {
             Ok(Request::HealthCheck) => answer(Ok(()), output),
             Ok(Request::Query { name }) => answer(self.0.query(&name), output),
             Ok(Request::List) => answer(Ok(self.0.list()), output),
+            Ok(Request::Books) => answer(Ok(self.0.books()), output),
             Ok(Request::Purchase(purchase)) => answer(self.0.purchase(purchase), output),
             Err(error) => answer::<()>(Err(error), output),
         }

@@ -12,7 +12,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Toy};
-use crate::protocol::catalog::{Open, Purchase, Sold};
+use crate::protocol::catalog::{Book, Books, Open, Purchase, Sold};
 use std::collections::{BTreeMap, HashMap};
 
 /// The whole stock.
@@ -195,11 +195,20 @@ impl Stock {
         self.check_epoch(epoch)?;
         let record = (epoch > self.fence).then_some(Record::Office(epoch));
         self.apply_all(record.as_slice());
+        Ok((self.open(), record))
+    }
+
+    /// What came and went of each toy, and the open sales, for whoever audits them.
+    pub fn books(&self) -> Books {
+        Books { toys: self.shelves.iter().map(Shelf::book).collect(), open: self.open() }
+    }
+
+    /// The open sales, in the order they were made.
+    fn open(&self) -> Vec<Open> {
         let mut open: Vec<_> = self.sales.iter().filter(|(_, sale)| !sale.settled).collect();
         open.sort_by_key(|(_, sale)| sale.position);
-        let open =
-            open.into_iter().map(|(key, sale)| Open { key: key.clone(), item: sale.item.clone() });
-        Ok((open.collect(), record))
+        let sales = open.into_iter();
+        sales.map(|(key, sale)| Open { key: key.clone(), item: sale.item.clone() }).collect()
     }
 
     /// Fills shelves up to `target`.
@@ -381,9 +390,18 @@ impl Shelf {
 
     /// Whether initial + restocked − sold − withdrawn = quantity.
     pub fn balances(&self) -> bool {
-        let sum = |n: u64| i128::from(n);
-        sum(self.initial) + i128::from(self.restocked) - sum(self.sold) - sum(self.withdrawn)
-            == sum(self.toy.quantity)
+        self.book().balances()
+    }
+
+    fn book(&self) -> Book {
+        Book {
+            name: self.toy.name.clone(),
+            quantity: self.toy.quantity,
+            initial: self.initial,
+            restocked: self.restocked,
+            sold: self.sold,
+            withdrawn: self.withdrawn,
+        }
     }
 }
 

@@ -43,6 +43,7 @@ impl Keys {
     }
 
     /// The keys of one session of it.
+    #[must_use]
     pub fn of_session(&self, session: usize) -> Keys {
         Keys { prefix: format!("{}-{session}", self.prefix), made: 0 }
     }

@@ -77,7 +77,7 @@ impl Choices {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Choices, Rng, Step, config};
     use proptest::prelude::*;
 
     fn steps(config: &config::Client, seed: u64) -> Vec<Step> {

@@ -9,7 +9,7 @@ use super::log::Log;
 use crate::config::{Failure, FailureKind};
 use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, Identity, Item, Key, OrderNumber, Quantity, View};
-use crate::storage::{CsvLog, Directory, Table, replace};
+use crate::storage::{CsvLog, Directory, Table, TornTail, read_log, replace};
 use csv::StringRecord;
 use rustix::process::{Signal, getpid, kill_process};
 use std::fmt::Display;
@@ -66,8 +66,7 @@ impl OrderFile {
             csv.fail_at(at.0);
         }
         let view = read_view(&directory.file("view.json"))?;
-        let hint = fs::read_to_string(directory.file("committed")).unwrap_or_default();
-        let committed = OrderNumber(hint.trim().parse().unwrap_or(0));
+        let committed = read_hint(&directory.file("committed"));
         Ok(Loaded { log, view, committed, file: OrderFile { orders: csv, directory, fail } })
     }
 
@@ -166,6 +165,12 @@ fn number<T: FromStr<Err: Display>>(row: &StringRecord, column: usize) -> Result
     text.parse().map_err(|e| Error::invalid(format!("column {}: {text:?}: {e}", column + 1)))
 }
 
+/// How far the log was committed; 0 when nothing is known.
+fn read_hint(path: &Path) -> OrderNumber {
+    let hint = fs::read_to_string(path).unwrap_or_default();
+    OrderNumber(hint.trim().parse().unwrap_or(0))
+}
+
 fn read_view(path: &Path) -> Result<Option<View>> {
     if !path.exists() {
         return Ok(None);
@@ -177,6 +182,52 @@ fn read_view(path: &Path) -> Result<Option<View>> {
         why: format!("no view: {e}"),
         remedy: ORDERS.remedy.into(),
     })
+}
+
+/// What is on a replica's disk.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// The orders, whatever their numbers.
+    pub entries: Vec<Entry>,
+    /// Orders that were cut from the log.
+    pub cut_aside: Vec<Entry>,
+    /// The last view accepted.
+    pub view: Option<View>,
+    /// Everything up to here was committed once.
+    pub committed: OrderNumber,
+    /// The identity of the directory.
+    pub identity: Option<Identity>,
+    /// What a crash, or a write going on just now, left at the end of which file.
+    pub torn: Vec<(PathBuf, TornTail)>,
+}
+
+/// Reads a replica's directory, for whoever may only look: nothing is repaired or written. What is
+/// not there is empty.
+pub fn look(directory: &Path) -> Result<Look> {
+    let mut look = Look {
+        view: read_view(&directory.join("view.json"))?,
+        committed: read_hint(&directory.join("committed")),
+        identity: Directory::identity_of(directory)?,
+        ..Look::default()
+    };
+    if !directory.exists() {
+        return Ok(look);
+    }
+    let cannot_list = |e| Error::storage(directory, "cannot list it", e);
+    for file in fs::read_dir(directory).map_err(cannot_list)? {
+        let path = file.map_err(cannot_list)?.path();
+        let entries = match path.file_name().and_then(|name| name.to_str()) {
+            Some("orders.csv") => &mut look.entries,
+            Some(name) if name.starts_with("divergent-") => &mut look.cut_aside,
+            _ => continue,
+        };
+        let torn = read_log(&path, &ORDERS, |row| {
+            entries.push(decode(row)?);
+            Ok(())
+        })?;
+        look.torn.extend(torn.map(|torn| (path, torn)));
+    }
+    Ok(look)
 }
 
 /// Renames the damaged log to the first free name.

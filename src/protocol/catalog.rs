@@ -16,6 +16,8 @@ pub enum Request {
     },
     /// All toys, by name. Answer: a list of [`Toy`].
     List,
+    /// What came and went of each toy? Sent by the audit. Answer: [`Books`].
+    Books,
     /// Sell. Sent by the leader, and sent again with the same key until there is an answer.
     Purchase(Purchase),
 }
@@ -94,6 +96,41 @@ pub struct Open {
     pub key: Key,
     /// What was bought.
     pub item: Item,
+}
+
+/// What an audit needs to know of the stock, all of one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Books {
+    /// Each toy.
+    pub toys: Vec<Book>,
+    /// Purchases that are counted as sold, and may not be in the order log yet.
+    pub open: Vec<Open>,
+}
+
+/// What came and went of one toy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Book {
+    /// The toy.
+    pub name: String,
+    /// How many are left.
+    pub quantity: u64,
+    /// How many the books begin with.
+    pub initial: u64,
+    /// Added by restocking; negative if a reset took some away.
+    pub restocked: i64,
+    /// Taken by orders.
+    pub sold: u64,
+    /// Taken by hand, outside any order.
+    pub withdrawn: u64,
+}
+
+impl Book {
+    /// Whether initial + restocked − sold − withdrawn = quantity.
+    pub fn balances(&self) -> bool {
+        let sum = |n: u64| i128::from(n);
+        sum(self.initial) + i128::from(self.restocked) - sum(self.sold) - sum(self.withdrawn)
+            == sum(self.quantity)
+    }
 }
 
 /// Toys that a cache must forget.

@@ -6,13 +6,14 @@
 //! | message | from → to | address | answer |
 //! |---|---|---|---|
 //! | `query`, `list` | front-end → catalog | request | [`Toy`](crate::model::Toy), a list of them |
+//! | `books` | audit → catalog | request | [`catalog::Books`] |
 //! | `purchase` | leader → catalog | request | [`catalog::Sold`] |
 //! | `take_office`, `settle` | leader → catalog | peer | [`catalog::Office`], `null` |
 //! | `changes` | front-end → catalog | peer | [`catalog::Changes`], held back until there are some |
 //! | `buy`, `order_details` | front-end → leader | request | [`order::Bought`], [`Entry`](crate::model::Entry) |
 //! | `health_check`, `update_leader` | front-end → replica | peer | [`order::Health`] |
 //! | `append` | leader → follower | peer | [`order::Appended`] |
-//! | `missed_orders` | starting replica → replica | peer | [`order::Missed`] |
+//! | `missed_orders` | starting replica, audit → replica | peer | [`order::Missed`] |
 //! | `health_check` | anybody → catalog | both | `null` |
 //!
 //! Every message may be repeated: a repetition changes nothing and gets the same answer. That is

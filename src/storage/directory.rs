@@ -38,6 +38,11 @@ impl Directory {
         Ok(Directory { path: path.to_owned(), identity, _lock: lock })
     }
 
+    /// The identity of a directory that another process may be using; `None` if it has none.
+    pub fn identity_of(path: &Path) -> Result<Option<Identity>> {
+        read_identity(&path.join(IDENTITY))
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -169,6 +169,18 @@ pub fn read_rows(
     }
 }
 
+/// Reads a log that may be growing, or be what a crash left, row by row. Nothing is repaired: a torn
+/// tail is returned, and stays. A row that `each` refuses is damage.
+pub fn read_log(
+    path: &Path,
+    table: &Table,
+    each: impl FnMut(&StringRecord) -> Result<()>,
+) -> Result<Option<TornTail>> {
+    let mut rows = Rows::open(path, table)?;
+    rows.for_each(each)?;
+    Ok(rows.torn())
+}
+
 /// Walks over the rows of a file.
 pub(super) struct Rows {
     path: PathBuf,

@@ -1,0 +1,224 @@
+//! The rules of the books, and what breaks them. Pure.
+//!
+//! One log is the measure of the others: of the in-sync replicas, that with the newest epoch at its
+//! end, and the longest of these. It has every committed order (replication.md, invariant 1); what
+//! it has beyond them is sold at the catalog, too.
+//!
+//! - Per toy: initial + restocked − sold − withdrawn = now.
+//! - Per toy: sold = what the orders took + what the open sales took that are no orders yet.
+//! - Numbers are 1..N without gap, epochs never fall, no key stands twice.
+//! - Another log is equal to the measure, or behind it, or has orders of an older epoch that were never
+//!   committed. It never differs where it knows that orders were committed.
+//! - An order that was cut from a log is the same purchase as one in the measure, or is an open sale;
+//!   if it is neither and the sums do not match, it is named as the lost one.
+
+use super::verdict::Verdict;
+use crate::model::{Entry, Epoch, Key, OrderNumber, ReplicaId};
+use crate::protocol::catalog::{Book, Books, Open};
+use std::collections::{BTreeSet, HashMap};
+
+/// Everything that is known of a store.
+#[derive(Debug, Default, Clone)]
+pub struct Evidence {
+    /// The catalog's.
+    pub books: Books,
+    /// The replicas', in order of id.
+    pub logs: Vec<ReplicaLog>,
+    /// What was noticed when they were read.
+    pub notes: Vec<String>,
+}
+
+/// What is known of one replica.
+#[derive(Debug, Clone)]
+pub struct ReplicaLog {
+    /// Whose it is.
+    pub id: ReplicaId,
+    /// Whether the last view counts on it.
+    pub in_sync: bool,
+    /// Its orders, as they stand there.
+    pub entries: Vec<Entry>,
+    /// It knows that everything up to here was committed.
+    pub committed: OrderNumber,
+    /// What it had to give up.
+    pub cut_aside: Vec<Entry>,
+}
+
+/// Judges all of it.
+pub fn check(evidence: Evidence) -> Verdict {
+    let mut verdict = Verdict { notes: evidence.notes, ..Verdict::default() };
+    verdict.replicas = evidence.logs.iter().map(|log| (log.id, log.last())).collect();
+    let Some(measure) = measure(&evidence.logs) else {
+        verdict.problems.push("there is no replica to audit".to_owned());
+        return verdict;
+    };
+    let orders = check_order(measure, &mut verdict.problems);
+    let mut set_aside = Vec::new();
+    for log in &evidence.logs {
+        set_aside.extend(log.cut_aside.iter().map(|entry| (log.id, entry)));
+        set_aside.extend(compare(log, measure, &mut verdict).iter().map(|entry| (log.id, entry)));
+    }
+    check_committed(&evidence.logs, measure, &mut verdict.problems);
+    let open: Vec<&Open> =
+        evidence.books.open.iter().filter(|sale| !orders.contains_key(&sale.key)).collect();
+    for Open { key, item } in &open {
+        let (quantity, name) = (item.quantity.get(), &item.name);
+        verdict.notes.push(format!("{quantity} {name} are sold, but no order yet (key {key})"));
+    }
+    let is_known = |key| orders.contains_key(key) || open.iter().any(|sale| sale.key == *key);
+    set_aside.retain(|(_, entry)| !is_known(&entry.key));
+    let sums = Sums { measure, open, lost: set_aside };
+    sums.check(&evidence.books.toys, &mut verdict);
+    verdict.toys = evidence.books.toys;
+    verdict
+}
+
+impl ReplicaLog {
+    fn last(&self) -> OrderNumber {
+        OrderNumber(self.entries.len() as u64)
+    }
+
+    fn last_epoch(&self) -> Epoch {
+        self.entries.last().map_or(Epoch(0), |entry| entry.epoch)
+    }
+}
+
+/// The log that the others are compared with.
+fn measure(logs: &[ReplicaLog]) -> Option<&ReplicaLog> {
+    logs.iter().max_by_key(|log| (log.in_sync, log.last_epoch(), log.last()))
+}
+
+/// Numbers, epochs and keys of the measure. Returns its orders by key.
+fn check_order<'a>(
+    measure: &'a ReplicaLog,
+    problems: &mut Vec<String>,
+) -> HashMap<&'a Key, OrderNumber> {
+    let mut orders = HashMap::with_capacity(measure.entries.len());
+    let (mut number, mut epoch) = (OrderNumber(0), Epoch(0));
+    for entry in &measure.entries {
+        let found = entry.number;
+        if found != number.next() {
+            problems.push(format!("replica {}: order {found} follows order {number}", measure.id));
+        }
+        if entry.epoch < epoch {
+            problems.push(format!(
+                "replica {}: order {found} of epoch {} follows epoch {epoch}",
+                measure.id, entry.epoch
+            ));
+        }
+        if let Some(twin) = orders.insert(&entry.key, found) {
+            problems.push(format!(
+                "replica {}: orders {twin} and {found} are one purchase (key {})",
+                measure.id, entry.key
+            ));
+        }
+        (number, epoch) = (found, entry.epoch);
+    }
+    orders
+}
+
+/// Compares a log with the measure. Returns the orders that the log has in the place of others.
+fn compare<'a>(log: &'a ReplicaLog, measure: &ReplicaLog, verdict: &mut Verdict) -> &'a [Entry] {
+    let id = log.id;
+    let pairs = log.entries.iter().zip(&measure.entries);
+    let common = pairs.take_while(|(ours, theirs)| ours == theirs).count();
+    let (own, missing) = (&log.entries[common..], &measure.entries[common..]);
+    let place = OrderNumber(common as u64).next();
+    match (own.first(), missing.first()) {
+        (None, None) => {}
+        (None, Some(_)) => {
+            let missing = missing.len();
+            verdict.notes.push(format!("replica {id} is {missing} orders behind {}", measure.id));
+        }
+        (Some(ours), _) if ours.number != place => verdict.problems.push(format!(
+            "replica {id}: order {} stands where order {place} belongs, and {} more follow it",
+            ours.number,
+            own.len() - 1
+        )),
+        (Some(ours), theirs) => {
+            let is_older = theirs.is_none_or(|theirs| ours.epoch < theirs.epoch);
+            let line = format!(
+                "replica {id} has {} orders from {place} on that replica {} does not have",
+                own.len(),
+                measure.id
+            );
+            if is_older && log.committed < place {
+                verdict.notes.push(format!("{line}; they were never committed"));
+            } else {
+                verdict.problems.push(line);
+            }
+        }
+    }
+    own
+}
+
+/// Whether every committed order, as far as anybody knows of it, is where it must be.
+fn check_committed(logs: &[ReplicaLog], measure: &ReplicaLog, problems: &mut Vec<String>) {
+    let committed = logs.iter().map(|log| log.committed).max().unwrap_or_default();
+    for log in logs.iter().filter(|log| log.in_sync || log.id == measure.id) {
+        if log.last() < committed {
+            problems.push(format!(
+                "replica {} is in sync and ends at order {}, but {committed} were committed",
+                log.id,
+                log.last()
+            ));
+        }
+    }
+}
+
+/// What the catalog's sums are compared with.
+struct Sums<'a> {
+    measure: &'a ReplicaLog,
+    /// Open sales that are no orders yet.
+    open: Vec<&'a Open>,
+    /// Orders that were set aside and stand nowhere else.
+    lost: Vec<(ReplicaId, &'a Entry)>,
+}
+
+impl Sums<'_> {
+    fn check(&self, toys: &[Book], verdict: &mut Verdict) {
+        let mut ordered: HashMap<&str, u64> = HashMap::new();
+        for Entry { item, .. } in &self.measure.entries {
+            *ordered.entry(&item.name).or_default() += item.quantity.get();
+        }
+        let mut explained = BTreeSet::new();
+        for toy in toys {
+            if !toy.balances() {
+                verdict.problems.push(equation(toy));
+            }
+            let ordered = ordered.remove(toy.name.as_str()).unwrap_or(0);
+            let sales = self.open.iter().filter(|sale| sale.item.name == toy.name);
+            let open: u64 = sales.map(|sale| sale.item.quantity.get()).sum();
+            if toy.sold != ordered + open {
+                verdict.problems.push(format!(
+                    "{}: {} sold by the catalog, but {ordered} in orders and {open} in open sales",
+                    toy.name, toy.sold
+                ));
+                explained.insert(&toy.name);
+            }
+        }
+        for (name, count) in ordered {
+            verdict.problems.push(format!("{name}: {count} in orders, but the catalog has none"));
+        }
+        for (id, Entry { number, key, item, .. }) in &self.lost {
+            let (quantity, name) = (item.quantity.get(), &item.name);
+            let line = format!(
+                "order {number}, {quantity} {name}, was set aside by replica {id} and stands \
+                 nowhere else (key {key})"
+            );
+            // With sums that match, the catalog knows nothing of the sale: nothing is lost.
+            if explained.contains(name) {
+                verdict.problems.push(line);
+            } else {
+                verdict.notes.push(line);
+            }
+        }
+    }
+}
+
+fn equation(toy: &Book) -> String {
+    let Book { name, quantity, initial, restocked, sold, withdrawn } = toy;
+    format!(
+        "{name}: {initial} + {restocked} restocked - {sold} sold - {withdrawn} withdrawn is not \
+         {quantity}"
+    )
+}

@@ -1,0 +1,81 @@
+//! Reads the data directories of a store. While services write to them, what is read of one file may
+//! be older than what is read of the next; a closed store, crashed or not, is read as it is.
+
+use super::check::{Evidence, ReplicaLog, check};
+use super::verdict::Verdict;
+use crate::catalog;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::model::{ReplicaId, View};
+use crate::order::file::{self as orders, Look};
+use crate::storage::TornTail;
+use std::fs;
+use std::path::Path;
+
+/// Audits the directories that the configuration names.
+pub fn audit(config: &Config) -> Result<Verdict> {
+    let mut notes = Vec::new();
+    let catalog = &config.catalog.data;
+    let (stock, torn) = catalog::file::look(catalog)?;
+    notes.extend(torn.map(|torn| unfinished(&catalog.join("journal.csv"), torn)));
+    let mut looks = Vec::new();
+    for (id, replica) in &config.order.replicas {
+        let file = replica.data.join("orders.csv");
+        if !file.exists() {
+            notes.push(format!("replica {id}: there is no {}", file.display()));
+        }
+        let look = orders::look(&replica.data)?;
+        notes.extend(look.torn.iter().map(|(file, torn)| unfinished(file, *torn)));
+        looks.push((*id, look));
+    }
+    let unequal = unequal_bytes(config, &looks)?;
+    let mut verdict = check(Evidence { books: stock.books(), logs: replica_logs(looks), notes });
+    verdict.problems.extend(unequal);
+    Ok(verdict)
+}
+
+fn unfinished(file: &Path, torn: TornTail) -> String {
+    let TornTail { line, bytes } = torn;
+    format!(
+        "{}, line {line}: {bytes} bytes of an unfinished write were passed over",
+        file.display()
+    )
+}
+
+/// The last view that any replica accepted says who is in sync. (The front-end may have made a later
+/// one, of which no replica has heard: it changed nothing yet.)
+fn replica_logs(looks: Vec<(ReplicaId, Look)>) -> Vec<ReplicaLog> {
+    let views = looks.iter().filter_map(|(_, look)| look.view.as_ref());
+    let view: Option<View> = views.max_by_key(|view| view.epoch).cloned();
+    let is_in_sync = |id: ReplicaId, look: &Look| match (&view, &look.identity) {
+        (Some(view), Some(identity)) => view.has(id, identity),
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    let log = |(id, look): (ReplicaId, Look)| ReplicaLog {
+        id,
+        in_sync: is_in_sync(id, &look),
+        entries: look.entries,
+        committed: look.committed,
+        cut_aside: look.cut_aside,
+    };
+    looks.into_iter().map(log).collect()
+}
+
+/// Logs with the same orders are the same bytes.
+fn unequal_bytes(config: &Config, looks: &[(ReplicaId, Look)]) -> Result<Vec<String>> {
+    let read = |id: &ReplicaId| {
+        let path = config.order.replicas[id].data.join("orders.csv");
+        fs::read(&path).map_err(|e| Error::storage(&path, "cannot read it", e))
+    };
+    let mut unequal = Vec::new();
+    let whole = looks.iter().filter(|(_, look)| look.torn.is_empty() && !look.entries.is_empty());
+    let whole: Vec<_> = whole.collect();
+    for pair in whole.windows(2) {
+        let [(one, ones), (other, others)] = pair else { continue };
+        if ones.entries == others.entries && read(one)? != read(other)? {
+            unequal.push(format!("replicas {one} and {other} have the same orders in other bytes"));
+        }
+    }
+    Ok(unequal)
+}

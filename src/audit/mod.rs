@@ -1,0 +1,21 @@
+//! Proves the books: that every toy that left a shelf is in one order, and that all replicas keep the
+//! same orders.
+//!
+//! ```text
+//! disk     data directories ─▶ Evidence ┐
+//! running  the services     ─▶ Evidence ┴▶ check ─▶ Verdict: the table, notes, problems
+//! ```
+//!
+//! * [`check`] (pure): the rules, and what breaks them.
+//! * [`disk`]: reads the data directories of a store, which should be closed.
+//! * [`running`]: asks the services of an open one, which may still be busy.
+//! * [`verdict`]: how the outcome reads.
+//!
+//! - Nothing is repaired, created or changed.
+
+pub mod disk;
+pub mod running;
+pub mod check;
+pub mod verdict;
+
+pub use verdict::Verdict;

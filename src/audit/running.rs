@@ -1,0 +1,121 @@
+//! Asks the services of an open store. They may still be finishing something, so all is asked again
+//! until the books hold still and balance, or time is up.
+//!
+//! - The books are asked for before and after the orders. If nothing came between, all three are of
+//!   one moment.
+//! - Replicas show committed orders only, so nothing here is ever taken back. What was cut aside is
+//!   not seen.
+
+use super::check::{Evidence, ReplicaLog, check};
+use super::verdict::Verdict;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::model::{Entry, Epoch, OrderNumber, ReplicaId, View};
+use crate::net::Rpc;
+use crate::protocol::catalog::{Books, Request};
+use crate::protocol::order::{Health, Missed, Peer};
+use crate::protocol::{ask, wanted};
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The pause before all is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Audits the services at the configured addresses; waits up to `patience` for them to agree.
+pub fn audit(config: &Config, patience: Duration) -> Result<Verdict> {
+    let mut auditor = Auditor::new(config, Instant::now() + patience);
+    loop {
+        let look = auditor.look();
+        let is_last = Instant::now() + PAUSE >= auditor.deadline;
+        match look {
+            Ok(Look::Still { verdict, complete }) if is_last || complete && verdict.balances() => {
+                return Ok(verdict);
+            }
+            Ok(Look::Busy) if is_last => {
+                return Err(Error::unavailable("the store is busy: its books never held still"));
+            }
+            Err(error) if is_last || !error.is_passing() => return Err(error),
+            Ok(_) | Err(_) => thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// One round of questions.
+enum Look {
+    /// Nothing changed during it. `complete` if every replica answered, and all have the same orders.
+    Still { verdict: Verdict, complete: bool },
+    /// Something did.
+    Busy,
+}
+
+struct Auditor {
+    catalog: Rpc,
+    replicas: BTreeMap<ReplicaId, (Rpc, Vec<Entry>)>,
+    deadline: Instant,
+}
+
+impl Auditor {
+    fn new(config: &Config, deadline: Instant) -> Auditor {
+        let peers = config.order.replicas.iter();
+        let replicas = peers.map(|(id, replica)| (*id, (Rpc::new(&*replica.peer), vec![])));
+        let catalog = Rpc::new(&*config.catalog.listen);
+        Auditor { catalog, replicas: replicas.collect(), deadline }
+    }
+
+    fn look(&mut self) -> Result<Look> {
+        let before = self.books()?;
+        let (mut logs, mut notes, mut views) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, (peer, entries)) in &mut self.replicas {
+            match update(peer, entries, self.deadline) {
+                Ok(health) => {
+                    logs.push((*id, entries.clone(), health.identity));
+                    views.extend(health.view);
+                }
+                Err(error) => notes.push(format!("replica {id} was not audited: {error}")),
+            }
+        }
+        if self.books()? != before {
+            return Ok(Look::Busy);
+        }
+        let view: Option<View> = views.into_iter().max_by_key(|view| view.epoch);
+        let is_complete =
+            notes.is_empty() && logs.windows(2).all(|pair| pair[0].1.len() == pair[1].1.len());
+        let logs = logs.into_iter().map(|(id, entries, identity)| ReplicaLog {
+            id,
+            in_sync: view.as_ref().is_none_or(|view| view.has(id, &identity)),
+            committed: OrderNumber(entries.len() as u64),
+            entries,
+            cut_aside: vec![],
+        });
+        let verdict = check(Evidence { books: before, logs: logs.collect(), notes });
+        Ok(Look::Still { verdict, complete: is_complete })
+    }
+
+    fn books(&self) -> Result<Books> {
+        ask(&self.catalog, &Request::Books, self.deadline, &wanted)
+    }
+}
+
+/// Brings `entries` up to what the replica knows to be committed.
+fn update(peer: &Rpc, entries: &mut Vec<Entry>, deadline: Instant) -> Result<Health> {
+    /// A replica that is stopped must not keep the others from being asked again.
+    const ANSWER: Duration = Duration::from_secs(2);
+    let deadline = || deadline.min(Instant::now() + ANSWER);
+    let health: Health = ask(peer, &Peer::HealthCheck, deadline(), &wanted)?;
+    // It has started again, and does not know yet how much of its log is committed.
+    if health.committed < OrderNumber(entries.len() as u64) {
+        entries.clear();
+    }
+    loop {
+        let last = entries.last();
+        let (after, epoch) =
+            last.map_or((OrderNumber(0), Epoch(0)), |entry| (entry.number, entry.epoch));
+        let question = Peer::MissedOrders { after, epoch };
+        let missed: Missed = ask(peer, &question, deadline(), &wanted)?;
+        if missed.entries.is_empty() {
+            return Ok(health);
+        }
+        entries.extend(missed.entries);
+    }
+}

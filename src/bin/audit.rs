@@ -1,0 +1,49 @@
+//! Proves the books of the store.
+
+use clap::{Arg, ArgAction, Command, value_parser};
+use std::process::ExitCode;
+use std::time::Duration;
+use toystore::error::Result;
+use toystore::{audit, config};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("audit: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let running = Arg::new("running")
+        .long("running")
+        .action(ArgAction::SetTrue)
+        .help("Ask the services of the open store instead of reading the data directories");
+    let deadline = Arg::new("deadline")
+        .long("deadline-ms")
+        .value_name("MS")
+        .default_value("10000")
+        .value_parser(value_parser!(u32))
+        .help("With --running: how long the services may take to agree");
+    let command = Command::new("audit")
+        .about(
+            "Proves the books of the toy store: initial + restocked - sold - withdrawn = now, each \
+             toy sold is in one order, all replicas have the same orders",
+        )
+        .after_help(
+            "Example: audit --running\n\nExit code: 0 the books balance, 1 they do not, 2 they \
+             could not be read",
+        )
+        .args([running, deadline]);
+    let (config, arguments) = config::load(command, "")?;
+    let verdict = if arguments.get_flag("running") {
+        let ms = *arguments.get_one::<u32>("deadline").expect("it has a default");
+        audit::running::audit(&config, Duration::from_millis(ms.into()))?
+    } else {
+        audit::disk::audit(&config)?
+    };
+    print!("{verdict}");
+    Ok(ExitCode::from(u8::from(!verdict.balances())))
+}

@@ -1,0 +1,321 @@
+//! Customers shop while services are killed, stopped and started again: every acknowledged order
+//! stands, none is doubled, stock is conserved (O5), and all replicas end with the same log (O4).
+//!
+//! The customers are the real `client`, which checks every order it was given; at the end `audit`
+//! proves the books of the closed store. The catalog is told to be slow, so that a run lasts long
+//! enough for everything that is to happen to it.
+
+mod support;
+
+use serde_json::json;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use support::Id::{Catalog, Frontend, Order};
+use support::{Cluster, REPLICAS, finish, wait_until};
+use toystore::model::{Entry, Epoch, Identity, Key, Member, OrderNumber, ReplicaId, View};
+use toystore::protocol::order::{Append, Appended, Outcome, Peer};
+
+/// Whether customers may come to see that something is wrong. Either way they end with every order
+/// they were given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Notice {
+    /// Nothing but latency: no request has to be sent again (F7).
+    Nothing,
+    /// A refused or broken connection, or 503: the request is sent again with the same key (K4).
+    Retries,
+}
+
+/// Five customers who are shopping.
+struct Load {
+    client: Child,
+    said: PathBuf,
+}
+
+impl Load {
+    fn start(store: &Cluster) -> Load {
+        let said = store.path("client.log");
+        let output = File::create(&said).expect("a file");
+        let mut command = store.program(env!("CARGO_BIN_EXE_client"));
+        command.args(["-c", "5", "-n", "100", "-p", "0.8"]);
+        command.args(["--retries=300", "--retry-delay-ms=100", "--deadline-ms=20000"]);
+        command.stderr(output.try_clone().expect("a file")).stdout(output).stdin(Stdio::null());
+        Load { client: command.spawn().expect("a process"), said }
+    }
+
+    /// Waits until this many more orders are committed; the customers are shopping meanwhile.
+    fn await_orders(&mut self, store: &Cluster, more: u64) {
+        let goal = store.committed() + more;
+        wait_until(&format!("{goal} orders"), || {
+            let ended = self.client.try_wait().expect("it is our child");
+            assert!(ended.is_none(), "the customers left early: {}", self.said());
+            store.committed() >= goal
+        });
+    }
+
+    /// Waits for the customers to leave content. Returns their report.
+    fn finish(mut self, notice: Notice) -> String {
+        let status = finish(&mut self.client);
+        let said = self.said();
+        assert_eq!(status.code(), Some(0), "{said}");
+        assert!(said.contains("every order is as it was given"), "{said}");
+        let noticed = !said.contains(" 0 retries");
+        assert!(!noticed || notice == Notice::Retries, "the customers noticed: {said}");
+        said
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.said).unwrap_or_default()
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        // It mostly has ended.
+        self.client.kill().and_then(|()| self.client.wait()).ok();
+    }
+}
+
+/// Lets something happen to a store while customers are shopping, then checks that nothing was lost.
+fn survive(notice: Notice, happen: impl FnOnce(&mut Cluster, &mut Load)) {
+    survive_with("--catalog-delay-ms=20", notice, happen);
+}
+
+fn survive_with(pace: &str, notice: Notice, happen: impl FnOnce(&mut Cluster, &mut Load)) {
+    let restock = ["--catalog-restock=all", "--catalog-restock-every-ms=500"];
+    let mut store = Cluster::open(&[&[pace], &restock[..]].concat());
+    let mut load = Load::start(&store);
+    load.await_orders(&store, 40);
+    happen(&mut store, &mut load);
+    let said = load.finish(notice);
+    store.await_agreement();
+    // Every request ended well, so an order more than the customers know would be a doubled one.
+    let log = String::from_utf8(store.orders_csv(1)).expect("text");
+    let orders = log.lines().count() - 1;
+    assert!(said.contains(&format!("\n{orders} orders, ")), "{orders} in the log: {said}");
+    store.close();
+    audit(&store);
+}
+
+/// Proves the books of a closed store: for each toy start + restocked - sold = now, the logs agree,
+/// numbers have no gap.
+fn audit(store: &Cluster) {
+    let audit = store.program(env!("CARGO_BIN_EXE_audit")).stdout(Stdio::piped()).output();
+    let audit = audit.expect("a process");
+    let said = String::from_utf8_lossy(&audit.stdout);
+    assert_eq!(audit.status.code(), Some(0), "{said}");
+}
+
+#[test]
+fn nobody_notices_the_leader_killed() {
+    survive(Notice::Nothing, |store, load| {
+        let leader = store.leader();
+        store.kill(Order(leader));
+        load.await_orders(store, 40);
+        store.start(Order(leader));
+        assert_ne!(store.leader(), leader, "who returns follows");
+    });
+}
+
+#[test]
+fn nobody_notices_a_follower_killed() {
+    survive(Notice::Nothing, |store, load| {
+        let follower = store.leader() - 1;
+        store.kill(Order(follower));
+        load.await_orders(store, 40);
+        store.start(Order(follower));
+    });
+}
+
+#[test]
+fn nobody_notices_two_of_three_killed() {
+    survive(Notice::Nothing, |store, load| {
+        let leader = store.leader();
+        store.kill(Order(leader));
+        store.kill(Order(leader - 1));
+        load.await_orders(store, 40);
+        store.start(Order(leader - 1));
+        store.start(Order(leader));
+    });
+}
+
+#[test]
+fn nobody_notices_the_leader_standing_still() {
+    // Slowly, so that they still shop when it wakes up, in a world with another leader.
+    survive_with("--catalog-delay-ms=60", Notice::Nothing, |store, load| {
+        let leader = store.leader();
+        let paused = Instant::now();
+        store.pause(Order(leader));
+        load.await_orders(store, 20);
+        thread::sleep(Duration::from_secs(3).saturating_sub(paused.elapsed()));
+        store.resume(Order(leader));
+        load.await_orders(store, 20);
+        assert_ne!(store.leader(), leader);
+    });
+}
+
+#[test]
+fn nothing_is_lost_with_the_catalog_killed() {
+    survive(Notice::Retries, |store, load| {
+        store.kill(Catalog);
+        store.start(Catalog);
+        load.await_orders(store, 40);
+    });
+}
+
+#[test]
+fn nothing_is_lost_with_the_front_end_killed() {
+    survive(Notice::Retries, |store, load| {
+        store.kill(Frontend);
+        store.start(Frontend);
+        load.await_orders(store, 40);
+    });
+}
+
+#[test]
+fn nothing_is_lost_with_all_killed_at_once() {
+    survive(Notice::Retries, |store, load| {
+        store.kill_all();
+        store.start_all();
+        load.await_orders(store, 40);
+    });
+}
+
+#[test]
+fn nobody_notices_each_replica_killed_in_turn() {
+    survive_with("--catalog-delay-ms=60", Notice::Nothing, |store, load| {
+        for id in REPLICAS {
+            store.kill(Order(id));
+            load.await_orders(store, 10);
+            store.start(Order(id));
+            // Only one at a time is away: the next one goes when this one has every order.
+            store.await_in_sync();
+        }
+    });
+}
+
+/// Order `number` of epoch 1.
+fn entry(number: u64) -> Entry {
+    let item = json!({ "name": "Tux", "quantity": 1 });
+    Entry {
+        number: OrderNumber(number),
+        epoch: Epoch(1),
+        key: Key::try_from(format!("key-{number}")).expect("a key"),
+        item: serde_json::from_value(item).expect("an item"),
+    }
+}
+
+#[test]
+fn an_append_that_comes_late_or_twice_changes_nothing() {
+    // A follower that stood still finds many appends waiting, which its leader gave up and sent
+    // again with more entries; they are served in any order.
+    let mut store = Cluster::closed(&[]);
+    store.start(Order(1));
+    let health = store.health(1).expect("it answers");
+    let member = |id| Member { id: ReplicaId(id), identity: Identity(format!("{id:016x}")) };
+    let me = Member { id: ReplicaId(1), identity: health.identity };
+    let view = View { epoch: Epoch(1), leader: ReplicaId(3), in_sync: vec![me, member(3)] };
+    let append = |after: u64, through: u64| {
+        let append = Append {
+            view: view.clone(),
+            prev_number: OrderNumber(after),
+            prev_epoch: Epoch(after.min(1)),
+            entries: (after + 1..=through).map(entry).collect(),
+            committed: OrderNumber(0),
+        };
+        let appended: Appended = store.ask_peer(1, &Peer::Append(append)).expect("an answer");
+        assert_eq!(appended.outcome, Outcome::Synced(OrderNumber(through)));
+    };
+    for (after, through) in [(0, 2), (0, 4), (0, 4), (0, 2), (0, 0), (2, 3), (1, 1), (2, 5), (3, 4)]
+    {
+        append(after, through);
+    }
+    // Five rows and the header, of which none is only in memory.
+    store.kill(Order(1));
+    assert_eq!(String::from_utf8(store.orders_csv(1)).expect("text").lines().count(), 6);
+    store.start(Order(1));
+    assert_eq!(store.health(1).expect("it answers").last, OrderNumber(5));
+}
+
+#[test]
+fn a_query_after_a_purchase_sees_it() {
+    // F5, invariant 6: bought on one connection, asked for on another, with the cache and without,
+    // while the leader is killed. Each toy is bought by one thread only, so it knows what is left.
+    for cache in ["--frontend-cache-capacity=7", "--frontend-cache-capacity=0"] {
+        let mut store = Cluster::open(&[cache]);
+        let bought = AtomicUsize::new(0);
+        let customers = ["Tux", "Whale", "Fox", "Lego"]
+            .map(|toy| (toy, store.customer(Frontend), store.customer(Frontend)));
+        thread::scope(|scope| {
+            for (toy, mut buyer, mut looker) in customers {
+                let bought = &bought;
+                scope.spawn(move || {
+                    for left in (40..100).rev() {
+                        looker.quantity(toy);
+                        buyer.buy_one(toy);
+                        assert_eq!(looker.quantity(toy), left, "{toy}, stale");
+                        bought.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            wait_until("half is bought", || bought.load(Ordering::Relaxed) >= 120);
+            store.kill(Order(3));
+        });
+        assert_eq!(store.assert_conserved(), 240, "{cache}");
+    }
+}
+
+#[test]
+fn a_cached_toy_is_forgotten_with_the_catalog_it_came_from() {
+    // F5: while nobody tells the front-end of changes, its cache is not to be trusted.
+    let mut store = Cluster::open(&[]);
+    let mut customer = store.customer(Frontend);
+    assert_eq!((customer.quantity("Tux"), customer.quantity("Tux")), (100, 100));
+    store.kill(Catalog);
+    wait_until("the lease is over", || customer.get("/products/Tux").0 == 503);
+    store.start(Catalog);
+    // Behind the front-end's back, at once: it may not have subscribed again yet.
+    assert_eq!(
+        store.customer(Catalog).send("POST", "/buy_qty", &[], b"name=Tux&quantity=1").0,
+        200
+    );
+    assert_eq!(customer.quantity("Tux"), 99);
+}
+
+#[test]
+fn far_more_clients_than_threads_all_make_progress() {
+    // F4: 200 kept-alive connections on ten threads; each gets every answer, silent ones between
+    // busy ones.
+    const CLIENTS: usize = 200;
+    const REQUESTS: usize = 20;
+    let store = Cluster::open(&["--frontend-threads=10"]);
+    let all_connected = AtomicUsize::new(0);
+    let gave_up = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let (store, all_connected, gave_up) = (&store, &all_connected, &gave_up);
+                scope.spawn(move || {
+                    let mut customer = store.customer(Frontend);
+                    assert_eq!(customer.get("/health").0, 200);
+                    all_connected.fetch_add(1, Ordering::SeqCst);
+                    wait_until("all are connected", || {
+                        all_connected.load(Ordering::SeqCst) == CLIENTS
+                            || gave_up.load(Ordering::SeqCst)
+                    });
+                    (0..REQUESTS).map(|_| customer.quantity("Tux")).sum::<u64>()
+                })
+            })
+            .collect();
+        for client in clients {
+            let sum = client.join().unwrap_or_else(|_| {
+                gave_up.store(true, Ordering::SeqCst);
+                panic!("a client got no answer")
+            });
+            assert_eq!(sum, 100 * REQUESTS as u64);
+        }
+    });
+}

@@ -1,0 +1,496 @@
+//! What the services find when they start: nothing yet, what they left, what a crash left, what
+//! somebody broke. And how they end.
+
+mod support;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::fs::{self, File, Permissions};
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use support::Id::{Catalog, Frontend, Order};
+use support::{ALL, Cluster, Id, REPLICAS, finish, signal, wait_until};
+use toystore::model::Toy;
+use toystore::protocol::catalog;
+
+/// What a service says when it cannot start: one line, and exit code 2.
+fn refusal(store: &Cluster, id: Id, settings: &[&str]) -> String {
+    let mut command = store.command(id, settings);
+    // Should it start all the same, it ends with its standard input.
+    let output = command.arg("--log-level=error").stderr(Stdio::piped()).output();
+    let output = output.expect("a process");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{id:?} {settings:?}: {said}");
+    assert_eq!(said.lines().count(), 1, "one line: {said}");
+    said.trim_end().to_owned()
+}
+
+/// Swaps two bytes in a line of a file, counted from 1, so that the row's checksum is wrong.
+fn damage(file: &Path, line: usize) {
+    let text = fs::read_to_string(file).expect("exists");
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    assert!(line < lines.len(), "not the last line of {text}");
+    let row = lines[line - 1].replacen(",1,", ",7,", 1);
+    assert_ne!(row, lines[line - 1], "{text}");
+    lines[line - 1] = row;
+    fs::write(file, lines.join("\n") + "\n").expect("has room");
+}
+
+fn write(file: &Path, contents: &str) {
+    fs::write(file, contents).expect("has room");
+}
+
+fn append(file: &Path, bytes: &[u8]) {
+    let file = File::options().append(true).open(file);
+    file.expect("exists").write_all(bytes).expect("has room");
+}
+
+/// A store that has sold `orders` toys and was closed.
+fn closed_after(orders: u64) -> Cluster {
+    let mut store = Cluster::open(&[]);
+    let mut customer = store.customer(Frontend);
+    for number in 1..=orders {
+        assert_eq!(customer.buy_one("Tux"), number);
+    }
+    store.close();
+    store
+}
+
+#[test]
+fn a_store_begins_with_nothing_and_goes_on_where_it_was() {
+    // C1, C4, O1: stock and numbers survive a close, `kill -9`, and an empty configuration file.
+    let mut store = Cluster::closed(&["--config=empty.toml"]);
+    File::create(store.path("empty.toml")).expect("a file");
+    store.start_all();
+    let mut customer = store.customer(Frontend);
+    assert_eq!((customer.quantity("Tux"), customer.buy_one("Tux")), (100, 1));
+    assert_eq!((customer.quantity("Tux"), customer.buy_one("Fox")), (99, 2));
+    store.close();
+
+    store.start_all();
+    let mut customer = store.customer(Frontend);
+    assert_eq!((customer.quantity("Tux"), customer.buy_one("Tux")), (99, 3));
+    store.kill_all();
+
+    store.start_all();
+    let mut customer = store.customer(Frontend);
+    assert_eq!((customer.quantity("Tux"), customer.buy_one("Tux")), (98, 4));
+    assert_eq!(store.assert_conserved(), 4);
+    store.await_agreement();
+
+    store.end(Catalog);
+    store.start_with(Catalog, &["--reset-stock"]);
+    assert_eq!((customer.quantity("Tux"), customer.quantity("Fox")), (100, 100), "C4: if asked to");
+    assert_eq!(customer.buy_one("Tux"), 5, "O1: the numbers go on all the same");
+}
+
+#[test]
+fn a_start_that_cannot_be_is_refused_in_one_clear_line() {
+    let mut store = Cluster::closed(&[]);
+    store.start(Catalog);
+    let typo = store.path("typo.toml");
+    write(&typo, "[frontend]\n\nthread = 3\n");
+    let said = "typo.toml, line 3: unknown key thread in [frontend]; did you mean threads?";
+    for id in [Frontend, Order(1)] {
+        assert!(refusal(&store, id, &["--config=typo.toml"]).contains(said), "{id:?}");
+    }
+    let busy = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let busy = busy.local_addr().expect("bound").to_string();
+    let busy_listen = format!("--listen={busy}");
+    let below_a_file = format!("--data={}/data", typo.display());
+    let same_directory = format!("--order-1-data={}", store.data(Catalog).display());
+    for (id, settings, expected) in [
+        (Frontend, "--config=missing.toml", "--config: cannot read missing.toml: No such file"),
+        (
+            Frontend,
+            "--threads=0",
+            "--frontend-threads: frontend.threads is \"0\", expected a whole",
+        ),
+        (Frontend, &busy_listen, &format!("cannot listen on {busy}: Address already in use")),
+        (Order(1), &format!("--order-1-peer={busy}"), &format!("cannot listen on {busy}: Address")),
+        (Frontend, &below_a_file, "typo.toml: cannot create it: File exists"),
+        (Order(9), "--log-level=error", "there is no replica 9, expected one of 1, 2, 3"),
+        (Catalog, "--listen=127.0.0.1:0", "catalog: already in use by another process (pid "),
+        (Order(1), &same_directory, "catalog.data and order.1.data: both are"),
+    ] {
+        let said = refusal(&store, id, &[settings]);
+        assert!(said.contains(expected), "{id:?} {settings}: {said}");
+    }
+    assert_eq!(store.customer(Catalog).get("/health").0, 200, "the first one is not disturbed");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_refused() {
+    let mut store = closed_after(1);
+    for id in ALL {
+        let directory = store.data(id);
+        fs::set_permissions(&directory, Permissions::from_mode(0o500)).expect("ours");
+        fs::set_permissions(directory.join("lock"), Permissions::from_mode(0o400)).expect("ours");
+        if File::options().append(true).open(directory.join("lock")).is_ok() {
+            eprintln!("skipped: this user may write whatever the permissions say (root)");
+        } else {
+            let said = refusal(&store, id, &[]);
+            assert!(said.contains("lock: cannot open it for writing: Permission denied"), "{said}");
+        }
+        fs::set_permissions(directory.join("lock"), Permissions::from_mode(0o600)).expect("ours");
+        fs::set_permissions(&directory, Permissions::from_mode(0o700)).expect("ours");
+    }
+    // What stops root as well: a directory where the file should be.
+    let lock = store.data(Catalog).join("lock");
+    fs::remove_file(&lock).expect("ours");
+    fs::create_dir(&lock).expect("a directory");
+    let said = refusal(&store, Catalog, &[]);
+    assert!(said.contains("catalog/lock: cannot open it for writing: Is a directory"), "{said}");
+    fs::remove_dir(&lock).expect("empty");
+    store.start_all();
+    assert_eq!(store.assert_conserved(), 1, "nothing was broken by that");
+}
+
+#[test]
+fn a_catalog_with_damaged_books_says_where_and_what_to_do() {
+    let mut store = closed_after(3);
+    let (toys, journal) = ("toys.csv", "journal.csv");
+    let path = |file: &str| store.data(Catalog).join(file);
+    let whole = [toys, journal].map(|file| fs::read(path(file)).expect("exists"));
+    let rows = String::from_utf8_lossy(&whole[1]).lines().count();
+    assert!(rows > 4, "the header, the fence, three sales");
+
+    let remedy = "restore toys.csv and journal.csv together from a backup";
+    damage(&path(journal), rows - 2);
+    let said = refusal(&store, Catalog, &[]);
+    let place = format!("journal.csv, line {}: the checksum is wrong; {remedy}", rows - 2);
+    assert!(said.ends_with(&place), "{said}");
+    fs::write(path(journal), &whole[1]).expect("has room");
+
+    let changed = String::from_utf8_lossy(&whole[0]).replacen(",100,", ",101,", 1);
+    fs::write(path(toys), changed).expect("has room");
+    let said = refusal(&store, Catalog, &[]);
+    assert!(said.contains("toys.csv, line 2: the checksum is wrong; restore"), "{said}");
+    fs::write(path(toys), &whole[0][..whole[0].len() - 5]).expect("has room");
+    let said = refusal(&store, Catalog, &[]);
+    assert!(said.contains("toys.csv, line 11: the file is cut off here; restore"), "{said}");
+
+    fs::remove_file(path(toys)).expect("ours");
+    let said = refusal(&store, Catalog, &[]);
+    assert!(said.contains("toys.csv, line 1: missing, but journal.csv has"), "{said}");
+    fs::write(path(toys), &whole[0]).expect("has room");
+    fs::remove_file(path(journal)).expect("ours");
+    let said = refusal(&store, Catalog, &[]);
+    assert!(said.contains("journal.csv, line 1: missing, though toys.csv is there"), "{said}");
+
+    fs::write(path(journal), &whole[1]).expect("has room");
+    store.start_all();
+    assert_eq!(store.assert_conserved(), 3, "a refusal changes nothing");
+}
+
+#[test]
+fn a_row_that_a_crash_cut_off_is_dropped() {
+    let mut store = closed_after(3);
+    append(&store.data(Catalog).join("journal.csv"), b"99,purchase,1,Tux,1");
+    append(&store.data(Order(3)).join("orders.csv"), b"4,Tux,1,1,~0-1");
+    append(&store.data(Order(1)).join("orders.csv"), b"4,Tux,1,1,~0-1-9,0badc0de\n\0\0\0");
+    store.start_all();
+    for id in [Catalog, Order(1), Order(3)] {
+        assert!(store.log(id).contains("of an unfinished write"), "{id:?} says so");
+    }
+    assert_eq!(store.assert_conserved(), 3);
+    assert_eq!(store.customer(Frontend).buy_one("Tux"), 4);
+    store.await_agreement();
+}
+
+#[test]
+fn a_damaged_order_log_is_set_aside_and_refilled_by_the_leader() {
+    let mut store = closed_after(5);
+    let whole = store.orders_csv(3);
+    let file = store.data(Order(3)).join("orders.csv");
+    damage(&file, 3);
+    let damaged = store.orders_csv(3);
+    store.start_all();
+    assert_eq!(store.leader(), 2, "a damaged replica never leads");
+    let log = store.log(Order(3));
+    assert!(log.contains("orders.csv, line 3: the checksum is wrong"), "{log}");
+    assert_eq!(store.customer(Frontend).buy_one("Tux"), 6);
+    store.await_agreement();
+    assert!(store.orders_csv(3).starts_with(&whole), "it has all orders again");
+    let aside = fs::read(file.with_file_name("damaged-1.csv")).expect("kept for the operator");
+    assert_eq!(aside, damaged);
+    assert_eq!(store.assert_conserved(), 6);
+}
+
+#[test]
+fn a_wiped_replica_and_a_wiped_front_end_come_back() {
+    let mut store = closed_after(3);
+    fs::remove_dir_all(store.data(Order(3))).expect("ours");
+    store.start_all();
+    assert_eq!(store.leader(), 2, "an empty disk does not lead a store that has orders");
+    store.await_agreement();
+    store.close();
+    fs::remove_dir_all(store.data(Frontend)).expect("ours");
+    store.start_all();
+    assert_eq!(store.customer(Frontend).buy_one("Tux"), 4);
+    assert_eq!(store.assert_conserved(), 4);
+}
+
+#[test]
+fn the_initial_toys_come_from_csv_or_json_and_only_once() {
+    let csv = "name, price, quantity\nYo-yo, 4.5, 7\n\"Lego, red\", 20, 0\n";
+    let json = r#"[{"name":"Yo-yo","price":4.5,"quantity":7},
+                   {"name":"Lego, red","price":20,"quantity":0}]"#;
+    for (file, contents) in [("toys.csv", csv), ("toys.json", json)] {
+        let mut store = Cluster::closed(&[&format!("--catalog-initial={file}")]);
+        write(&store.path(file), contents);
+        store.start(Catalog);
+        let toys: Vec<Toy> = store.ask(Catalog, &catalog::Request::List).expect("a list");
+        let toys = toys.iter().map(|toy| (&*toy.name, f64::from(toy.price), toy.quantity));
+        assert_eq!(toys.collect::<Vec<_>>(), [("Yo-yo", 4.5, 7), ("Lego, red", 20.0, 0)]);
+        store.end(Catalog);
+        write(&store.path(file), "");
+        store.start(Catalog);
+        assert_eq!(store.customer(Catalog).quantity("Yo-yo"), 7, "the store has its own by now");
+    }
+    let store = Cluster::closed(&["--catalog-initial=toys.csv"]);
+    for (contents, expected) in [
+        ("", "toys.csv, line 1: it has no toy; expected name,price,quantity"),
+        ("name,price\nTux,1\n", "missing field `quantity`"),
+        ("name,price,quantity\nTux,1,-1\n", "toys.csv, line 2: "),
+        ("name,price,quantity\nTux,1,1\nTux,2,2\n", "toys.csv, line 3: \"Tux\" is there twice"),
+        ("name,price,quantity\n,1,1\n", "toys.csv, line 2: a toy's name has 1 to 100 bytes"),
+        ("name,price,quantity\nTux,0.001,1\n", "at most two decimals"),
+    ] {
+        write(&store.path("toys.csv"), contents);
+        let said = refusal(&store, Catalog, &[]);
+        assert!(said.contains(expected), "{contents:?}: {said}");
+    }
+}
+
+#[test]
+fn a_restock_fills_the_empty_shelves_or_all_of_them() {
+    // C3, and that a restocked toy leaves the cache (F5).
+    for (mode, fox_is_filled) in [("sold-out", false), ("all", true)] {
+        let mode = format!("--catalog-restock={mode}");
+        let mut store = Cluster::open(&[&mode]);
+        let mut customer = store.customer(Frontend);
+        assert_eq!(customer.buy("Tux", 100).0, 200);
+        assert_eq!(customer.buy("Fox", 60).0, 200);
+        assert_eq!((customer.quantity("Tux"), customer.quantity("Fox")), (0, 40), "now cached");
+        store.end(Catalog);
+        store.start_with(Catalog, &["--restock-every-ms=200"]);
+        wait_until("the empty shelf is filled", || customer.quantity("Tux") == 100);
+        // A restock fills all its shelves at once.
+        assert_eq!(customer.quantity("Fox"), if fox_is_filled { 100 } else { 40 }, "{mode}");
+    }
+}
+
+/// Ten toys are bought while a replica fails at the fourth; replica 3 leads.
+fn play(replica: u32, failure: &str) {
+    let mut store = Cluster::closed(&[]);
+    store.start(Catalog);
+    for id in REPLICAS {
+        let failing = if id == replica { failure } else { "" };
+        store.start_with(Order(id), &[&format!("--order-fail={failing}")]);
+    }
+    store.start(Frontend);
+    assert_eq!(store.leader(), 3);
+    thread::scope(|scope| {
+        for toy in ["Tux", "Fox"] {
+            let mut customer = store.customer(Frontend);
+            scope.spawn(move || (0..5).map(|_| customer.buy_one(toy)).max());
+        }
+    });
+    match failure {
+        "hang@4" => store.kill(Order(replica)),
+        "crash@4" => assert_eq!(store.await_end(Order(replica)).signal(), Some(9)),
+        _ => assert_eq!(store.await_end(Order(replica)).code(), Some(3), "as with a broken disk"),
+    }
+    assert_eq!(store.assert_conserved(), 10, "replica {replica}, {failure}");
+    store.start(Order(replica));
+    store.await_agreement();
+}
+
+#[test]
+fn a_played_failure_loses_no_order() {
+    // O8, O5, F7. Mostly waiting, so all at once.
+    thread::scope(|scope| {
+        for failure in ["crash@4", "hang@4", "fail-write@4"] {
+            for replica in [1, 3] {
+                scope.spawn(move || play(replica, failure));
+            }
+        }
+    });
+}
+
+#[test]
+fn the_catalog_answers_by_hand() {
+    // C6.
+    let mut store = Cluster::closed(&[]);
+    store.start(Catalog);
+    let mut by_hand = store.customer(Catalog);
+    let tux = json!({ "data": { "name": "Tux", "price": 19.9, "quantity": 100 } });
+    assert_eq!(by_hand.get("/query/Tux"), (200, tux.clone()));
+    assert_eq!(by_hand.get("/products/Tux"), (200, tux));
+    let body = br#"{"name":"Tux","quantity":2}"#;
+    let sold = by_hand.send("POST", "/buy_qty", &[], body);
+    assert_eq!(sold, (200, json!({ "data": { "cost": 39.8 } })), "C2: price x quantity");
+    assert_eq!(by_hand.quantity("Tux"), 98);
+    assert_eq!(by_hand.get("/health").0, 200);
+    assert_eq!(by_hand.get("/query/Snoopy").0, 404);
+    assert_eq!(by_hand.send("POST", "/buy_qty", &[], b"name=Tux&quantity=99").0, 409);
+    assert_eq!(by_hand.send("POST", "/buy_qty", &[], b"name=Tux&quantity=0").0, 400);
+    assert_eq!(by_hand.get("/buy_qty").0, 405);
+    assert_eq!(by_hand.get("/nowhere").0, 404);
+    store.kill(Catalog);
+    store.start(Catalog);
+    assert_eq!(store.customer(Catalog).quantity("Tux"), 98, "C2: on disk before it answered");
+}
+
+#[test]
+fn a_replica_answers_by_hand() {
+    // O7.
+    let store = Cluster::open(&[]);
+    assert_eq!(store.leader(), 3);
+    let (mut leader, mut follower) = (store.customer(Order(3)), store.customer(Order(1)));
+    let bought = leader.send("POST", "/orders", &[], br#"{"name":"Tux","quantity":2}"#);
+    assert_eq!(bought, (200, json!({ "data": { "order_number": 1 } })));
+    let order = json!({ "data": { "number": 1, "name": "Tux", "quantity": 2 } });
+    assert_eq!(leader.get("/orders/1"), (200, order.clone()));
+    wait_until("the follower hears of the commit", || follower.get("/orders/1").0 == 200);
+    assert_eq!(follower.get("/orders/1").1, order);
+    assert_eq!(leader.get("/orders/2").0, 404, "the leader knows");
+    assert_eq!(follower.get("/orders/2").0, 503, "a follower does not");
+    assert_eq!(follower.get("/leader").1["data"]["leader"], 3);
+    assert_eq!(follower.get("/health").1["data"]["id"], 1);
+    let (status, body) = follower.buy("Tux", 1);
+    assert_eq!(status, 503);
+    assert!(body["error"]["message"].as_str().is_some_and(|m| m.contains("not the leader")));
+    assert_eq!(leader.send("POST", "/orders", &[], b"name=Tux&quantity=1.5").0, 400);
+    assert_eq!(leader.send("DELETE", "/orders", &[], b"").0, 405);
+    assert_eq!(leader.get("/nowhere").0, 404);
+    assert_eq!(store.assert_conserved(), 1);
+}
+
+/// `run-all`, and a file with what it says.
+struct RunAll {
+    process: Child,
+    said: PathBuf,
+}
+
+impl RunAll {
+    fn start(store: &Cluster, arguments: &[&str]) -> RunAll {
+        let said = store.path("run-all.log");
+        let stdout = File::create(&said).expect("a file");
+        let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
+        command.args(arguments).arg("--exit-with-parent").stdin(Stdio::piped()).stdout(stdout);
+        let mut run_all = RunAll { process: command.spawn().expect("a process"), said };
+        run_all.wait_until_said("the store is open at http://");
+        run_all
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.said).expect("a file")
+    }
+
+    fn wait_until_said(&mut self, text: &str) {
+        wait_until(text, || {
+            let ended = self.process.try_wait().expect("it is our child");
+            assert!(ended.is_none(), "{ended:?}: {}", self.said());
+            self.said().contains(text)
+        });
+    }
+
+    /// The first number that follows a text in what it said.
+    fn number_after(&self, text: &str) -> i32 {
+        let said = self.said();
+        let (_, rest) = said.split_once(text).unwrap_or_else(|| panic!("{text} in {said}"));
+        let digits = rest.chars().take_while(char::is_ascii_digit).collect::<String>();
+        digits.parse().expect("a number")
+    }
+}
+
+impl Drop for RunAll {
+    fn drop(&mut self) {
+        self.process.kill().and_then(|()| self.process.wait()).ok();
+        if thread::panicking() {
+            eprintln!("--- run-all:\n{}", self.said());
+        }
+    }
+}
+
+#[test]
+fn a_frame_asks_a_service_by_hand() {
+    // R5.
+    let mut store = Cluster::closed(&[]);
+    store.start(Catalog);
+    let tux = json!({ "data": { "name": "Tux", "price": 19.9, "quantity": 100, "version": 1 } });
+    for (question, code, answer) in [
+        ("health_check", 0, json!({ "data": null })),
+        (r#"{"method_name":"query","name":"Tux"}"#, 0, tux),
+        (
+            r#"{"method_name":"query","name":"Snoopy"}"#,
+            1,
+            json!({ "error": { "kind": "unknown_toy" } }),
+        ),
+    ] {
+        let mut frame = Command::new(env!("CARGO_BIN_EXE_frame"));
+        let output = frame.args([store.address(Catalog), question]).output().expect("a process");
+        assert_eq!(output.status.code(), Some(code), "{question}: {output:?}");
+        let printed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(printed, answer, "{question}");
+    }
+    let mut frame = Command::new(env!("CARGO_BIN_EXE_frame"));
+    let output = frame.args([store.address(Frontend), "health_check"]).output().expect("a process");
+    assert_eq!(output.status.code(), Some(2), "nobody is there: {output:?}");
+}
+
+#[test]
+fn run_all_opens_the_store_and_closes_it_on_ctrl_c() {
+    // R1.
+    let store = Cluster::closed(&[]);
+    let mut run_all = RunAll::start(&store, &[]);
+    store.leader();
+    let mut customer = store.customer(Frontend);
+    assert_eq!(customer.buy_one("Tux"), 1);
+    let leader = run_all.number_after("kill -9 ");
+    let leader = Pid::from_raw(leader).expect("not 0");
+    kill_process(leader, Signal::KILL).expect("it runs");
+    run_all.wait_until_said("order 3 has ended (killed by signal 9 (SIGKILL)); the others go on");
+    assert_eq!(customer.buy_one("Tux"), 2);
+    signal(&run_all.process, Signal::INT);
+    assert_eq!(finish(&mut run_all.process).code(), Some(0));
+    for name in ["catalog ", "order 1 ", "order 2 ", "frontend"] {
+        assert!(run_all.said().contains(&format!("{name} ended: exit code 0")), "{name}");
+    }
+
+    // Again, with what was kept; and as a new store.
+    let mut run_all = RunAll::start(&store, &[]);
+    store.leader();
+    assert_eq!(store.customer(Frontend).buy_one("Tux"), 3);
+    signal(&run_all.process, Signal::TERM);
+    assert_eq!(finish(&mut run_all.process).code(), Some(0));
+    let mut run_all = RunAll::start(&store, &["--fresh"]);
+    store.leader();
+    assert_eq!(store.customer(Frontend).buy_one("Tux"), 1);
+
+    // Should it be killed, the services end by themselves.
+    run_all.process.kill().expect("it runs");
+    run_all.process.wait().expect("it is our child");
+    wait_until("all addresses are free", || {
+        ALL.into_iter().all(|id| TcpListener::bind(store.address(id)).is_ok())
+    });
+}
+
+#[test]
+fn run_all_says_what_is_in_its_way() {
+    let mut store = Cluster::closed(&[]);
+    store.start(Catalog);
+    let output = store.program(env!("CARGO_BIN_EXE_run-all")).stderr(Stdio::piped()).output();
+    let output = output.expect("a process");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(said.lines().count(), 1, "one line: {said}");
+    assert!(said.contains("Address already in use (os error 98); catalog needs it"), "{said}");
+}

@@ -1,0 +1,451 @@
+//! A whole store for one test: five real processes, each with its own data directory, on addresses
+//! that nobody else has.
+//!
+//! - A cluster has a loopback address of its own (on Linux all of 127.0.0.0/8 is loopback), so that
+//!   neither a parallel test nor a client's source port takes a port that was found free.
+//! - Nothing outlives its test: a cluster kills what it started when it is dropped, and should the
+//!   test itself be killed, the services see their standard input end.
+//! - What a service says goes to a file; the files are shown when the test fails.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use toystore::error::Result;
+use toystore::http::Client;
+use toystore::net::Rpc;
+use toystore::protocol::order::{Health, Peer};
+use toystore::protocol::{ask, wanted};
+
+/// Far more than anything here takes; a test that reaches it has failed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A service of the store, in the order of their start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Id {
+    Catalog,
+    Order(u32),
+    Frontend,
+}
+use Id::{Catalog, Frontend, Order};
+
+pub const REPLICAS: [u32; 3] = [1, 2, 3];
+pub const ALL: [Id; 5] = [Catalog, Order(1), Order(2), Order(3), Frontend];
+
+impl Id {
+    fn program(self) -> &'static str {
+        match self {
+            Catalog => env!("CARGO_BIN_EXE_catalog"),
+            Order(_) => env!("CARGO_BIN_EXE_order"),
+            Frontend => env!("CARGO_BIN_EXE_frontend"),
+        }
+    }
+
+    /// The section of its settings, as flags write it; also the name of its directory.
+    pub fn section(self) -> String {
+        match self {
+            Catalog => "catalog".into(),
+            Order(id) => format!("order-{id}"),
+            Frontend => "frontend".into(),
+        }
+    }
+}
+
+/// The store.
+pub struct Cluster {
+    directory: TempDir,
+    /// What every program of this store is told.
+    flags: Vec<String>,
+    services: BTreeMap<Id, Service>,
+}
+
+struct Service {
+    listen: String,
+    peer: String,
+    process: Option<Child>,
+}
+
+impl Cluster {
+    /// A store with these settings, of which nothing runs yet. It does not restock, unless told to.
+    pub fn closed(settings: &[&str]) -> Cluster {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut flags = ["--frontend-access-log=false", "--catalog-restock-every-ms=600000000"]
+            .map(str::to_owned)
+            .to_vec();
+        let mut ports = reserve(&own_host(), 2 * ALL.len()).into_iter();
+        let mut services = BTreeMap::new();
+        for id in ALL {
+            let [listen, peer] = [(); 2].map(|()| ports.next().expect("two for each"));
+            let (section, data) = (id.section(), directory.path().join(id.section()));
+            flags.push(format!("--{section}-listen={listen}"));
+            flags.push(format!("--{section}-data={}", data.display()));
+            if id != Frontend {
+                flags.push(format!("--{section}-peer={peer}"));
+            }
+            services.insert(id, Service { listen, peer, process: None });
+        }
+        flags.push(format!("--client-address={}", services[&Frontend].listen));
+        flags.extend(settings.iter().copied().map(str::to_owned));
+        Cluster { directory, flags, services }
+    }
+
+    /// A store with these settings, all of which runs, and has a leader.
+    pub fn open(settings: &[&str]) -> Cluster {
+        let mut cluster = Cluster::closed(settings);
+        cluster.start_all();
+        cluster
+    }
+
+    /// Starts all services, and waits for a leader.
+    pub fn start_all(&mut self) {
+        for id in ALL {
+            self.start(id);
+        }
+        self.leader();
+    }
+
+    /// `kill -9` to all services at once.
+    pub fn kill_all(&mut self) {
+        for id in ALL {
+            self.kill(id);
+        }
+    }
+
+    /// Starts a service and waits until it answers.
+    pub fn start(&mut self, id: Id) {
+        self.start_with(id, &[]);
+    }
+
+    /// Starts a service with settings of its own.
+    pub fn start_with(&mut self, id: Id, settings: &[&str]) {
+        self.spawn(id, settings);
+        wait_until(&format!("{id:?} is ready"), || {
+            self.assert_runs(id);
+            self.is_ready(id)
+        });
+    }
+
+    /// Starts a service without waiting for it.
+    pub fn spawn(&mut self, id: Id, settings: &[&str]) {
+        let log = OpenOptions::new().append(true).create(true).open(self.log_path(id));
+        let process =
+            self.command(id, settings).stderr(log.expect("a file")).spawn().expect("a process");
+        let before = self.service(id).process.replace(process);
+        assert!(before.is_none(), "{id:?} runs already");
+    }
+
+    /// The command that starts a service.
+    pub fn command(&self, id: Id, settings: &[&str]) -> Command {
+        let mut command = self.program(id.program());
+        if let Order(id) = id {
+            command.args(["--id", &id.to_string()]);
+        }
+        command.arg("--exit-with-parent").args(settings).stdin(Stdio::piped());
+        command
+    }
+
+    /// The command that runs a program with this store's flags. Neither the environment of the test
+    /// nor the configuration file of the repository has a say in it.
+    pub fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.args(&self.flags).env_clear().current_dir(self.directory.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self, id: Id) {
+        let mut process = self.take(id);
+        process.kill().expect("it runs");
+        process.wait().expect("it is our child");
+    }
+
+    /// Asks a service to end, and waits for that.
+    pub fn end(&mut self, id: Id) -> ExitStatus {
+        let mut process = self.take(id);
+        signal(&process, Signal::TERM);
+        finish(&mut process)
+    }
+
+    /// Waits for a service that ends by itself.
+    pub fn await_end(&mut self, id: Id) -> ExitStatus {
+        finish(&mut self.take(id))
+    }
+
+    /// Closes the whole store, the last started first.
+    pub fn close(&mut self) {
+        for id in ALL.into_iter().rev() {
+            if self.services[&id].process.is_some() {
+                assert_eq!(self.end(id).code(), Some(0), "{id:?} ends well");
+            }
+        }
+    }
+
+    /// Makes a service stand still.
+    pub fn pause(&self, id: Id) {
+        signal(self.services[&id].process.as_ref().expect("it runs"), Signal::STOP);
+    }
+
+    /// Lets a paused service go on.
+    pub fn resume(&self, id: Id) {
+        signal(self.services[&id].process.as_ref().expect("it runs"), Signal::CONT);
+    }
+
+    /// Where a service takes requests.
+    pub fn address(&self, id: Id) -> &str {
+        &self.services[&id].listen
+    }
+
+    /// Where a service keeps its files.
+    pub fn data(&self, id: Id) -> PathBuf {
+        self.path(&id.section())
+    }
+
+    /// A path in the directory of this store.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// What a service has said so far.
+    pub fn log(&self, id: Id) -> String {
+        fs::read_to_string(self.log_path(id)).unwrap_or_default()
+    }
+
+    /// A customer of a service: mostly of the front-end.
+    pub fn customer(&self, id: Id) -> Customer {
+        Customer(Client::new(self.address(id), PATIENCE))
+    }
+
+    /// Asks a service by frame, at its request address.
+    pub fn ask<T: DeserializeOwned>(&self, id: Id, question: &impl Serialize) -> Result<T> {
+        let deadline = Instant::now() + PATIENCE;
+        ask(&Rpc::new(self.address(id)), question, deadline, &wanted)
+    }
+
+    /// Asks a replica by frame, at its peer address, as its leader would.
+    pub fn ask_peer<T: DeserializeOwned>(&self, replica: u32, question: &Peer) -> Result<T> {
+        let peer = Rpc::new(&self.services[&Order(replica)].peer);
+        ask(&peer, question, Instant::now() + Duration::from_secs(1), &wanted)
+    }
+
+    /// How a replica is, if it answers.
+    pub fn health(&self, replica: u32) -> Option<Health> {
+        self.ask_peer(replica, &Peer::HealthCheck).ok()
+    }
+
+    /// Waits for a leader that answers, and returns its id.
+    pub fn leader(&self) -> u32 {
+        wait_for("a leader", || {
+            let health = REPLICAS.map(|id| self.health(id));
+            let view = health.iter().flatten().filter_map(|health| health.view.clone());
+            let view = view.max_by_key(|view| view.epoch)?;
+            let led = health.iter().flatten().any(|health| {
+                health.id == view.leader && !health.starting && health.view.as_ref() == Some(&view)
+            });
+            led.then_some(view.leader.0)
+        })
+    }
+
+    /// The most orders that any replica knows to be committed.
+    pub fn committed(&self) -> u64 {
+        let health = REPLICAS.into_iter().filter_map(|id| self.health(id));
+        health.map(|health| health.committed.0).max().unwrap_or(0)
+    }
+
+    /// A replica's log, byte for byte.
+    pub fn orders_csv(&self, replica: u32) -> Vec<u8> {
+        fs::read(self.data(Order(replica)).join("orders.csv")).unwrap_or_default()
+    }
+
+    /// Waits until all replicas are in sync, and say so themselves.
+    pub fn await_in_sync(&self) {
+        wait_until("all replicas are in sync", || {
+            REPLICAS.into_iter().all(|id| {
+                let view = self.health(id).and_then(|health| health.view);
+                view.is_some_and(|view| view.in_sync.len() == REPLICAS.len())
+            })
+        });
+    }
+
+    /// Waits until all replicas are in sync and their logs are the same, byte for byte (O4). For a
+    /// store in which nobody buys any more.
+    pub fn await_agreement(&self) {
+        self.await_in_sync();
+        wait_until("all replicas have the same log", || {
+            let logs = REPLICAS.map(|id| self.orders_csv(id));
+            logs[0] == logs[1] && logs[1] == logs[2]
+        });
+    }
+
+    /// Stock is conserved (O5): of each toy there were 100, are some, and the others are in orders,
+    /// which are numbered from 1 without gap (O1). True while nothing was restocked or withdrawn.
+    /// Returns how many orders there are.
+    pub fn assert_conserved(&self) -> u64 {
+        let mut customer = self.customer(Frontend);
+        let mut found: BTreeMap<String, u64> = BTreeMap::new();
+        let mut orders = 0;
+        while let (200, order) = customer.get(&format!("/orders/{}", orders + 1)) {
+            orders += 1;
+            assert_eq!(order["data"]["number"], orders);
+            let name = order["data"]["name"].as_str().expect("a name").to_owned();
+            *found.entry(name).or_default() +=
+                order["data"]["quantity"].as_u64().expect("a number");
+        }
+        let (status, toys) = customer.get("/products");
+        assert_eq!(status, 200, "{toys}");
+        for toy in toys["data"].as_array().expect("a list") {
+            let sold = found.remove(toy["name"].as_str().expect("a name")).unwrap_or(0);
+            assert_eq!(toy["quantity"].as_u64().expect("a number") + sold, 100, "{toy}");
+        }
+        assert!(found.is_empty(), "orders of unknown toys: {found:?}");
+        orders
+    }
+
+    fn is_ready(&self, id: Id) -> bool {
+        let mut client = Client::new(self.address(id), Duration::from_secs(1));
+        client.send("GET", "/health", &[], b"").is_ok_and(|response| response.status == 200)
+    }
+
+    fn assert_runs(&mut self, id: Id) {
+        let process = self.service(id).process.as_mut().expect("it was started");
+        let ended = process.try_wait().expect("it is our child");
+        assert!(ended.is_none(), "{id:?} has ended: {}", ended.expect("seen"));
+    }
+
+    fn service(&mut self, id: Id) -> &mut Service {
+        self.services.get_mut(&id).expect("there are all five")
+    }
+
+    fn take(&mut self, id: Id) -> Child {
+        self.service(id).process.take().expect("it runs")
+    }
+
+    fn log_path(&self, id: Id) -> PathBuf {
+        self.path(&format!("{}.log", id.section()))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for process in self.services.values_mut().filter_map(|service| service.process.as_mut()) {
+            // It may have ended by itself.
+            process.kill().and_then(|()| process.wait()).ok();
+        }
+        if thread::panicking() {
+            for id in ALL {
+                eprintln!("--- {id:?}:\n{}", self.log(id));
+            }
+        }
+    }
+}
+
+/// Somebody who shops by HTTP, on one kept-alive connection.
+pub struct Customer(Client);
+
+impl Customer {
+    /// Status and body of the answer to a GET.
+    pub fn get(&mut self, target: &str) -> (u16, Value) {
+        self.send("GET", target, &[], b"")
+    }
+
+    /// Status and body of the answer to a purchase.
+    pub fn buy(&mut self, name: &str, quantity: u64) -> (u16, Value) {
+        let body = json!({ "name": name, "quantity": quantity }).to_string();
+        self.send("POST", "/orders", &[], body.as_bytes())
+    }
+
+    /// Buys one, which must succeed; returns the order's number.
+    pub fn buy_one(&mut self, name: &str) -> u64 {
+        let (status, body) = self.buy(name, 1);
+        assert_eq!(status, 200, "{body}");
+        body["data"]["order_number"].as_u64().expect("a number")
+    }
+
+    /// How many of a toy are left.
+    pub fn quantity(&mut self, name: &str) -> u64 {
+        let (status, body) = self.get(&format!("/products/{name}"));
+        assert_eq!(status, 200, "{body}");
+        body["data"]["quantity"].as_u64().expect("a number")
+    }
+
+    /// Status and body of the answer to any request.
+    pub fn send(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> (u16, Value) {
+        let response = self.0.send(method, target, headers, body);
+        let response = response.unwrap_or_else(|error| panic!("{method} {target}: {error}"));
+        (response.status, serde_json::from_slice(&response.body).expect("bodies are JSON (F2)"))
+    }
+}
+
+/// Waits until there is something, and returns it.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits until something is so.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    wait_for(what, || is_so().then_some(()));
+}
+
+/// Waits for a process to end; kills it if it does not.
+pub fn finish(process: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + 2 * PATIENCE;
+    loop {
+        if let Some(status) = process.try_wait().expect("it is our child") {
+            return status;
+        }
+        if Instant::now() > deadline {
+            process.kill().expect("it runs");
+            panic!("process {} did not end", process.id());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends a signal to a process.
+pub fn signal(process: &Child, signal: Signal) {
+    kill_process(Pid::from_child(process), signal).expect("it runs");
+}
+
+/// A loopback address that no other cluster has, where the system has more than one.
+fn own_host() -> String {
+    static CLUSTERS: AtomicU32 = AtomicU32::new(0);
+    if !cfg!(target_os = "linux") {
+        return "127.0.0.1".into();
+    }
+    let clusters = CLUSTERS.fetch_add(1, Ordering::Relaxed);
+    let [_, a, b, c] = (std::process::id() * 32 + clusters).to_be_bytes();
+    format!("127.{}.{b}.{c}", 1 + a % 250)
+}
+
+/// Addresses with free ports.
+fn reserve(host: &str, count: usize) -> Vec<String> {
+    let bind = || TcpListener::bind((host, 0)).expect("a free port");
+    // All are held until the last one is found, so that no two are the same.
+    let listeners: Vec<_> = (0..count).map(|_| bind()).collect();
+    let address = |listener: &TcpListener| listener.local_addr().expect("bound").to_string();
+    listeners.iter().map(address).collect()
+}
