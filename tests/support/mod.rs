@@ -202,6 +202,11 @@ impl Cluster {
         signal(self.services[&id].process.as_ref().expect("it runs"), Signal::CONT);
     }
 
+    /// The process of a service.
+    pub fn pid(&self, id: Id) -> u32 {
+        self.services[&id].process.as_ref().expect("it runs").id()
+    }
+
     /// Where a service takes requests.
     pub fn address(&self, id: Id) -> &str {
         &self.services[&id].listen
