@@ -179,7 +179,8 @@ fn failover() {
                         let begun = Instant::now();
                         match buy_one(&mut client) {
                             200 => {
-                                successes.lock().expect("no panic").push((begun, Instant::now()))
+                                let purchase = (begun, Instant::now());
+                                successes.lock().expect("no panic").push(purchase);
                             }
                             other => failures.lock().expect("no panic").push(other),
                         }
