@@ -35,7 +35,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let directory = Directory::open(&settings.data)?;
     let (stock, journal) = file::load(&directory, settings.initial.as_deref())?;
     tracing::info!(
-        "{} toys, {} sales open, from {}",
+        "{} toys, open sales: {}, from {}",
         stock.shelves().len(),
         stock.open_count(),
         directory.path().display()
@@ -158,7 +158,7 @@ impl Catalog {
             self.subscribers.await_coverage(self.subscribers.last());
         }
         if is_new {
-            tracing::info!("the leader of epoch {epoch} took office, {} sales open", open.len());
+            tracing::info!("the leader of epoch {epoch} took office; open sales: {}", open.len());
         }
         Ok(open)
     }

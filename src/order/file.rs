@@ -80,10 +80,15 @@ impl OrderFile {
         self.directory.path()
     }
 
-    /// Puts entries behind those before them.
+    /// Puts entries behind those before them. Row n is order n, or something is wrong with us.
     pub fn append(&self, entries: &[Entry]) -> Result<()> {
         for Entry { number, epoch, key, item } in entries {
-            self.orders.append(&[number, &item.name, &item.quantity.get(), epoch, key])?;
+            let fields: [&dyn Display; 5] = [number, &item.name, &item.quantity.get(), epoch, key];
+            let row = self.orders.append(&fields)?;
+            if row != number.0 {
+                let why = format!("order {number} came to row {row}");
+                return Err(Error::storage(&self.directory.file("orders.csv"), "not written", why));
+            }
             self.play_failure(*number);
         }
         Ok(())

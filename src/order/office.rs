@@ -85,7 +85,7 @@ fn take_office(order: &Order, epoch: Epoch) -> Result<()> {
     let (last, serving) = (replica.log().last(), replica.office() == Some(Office::Serving));
     drop(replica);
     if last > write_after {
-        tracing::info!("rolling {} open sales forward", last.0 - write_after.0);
+        tracing::info!("rolls open sales forward: {}", last.0 - write_after.0);
     }
     if !serving {
         tracing::info!("took office in epoch {epoch}, with {last} orders");
