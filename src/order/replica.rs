@@ -264,21 +264,23 @@ impl Replica {
             .iter()
             .take_while(|entry| self.log.epoch_of(entry.number) == Some(entry.epoch))
             .count();
-        let write_after = OrderNumber(append.prev_number.0 + known as u64);
+        let common = OrderNumber(append.prev_number.0 + known as u64);
         let mut cut_after = None;
-        if known < append.entries.len() && write_after < self.log.last() {
-            if write_after < self.committed {
+        if known < append.entries.len() && common < self.log.last() {
+            if common < self.committed {
                 return Err(Error::invalid(format!(
                     "the leader of epoch {} asks to cut order {}, but {} is committed",
                     append.view.epoch,
-                    write_after.next(),
+                    common.next(),
                     self.committed
                 )));
             }
-            self.log.cut_after(write_after);
-            self.durable = self.durable.min(write_after);
-            cut_after = Some(write_after);
+            self.log.cut_after(common);
+            self.durable = self.durable.min(common);
+            cut_after = Some(common);
         }
+        // Without a cut it may have more than the append, of which nothing is to be written again.
+        let write_after = self.log.last();
         for entry in append.entries.into_iter().skip(known) {
             self.log.push(entry)?;
         }
