@@ -520,7 +520,7 @@ impl Order {
         if self.office.asked.is_some() || context.now < self.office.paused_until {
             return;
         }
-        let Some(duty) = self.replica.duty() else { return };
+        let Some(duty) = self.replica.duty(context.now) else { return };
         let question = match &duty {
             Duty::TakeOffice(epoch) => catalog::Peer::TakeOffice { epoch: *epoch },
             Duty::Settle(epoch, keys) => {
