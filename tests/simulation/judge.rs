@@ -6,7 +6,7 @@ use crate::wire::Node;
 use crate::world::{Slot, World};
 use std::collections::{BTreeMap, BTreeSet};
 use toystore::catalog::stock::Record;
-use toystore::model::{Entry, Item, Key, Moment, OrderNumber, ReplicaId, Toy, View};
+use toystore::model::{Entry, Item, Key, Member, Moment, OrderNumber, ReplicaId, Toy, View};
 
 /// What has been seen so far.
 #[derive(Default)]
@@ -304,12 +304,12 @@ impl Judge {
         Ok(())
     }
 
-    /// Whether a disk may be lost: a member with all it had, other than this, remains.
-    pub fn may_wipe(&self, world: &World, id: ReplicaId) -> bool {
-        let intact = |member: &&toystore::model::Member| {
-            member.id != id && disk(&world.replicas[&member.id]).identity == member.identity
+    /// Whether a member of the newest view, other than this, has its disk.
+    pub fn has_intact_member(&self, replicas: &Replicas, other_than: Option<ReplicaId>) -> bool {
+        let is_intact = |member: &Member| {
+            Some(member.id) != other_than && disk(&replicas[&member.id]).identity == member.identity
         };
-        self.view.as_ref().is_some_and(|view| view.in_sync.iter().any(|m| intact(&m)))
+        self.view.as_ref().is_none_or(|view| view.in_sync.iter().any(is_intact))
     }
 
     /// The newest view.

@@ -52,6 +52,11 @@ fn play(world: &mut World) -> Result<(), String> {
     }
     world.trace.add(world.now, || "EVERYTHING IS WHOLE AGAIN".into());
     world.heal();
+    if !world.judge.has_intact_member(&world.replicas, None) {
+        // A disk was lost, and before the controller knew, all the others failed: it counts on the
+        // lost one alone. To stand still is right then, and all there is to see.
+        return Ok(());
+    }
     let deadline = world.now + RECOVERY;
     let mut unrest = "nothing was looked at".to_owned();
     let mut has_bought = false;

@@ -2,7 +2,6 @@
 //! allows.
 
 use crate::frontend;
-use crate::judge::Judge;
 use crate::order;
 use crate::wire::Node;
 use crate::world::{REPLICAS, Slot, World, between, ms};
@@ -109,7 +108,9 @@ impl Nemesis {
 
     /// A replica's disk is replaced by an empty one.
     fn wipe(world: &mut World, id: ReplicaId, outage: Duration) {
-        if !Judge::may_wipe(&world.judge, world, id) {
+        // A new controller asks all the disks there are for the newest view.
+        let is_view_lost = frontend_disk(world).view.is_none();
+        if is_view_lost || !world.judge.has_intact_member(&world.replicas, Some(id)) {
             return;
         }
         world.trace.add(world.now, || format!("replica {id} LOSES ITS DISK"));
@@ -133,5 +134,12 @@ impl Nemesis {
         let nth = nemesis.wipes;
         world.frontend = Slot::Down(frontend::Disk { nth, ..frontend::Disk::default() });
         world.restart_after(Node::Frontend, outage);
+    }
+}
+
+fn frontend_disk(world: &World) -> &frontend::Disk {
+    match &world.frontend {
+        Slot::Up(frontend) => &frontend.disk,
+        Slot::Down(disk) => disk,
     }
 }

@@ -130,29 +130,14 @@ enum Event {
     Fault,
     Restart(Node),
     Heal(Node, Node),
+    Nothing,
 }
 
-struct Scheduled {
-    at: Moment,
-    order: u64,
-    event: Event,
-}
+/// When, and the how-manieth event it is; a number, as comparing is most of the work of the queue.
+type Place = u128;
 
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Scheduled) -> bool {
-        self.order == other.order
-    }
-}
-impl Eq for Scheduled {}
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Scheduled) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Scheduled) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
+fn place(at: Moment, order: u64) -> Place {
+    at.as_nanos() << 64 | Place::from(order)
 }
 
 /// The store, its customers, and the world around them.
@@ -166,15 +151,27 @@ pub struct World {
     pub judge: Judge,
     pub trace: Trace,
     nemesis: Nemesis,
-    hosts: BTreeMap<Node, Host>,
+    nodes: Vec<Node>,
+    hosts: Vec<Host>,
     /// Nothing gets through from the first to the second.
     cuts: BTreeSet<(Node, Node)>,
     /// Of so many calls in ten thousand the connection breaks.
     pub flaky: u32,
-    queue: BinaryHeap<Reverse<Scheduled>>,
+    queue: BinaryHeap<Reverse<Place>>,
+    events: HashMap<u64, (Moment, Event)>,
     scheduled: u64,
     calls: HashMap<Tag, Call>,
     next_tag: Tag,
+}
+
+fn index(node: Node) -> usize {
+    let index = match node {
+        Node::Frontend => 0,
+        Node::Catalog => 1,
+        Node::Replica(id) => 1 + id.0,
+        Node::Client(id) => 2 + REPLICAS + id,
+    };
+    index as usize
 }
 
 /// How many replicas there are.
@@ -187,7 +184,7 @@ impl World {
         let clients = rng.u32(1..=4);
         let nodes = [Node::Frontend, Node::Catalog].into_iter();
         let nodes = nodes.chain(ids.clone().map(Node::Replica));
-        let nodes = nodes.chain((0..clients).map(Node::Client));
+        let nodes: Vec<Node> = nodes.chain((0..clients).map(Node::Client)).collect();
         let mut world = World {
             now: Duration::ZERO,
             frontend: Slot::Down(frontend::Disk::default()),
@@ -197,16 +194,17 @@ impl World {
             judge: Judge::default(),
             trace,
             nemesis: Nemesis::new(&mut rng),
-            hosts: nodes.map(|node| (node, Host::default())).collect(),
+            hosts: nodes.iter().map(|_| Host::default()).collect(),
+            nodes: nodes.clone(),
             cuts: BTreeSet::new(),
             flaky: if rng.bool() { rng.u32(0..300) } else { 0 },
             queue: BinaryHeap::new(),
+            events: HashMap::new(),
             scheduled: 0,
             calls: HashMap::new(),
             next_tag: 0,
             rng,
         };
-        let nodes: Vec<Node> = world.hosts.keys().copied().collect();
         for node in nodes {
             world.host(node).down = true;
             let wait = between(&mut world.rng, &(ms(0)..ms(300)));
@@ -219,13 +217,14 @@ impl World {
 
     /// Lets the next event happen, and judges what it led to.
     pub fn step(&mut self) -> Result<(), String> {
-        let Some(Reverse(Scheduled { at, event, .. })) = self.queue.pop() else {
-            return Err("nothing happens any more".into());
-        };
+        let next = self.queue.pop();
+        #[expect(clippy::cast_possible_truncation, reason = "the order is the lower half")]
+        let event = next.and_then(|Reverse(place)| self.events.remove(&(place as u64)));
+        let Some((at, event)) = event else { return Err("nothing happens any more".into()) };
         self.now = at;
         match event {
             Event::Question { to, .. } if self.is_paused(to) => self.postpone(to, event),
-            Event::Question { from, to, .. } if self.cuts.contains(&(from, to)) => {
+            Event::Question { from, to, .. } if self.is_cut(from, to) => {
                 self.hold_back(event);
             }
             Event::Question { tag, to, incarnation, question, .. } => {
@@ -251,6 +250,7 @@ impl World {
                 }
             }
             Event::Restart(node) => self.restart(node)?,
+            Event::Nothing => {}
             Event::Heal(a, b) => {
                 self.cuts.remove(&(a, b));
             }
@@ -263,7 +263,7 @@ impl World {
             return Ok(());
         };
         let event = Event::Reply { tag, from, reply };
-        if from.is_some_and(|from| self.cuts.contains(&(from, asker))) {
+        if from.is_some_and(|from| self.is_cut(from, asker)) {
             self.hold_back(event);
             return Ok(());
         }
@@ -401,12 +401,17 @@ impl World {
 
     fn schedule(&mut self, wait: Duration, event: Event) {
         self.scheduled += 1;
-        let scheduled = Scheduled { at: self.now + wait, order: self.scheduled, event };
-        self.queue.push(Reverse(scheduled));
+        let at = self.now + wait;
+        self.events.insert(self.scheduled, (at, event));
+        self.queue.push(Reverse(place(at, self.scheduled)));
     }
 
     fn host(&mut self, node: Node) -> &mut Host {
-        self.hosts.get_mut(&node).expect("every node has a host")
+        &mut self.hosts[index(node)]
+    }
+
+    fn is_cut(&self, from: Node, to: Node) -> bool {
+        !self.cuts.is_empty() && self.cuts.contains(&(from, to))
     }
 
     fn is_paused(&mut self, node: Node) -> bool {
@@ -462,9 +467,11 @@ impl World {
 
     /// Whatever this process asked and nobody has received is lost.
     pub fn forget_questions(&mut self, asker: Node) {
-        self.queue.retain(|Reverse(scheduled)| {
-            !matches!(scheduled.event, Event::Question { from, .. } if from == asker)
-        });
+        for (_, event) in self.events.values_mut() {
+            if matches!(event, Event::Question { from, .. } if *from == asker) {
+                *event = Event::Nothing;
+            }
+        }
     }
 
     pub fn restart_after(&mut self, node: Node, wait: Duration) {
@@ -482,7 +489,7 @@ impl World {
     }
 
     pub fn is_down(&self, node: Node) -> bool {
-        self.hosts[&node].down
+        self.hosts[index(node)].down
     }
 
     pub fn nemesis(&mut self) -> &mut Nemesis {
@@ -493,8 +500,7 @@ impl World {
     pub fn heal(&mut self) {
         self.flaky = 0;
         self.cuts.clear();
-        let nodes: Vec<Node> = self.hosts.keys().copied().collect();
-        for node in nodes {
+        for node in self.nodes.clone() {
             self.host(node).paused_until = Duration::ZERO;
             if self.is_down(node) {
                 self.schedule(ms(10), Event::Restart(node));
