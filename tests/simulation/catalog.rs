@@ -146,12 +146,12 @@ impl Catalog {
     fn question(&mut self, tag: Tag, question: Question, context: &mut Context<'_>) -> Result<()> {
         match question {
             Question::Catalog(Request::Query { name }) => {
-                let shelf = self.stock.look_up(&name)?;
-                let (reply, position) = (Ok(Answer::Toy(shelf.toy.clone())), shelf.changed_at);
+                let Shelf { toy, changed_at: position, .. } = self.stock.look_up(&name)?.clone();
+                let reply = Ok(Answer::Toy(toy));
                 self.waiting.push(Waiting { tag, reply, position, change: None });
             }
             Question::Catalog(Request::Purchase(purchase)) => {
-                self.purchase(tag, purchase, context)?
+                self.purchase(tag, purchase, context)?;
             }
             Question::CatalogPeer(Peer::TakeOffice { epoch }) => {
                 let (open, record) = self.stock.take_office(epoch)?;
@@ -192,10 +192,10 @@ impl Catalog {
 
     /// The beginning of `Subscribers::changes`.
     fn begin_changes(&mut self, tag: Tag, question: Peer, context: &mut Context<'_>) -> Result<()> {
-        let Peer::Changes { subscriber, subscription, acknowledged } = &question else {
+        let Peer::Changes { subscription, acknowledged } = &question else {
             return Ok(());
         };
-        self.leases.hear(subscriber, *subscription, *acknowledged, context.now)?;
+        self.leases.hear(*subscription, *acknowledged, context.now)?;
         let held = if acknowledged.is_none() { ms(0) } else { ms(CHANGES_HELD_MS) };
         let until = context.now + held;
         if !held.is_zero() {
@@ -208,8 +208,8 @@ impl Catalog {
     fn go_on(&mut self, context: &mut Context<'_>) {
         let (leases, durable, now) = (&mut self.leases, self.disk.durable, context.now);
         self.held.retain(|Held { tag, question, until }| {
-            let Peer::Changes { subscriber, subscription, .. } = question else { return false };
-            let changes = leases.changes(subscriber, *subscription);
+            let Peer::Changes { subscription, .. } = question else { return false };
+            let changes = leases.changes(*subscription);
             if changes.as_ref().is_ok_and(|c| c.invalidate.is_empty()) && now < *until {
                 return true;
             }
@@ -223,7 +223,7 @@ impl Catalog {
             }
             let coverage = waiting.change.map_or(Coverage::Covered, |c| leases.coverage(c, now));
             if let Coverage::Until(moment) = coverage {
-                wake = wake.min(moment - now);
+                wake = wake.min(moment.saturating_sub(now));
                 return true;
             }
             context.answer(waiting.tag, waiting.reply.clone());

@@ -9,9 +9,7 @@ use std::time::Duration;
 use toystore::error::Error;
 use toystore::frontend::cache::{Cache, Ticket};
 use toystore::frontend::controller::{Controller, Decision, Report, SILENT, Unclean};
-use toystore::model::{
-    CallId, Epoch, Identity, Item, Key, Moment, OrderNumber, ReplicaId, Toy, View,
-};
+use toystore::model::{CallId, Epoch, Item, Key, Moment, OrderNumber, ReplicaId, Toy, View};
 use toystore::protocol::catalog;
 use toystore::protocol::order::{Buy, Peer, Request};
 
@@ -31,8 +29,6 @@ const REMEMBER_EVERY: u64 = 5;
 pub struct Disk {
     pub view: Option<View>,
     pub committed: OrderNumber,
-    /// The identity of the directory.
-    pub nth: u64,
 }
 
 /// A running front-end.
@@ -94,7 +90,6 @@ enum Stage {
 
 /// The thread that takes the changes.
 struct Subscription {
-    who: Identity,
     number: u64,
     acknowledged: Option<u64>,
     asked: Option<(Tag, Moment)>,
@@ -111,7 +106,6 @@ impl Frontend {
             Unclean::Forbidden,
             now,
         );
-        let who = Identity(format!("frontend-{}", disk.nth));
         let mut frontend = Frontend {
             disk,
             controller,
@@ -125,7 +119,6 @@ impl Frontend {
             cache: Cache::new(2),
             queries: Vec::new(),
             subscription: Subscription {
-                who,
                 number: 0,
                 acknowledged: None,
                 asked: None,
@@ -139,10 +132,9 @@ impl Frontend {
     pub fn handle(&mut self, input: Input, context: &mut Context<'_>) {
         match input {
             Input::Question(tag, Question::Door(door)) => self.open(tag, door, context),
-            Input::Question(..) => {}
             Input::Reply(tag, reply) => self.reply(tag, reply, context),
             Input::Timer(Timer::Tick) => context.after(ms(50), Timer::Tick),
-            Input::Timer(_) => {}
+            Input::Question(..) | Input::Timer(_) => {}
         }
         self.decide(context);
         self.beat(context);
@@ -188,7 +180,7 @@ impl Frontend {
             self.beaten(id, reply, context);
         } else if let Some((_, sent)) = self.subscription.asked.take_if(|(asked, _)| *asked == tag)
         {
-            self.listened(reply, sent, context);
+            self.listened(&reply, sent, context);
         } else if let Some(task) =
             self.asking.iter_mut().find(|task| task.asked.is_some_and(|a| a.0 == tag))
         {
@@ -419,33 +411,33 @@ impl Frontend {
     fn subscribe(&mut self, rng: &mut Rng) {
         self.subscription.number = rng.u64(..);
         self.subscription.acknowledged = None;
-        self.cache.subscribe(self.subscription.number);
+        self.cache.unsubscribe();
     }
 
     fn listen(&mut self, context: &mut Context<'_>) {
-        let Subscription { who, number, acknowledged, asked, paused_until } =
-            &mut self.subscription;
+        let Subscription { number, acknowledged, asked, paused_until } = &mut self.subscription;
         if asked.is_some() || context.now < *paused_until {
             return;
         }
-        let question = catalog::Peer::Changes {
-            subscriber: who.clone(),
-            subscription: *number,
-            acknowledged: *acknowledged,
-        };
+        let question =
+            catalog::Peer::Changes { subscription: *number, acknowledged: *acknowledged };
         let deadline = context.now + CHANGES_DEADLINE;
         let tag = context.ask(Node::Catalog, Question::CatalogPeer(question), deadline);
         *asked = Some((tag, context.now));
     }
 
-    fn listened(&mut self, reply: Reply, sent: Moment, context: &mut Context<'_>) {
-        if let Ok(Answer::Changes(changes)) = reply {
-            for change in &changes.invalidate {
-                self.cache.invalidate(&change.name, change.version);
+    fn listened(&mut self, reply: &Reply, sent: Moment, context: &mut Context<'_>) {
+        let holds = match reply {
+            Ok(Answer::Changes(changes)) => {
+                for change in &changes.invalidate {
+                    self.cache.invalidate(&change.name, change.version);
+                }
+                self.subscription.acknowledged = Some(changes.up_to);
+                self.cache.renew(self.subscription.number, sent, context.now)
             }
-            self.cache.renew(self.subscription.number, sent);
-            self.subscription.acknowledged = Some(changes.up_to);
-        } else {
+            _ => false,
+        };
+        if !holds {
             self.subscription.paused_until = context.now + CHANGES_PAUSE;
             context.after(CHANGES_PAUSE, Timer::Wake);
             self.subscribe(context.rng);

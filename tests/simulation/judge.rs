@@ -247,7 +247,7 @@ impl Judge {
     }
 
     /// What the catalog answers is on its disk.
-    pub fn answered_toy(&self, catalog: &Catalog, toy: &Toy) -> Verdict {
+    pub fn answered_toy(catalog: &Catalog, toy: &Toy) -> Verdict {
         let synced = catalog.disk.history.iter().take_while(|(at, _)| *at <= catalog.disk.durable);
         let newest = synced.filter_map(|(_, record)| match record {
             Record::Purchase { purchase, version } if purchase.item.name == toy.name => {

@@ -43,6 +43,7 @@ impl Nemesis {
             }
             45..70 => Nemesis::cut(world, node, outage),
             70..80 => {
+                let node = if world.rng.bool() { Node::Catalog } else { node };
                 world.trace.add(world.now, || format!("{node:?}: CONNECTIONS BREAK"));
                 world.break_connections(node);
             }
@@ -129,10 +130,7 @@ impl Nemesis {
         world.crash(Node::Frontend);
         world.forget_questions(Node::Frontend);
         world.judge.forget_view(&world.replicas);
-        let nemesis = world.nemesis();
-        nemesis.wipes += 1;
-        let nth = nemesis.wipes;
-        world.frontend = Slot::Down(frontend::Disk { nth, ..frontend::Disk::default() });
+        world.frontend = Slot::Down(frontend::Disk::default());
         world.restart_after(Node::Frontend, outage);
     }
 }

@@ -405,7 +405,7 @@ impl Order {
                     self.purchase(task, context)
                 }
                 Ok(Begin::Ask(epoch)) => {
-                    self.sell(task, epoch, context);
+                    Order::sell(task, epoch, context);
                     None
                 }
             },
@@ -421,7 +421,7 @@ impl Order {
             Stage::Pausing { epoch, until } => {
                 let epoch = *epoch;
                 if context.now >= *until {
-                    self.sell(task, epoch, context);
+                    Order::sell(task, epoch, context);
                 }
                 None
             }
@@ -436,7 +436,7 @@ impl Order {
     }
 
     /// One turn of the loop in `Order::sell`.
-    fn sell(&mut self, task: &mut Purchasing, epoch: Epoch, context: &mut Context<'_>) {
+    fn sell(task: &mut Purchasing, epoch: Epoch, context: &mut Context<'_>) {
         let Buy { call, ack_below, ref key, ref item, .. } = task.buy;
         let purchase = Purchase { epoch, call, ack_below, key: key.clone(), item: item.clone() };
         let question = Question::Catalog(catalog::Request::Purchase(purchase));

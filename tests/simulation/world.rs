@@ -327,7 +327,7 @@ impl World {
                     if let (Ok(Answer::Toy(toy)), Node::Catalog) = (&reply, node)
                         && let Slot::Up(catalog) = &self.catalog
                     {
-                        self.judge.answered_toy(catalog, toy)?;
+                        Judge::answered_toy(catalog, toy)?;
                     }
                     let delay = self.delay();
                     self.schedule(delay, Event::Reply { tag, from: Some(node), reply });
@@ -395,7 +395,7 @@ impl World {
     }
 
     fn postpone(&mut self, node: Node, event: Event) {
-        let wait = self.host(node).paused_until - self.now;
+        let wait = self.host(node).paused_until.saturating_sub(self.now);
         self.schedule(wait, event);
     }
 
