@@ -203,10 +203,11 @@ impl Heart {
         while !self.election.is_stopping() {
             let begun = Instant::now();
             let (report, pause) = self.beat(&mut has, begun + SILENT);
+            let answered = matches!(report, Report::Healthy { .. });
             // The controller's thread may be writing a view; it will take what comes after.
             self.reports.send_timeout((self.id, report), BEAT).ok();
             let news = self.election.epoch().is_some_and(|epoch| epoch > has);
-            if pause == BEAT && news {
+            if answered && news {
                 continue;
             }
             match self.ear.recv_timeout(pause.saturating_sub(begun.elapsed())) {
@@ -309,7 +310,7 @@ impl Seat {
     fn look_after(&mut self) {
         let committed = self.controller.committed();
         if committed.0 >= self.remembered.0 + REMEMBER_EVERY {
-            self.remember(self.election.view());
+            self.remember(self.controller.last_view().cloned());
         }
         let led = self.controller.is_led(self.started.elapsed());
         let mut state = self.election.state.lock();
