@@ -105,6 +105,11 @@ impl Controller {
         self.view.as_ref().filter(|_| self.fresh && self.usurped.is_none())
     }
 
+    /// The last view made, by this process or one before it.
+    pub fn last_view(&self) -> Option<&View> {
+        self.view.as_ref()
+    }
+
     /// The epoch of the last view made.
     pub fn epoch(&self) -> Epoch {
         self.view.as_ref().map_or(Epoch(0), |view| view.epoch)
