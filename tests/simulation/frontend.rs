@@ -51,7 +51,7 @@ pub struct Frontend {
 #[derive(Default)]
 struct Heart {
     has: Epoch,
-    asked: Option<(Tag, OrderNumber)>,
+    asked: Option<(Tag, OrderNumber, Moment)>,
     next: Moment,
 }
 
@@ -175,7 +175,7 @@ impl Frontend {
 
     fn reply(&mut self, tag: Tag, reply: Reply, context: &mut Context<'_>) {
         if let Some((&id, _)) =
-            self.hearts.iter().find(|(_, heart)| heart.asked.is_some_and(|(asked, _)| asked == tag))
+            self.hearts.iter().find(|(_, heart)| heart.asked.is_some_and(|asked| asked.0 == tag))
         {
             self.beaten(id, reply, context);
         } else if let Some((_, sent)) = self.subscription.asked.take_if(|(asked, _)| *asked == tag)
@@ -211,18 +211,18 @@ impl Frontend {
             let expected = self.controller.committed();
             let (to, deadline) = (Node::Replica(*id), context.now + SILENT);
             let tag = context.ask(to, Question::OrderPeer(question), deadline);
-            heart.asked = Some((tag, expected));
+            heart.asked = Some((tag, expected, context.now));
             heart.next = context.now + BEAT;
         }
     }
 
     fn beaten(&mut self, id: ReplicaId, reply: Reply, context: &mut Context<'_>) {
         let heart = self.hearts.get_mut(&id).expect("it asked");
-        let (_, expected) = heart.asked.take().expect("it asked");
+        let (_, expected, asked) = heart.asked.take().expect("it asked");
         let report = match reply {
             Ok(Answer::Health(health)) => {
                 heart.has = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
-                Report::Healthy { health, expected }
+                Report::Healthy { health, asked, expected }
             }
             Err(Error::Unreachable { .. }) => {
                 // Not at once again, though it has not heard of the view.
