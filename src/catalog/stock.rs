@@ -8,6 +8,8 @@
 //! - One key, at most one decrement: an *open* sale (not known to be in the order log) is answered
 //!   as before. A *settled* one is remembered until its caller has finished the call, so that a late
 //!   duplicate of it is recognised (RIFL).
+//! - A refusal is remembered as long, too: its late duplicate, arriving after a restock, must not sell what
+//!   the customer was told is sold out.
 //! - Only the epoch that took office last may sell: an older leader is fenced.
 
 use crate::error::{Error, Result};
@@ -27,6 +29,9 @@ pub struct Stock {
     sales: HashMap<Key, Sale>,
     /// The calls of `sales` that are not finished, in order.
     unfinished: BTreeMap<CallOrder, Key>,
+    /// What was refused to calls that are not finished. Not journaled: a late duplicate waits in a
+    /// connection to this process, and dies with it.
+    refused: BTreeMap<CallOrder, Error>,
     callers: BTreeMap<u32, Caller>,
 }
 
@@ -69,6 +74,12 @@ type CallOrder = (u32, Epoch, u64);
 
 fn order_of(call: CallId) -> CallOrder {
     (call.caller, call.incarnation, call.sequence)
+}
+
+/// Whether a purchase says that a call of its caller is finished.
+fn is_before(call: CallOrder, purchase: &Purchase) -> bool {
+    let CallId { caller, incarnation, .. } = purchase.call;
+    call.0 == caller && call < (caller, incarnation, purchase.ack_below)
 }
 
 /// One change, as it stands in the journal.
@@ -164,7 +175,14 @@ impl Stock {
         if self.is_finished(purchase.call) {
             return Err(Error::invalid("a late duplicate of a call that is finished"));
         }
-        let version = self.check_stock(&purchase.item)?;
+        let call = order_of(purchase.call);
+        self.refused.retain(|other, _| !is_before(*other, &purchase));
+        if let Some(refusal) = self.refused.get(&call) {
+            return Err(refusal.clone());
+        }
+        let version = self.check_stock(&purchase.item).inspect_err(|refusal| {
+            self.refused.insert(call, refusal.clone());
+        })?;
         let cost = self.cost(&purchase.item)?;
         let record = Record::Purchase { purchase, version };
         self.apply(&record);
