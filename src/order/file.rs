@@ -48,6 +48,8 @@ impl OrderFile {
         let orders = directory.file("orders.csv");
         let (log, csv) = match open(&orders) {
             Err(damage @ Error::Damaged { .. }) => {
+                // First of all: under its old identity an empty log would pass for the old one.
+                directory.renew_identity()?;
                 let aside = set_aside(&orders)?;
                 tracing::error!(
                     "{damage}. It is now {}; this replica begins with an empty log, as an outsider",
@@ -56,7 +58,6 @@ impl OrderFile {
                 for stale in ["view.json", "committed"] {
                     remove(&directory.file(stale))?;
                 }
-                directory.renew_identity()?;
                 open(&orders)?
             }
             opened => opened?,

@@ -62,7 +62,7 @@ impl Client {
     }
 
     fn go_on(&mut self, context: &mut Context<'_>, judge: &Judge) {
-        let wait = between(context.rng, &(ms(1)..ms(120)));
+        let wait = between(context.rng, &(ms(1)..ms(60)));
         context.after(wait, Timer::Wake);
         if self.doing.is_none() && !self.closing {
             let what = self.choose(context, judge);

@@ -6,7 +6,7 @@ use crate::wire::Node;
 use crate::world::{Slot, World};
 use std::collections::{BTreeMap, BTreeSet};
 use toystore::catalog::stock::Record;
-use toystore::model::{Entry, Item, Key, Member, Moment, OrderNumber, ReplicaId, Toy, View};
+use toystore::model::{Entry, Epoch, Item, Key, Member, Moment, OrderNumber, ReplicaId, Toy, View};
 
 /// What has been seen so far.
 #[derive(Default)]
@@ -229,9 +229,17 @@ impl Judge {
             return Ok(());
         }
         self.history = history.len();
-        let mut keys = BTreeSet::new();
+        let (mut keys, mut in_office) = (BTreeSet::new(), Epoch(0));
         for (_, record) in history {
+            if let Record::Office(epoch) = record {
+                in_office = in_office.max(*epoch);
+            }
             if let Record::Purchase { purchase, version } = record {
+                if purchase.epoch != in_office {
+                    return Err(format!(
+                        "{purchase:?} was sold while epoch {in_office} was in office"
+                    ));
+                }
                 if !keys.insert(&purchase.key) {
                     return Err(format!("{} was sold twice", purchase.key));
                 }
