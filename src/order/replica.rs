@@ -411,9 +411,9 @@ impl Replica {
     }
 
     /// What the leader owes the catalog now.
-    pub fn duty(&mut self) -> Option<Duty> {
+    pub fn duty(&mut self, now: Moment) -> Option<Duty> {
         match &mut self.role {
-            Role::Leading(leadership) => leadership.duty(self.committed),
+            Role::Leading(leadership) => leadership.duty(self.committed, now),
             _ => None,
         }
     }
