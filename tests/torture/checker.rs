@@ -165,7 +165,8 @@ fn check_look_ups(
             Outcome::Order(toy, quantity) => {
                 let same = |e: &Entry| (&e.item.name, e.item.quantity.get()) == (toy, *quantity);
                 if !entry.is_some_and(same) {
-                    problems.push(format!("order {number} was shown as {quantity} {toy}: {entry:?}"));
+                    problems
+                        .push(format!("order {number} was shown as {quantity} {toy}: {entry:?}"));
                 }
             }
             Outcome::Refused(404) => {
@@ -185,11 +186,13 @@ fn check_look_ups(
 
 /// The queries of one toy that were answered, with how many were left.
 fn queries<'a>(requests: &'a [Request], toy: &str) -> Vec<(&'a Request, u64)> {
-    let answered = requests.iter().filter_map(|request| match (&request.operation, &request.outcome)
-    {
-        (Operation::Query { toy: of }, Outcome::Left(left)) if of == toy => Some((request, *left)),
-        _ => None,
-    });
+    let answered =
+        requests.iter().filter_map(|request| match (&request.operation, &request.outcome) {
+            (Operation::Query { toy: of }, Outcome::Left(left)) if of == toy => {
+                Some((request, *left))
+            }
+            _ => None,
+        });
     answered.collect()
 }
 
@@ -277,6 +280,8 @@ pub struct Service {
     pub requests: usize,
     /// How many purchases they made, or tried to.
     pub purchases: usize,
+    /// How many requests were told to come again.
+    pub unavailable: usize,
     /// How many requests ended without an answer.
     pub unknown: usize,
     /// How many purchases they do not know the outcome of, in the end.
@@ -285,7 +290,7 @@ pub struct Service {
     pub longest_gap_us: u64,
     /// The longest time that a request took, outages aside.
     pub slowest_us: u64,
-    /// Requests without an answer outside the outages: there should be none.
+    /// Requests that came to nothing outside the outages: there should be none.
     pub noticed: Vec<String>,
 }
 
@@ -298,14 +303,15 @@ pub fn service(requests: &[Request], outages: &[(u64, u64)]) -> Service {
     for request in requests {
         let (start_us, end_us) = (request.start_us, request.end_us);
         let excused = is_excused(start_us, end_us);
-        let is_known = !matches!(request.outcome, Outcome::Unknown(_));
+        let is_known = !matches!(request.outcome, Outcome::Unavailable(_) | Outcome::Unknown(_));
         if let Operation::Buy { key, .. } = &request.operation {
             *purchases.entry(key).or_default() |= is_known;
         }
         if matches!(request.outcome, Outcome::Number(_)) {
             answered.push(end_us);
         }
-        service.unknown += usize::from(!is_known);
+        service.unavailable += usize::from(matches!(request.outcome, Outcome::Unavailable(_)));
+        service.unknown += usize::from(matches!(request.outcome, Outcome::Unknown(_)));
         if !excused {
             service.slowest_us = service.slowest_us.max(end_us - start_us);
             if !is_known {
@@ -319,4 +325,135 @@ pub fn service(requests: &[Request], outages: &[(u64, u64)]) -> Service {
     service.purchases = purchases.len();
     service.in_doubt = purchases.values().filter(|is_known| !**is_known).count();
     service
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use toystore::model::{Epoch, Key, OrderNumber};
+
+    const INITIAL: u64 = 10;
+
+    fn request(operation: Operation, (start_us, end_us): (u64, u64), outcome: Outcome) -> Request {
+        Request { session: 0, operation, start_us, end_us, outcome }
+    }
+
+    fn buy(key: &str, quantity: u64, during: (u64, u64), outcome: Outcome) -> Request {
+        let (key, toy) = (key.to_owned(), "Tux".to_owned());
+        request(Operation::Buy { key, toy, quantity }, during, outcome)
+    }
+
+    fn query(during: (u64, u64), outcome: Outcome) -> Request {
+        request(Operation::Query { toy: "Tux".to_owned() }, during, outcome)
+    }
+
+    fn look_up(number: u64, during: (u64, u64), outcome: Outcome) -> Request {
+        request(Operation::LookUp { number }, during, outcome)
+    }
+
+    fn unknown() -> Outcome {
+        Outcome::Unknown("no answer".to_owned())
+    }
+
+    fn entry(number: u64, key: &str, quantity: u64) -> Entry {
+        Entry {
+            number: OrderNumber(number),
+            epoch: Epoch(1),
+            key: Key::from_customer(key).unwrap(),
+            item: serde_json::from_value(json!({ "name": "Tux", "quantity": quantity })).unwrap(),
+        }
+    }
+
+    fn check(requests: &[Request], log: &[Entry]) -> Vec<String> {
+        safety(requests, &BTreeMap::from([("Tux".to_owned(), INITIAL)]), log)
+    }
+
+    #[test]
+    fn a_history_that_may_be_is_good() {
+        use Outcome::{Left, Number, Order, Refused};
+        let requests = [
+            query((0, 1), Left(10)),
+            // Begun at once, ended in any order.
+            buy("a", 1, (2, 9), Number(2)),
+            buy("b", 2, (3, 8), Number(1)),
+            // Either way while they are under way.
+            query((4, 6), Left(7)),
+            query((5, 7), Left(10)),
+            query((10, 11), Left(7)),
+            // Sent again, done the first time.
+            buy("c", 3, (12, 20), unknown()),
+            query((13, 14), Left(4)),
+            buy("c", 3, (21, 22), Number(3)),
+            buy("c", 3, (23, 24), Number(3)),
+            buy("d", 5, (25, 26), Refused(409)),
+            // Never answered, done all the same; and never answered, not done.
+            buy("e", 4, (27, 28), unknown()),
+            buy("f", 1, (27, 28), unknown()),
+            look_up(2, (10, 11), Order("Tux".to_owned(), 1)),
+            look_up(3, (12, 21), Refused(404)),
+            look_up(3, (12, 21), Order("Tux".to_owned(), 3)),
+            look_up(9, (50, 51), Refused(404)),
+            query((52, 53), unknown()),
+        ];
+        let log = [entry(1, "b", 2), entry(2, "a", 1), entry(3, "c", 3), entry(4, "e", 4)];
+        assert_eq!(check(&requests, &log), [""; 0]);
+    }
+
+    #[test]
+    fn each_broken_promise_is_seen() {
+        use Outcome::{Left, Number, Order, Refused};
+        let a = || buy("a", 1, (1, 2), Number(1));
+        let b = || buy("b", 2, (3, 4), Number(2));
+        let log = || vec![entry(1, "a", 1), entry(2, "b", 2)];
+        let tux = |quantity| Order("Tux".to_owned(), quantity);
+        #[rustfmt::skip]
+        let cases: [(&str, Vec<Request>, Vec<Entry>); 21] = [
+            ("is lost", vec![a(), b()], vec![entry(1, "a", 1)]),
+            ("is lost", vec![a(), b()], vec![entry(1, "b", 2)]),
+            ("order 1 is", vec![a(), b()], vec![entry(1, "a", 3), entry(2, "b", 2)]),
+            ("the same key", vec![a()], vec![entry(1, "a", 1), entry(2, "a", 1)]),
+            ("stands where", vec![a(), b()], vec![entry(1, "a", 1), entry(3, "b", 2)]),
+            ("nobody asked", vec![a()], log()),
+            ("the numbers 1 and 2", vec![a(), buy("a", 1, (5, 6), Number(2)), b()], log()),
+            ("and was refused", vec![a(), b(), buy("b", 2, (5, 6), Refused(409))], log()),
+            ("has number Some(2)", vec![a(), buy("b", 10, (3, 4), Refused(409))], vec![entry(1, "a", 1), entry(2, "b", 10)]),
+            ("acknowledged already", vec![buy("a", 1, (5, 6), Number(1)), b()], log()),
+            ("was shown as", vec![a(), b(), look_up(1, (5, 6), tux(2))], log()),
+            ("was shown as", vec![a(), b(), look_up(3, (5, 6), tux(2))], log()),
+            ("was unknown", vec![a(), b(), look_up(2, (5, 6), Refused(404))], log()),
+            ("was unknown", vec![buy("a", 1, (1, 9), Number(1)), b(), look_up(1, (5, 6), Refused(404))], log()),
+            ("is stale", vec![a(), query((3, 4), Left(10))], vec![entry(1, "a", 1)]),
+            ("is too few", vec![a(), query((3, 4), Left(8))], vec![entry(1, "a", 1)]),
+            ("is too few", vec![query((0, 1), Left(9)), a()], vec![entry(1, "a", 1)]),
+            ("were seen before", vec![query((2, 3), Left(9)), query((4, 5), Left(10)), buy("a", 1, (1, 9), Number(1))], vec![entry(1, "a", 1)]),
+            ("was refused 9 Tux", vec![a(), buy("c", 9, (3, 4), Refused(409))], vec![entry(1, "a", 1)]),
+            ("refused with 404", vec![query((1, 2), Refused(404))], vec![]),
+            ("refused with 422", vec![buy("a", 11, (1, 2), Refused(422))], vec![]),
+        ];
+        for (problem, requests, log) in cases {
+            let found = check(&requests, &log);
+            let is_seen = found.iter().any(|found| found.contains(problem));
+            assert!(is_seen, "{problem}: {found:?} in {requests:?}");
+        }
+    }
+
+    #[test]
+    fn what_customers_notice_is_counted_outside_the_outages() {
+        let number = |n: u64, during| buy(&format!("k{n}"), 1, during, Outcome::Number(n));
+        let requests = [
+            number(1, (0, 10)),
+            number(2, (10, 40)),
+            buy("k3", 1, (100, 110), unknown()),
+            number(3, (200, 210)),
+            query((400, 500), unknown()),
+            buy("k4", 1, (550, 600), unknown()),
+            number(5, (600, 601)),
+        ];
+        let service = service(&requests, &[(50, 190), (590, 595)]);
+        assert_eq!((service.requests, service.purchases), (7, 5));
+        assert_eq!((service.unknown, service.in_doubt), (3, 1));
+        assert_eq!((service.longest_gap_us, service.slowest_us), (30, 100));
+        assert_eq!(service.noticed.len(), 1, "{:?}", service.noticed);
+    }
 }

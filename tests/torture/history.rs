@@ -65,7 +65,9 @@ pub enum Outcome {
     Order(String, u64),
     /// No, with this status; nothing happened.
     Refused(u16),
-    /// No answer, or one that leaves it open (503): it may have happened, and is sent again.
+    /// Not now: nothing happened, and it is sent again.
+    Unavailable(String),
+    /// No answer, or one that leaves it open: it may have happened, and is sent again.
     Unknown(String),
 }
 

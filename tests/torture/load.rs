@@ -44,7 +44,8 @@ impl Load {
                 last_number: 0,
             };
             let stop = stop.clone();
-            thread::spawn(move || session.shop(&stop))
+            let thread = thread::Builder::new().name(format!("session {id}"));
+            thread.spawn(move || session.shop(&stop)).expect("a thread")
         };
         Load { sessions: (0..SESSIONS).map(session).collect(), stop }
     }
@@ -113,7 +114,9 @@ impl Session {
             };
             self.history.record(request);
             match outcome {
-                Outcome::Unknown(_) if Instant::now() < give_up => thread::sleep(PAUSE),
+                Outcome::Unknown(_) | Outcome::Unavailable(_) if Instant::now() < give_up => {
+                    thread::sleep(PAUSE);
+                }
                 Outcome::Number(number) => {
                     self.last_number = self.last_number.max(number);
                     self.purchases.push(operation.clone());
@@ -139,6 +142,7 @@ impl Session {
         };
         let response = match sent {
             Ok(response) => response,
+            Err(error) if error.is_definite() => return Outcome::Unavailable(error.to_string()),
             Err(error) => return Outcome::Unknown(error.to_string()),
         };
         let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
@@ -155,7 +159,11 @@ impl Session {
         match response.status {
             200 => answer().unwrap_or_else(|| Outcome::Unknown(format!("not an answer: {body}"))),
             400..500 => Outcome::Refused(response.status),
-            status => Outcome::Unknown(format!("{status}: {}", body["error"]["message"])),
+            status => {
+                let said = format!("{status}: {}", body["error"]["message"]);
+                let is_open = said.contains("may have been done");
+                if is_open { Outcome::Unknown(said) } else { Outcome::Unavailable(said) }
+            }
         }
     }
 }

@@ -145,8 +145,7 @@ impl Nemesis {
             }
         }
         let rng = Rng::with_seed(seed);
-        let mut nemesis =
-            Nemesis { cluster, network, links, rng, history, episodes: Vec::new() };
+        let mut nemesis = Nemesis { cluster, network, links, rng, history, episodes: Vec::new() };
         for id in ALL {
             nemesis.spawn(id, &[]);
         }
@@ -164,7 +163,7 @@ impl Nemesis {
             self.inject(&fault);
             self.heal(&fault)?;
             let healed_us = self.history.now_us();
-            all_well = self.rng.u32(0..4) > 0;
+            all_well = self.rng.u32(0..3) > 0;
             let well = if all_well { self.await_well() } else { Ok(()) };
             let end_us = self.history.now_us();
             self.episodes.push(Episode { fault, expect, start_us, healed_us, end_us });
@@ -327,10 +326,8 @@ impl Nemesis {
 
     /// Waits until the logs agree; nobody may be buying.
     pub fn await_agreement(&mut self) -> Result<(), String> {
-        match self.wait(PATIENCE, |nemesis| nemesis.cluster.logs_agree()) {
-            true => Ok(()),
-            false => Err("the replicas do not come to have the same log".to_owned()),
-        }
+        let agreed = self.wait(PATIENCE, |nemesis| nemesis.cluster.logs_agree());
+        agreed.then_some(()).ok_or_else(|| "the replicas do not come to have the same log".into())
     }
 
     /// Closes the store, or what is left of it. Returns its remains, and what happened to it.
@@ -371,10 +368,12 @@ impl Nemesis {
         let state = std::fs::read_to_string(format!("/proc/{}/stat", self.cluster.pid(id)));
         let state = state.unwrap_or_default();
         // The state follows the name, which is in parentheses; Z has ended, T stands still.
-        state.rsplit(')').next().is_none_or(|rest| matches!(rest.trim_start().chars().next(), Some('Z' | 'T') | None))
+        state
+            .rsplit(')')
+            .next()
+            .is_none_or(|rest| matches!(rest.trim_start().chars().next(), Some('Z' | 'T') | None))
     }
 }
-
 
 fn has_strace() -> bool {
     Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok()

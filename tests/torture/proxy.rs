@@ -21,6 +21,9 @@ use std::time::Duration;
 /// How often a silent pump looks whether the network still is.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// A callee that stands still, with a full backlog, does not answer.
+const CONNECT: Duration = Duration::from_secs(1);
+
 /// From whom to whom.
 pub type Way = (Id, Id);
 
@@ -66,7 +69,10 @@ impl Network {
         let listener = TcpListener::bind((callee.ip(), 0)).expect("a free port");
         let address = listener.local_addr().expect("bound");
         let sky = self.sky.clone();
-        self.acceptors.push(thread::spawn(move || sky.accept(&listener, way, callee)));
+        // Joined when the network is dropped.
+        let acceptor = thread::Builder::new().name(format!("link {way:?}"));
+        let acceptor = acceptor.spawn(move || sky.accept(&listener, way, callee));
+        self.acceptors.push(acceptor.expect("a thread"));
         self.addresses.push(address);
         address.to_string()
     }
@@ -98,7 +104,7 @@ impl Drop for Network {
 }
 
 impl Sky {
-    fn accept(self: &Arc<Sky>, listener: &TcpListener, (caller, callee): Way, to: SocketAddr) {
+    fn accept(self: &Arc<Sky>, listener: &TcpListener, there: Way, to: SocketAddr) {
         let mut pumps: Vec<JoinHandle<()>> = Vec::new();
         while let Ok((near, _)) = listener.accept() {
             if self.state.lock().expect("nobody panics in here").closed {
@@ -106,14 +112,15 @@ impl Sky {
             }
             pumps.retain(|pump| !pump.is_finished());
             // A callee that is down: the caller sees its connection break.
-            let Ok(far) = TcpStream::connect(to) else { continue };
+            let Ok(far) = TcpStream::connect_timeout(&to, CONNECT) else { continue };
             let clones = near.try_clone().and_then(|near| Ok((near, far.try_clone()?)));
             let Ok((near_again, far_again)) = clones else { continue };
-            for (from, to, way) in
-                [(near, far, (caller, callee)), (far_again, near_again, (callee, caller))]
+            for (from, to, way) in [(near, far, there), (far_again, near_again, (there.1, there.0))]
             {
                 let sky = self.clone();
-                pumps.push(thread::spawn(move || sky.pump(from, to, way)));
+                // Ends with its connection; joined by this acceptor.
+                let pump = thread::Builder::new().name(format!("pump {way:?}"));
+                pumps.push(pump.spawn(move || sky.pump(from, to, way)).expect("a thread"));
             }
         }
         for pump in pumps {
