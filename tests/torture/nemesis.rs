@@ -13,11 +13,11 @@ use crate::support::Id::{self, Catalog, Frontend, Order};
 use crate::support::{ALL, Cluster, PATIENCE, REPLICAS};
 use fastrand::Rng;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
 /// What customers may notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +37,29 @@ enum Fault {
     Pause(Vec<Id>),
     /// The network.
     Weather(Vec<Way>, Weather),
-    /// A replica is started again with a failure that it plays after so many more orders (O8).
-    Play(Id, &'static str, u64),
+    /// A replica is started again with a failure that it plays after so many more orders (O8), in
+    /// this role if it can be had.
+    Play(Id, Role, &'static str, u64),
+    /// A service is killed and loses its disk, or a byte of its log is another.
+    Spoil(Id, Damage),
     /// Every sync of a service fails, by strace.
     SyncError(Id),
     /// All of it, quickly, one on top of the other; so many blows.
     Storm(u32),
+}
+
+/// What a replica is when its failure comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Leader,
+    Follower,
+}
+
+/// What becomes of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Damage {
+    Wiped,
+    ByteFlipped,
 }
 
 impl Fault {
@@ -57,7 +74,9 @@ impl Fault {
                 let other = if id == Catalog { Frontend } else { Catalog };
                 !touches(id, other) && !touches(id, Frontend)
             }
-            Fault::Play(victim, ..) | Fault::SyncError(victim) => *victim != id,
+            Fault::Play(victim, ..) | Fault::SyncError(victim) | Fault::Spoil(victim, _) => {
+                *victim != id
+            }
             Fault::Storm(_) => false,
         };
         let survives = REPLICAS.into_iter().any(|id| spared(Order(id)));
@@ -81,7 +100,9 @@ impl Fault {
             Fault::Weather(_, Weather::Held) => "hold",
             Fault::Weather(_, Weather::Slow(_)) => "slow",
             Fault::Weather(_, Weather::Cut) => "cut",
-            Fault::Play(_, how, _) => how,
+            Fault::Play(_, _, how, _) => how,
+            Fault::Spoil(_, Damage::Wiped) => "wipe",
+            Fault::Spoil(_, Damage::ByteFlipped) => "flip",
             Fault::SyncError(_) => "sync-error",
             Fault::Storm(_) => "storm",
         }
@@ -157,13 +178,14 @@ impl Nemesis {
     pub fn rage(&mut self, until: Instant) -> Result<(), String> {
         let mut all_well = true;
         while Instant::now() < until {
-            let fault = self.draw();
+            let fault = self.draw(all_well);
             let expect = if all_well { fault.expect() } else { Expect::Outage };
             let start_us = self.history.now_us();
             self.inject(&fault);
             self.heal(&fault)?;
             let healed_us = self.history.now_us();
-            all_well = self.rng.u32(0..3) > 0;
+            // What a spoiled disk had must be on others again before they may fail, too.
+            all_well = self.rng.u32(0..3) > 0 || matches!(fault, Fault::Spoil(..));
             let well = if all_well { self.await_well() } else { Ok(()) };
             let end_us = self.history.now_us();
             self.episodes.push(Episode { fault, expect, start_us, healed_us, end_us });
@@ -176,7 +198,8 @@ impl Nemesis {
         Ok(())
     }
 
-    fn draw(&mut self) -> Fault {
+    fn draw(&mut self, all_well: bool) -> Fault {
+        let how = ["crash", "hang", "fail-write"][self.rng.usize(0..3)];
         match self.rng.u32(0..100) {
             0..30 => Fault::Kill(self.draw_victims()),
             30..45 => Fault::Pause(self.draw_victims()),
@@ -186,11 +209,14 @@ impl Nemesis {
                 let by = Duration::from_millis(self.rng.u64(5..120));
                 Fault::Weather(self.draw_ways(), Weather::Slow(by))
             }
-            74..86 => {
-                let how = ["crash", "hang", "fail-write"][self.rng.usize(0..3)];
-                Fault::Play(self.draw_replica(), how, self.rng.u64(1..120))
-            }
-            86..91 if has_strace() => {
+            74..80 => Fault::Play(self.draw_replica(), Role::Follower, how, self.rng.u64(1..120)),
+            80..84 => Fault::Play(self.draw_replica(), Role::Leader, how, self.rng.u64(600..1_200)),
+            84..88 if all_well => match self.rng.u32(0..5) {
+                0 => Fault::Spoil(Frontend, Damage::Wiped),
+                1..3 => Fault::Spoil(self.draw_replica(), Damage::Wiped),
+                _ => Fault::Spoil(self.draw_replica(), Damage::ByteFlipped),
+            },
+            88..92 if has_strace() => {
                 let id = if self.rng.u32(0..4) == 0 { Catalog } else { self.draw_replica() };
                 Fault::SyncError(id)
             }
@@ -235,7 +261,16 @@ impl Nemesis {
             Fault::Kill(ids) => ids.iter().for_each(|id| self.kill(*id)),
             Fault::Pause(ids) => ids.iter().for_each(|id| self.cluster.pause(*id)),
             Fault::Weather(ways, weather) => self.network.set(ways, *weather),
-            Fault::Play(id, how, after) => return self.play(*id, how, *after),
+            Fault::Play(id, role, how, after) => {
+                self.kill(*id);
+                let at = self.cluster.committed() + after;
+                self.spawn(*id, &[&format!("--order-fail={how}@{at}")]);
+                return self.play(*id, *role);
+            }
+            Fault::Spoil(id, damage) => {
+                self.kill(*id);
+                self.spoil(*id, *damage);
+            }
             Fault::SyncError(id) => return self.fail_syncs(*id),
             Fault::Storm(blows) => return (0..*blows).for_each(|_| self.blow()),
         }
@@ -243,19 +278,36 @@ impl Nemesis {
         thread::sleep(Duration::from_millis(some_time));
     }
 
-    fn play(&mut self, id: Id, how: &str, after: u64) {
-        self.kill(id);
-        let at = self.cluster.committed() + after;
-        self.spawn(id, &[&format!("--order-fail={how}@{at}")]);
-        self.wait(PATIENCE / 3, |nemesis| nemesis.has_stopped(id));
-        if how == "hang" {
-            // It wakes up first, in a world that went on without it.
-            self.cluster.resume(id);
-            thread::sleep(Duration::from_millis(300));
+    fn play(&mut self, id: Id, role: Role) {
+        let in_sync = |nemesis: &mut Nemesis| nemesis.cluster.is_in_sync();
+        if role == Role::Leader && self.wait(PATIENCE / 3, in_sync) {
+            let leader = Order(self.cluster.leader());
+            if leader != id {
+                self.kill(leader);
+                self.spawn(leader, &[]);
+            }
         }
+        self.wait(PATIENCE / 3, |nemesis| nemesis.has_stopped(id));
+        // One that hangs wakes up first, in a world that went on without it.
+        self.cluster.resume(id);
+        thread::sleep(Duration::from_millis(300));
         // Whether it came to that order or not: it is not to play again.
         self.cluster.reap(id);
         self.kill(id);
+    }
+
+    fn spoil(&self, id: Id, damage: Damage) {
+        let data = self.cluster.data(id);
+        let log = data.join("orders.csv");
+        match damage {
+            Damage::Wiped => fs::remove_dir_all(data).expect("it is closed"),
+            Damage::ByteFlipped => {
+                let mut bytes = fs::read(&log).expect("it is there");
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                fs::write(&log, bytes).expect("a disk that is not full");
+            }
+        }
     }
 
     fn fail_syncs(&mut self, id: Id) {
@@ -365,7 +417,7 @@ impl Nemesis {
 
     /// Whether a service has ended or stands still.
     fn has_stopped(&mut self, id: Id) -> bool {
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", self.cluster.pid(id)));
+        let state = fs::read_to_string(format!("/proc/{}/stat", self.cluster.pid(id)));
         let state = state.unwrap_or_default();
         // The state follows the name, which is in parentheses; Z has ended, T stands still.
         state
