@@ -170,7 +170,7 @@ impl Nemesis {
         for id in ALL {
             nemesis.spawn(id, &[]);
         }
-        nemesis.cluster.await_in_sync();
+        nemesis.await_well().expect("a store without faults opens");
         nemesis
     }
 
