@@ -263,7 +263,7 @@ impl Nemesis {
             Fault::Weather(ways, weather) => self.network.set(ways, *weather),
             Fault::Play(id, role, how, after) => {
                 self.kill(*id);
-                let at = self.cluster.committed() + after;
+                let at = self.orders_on_disk() + after;
                 self.spawn(*id, &[&format!("--order-fail={how}@{at}")]);
                 return self.play(*id, *role);
             }
@@ -276,6 +276,12 @@ impl Nemesis {
         }
         let some_time = self.rng.u64(50..2_500);
         thread::sleep(Duration::from_millis(some_time));
+    }
+
+    /// The most that any replica has, whether it runs or not.
+    fn orders_on_disk(&self) -> u64 {
+        let rows = |id| self.cluster.orders_csv(id).split(|byte| *byte == b'\n').count();
+        REPLICAS.into_iter().map(rows).max().unwrap_or(0) as u64
     }
 
     fn play(&mut self, id: Id, role: Role) {
