@@ -1,0 +1,438 @@
+//! What goes wrong: one fault after another, drawn from a seed, each for a while, then healed.
+//!
+//! - The nemesis knows of each fault whether customers may come to notice it (`Expect`). They may not
+//!   while the front-end, the catalog and one replica that both can reach are well, provided that all
+//!   replicas were in sync when it began: so it waits for that after each fault, or takes the next one
+//!   as one that may be noticed.
+//! - A service that ends though nobody ended it is a failure, and so is a store that does not come back
+//!   when everything is healed.
+
+use crate::history::History;
+use crate::proxy::{Network, Way, Weather};
+use crate::support::Id::{self, Catalog, Frontend, Order};
+use crate::support::{ALL, Cluster, PATIENCE, REPLICAS};
+use fastrand::Rng;
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{fmt, fs};
+
+/// What customers may notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// Latency.
+    Service,
+    /// Errors that say to try again.
+    Outage,
+}
+
+/// Something that goes wrong.
+#[derive(Debug, Clone)]
+enum Fault {
+    /// `kill -9`, at once.
+    Kill(Vec<Id>),
+    /// These stand still.
+    Pause(Vec<Id>),
+    /// The network.
+    Weather(Vec<Way>, Weather),
+    /// A replica is started again with a failure that it plays after so many more orders (O8), in
+    /// this role if it can be had.
+    Play(Id, Role, &'static str, u64),
+    /// A service is killed and loses its disk, or a byte of its log is another.
+    Spoil(Id, Damage),
+    /// Every sync of a service fails, by strace.
+    SyncError(Id),
+    /// All of it, quickly, one on top of the other; so many blows.
+    Storm(u32),
+}
+
+/// What a replica is when its failure comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Leader,
+    Follower,
+}
+
+/// What becomes of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Damage {
+    Wiped,
+    ByteFlipped,
+}
+
+impl Fault {
+    /// Whether customers may notice it, if all were well before.
+    fn expect(&self) -> Expect {
+        let spared = |id: Id| match self {
+            Fault::Kill(ids) | Fault::Pause(ids) => !ids.contains(&id),
+            Fault::Weather(_, Weather::Slow(_)) => true,
+            // What happens among the replicas, one that both others reach survives.
+            Fault::Weather(ways, _) => {
+                let touches = |a: Id, b: Id| ways.contains(&(a, b)) || ways.contains(&(b, a));
+                let other = if id == Catalog { Frontend } else { Catalog };
+                !touches(id, other) && !touches(id, Frontend)
+            }
+            Fault::Play(victim, ..) | Fault::SyncError(victim) | Fault::Spoil(victim, _) => {
+                *victim != id
+            }
+            Fault::Storm(_) => false,
+        };
+        let survives = REPLICAS.into_iter().any(|id| spared(Order(id)));
+        let door_is_open = match self {
+            Fault::Weather(..) => spared(Catalog),
+            _ => spared(Catalog) && spared(Frontend),
+        };
+        if survives && door_is_open { Expect::Service } else { Expect::Outage }
+    }
+
+    /// Whether a service may end by itself of it.
+    fn may_end(&self, id: Id) -> bool {
+        matches!(self, Fault::Play(victim, ..) | Fault::SyncError(victim) if *victim == id)
+    }
+
+    /// What it is counted as.
+    fn kind(&self) -> &'static str {
+        match self {
+            Fault::Kill(_) => "kill",
+            Fault::Pause(_) => "pause",
+            Fault::Weather(_, Weather::Held) => "hold",
+            Fault::Weather(_, Weather::Slow(_)) => "slow",
+            Fault::Weather(_, Weather::Cut) => "cut",
+            Fault::Play(_, _, how, _) => how,
+            Fault::Spoil(_, Damage::Wiped) => "wipe",
+            Fault::Spoil(_, Damage::ByteFlipped) => "flip",
+            Fault::SyncError(_) => "sync-error",
+            Fault::Storm(_) => "storm",
+        }
+    }
+}
+
+/// A fault that was.
+#[derive(Debug)]
+pub struct Episode {
+    fault: Fault,
+    /// What customers might notice.
+    pub expect: Expect,
+    /// When it began, on the history's clock.
+    pub start_us: u64,
+    /// When it was healed.
+    healed_us: u64,
+    /// When the store was well again, or the next one began.
+    pub end_us: u64,
+}
+
+impl Episode {
+    /// What it is counted as.
+    pub fn kind(&self) -> &'static str {
+        self.fault.kind()
+    }
+}
+
+impl fmt::Display for Episode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [start, healed, end] = [self.start_us, self.healed_us, self.end_us]
+            .map(|us| Duration::from_micros(us).as_secs_f64());
+        let Episode { fault, expect, .. } = self;
+        write!(f, "{start:8.3} s to {healed:.3}, well at {end:.3}: {fault:?}, expect {expect:?}")
+    }
+}
+
+/// Who makes it go wrong.
+pub struct Nemesis {
+    pub cluster: Cluster,
+    network: Network,
+    /// What each service is told of the others: the links to them.
+    links: BTreeMap<Id, Vec<String>>,
+    rng: Rng,
+    history: Arc<History>,
+    pub episodes: Vec<Episode>,
+}
+
+impl Nemesis {
+    /// Opens a store that is closed, with a network between its services.
+    pub fn open(cluster: Cluster, seed: u64, history: Arc<History>) -> Nemesis {
+        let mut network = Network::new();
+        let mut links = BTreeMap::new();
+        for caller in ALL.into_iter().filter(|id| *id != Catalog) {
+            let flags: &mut Vec<String> = links.entry(caller).or_default();
+            for callee in ALL.into_iter().filter(|id| *id != caller && *id != Frontend) {
+                let section = callee.section();
+                let listen = network.link((caller, callee), cluster.address(callee));
+                let peer = network.link((caller, callee), cluster.peer_address(callee));
+                flags.push(format!("--{section}-listen={listen}"));
+                flags.push(format!("--{section}-peer={peer}"));
+            }
+        }
+        let rng = Rng::with_seed(seed);
+        let mut nemesis = Nemesis { cluster, network, links, rng, history, episodes: Vec::new() };
+        for id in ALL {
+            nemesis.spawn(id, &[]);
+        }
+        nemesis.await_well().expect("a store without faults opens");
+        nemesis
+    }
+
+    /// Faults until then, and all is well at the end. An error if it is not.
+    pub fn rage(&mut self, until: Instant) -> Result<(), String> {
+        let mut all_well = true;
+        while Instant::now() < until {
+            let fault = self.draw(all_well);
+            let expect = if all_well { fault.expect() } else { Expect::Outage };
+            let start_us = self.history.now_us();
+            self.inject(&fault);
+            self.heal(&fault)?;
+            let healed_us = self.history.now_us();
+            // What a spoiled disk had must be on others again before they may fail, too.
+            all_well = self.rng.u32(0..3) > 0 || matches!(fault, Fault::Spoil(..));
+            let well = if all_well { self.await_well() } else { Ok(()) };
+            let end_us = self.history.now_us();
+            self.episodes.push(Episode { fault, expect, start_us, healed_us, end_us });
+            well?;
+        }
+        self.await_well()?;
+        if let Some(last) = self.episodes.last_mut() {
+            last.end_us = self.history.now_us();
+        }
+        Ok(())
+    }
+
+    fn draw(&mut self, all_well: bool) -> Fault {
+        let how = ["crash", "hang", "fail-write"][self.rng.usize(0..3)];
+        match self.rng.u32(0..100) {
+            0..30 => Fault::Kill(self.draw_victims()),
+            30..45 => Fault::Pause(self.draw_victims()),
+            45..60 => Fault::Weather(self.draw_ways(), Weather::Held),
+            60..68 => Fault::Weather(self.draw_ways(), Weather::Cut),
+            68..74 => {
+                let by = Duration::from_millis(self.rng.u64(5..120));
+                Fault::Weather(self.draw_ways(), Weather::Slow(by))
+            }
+            74..80 => Fault::Play(self.draw_replica(), Role::Follower, how, self.rng.u64(1..120)),
+            80..84 => Fault::Play(self.draw_replica(), Role::Leader, how, self.rng.u64(600..1_200)),
+            84..88 if all_well => match self.rng.u32(0..5) {
+                0 => Fault::Spoil(Frontend, Damage::Wiped),
+                1..3 => Fault::Spoil(self.draw_replica(), Damage::Wiped),
+                _ => Fault::Spoil(self.draw_replica(), Damage::ByteFlipped),
+            },
+            88..92 if has_strace() => {
+                let id = if self.rng.u32(0..4) == 0 { Catalog } else { self.draw_replica() };
+                Fault::SyncError(id)
+            }
+            _ => Fault::Storm(self.rng.u32(4..16)),
+        }
+    }
+
+    fn draw_replica(&mut self) -> Id {
+        Order(*self.rng.choice(&REPLICAS).expect("three"))
+    }
+
+    /// Mostly replicas that leave at least one; sometimes anybody, sometimes all.
+    fn draw_victims(&mut self) -> Vec<Id> {
+        let (from, most): (&[Id], usize) = match self.rng.u32(0..10) {
+            0..6 => (&ALL[1..4], 2),
+            6 => (&ALL[1..4], 3),
+            7 => (&[Frontend], 1),
+            8 => (&[Catalog], 1),
+            _ => (&ALL, ALL.len()),
+        };
+        let count = self.rng.usize(1..=most);
+        self.rng.choose_multiple(from.iter().copied(), count)
+    }
+
+    /// Between one service and some others, one way or both.
+    fn draw_ways(&mut self) -> Vec<Way> {
+        let one = *self.rng.choice(&ALL).expect("five");
+        let count = self.rng.usize(1..=3);
+        let others = ALL.into_iter().filter(|other| *other != one);
+        let others = self.rng.choose_multiple(others, count);
+        let which = self.rng.u32(0..3);
+        let ways = |other| match which {
+            0 => vec![(one, other)],
+            1 => vec![(other, one)],
+            _ => vec![(one, other), (other, one)],
+        };
+        others.into_iter().flat_map(ways).collect()
+    }
+
+    fn inject(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Kill(ids) => ids.iter().for_each(|id| self.kill(*id)),
+            Fault::Pause(ids) => ids.iter().for_each(|id| self.cluster.pause(*id)),
+            Fault::Weather(ways, weather) => self.network.set(ways, *weather),
+            Fault::Play(id, role, how, after) => {
+                self.kill(*id);
+                let at = self.orders_on_disk() + after;
+                self.spawn(*id, &[&format!("--order-fail={how}@{at}")]);
+                return self.play(*id, *role);
+            }
+            Fault::Spoil(id, damage) => {
+                self.kill(*id);
+                self.spoil(*id, *damage);
+            }
+            Fault::SyncError(id) => return self.fail_syncs(*id),
+            Fault::Storm(blows) => return (0..*blows).for_each(|_| self.blow()),
+        }
+        let some_time = self.rng.u64(50..2_500);
+        thread::sleep(Duration::from_millis(some_time));
+    }
+
+    /// The most that any replica has, whether it runs or not.
+    fn orders_on_disk(&self) -> u64 {
+        let rows = |id| self.cluster.orders_csv(id).split(|byte| *byte == b'\n').count();
+        REPLICAS.into_iter().map(rows).max().unwrap_or(0) as u64
+    }
+
+    fn play(&mut self, id: Id, role: Role) {
+        let in_sync = |nemesis: &mut Nemesis| nemesis.cluster.is_in_sync();
+        if role == Role::Leader && self.wait(PATIENCE / 3, in_sync) {
+            let leader = Order(self.cluster.leader());
+            if leader != id {
+                self.kill(leader);
+                self.spawn(leader, &[]);
+            }
+        }
+        self.wait(PATIENCE / 3, |nemesis| nemesis.has_stopped(id));
+        // One that hangs wakes up first, in a world that went on without it.
+        self.cluster.resume(id);
+        thread::sleep(Duration::from_millis(300));
+        // Whether it came to that order or not: it is not to play again.
+        self.cluster.reap(id);
+        self.kill(id);
+    }
+
+    fn spoil(&self, id: Id, damage: Damage) {
+        let data = self.cluster.data(id);
+        let log = data.join("orders.csv");
+        match damage {
+            Damage::Wiped => fs::remove_dir_all(data).expect("it is closed"),
+            Damage::ByteFlipped => {
+                let mut bytes = fs::read(&log).expect("it is there");
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                fs::write(&log, bytes).expect("a disk that is not full");
+            }
+        }
+    }
+
+    fn fail_syncs(&mut self, id: Id) {
+        let pid = self.cluster.pid(id).to_string();
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-e", "inject=fdatasync:error=EIO:when=1+"]);
+        strace.args(["-e", "trace=fdatasync", "-o", "/dev/null", "-p", &pid]);
+        strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut strace = strace.spawn().expect("it is there");
+        self.wait(PATIENCE / 3, |nemesis| nemesis.has_stopped(id));
+        self.cluster.reap(id);
+        self.kill(id);
+        strace.kill().and_then(|()| strace.wait()).expect("it is our child");
+    }
+
+    fn blow(&mut self) {
+        let id = *self.rng.choice(&ALL).expect("five");
+        match self.rng.u32(0..8) {
+            0..3 if self.cluster.is_started(id) => self.kill(id),
+            0..3 => self.spawn(id, &[]),
+            3 if self.cluster.is_started(id) => self.cluster.pause(id),
+            4 if self.cluster.is_started(id) => self.cluster.resume(id),
+            5 => {
+                let ways = self.draw_ways();
+                self.network.set(&ways, Weather::Held);
+            }
+            6 => {
+                let ways = self.draw_ways();
+                self.network.set(&ways, Weather::Cut);
+            }
+            _ => self.network.clear(),
+        }
+        let some_time = self.rng.u64(1..400);
+        thread::sleep(Duration::from_millis(some_time));
+    }
+
+    /// Makes everything run and be reachable again.
+    fn heal(&mut self, fault: &Fault) -> Result<(), String> {
+        self.network.clear();
+        for id in ALL {
+            if let Some(status) = self.cluster.reap(id)
+                && !fault.may_end(id)
+            {
+                return Err(format!("{id:?} has ended by itself: {status}"));
+            }
+            if self.cluster.is_started(id) {
+                self.cluster.resume(id);
+            } else {
+                self.spawn(id, &[]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until every service answers and all replicas are in sync.
+    fn await_well(&mut self) -> Result<(), String> {
+        let begun = Instant::now();
+        let well = self.wait(PATIENCE, |nemesis| {
+            nemesis.cluster.is_ready(Frontend)
+                && nemesis.cluster.is_ready(Catalog)
+                && nemesis.cluster.is_in_sync()
+        });
+        if !well {
+            return Err(format!("the store is not well {:?} after all is healed", begun.elapsed()));
+        }
+        Ok(())
+    }
+
+    /// Waits until the logs agree; nobody may be buying.
+    pub fn await_agreement(&mut self) -> Result<(), String> {
+        let agreed = self.wait(PATIENCE, |nemesis| nemesis.cluster.logs_agree());
+        agreed.then_some(()).ok_or_else(|| "the replicas do not come to have the same log".into())
+    }
+
+    /// Closes the store, or what is left of it. Returns its remains, and what happened to it.
+    pub fn end(mut self) -> (Cluster, Vec<Episode>) {
+        for id in ALL.into_iter().rev() {
+            self.cluster.reap(id);
+            self.kill(id);
+        }
+        (self.cluster, self.episodes)
+    }
+
+    fn wait(&mut self, patience: Duration, is_so: impl Fn(&mut Nemesis) -> bool) -> bool {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if is_so(self) {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
+    fn spawn(&mut self, id: Id, settings: &[&str]) {
+        let links = self.links.get(&id).map_or(&[][..], Vec::as_slice);
+        let settings: Vec<&str> =
+            links.iter().map(String::as_str).chain(settings.iter().copied()).collect();
+        self.cluster.spawn(id, &settings);
+    }
+
+    fn kill(&mut self, id: Id) {
+        if self.cluster.is_started(id) {
+            self.cluster.kill(id);
+        }
+    }
+
+    /// Whether a service has ended or stands still.
+    fn has_stopped(&mut self, id: Id) -> bool {
+        let state = fs::read_to_string(format!("/proc/{}/stat", self.cluster.pid(id)));
+        let state = state.unwrap_or_default();
+        // The state follows the name, which is in parentheses; Z has ended, T stands still.
+        state
+            .rsplit(')')
+            .next()
+            .is_none_or(|rest| matches!(rest.trim_start().chars().next(), Some('Z' | 'T') | None))
+    }
+}
+
+fn has_strace() -> bool {
+    Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok()
+}
