@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 use toystore::catalog::leases::{Coverage, LEASE_OVER, Leases};
 use toystore::catalog::stock::{Record, Restocked, Shelf, Stock};
+use toystore::error::Error;
 use toystore::frontend::cache::{Cache, LEASE};
 use toystore::model::{CallId, Entry, Epoch, Item, Key, OrderNumber, Price, Quantity};
 use toystore::order::log::{KEYS_MAX, Log};
@@ -254,6 +255,21 @@ fn a_settled_sale_is_remembered_until_its_call_is_finished_and_then_its_duplicat
 }
 
 #[test]
+fn a_refusal_is_remembered_until_its_call_is_finished() {
+    let mut stock = Stock::new(shelves(), 0);
+    stock.take_office(Epoch(1)).unwrap();
+    let too_many = Purchase { item: item("Tux", 1_000), ..purchase(1, 1, 1) };
+    assert_eq!(stock.purchase(too_many.clone()).err(), Some(Error::NotEnoughStock));
+    stock.restock(Restocked::All, 1_000);
+    // A late duplicate must not sell what the customer was told is sold out.
+    assert_eq!(stock.purchase(too_many.clone()).err(), Some(Error::NotEnoughStock));
+    // A new call may, and says that the old one is finished.
+    stock.purchase(Purchase { item: item("Tux", 500), ..purchase(2, 2, 2) }).unwrap();
+    assert!(matches!(stock.purchase(too_many), Err(Error::Invalid { .. })));
+    assert_eq!(stock.look_up("Tux").unwrap().toy.quantity, 500);
+}
+
+#[test]
 fn an_epoch_is_fenced_by_a_newer_one_and_cannot_sell_before_it_took_office() {
     let mut stock = Stock::new(shelves(), 0);
     assert!(stock.purchase(purchase(1, 1, 1)).is_err(), "no office yet");
@@ -266,7 +282,7 @@ fn an_epoch_is_fenced_by_a_newer_one_and_cannot_sell_before_it_took_office() {
         stock.settle(Epoch(1), vec![key(1)]).err(),
         stock.take_office(Epoch(1)).err(),
     ] {
-        assert_eq!(refused, Some(toystore::error::Error::Stale { epoch: 2 }));
+        assert_eq!(refused, Some(Error::Stale { epoch: 2 }));
     }
     let (again, record) = stock.take_office(Epoch(2)).unwrap();
     assert_eq!((again, record), (open, None));
