@@ -34,6 +34,16 @@ fn a_late_duplicate_of_a_refused_purchase_does_not_sell_after_a_restock() {
 }
 
 #[test]
+fn a_late_duplicate_of_a_refused_purchase_is_known_even_if_the_next_one_was_refused_too() {
+    let mut stock = one_tux();
+    assert_eq!(stock.purchase(call(1, 2)).expect_err("there is one"), Error::NotEnoughStock);
+    assert_eq!(stock.purchase(call(2, 2)).expect_err("there is one"), Error::NotEnoughStock);
+    stock.restock(Restocked::All, 100);
+    assert!(matches!(stock.purchase(call(1, 2)), Err(Error::Invalid { .. })));
+    assert_eq!(stock.look_up("Tux").expect("there").toy.quantity, 100);
+}
+
+#[test]
 fn a_late_duplicate_of_a_settled_purchase_does_not_sell_again() {
     let mut stock = one_tux();
     stock.restock(Restocked::All, 100);
