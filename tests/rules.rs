@@ -263,8 +263,11 @@ fn a_refusal_is_remembered_until_its_call_is_finished() {
     stock.restock(Restocked::All, 1_000);
     // A late duplicate must not sell what the customer was told is sold out.
     assert_eq!(stock.purchase(too_many.clone()).err(), Some(Error::NotEnoughStock));
-    // A new call may, and says that the old one is finished.
-    stock.purchase(Purchase { item: item("Tux", 500), ..purchase(2, 2, 2) }).unwrap();
+    // A new call says that the old one is finished, even if it is refused, too.
+    let more = Purchase { item: item("Tux", 2_000), ..purchase(2, 2, 2) };
+    assert_eq!(stock.purchase(more).err(), Some(Error::NotEnoughStock));
+    assert!(matches!(stock.purchase(too_many.clone()), Err(Error::Invalid { .. })));
+    stock.purchase(Purchase { item: item("Tux", 500), ..purchase(3, 3, 3) }).unwrap();
     assert!(matches!(stock.purchase(too_many), Err(Error::Invalid { .. })));
     assert_eq!(stock.look_up("Tux").unwrap().toy.quantity, 500);
 }

@@ -126,6 +126,8 @@ impl Client {
                     self.doing = Some(doing);
                 }
             }
+            // Of a retry nothing follows: the first attempt may be waiting at the door.
+            (Door::Buy { key, .. }, Err(_)) if doing.attempts == 1 => judge.refused(key),
             (_, Err(_)) => {}
             (what, Ok(answer)) => return Err(format!("{what:?} was answered with {answer:?}")),
         }

@@ -25,6 +25,8 @@ pub struct Judge {
     floors: BTreeMap<String, Vec<(Moment, u64)>>,
     /// The version that the sale of each key led to.
     versions: BTreeMap<Key, u64>,
+    /// What customers were told is not sold to them.
+    refused: BTreeSet<Key>,
     /// How much of the catalog's journal was looked at.
     history: usize,
 }
@@ -65,6 +67,12 @@ impl Judge {
         let floor = floors.last().map_or(0, |(_, version)| *version).max(version);
         floors.push((now, floor));
         Ok(())
+    }
+
+    /// The customer was told that this is surely no order.
+    pub fn refused(&mut self, key: &Key) {
+        self.refused.insert(key.clone());
+        self.history = usize::MAX;
     }
 
     /// A query that was begun then was answered with this.
@@ -239,6 +247,9 @@ impl Judge {
                     return Err(format!(
                         "{purchase:?} was sold while epoch {in_office} was in office"
                     ));
+                }
+                if self.refused.contains(&purchase.key) {
+                    return Err(format!("{} was sold, though it was refused", purchase.key));
                 }
                 if !keys.insert(&purchase.key) {
                     return Err(format!("{} was sold twice", purchase.key));

@@ -359,7 +359,9 @@ impl World {
             self.schedule(delay, event);
             return;
         }
-        match self.rng.u32(0..4) {
+        // Between services one is sent again by itself; a customer decides that for themselves.
+        let kinds = if matches!(from, Node::Client(_)) { 3 } else { 4 };
+        match self.rng.u32(0..kinds) {
             0 => {}
             1 => self.schedule(delay, event),
             2 => {
