@@ -172,7 +172,9 @@ impl Nemesis {
             Fault::SyncError(id) => return self.fail_syncs(*id),
             Fault::Storm(blows) => return (0..*blows).for_each(|_| self.blow()),
         }
-        let some_time = self.rng.u64(50..2_500);
+        // Often about as long as a lease, or as the silence that makes a replica count as down.
+        let longest = if self.rng.bool() { 900 } else { 2_500 };
+        let some_time = self.rng.u64(50..longest);
         thread::sleep(Duration::from_millis(some_time));
     }
 
