@@ -22,6 +22,8 @@ pub enum Fault {
     SyncError(Id),
     /// A service is killed, and its disk is not what it was.
     Spoil(Id, Damage),
+    /// What the leader sends to the other replicas is held, and the leader killed.
+    Strand(Fate),
     /// All of it, quickly, one on top of the other; so many blows.
     Storm(u32),
 }
@@ -40,8 +42,16 @@ pub enum Damage {
     ByteFlipped,
 }
 
+/// What becomes of what the dead leader sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Late,
+    Lost,
+}
+
 impl Fault {
-    /// Any of them. Disks are spoiled only where `all_well`: what is on one must be on others, too.
+    /// Any of them. Disks are spoiled only when `all_well`: what is on one must be on others,
+    /// too. So is a leader stranded: there must be one.
     pub fn draw(rng: &mut Rng, all_well: bool) -> Fault {
         let how = ["crash", "hang", "fail-write"][rng.usize(0..3)];
         match rng.u32(0..100) {
@@ -62,6 +72,7 @@ impl Fault {
             },
             88..92 if rng.u32(0..4) == 0 => Fault::SyncError(Catalog),
             88..92 => Fault::SyncError(draw_replica(rng)),
+            92..96 if all_well => Fault::Strand(if rng.bool() { Fate::Late } else { Fate::Lost }),
             _ => Fault::Storm(rng.u32(4..16)),
         }
     }
@@ -78,7 +89,7 @@ impl Fault {
             | Fault::SyncError(victim)
             | Fault::Spoil(victim, _) => *victim == replica,
             // Whoever leads.
-            Fault::Play(_, Role::Leader, ..) | Fault::Storm(_) => true,
+            Fault::Play(_, Role::Leader, ..) | Fault::Strand(_) | Fault::Storm(_) => true,
         }
     }
 
@@ -108,7 +119,8 @@ impl Fault {
             Fault::Play(victim, ..) | Fault::SyncError(victim) | Fault::Spoil(victim, _) => {
                 is_inside(victim)
             }
-            Fault::Storm(_) => false,
+            // The leader may have been left alone in the view before it died.
+            Fault::Strand(_) | Fault::Storm(_) => false,
         }
     }
 
@@ -134,6 +146,7 @@ impl Fault {
             Fault::SyncError(_) => "sync-error",
             Fault::Spoil(_, Damage::Wiped) => "wipe",
             Fault::Spoil(_, Damage::ByteFlipped) => "flip",
+            Fault::Strand(_) => "strand",
             Fault::Storm(_) => "storm",
         }
     }

@@ -8,7 +8,7 @@
 //! - A service that ends though nobody ended it is a failure, and so is a store that does not come
 //!   back when everything is healed.
 
-use crate::fault::{Damage, Fault, Role, draw_ways};
+use crate::fault::{Damage, Fate, Fault, Role, draw_ways};
 use crate::history::History;
 use crate::proxy::{Network, Weather};
 use crate::support::Id::{self, Catalog, Frontend, Order};
@@ -169,6 +169,7 @@ impl Nemesis {
                 self.kill(*id);
                 self.spoil(*id, *damage);
             }
+            Fault::Strand(fate) => return self.strand(*fate),
             Fault::SyncError(id) => return self.fail_syncs(*id),
             Fault::Storm(blows) => return (0..*blows).for_each(|_| self.blow()),
         }
@@ -176,6 +177,18 @@ impl Nemesis {
         let longest = if self.rng.bool() { 900 } else { 2_500 };
         let some_time = self.rng.u64(50..longest);
         thread::sleep(Duration::from_millis(some_time));
+    }
+
+    fn strand(&mut self, fate: Fate) {
+        let leader = Order(self.cluster.leader());
+        let ways = REPLICAS.map(|follower| (leader, Order(follower)));
+        self.network.set(&ways, Weather::Held);
+        let some_time = self.rng.u64(20..900);
+        thread::sleep(Duration::from_millis(some_time));
+        self.kill(leader);
+        if fate == Fate::Lost {
+            self.network.set(&ways, Weather::Cut);
+        }
     }
 
     /// The most that any replica has, whether it runs or not.
