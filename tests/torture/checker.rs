@@ -303,7 +303,8 @@ pub fn service(requests: &[Request], outages: &[(u64, u64)]) -> Service {
     for request in requests {
         let (start_us, end_us) = (request.start_us, request.end_us);
         let excused = is_excused(start_us, end_us);
-        let is_known = !matches!(request.outcome, Outcome::Unavailable(_) | Outcome::Unknown(_));
+        let failed = matches!(request.outcome, Outcome::Unavailable(_) | Outcome::Unknown(_));
+        let is_known = !failed && request.outcome != Outcome::Abandoned;
         if let Operation::Buy { key, .. } = &request.operation {
             *purchases.entry(key).or_default() |= is_known;
         }
@@ -314,7 +315,7 @@ pub fn service(requests: &[Request], outages: &[(u64, u64)]) -> Service {
         service.unknown += usize::from(matches!(request.outcome, Outcome::Unknown(_)));
         if !excused {
             service.slowest_us = service.slowest_us.max(end_us - start_us);
-            if !is_known {
+            if failed {
                 service.noticed.push(format!("{request:?}"));
             }
         }

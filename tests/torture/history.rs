@@ -67,6 +67,8 @@ pub enum Outcome {
     Refused(u16),
     /// Not now: nothing happened, and it is sent again.
     Unavailable(String),
+    /// The customer did not wait for the answer: it may have happened, and is sent again at once.
+    Abandoned,
     /// No answer, or one that leaves it open: it may have happened, and is sent again.
     Unknown(String),
 }

@@ -18,6 +18,10 @@ pub const SESSIONS: usize = 6;
 const ANSWER: Duration = Duration::from_secs(15);
 /// After this the customer gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What an impatient customer waits before the same is sent again, over another connection, while the
+/// store may still be at it; and one purchase in how many is made so.
+const IMPATIENCE_MS_MAX: u64 = 20;
+const IMPATIENT_ONE_IN: u32 = 25;
 /// Between a failed try and the next.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Customers think, or they would take both processors from the store.
@@ -36,6 +40,7 @@ impl Load {
         let session = |id: usize| {
             let mut session = Session {
                 id,
+                address: address.to_owned(),
                 http: Client::new(address, ANSWER),
                 rng: Rng::with_seed(seed.wrapping_mul(1_000).wrapping_add(id as u64)),
                 toys: toys.to_vec(),
@@ -62,6 +67,7 @@ impl Load {
 /// One customer, on a connection of its own.
 struct Session {
     id: usize,
+    address: String,
     http: Client,
     rng: Rng,
     toys: Vec<String>,
@@ -114,6 +120,7 @@ impl Session {
             };
             self.history.record(request);
             match outcome {
+                Outcome::Abandoned => {}
                 Outcome::Unknown(_) | Outcome::Unavailable(_) if Instant::now() < give_up => {
                     thread::sleep(PAUSE);
                 }
@@ -128,42 +135,53 @@ impl Session {
     }
 
     fn attempt(&mut self, operation: &Operation) -> Outcome {
-        let sent = match operation {
-            Operation::Query { toy } => {
-                self.http.send("GET", &format!("/products/{}", percent_encode(toy)), &[], b"")
-            }
-            Operation::Buy { key, toy, quantity } => {
-                let body = json!({ "name": toy, "quantity": quantity }).to_string();
-                self.http.send("POST", "/orders", &[("Idempotency-Key", key)], body.as_bytes())
-            }
-            Operation::LookUp { number } => {
-                self.http.send("GET", &format!("/orders/{number}"), &[], b"")
-            }
-        };
-        let response = match sent {
-            Ok(response) => response,
-            Err(error) if error.is_definite() => return Outcome::Unavailable(error.to_string()),
-            Err(error) => return Outcome::Unknown(error.to_string()),
-        };
-        let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
-        let answer = || match operation {
-            Operation::Query { .. } => body["data"]["quantity"].as_u64().map(Outcome::Left),
-            Operation::Buy { .. } => body["data"]["order_number"].as_u64().map(Outcome::Number),
-            Operation::LookUp { number } => {
-                let order = &body["data"];
-                let (name, quantity) = (order["name"].as_str()?, order["quantity"].as_u64()?);
-                let is_it = order["number"].as_u64() == Some(*number);
-                is_it.then(|| Outcome::Order(name.to_owned(), quantity))
-            }
-        };
-        match response.status {
-            200 => answer().unwrap_or_else(|| Outcome::Unknown(format!("not an answer: {body}"))),
-            400..500 => Outcome::Refused(response.status),
-            status => {
-                let said = format!("{status}: {}", body["error"]["message"]);
-                let is_open = said.contains("may have been done");
-                if is_open { Outcome::Unknown(said) } else { Outcome::Unavailable(said) }
-            }
+        let is_purchase = matches!(operation, Operation::Buy { .. });
+        if is_purchase && self.rng.u32(0..IMPATIENT_ONE_IN) == 0 {
+            let patience = Duration::from_millis(self.rng.u64(1..IMPATIENCE_MS_MAX));
+            let mut other = Client::new(&self.address, patience);
+            let outcome = ask(&mut other, operation);
+            let is_answered = matches!(outcome, Outcome::Number(_) | Outcome::Refused(_));
+            return if is_answered { outcome } else { Outcome::Abandoned };
+        }
+        ask(&mut self.http, operation)
+    }
+}
+
+/// Sends a request once.
+fn ask(http: &mut Client, operation: &Operation) -> Outcome {
+    let sent = match operation {
+        Operation::Query { toy } => {
+            http.send("GET", &format!("/products/{}", percent_encode(toy)), &[], b"")
+        }
+        Operation::Buy { key, toy, quantity } => {
+            let body = json!({ "name": toy, "quantity": quantity }).to_string();
+            http.send("POST", "/orders", &[("Idempotency-Key", key)], body.as_bytes())
+        }
+        Operation::LookUp { number } => http.send("GET", &format!("/orders/{number}"), &[], b""),
+    };
+    let response = match sent {
+        Ok(response) => response,
+        Err(error) if error.is_definite() => return Outcome::Unavailable(error.to_string()),
+        Err(error) => return Outcome::Unknown(error.to_string()),
+    };
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let answer = || match operation {
+        Operation::Query { .. } => body["data"]["quantity"].as_u64().map(Outcome::Left),
+        Operation::Buy { .. } => body["data"]["order_number"].as_u64().map(Outcome::Number),
+        Operation::LookUp { number } => {
+            let order = &body["data"];
+            let (name, quantity) = (order["name"].as_str()?, order["quantity"].as_u64()?);
+            let is_it = order["number"].as_u64() == Some(*number);
+            is_it.then(|| Outcome::Order(name.to_owned(), quantity))
+        }
+    };
+    match response.status {
+        200 => answer().unwrap_or_else(|| Outcome::Unknown(format!("not an answer: {body}"))),
+        400..500 => Outcome::Refused(response.status),
+        status => {
+            let said = format!("{status}: {}", body["error"]["message"]);
+            let is_open = said.contains("may have been done");
+            if is_open { Outcome::Unknown(said) } else { Outcome::Unavailable(said) }
         }
     }
 }

@@ -19,6 +19,7 @@ mod support;
 mod history;
 mod load;
 mod proxy;
+mod fault;
 mod nemesis;
 mod checker;
 

@@ -1,14 +1,16 @@
 //! What goes wrong: one fault after another, drawn from a seed, each for a while, then healed.
 //!
 //! - The nemesis knows of each fault whether customers may come to notice it (`Expect`). They may not
-//!   while the front-end, the catalog and one replica that both can reach are well, provided that all
-//!   replicas were in sync when it began: so it waits for that after each fault, or takes the next one
-//!   as one that may be noticed.
-//! - A service that ends though nobody ended it is a failure, and so is a store that does not come back
-//!   when everything is healed.
+//!   while the front-end, the catalog and one in-sync replica that both can reach are well. A replica
+//!   is in sync for certain if all were once and nothing was done to it since.
+//! - It mostly waits until all is well again; but it may also go on before, or even leave a fault as
+//!   it is while the next one comes.
+//! - A service that ends though nobody ended it is a failure, and so is a store that does not come
+//!   back when everything is healed.
 
+use crate::fault::{Damage, Fate, Fault, Role, draw_ways};
 use crate::history::History;
-use crate::proxy::{Network, Way, Weather};
+use crate::proxy::{Network, Weather};
 use crate::support::Id::{self, Catalog, Frontend, Order};
 use crate::support::{ALL, Cluster, PATIENCE, REPLICAS};
 use fastrand::Rng;
@@ -26,87 +28,6 @@ pub enum Expect {
     Service,
     /// Errors that say to try again.
     Outage,
-}
-
-/// Something that goes wrong.
-#[derive(Debug, Clone)]
-enum Fault {
-    /// `kill -9`, at once.
-    Kill(Vec<Id>),
-    /// These stand still.
-    Pause(Vec<Id>),
-    /// The network.
-    Weather(Vec<Way>, Weather),
-    /// A replica is started again with a failure that it plays after so many more orders (O8), in
-    /// this role if it can be had.
-    Play(Id, Role, &'static str, u64),
-    /// A service is killed and loses its disk, or a byte of its log is another.
-    Spoil(Id, Damage),
-    /// Every sync of a service fails, by strace.
-    SyncError(Id),
-    /// All of it, quickly, one on top of the other; so many blows.
-    Storm(u32),
-}
-
-/// What a replica is when its failure comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Leader,
-    Follower,
-}
-
-/// What becomes of a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Damage {
-    Wiped,
-    ByteFlipped,
-}
-
-impl Fault {
-    /// Whether customers may notice it, if all were well before.
-    fn expect(&self) -> Expect {
-        let spared = |id: Id| match self {
-            Fault::Kill(ids) | Fault::Pause(ids) => !ids.contains(&id),
-            Fault::Weather(_, Weather::Slow(_)) => true,
-            // What happens among the replicas, one that both others reach survives.
-            Fault::Weather(ways, _) => {
-                let touches = |a: Id, b: Id| ways.contains(&(a, b)) || ways.contains(&(b, a));
-                let other = if id == Catalog { Frontend } else { Catalog };
-                !touches(id, other) && !touches(id, Frontend)
-            }
-            Fault::Play(victim, ..) | Fault::SyncError(victim) | Fault::Spoil(victim, _) => {
-                *victim != id
-            }
-            Fault::Storm(_) => false,
-        };
-        let survives = REPLICAS.into_iter().any(|id| spared(Order(id)));
-        let door_is_open = match self {
-            Fault::Weather(..) => spared(Catalog),
-            _ => spared(Catalog) && spared(Frontend),
-        };
-        if survives && door_is_open { Expect::Service } else { Expect::Outage }
-    }
-
-    /// Whether a service may end by itself of it.
-    fn may_end(&self, id: Id) -> bool {
-        matches!(self, Fault::Play(victim, ..) | Fault::SyncError(victim) if *victim == id)
-    }
-
-    /// What it is counted as.
-    fn kind(&self) -> &'static str {
-        match self {
-            Fault::Kill(_) => "kill",
-            Fault::Pause(_) => "pause",
-            Fault::Weather(_, Weather::Held) => "hold",
-            Fault::Weather(_, Weather::Slow(_)) => "slow",
-            Fault::Weather(_, Weather::Cut) => "cut",
-            Fault::Play(_, _, how, _) => how,
-            Fault::Spoil(_, Damage::Wiped) => "wipe",
-            Fault::Spoil(_, Damage::ByteFlipped) => "flip",
-            Fault::SyncError(_) => "sync-error",
-            Fault::Storm(_) => "storm",
-        }
-    }
 }
 
 /// A fault that was.
@@ -148,6 +69,10 @@ pub struct Nemesis {
     rng: Rng,
     history: Arc<History>,
     pub episodes: Vec<Episode>,
+    /// The replicas that nothing was done to since all was well: they are in sync.
+    spared: Vec<Id>,
+    /// Whether the front-end and the catalog are as they were when all was well.
+    door_is_open: bool,
 }
 
 impl Nemesis {
@@ -166,7 +91,16 @@ impl Nemesis {
             }
         }
         let rng = Rng::with_seed(seed);
-        let mut nemesis = Nemesis { cluster, network, links, rng, history, episodes: Vec::new() };
+        let mut nemesis = Nemesis {
+            cluster,
+            network,
+            links,
+            rng,
+            history,
+            episodes: Vec::new(),
+            spared: Vec::new(),
+            door_is_open: false,
+        };
         for id in ALL {
             nemesis.spawn(id, &[]);
         }
@@ -176,21 +110,12 @@ impl Nemesis {
 
     /// Faults until then, and all is well at the end. An error if it is not.
     pub fn rage(&mut self, until: Instant) -> Result<(), String> {
-        let mut all_well = true;
         while Instant::now() < until {
-            let fault = self.draw(all_well);
-            let expect = if all_well { fault.expect() } else { Expect::Outage };
-            let start_us = self.history.now_us();
-            self.inject(&fault);
-            self.heal(&fault)?;
-            let healed_us = self.history.now_us();
-            // What a spoiled disk had must be on others again before they may fail, too.
-            all_well = self.rng.u32(0..3) > 0 || matches!(fault, Fault::Spoil(..));
-            let well = if all_well { self.await_well() } else { Ok(()) };
-            let end_us = self.history.now_us();
-            self.episodes.push(Episode { fault, expect, start_us, healed_us, end_us });
-            well?;
+            let is_untouched = self.door_is_open && self.spared.len() == REPLICAS.len();
+            let fault = Fault::draw(&mut self.rng, is_untouched);
+            self.befall(fault)?;
         }
+        self.heal(None)?;
         self.await_well()?;
         if let Some(last) = self.episodes.last_mut() {
             last.end_us = self.history.now_us();
@@ -198,68 +123,41 @@ impl Nemesis {
         Ok(())
     }
 
-    fn draw(&mut self, all_well: bool) -> Fault {
-        let how = ["crash", "hang", "fail-write"][self.rng.usize(0..3)];
-        match self.rng.u32(0..100) {
-            0..30 => Fault::Kill(self.draw_victims()),
-            30..45 => Fault::Pause(self.draw_victims()),
-            45..60 => Fault::Weather(self.draw_ways(), Weather::Held),
-            60..68 => Fault::Weather(self.draw_ways(), Weather::Cut),
-            68..74 => {
-                let by = Duration::from_millis(self.rng.u64(5..120));
-                Fault::Weather(self.draw_ways(), Weather::Slow(by))
-            }
-            74..80 => Fault::Play(self.draw_replica(), Role::Follower, how, self.rng.u64(1..120)),
-            80..84 => Fault::Play(self.draw_replica(), Role::Leader, how, self.rng.u64(600..1_200)),
-            84..88 if all_well => match self.rng.u32(0..5) {
-                0 => Fault::Spoil(Frontend, Damage::Wiped),
-                1..3 => Fault::Spoil(self.draw_replica(), Damage::Wiped),
-                _ => Fault::Spoil(self.draw_replica(), Damage::ByteFlipped),
-            },
-            88..92 if has_strace() => {
-                let id = if self.rng.u32(0..4) == 0 { Catalog } else { self.draw_replica() };
-                Fault::SyncError(id)
-            }
-            _ => Fault::Storm(self.rng.u32(4..16)),
+    fn befall(&mut self, fault: Fault) -> Result<(), String> {
+        if !fault.lasts() {
+            self.heal(None)?;
         }
+        let expect = self.expect(&fault);
+        let start_us = self.history.now_us();
+        self.inject(&fault);
+        let next = self.rng.u32(0..6);
+        let stays = fault.lasts() && next == 0;
+        let healed = if stays { Ok(()) } else { self.heal(Some(&fault)) };
+        let healed_us = self.history.now_us();
+        // What a spoiled disk had must be on others again before they may fail, too.
+        let waits = healed.is_ok() && !stays && (next > 2 || matches!(fault, Fault::Spoil(..)));
+        let well = if waits { self.await_well() } else { healed };
+        let end_us = self.history.now_us();
+        self.episodes.push(Episode { fault, expect, start_us, healed_us, end_us });
+        well
     }
 
-    fn draw_replica(&mut self) -> Id {
-        Order(*self.rng.choice(&REPLICAS).expect("three"))
-    }
-
-    /// Mostly replicas that leave at least one; sometimes anybody, sometimes all.
-    fn draw_victims(&mut self) -> Vec<Id> {
-        let (from, most): (&[Id], usize) = match self.rng.u32(0..10) {
-            0..6 => (&ALL[1..4], 2),
-            6 => (&ALL[1..4], 3),
-            7 => (&[Frontend], 1),
-            8 => (&[Catalog], 1),
-            _ => (&ALL, ALL.len()),
-        };
-        let count = self.rng.usize(1..=most);
-        self.rng.choose_multiple(from.iter().copied(), count)
-    }
-
-    /// Between one service and some others, one way or both.
-    fn draw_ways(&mut self) -> Vec<Way> {
-        let one = *self.rng.choice(&ALL).expect("five");
-        let count = self.rng.usize(1..=3);
-        let others = ALL.into_iter().filter(|other| *other != one);
-        let others = self.rng.choose_multiple(others, count);
-        let which = self.rng.u32(0..3);
-        let ways = |other| match which {
-            0 => vec![(one, other)],
-            1 => vec![(other, one)],
-            _ => vec![(one, other), (other, one)],
-        };
-        others.into_iter().flat_map(ways).collect()
+    /// What customers may notice of this fault, after all that was since all was well.
+    fn expect(&mut self, fault: &Fault) -> Expect {
+        let all_were_spared = self.spared.len() == REPLICAS.len();
+        self.spared.retain(|replica| !fault.touches(*replica));
+        self.door_is_open &= fault.leaves_the_door_open();
+        let survives = !self.spared.is_empty() || all_were_spared && fault.leaves_a_replica();
+        if survives && self.door_is_open { Expect::Service } else { Expect::Outage }
     }
 
     fn inject(&mut self, fault: &Fault) {
         match fault {
             Fault::Kill(ids) => ids.iter().for_each(|id| self.kill(*id)),
-            Fault::Pause(ids) => ids.iter().for_each(|id| self.cluster.pause(*id)),
+            Fault::Pause(ids) => {
+                let running = ids.iter().filter(|id| self.cluster.is_started(**id));
+                running.for_each(|id| self.cluster.pause(*id));
+            }
             Fault::Weather(ways, weather) => self.network.set(ways, *weather),
             Fault::Play(id, role, how, after) => {
                 self.kill(*id);
@@ -271,11 +169,26 @@ impl Nemesis {
                 self.kill(*id);
                 self.spoil(*id, *damage);
             }
+            Fault::Strand(fate) => return self.strand(*fate),
             Fault::SyncError(id) => return self.fail_syncs(*id),
             Fault::Storm(blows) => return (0..*blows).for_each(|_| self.blow()),
         }
-        let some_time = self.rng.u64(50..2_500);
+        // Often about as long as a lease, or as the silence that makes a replica count as down.
+        let longest = if self.rng.bool() { 900 } else { 2_500 };
+        let some_time = self.rng.u64(50..longest);
         thread::sleep(Duration::from_millis(some_time));
+    }
+
+    fn strand(&mut self, fate: Fate) {
+        let leader = Order(self.cluster.leader());
+        let ways = REPLICAS.map(|follower| (leader, Order(follower)));
+        self.network.set(&ways, Weather::Held);
+        let some_time = self.rng.u64(20..900);
+        thread::sleep(Duration::from_millis(some_time));
+        self.kill(leader);
+        if fate == Fate::Lost {
+            self.network.set(&ways, Weather::Cut);
+        }
     }
 
     /// The most that any replica has, whether it runs or not.
@@ -322,11 +235,14 @@ impl Nemesis {
         strace.args(["-f", "-qq", "-e", "inject=fdatasync:error=EIO:when=1+"]);
         strace.args(["-e", "trace=fdatasync", "-o", "/dev/null", "-p", &pid]);
         strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut strace = strace.spawn().expect("it is there");
+        // Without strace, nothing fails.
+        let mut strace = strace.spawn().ok();
         self.wait(PATIENCE / 3, |nemesis| nemesis.has_stopped(id));
         self.cluster.reap(id);
         self.kill(id);
-        strace.kill().and_then(|()| strace.wait()).expect("it is our child");
+        if let Some(strace) = &mut strace {
+            strace.kill().and_then(|()| strace.wait()).expect("it is our child");
+        }
     }
 
     fn blow(&mut self) {
@@ -337,11 +253,11 @@ impl Nemesis {
             3 if self.cluster.is_started(id) => self.cluster.pause(id),
             4 if self.cluster.is_started(id) => self.cluster.resume(id),
             5 => {
-                let ways = self.draw_ways();
+                let ways = draw_ways(&mut self.rng);
                 self.network.set(&ways, Weather::Held);
             }
             6 => {
-                let ways = self.draw_ways();
+                let ways = draw_ways(&mut self.rng);
                 self.network.set(&ways, Weather::Cut);
             }
             _ => self.network.clear(),
@@ -351,11 +267,11 @@ impl Nemesis {
     }
 
     /// Makes everything run and be reachable again.
-    fn heal(&mut self, fault: &Fault) -> Result<(), String> {
+    fn heal(&mut self, fault: Option<&Fault>) -> Result<(), String> {
         self.network.clear();
         for id in ALL {
             if let Some(status) = self.cluster.reap(id)
-                && !fault.may_end(id)
+                && !fault.is_some_and(|fault| fault.may_end(id))
             {
                 return Err(format!("{id:?} has ended by itself: {status}"));
             }
@@ -376,6 +292,8 @@ impl Nemesis {
                 && nemesis.cluster.is_ready(Catalog)
                 && nemesis.cluster.is_in_sync()
         });
+        self.spared = REPLICAS.map(Order).into();
+        self.door_is_open = true;
         if !well {
             return Err(format!("the store is not well {:?} after all is healed", begun.elapsed()));
         }
@@ -431,8 +349,4 @@ impl Nemesis {
             .next()
             .is_none_or(|rest| matches!(rest.trim_start().chars().next(), Some('Z' | 'T') | None))
     }
-}
-
-fn has_strace() -> bool {
-    Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok()
 }
