@@ -1,7 +1,7 @@
 # Needs Rust and nothing else. Flags for a program go into ARGS: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all client test torture bench lint fmt clean help
+.PHONY: run-all client test soak torture fuzz bench lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
 	cargo build --release --bins
@@ -20,6 +20,16 @@ torture: export TORTURE_SECONDS := $(TORTURE_SECONDS)
 torture: export TORTURE_SEED := $(TORTURE_SEED)
 torture: ## Break the whole store for TORTURE_SECONDS (300), from TORTURE_SEED (1)
 	cargo test --test torture -- --ignored --nocapture $(ARGS)
+
+# On the stable compiler, without a sanitizer: there is no unsafe code to watch.
+fuzz: FUZZ_SECONDS ?= 60
+fuzz: ## Look for bytes that break a reader, FUZZ_SECONDS (60) each; needs cargo-fuzz and a C++ compiler
+	@for claim in http frame log; do \
+		mkdir -p fuzz/corpus/$$claim && \
+		TMPDIR=/dev/shm cargo fuzz run --sanitizer none --debug-assertions $$claim \
+			fuzz/corpus/$$claim fuzz/seeds/$$claim -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -use_value_profile=1 || exit 1; \
+	done
 
 bench: ## Measure
 	cargo bench $(ARGS)
