@@ -16,8 +16,9 @@ client: ## Send five customers into the open store
 test: ## Run every test
 	cargo test $(ARGS)
 
-torture: export TORTURE_SECONDS := $(TORTURE_SECONDS)
-torture: export TORTURE_SEED := $(TORTURE_SEED)
+soak: ## Simulate the store with new seeds for SOAK_SECONDS (300), or from SOAK_FROM
+	cargo test --profile explore --test simulation soak -- --ignored --nocapture $(ARGS)
+
 torture: ## Break the whole store for TORTURE_SECONDS (300), from TORTURE_SEED (1)
 	cargo test --test torture -- --ignored --nocapture $(ARGS)
 
