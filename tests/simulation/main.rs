@@ -42,6 +42,8 @@ use world::{Trace, World, ms};
 const SEEDS: u64 = 2_000;
 /// How often a soak says how far it is.
 const REPORT_EVERY: Duration = ms(30_000);
+/// After this the controller knows who is well, and decides nothing on what it heard before.
+const KNOWN: Duration = ms(1_000);
 /// How long the store may take to come to rest when everything is whole again.
 const RECOVERY: Duration = ms(20_000);
 /// Of a trace, so many of the last lines are shown.
@@ -50,11 +52,10 @@ const LINES_SHOWN: usize = 300;
 /// Plays a seed to its end.
 fn play(world: &mut World) -> Result<(), String> {
     let until = world.nemesis().until;
-    while world.now < until {
-        world.step()?;
-    }
+    world.run_until(until)?;
     world.trace.add(world.now, || "EVERYTHING IS WHOLE AGAIN".into());
     world.heal();
+    world.run_until(world.now + KNOWN)?;
     if !world.judge.has_intact_member(&world.replicas, None) {
         // A disk was lost, and before the controller knew, all the others failed: it counts on the
         // lost one alone. To stand still is right then, and all there is to see.
@@ -64,10 +65,7 @@ fn play(world: &mut World) -> Result<(), String> {
     let mut unrest = "nothing was looked at".to_owned();
     let mut has_bought = false;
     while world.now < deadline {
-        let next = world.now + ms(100);
-        while world.now < next {
-            world.step()?;
-        }
+        world.run_until(world.now + ms(100))?;
         world.clients.iter_mut().for_each(|client| client.closing = true);
         if !world.clients.iter().all(client::Client::is_done) {
             unrest = "customers still wait".into();
