@@ -6,11 +6,12 @@
 //! said, and starts its lease anew: the front-end serves from its cache for at most 400 ms after it
 //! *sent* a call that was answered; here the lease is over 500 ms after that call *arrived*, which is
 //! later. So a change is *covered* when each subscriber has acknowledged it, or is past its lease.
-//! A reset connection proves nothing. Nor does a catalog that has just started know whom the one
+//! A reset connection proves nothing, nor a new subscription, which may be a late duplicate of an
+//! older one: each subscription stands for itself until its lease is over. Nor does a catalog that has just started know whom the one
 //! before it served, so for the time of a lease nothing is covered.
 
 use crate::error::{Error, Result};
-use crate::model::{Identity, Moment};
+use crate::model::Moment;
 use crate::protocol::catalog::{Change, Changes};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,8 +19,9 @@ use std::time::Duration;
 /// After this long without a call a subscriber's cache is certainly not in use.
 pub const LEASE_OVER: Duration = Duration::from_millis(500);
 
-/// More front-ends than this are turned away.
-const SUBSCRIBERS_MAX: usize = 16;
+/// More subscriptions at once are turned away. A front-end that cannot keep one leaves ten of them
+/// behind within a lease.
+const SUBSCRIBERS_MAX: usize = 32;
 
 /// All subscribers.
 #[derive(Debug, Clone)]
@@ -27,12 +29,12 @@ pub struct Leases {
     started: Moment,
     /// Counts the changes.
     last: u64,
-    subscribers: BTreeMap<Identity, Subscriber>,
+    /// By their subscription.
+    subscribers: BTreeMap<u64, Subscriber>,
 }
 
 #[derive(Debug, Clone)]
 struct Subscriber {
-    subscription: u64,
     /// Every change up to this one is out of its cache.
     acknowledged: u64,
     /// The changes since, the newest of each toy: (change, version).
@@ -69,29 +71,26 @@ impl Leases {
         self.last
     }
 
-    /// A subscriber called. `None` begins a subscription, and ends the one that the same front-end
-    /// had before: its cache is gone or emptied.
+    /// A subscriber called. `None` begins its subscription, if it is not there already.
     pub fn hear(
         &mut self,
-        who: &Identity,
         subscription: u64,
         acknowledged: Option<u64>,
         now: Moment,
     ) -> Result<()> {
         self.drop_lapsed(now);
         let Some(acknowledged) = acknowledged else {
-            if self.subscribers.len() >= SUBSCRIBERS_MAX && !self.subscribers.contains_key(who) {
-                return Err(Error::unavailable(format!("{SUBSCRIBERS_MAX} front-ends subscribed")));
+            if self.subscribers.len() >= SUBSCRIBERS_MAX {
+                return Err(Error::unavailable(format!("{SUBSCRIBERS_MAX} caches are in use")));
             }
-            let (acknowledged, pending) = (self.last, BTreeMap::new());
-            let subscriber = Subscriber { subscription, acknowledged, pending, heard: now };
-            self.subscribers.insert(who.clone(), subscriber);
+            let acknowledged = self.last;
+            let new = Subscriber { acknowledged, pending: BTreeMap::new(), heard: now };
+            self.subscribers.entry(subscription).or_insert(new);
             return Ok(());
         };
         let subscriber = self
             .subscribers
-            .get_mut(who)
-            .filter(|subscriber| subscriber.subscription == subscription)
+            .get_mut(&subscription)
             .ok_or_else(|| Error::unavailable("this subscription is over"))?;
         subscriber.heard = now;
         subscriber.acknowledged = subscriber.acknowledged.max(acknowledged);
@@ -101,11 +100,10 @@ impl Leases {
     }
 
     /// What a subscriber has still to hear.
-    pub fn changes(&self, who: &Identity, subscription: u64) -> Result<Changes> {
+    pub fn changes(&self, subscription: u64) -> Result<Changes> {
         let subscriber = self
             .subscribers
-            .get(who)
-            .filter(|subscriber| subscriber.subscription == subscription)
+            .get(&subscription)
             .ok_or_else(|| Error::unavailable("this subscription is over"))?;
         let invalidate = subscriber
             .pending

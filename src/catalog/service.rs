@@ -256,9 +256,8 @@ impl Service for Peers {
                 answer(self.0.take_office(epoch).map(|open| Office { open }), output);
             }
             Ok(Peer::Settle { epoch, keys }) => answer(self.0.settle(epoch, keys), output),
-            Ok(Peer::Changes { subscriber, subscription, acknowledged }) => {
-                let changes = self.0.subscribers.changes(&subscriber, subscription, acknowledged);
-                answer(changes, output);
+            Ok(Peer::Changes { subscription, acknowledged }) => {
+                answer(self.0.subscribers.changes(subscription, acknowledged), output);
             }
             Err(error) => answer::<()>(Err(error), output),
         }

@@ -3,7 +3,7 @@
 
 use super::leases::{Coverage, Leases};
 use crate::error::Result;
-use crate::model::{Identity, Moment};
+use crate::model::Moment;
 use crate::protocol::catalog::{CHANGES_HELD_MS, Changes};
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -52,18 +52,13 @@ impl Subscribers {
     }
 
     /// Answers a front-end's `changes`; waits a while when there are none.
-    pub fn changes(
-        &self,
-        who: &Identity,
-        subscription: u64,
-        acknowledged: Option<u64>,
-    ) -> Result<Changes> {
+    pub fn changes(&self, subscription: u64, acknowledged: Option<u64>) -> Result<Changes> {
         let until = Instant::now() + Duration::from_millis(CHANGES_HELD_MS);
         let mut leases = self.leases.lock();
-        leases.hear(who, subscription, acknowledged, self.now())?;
+        leases.hear(subscription, acknowledged, self.now())?;
         self.acknowledged.notify_all();
         loop {
-            let changes = leases.changes(who, subscription)?;
+            let changes = leases.changes(subscription)?;
             let answer_now = acknowledged.is_none() || !changes.invalidate.is_empty();
             if answer_now || self.published.wait_until(&mut leases, until).timed_out() {
                 return Ok(changes);

@@ -7,8 +7,10 @@
 //! - Each toy has a *floor*, the oldest version that may be stored. An invalidation raises it and
 //!   drops what is older, so an answer that was on its way meanwhile is not stored. Floors outlive
 //!   eviction.
-//! - A fetch that was begun under an earlier subscription is not stored: changes in between were
-//!   not heard.
+//! - A fetch is stored only if it was begun under the subscription of now, after the catalog had
+//!   answered its first call: changes before that were not heard.
+//! - A lease that was over is not renewed: the catalog may have counted on it. The front-end has to
+//!   subscribe anew.
 
 use crate::model::Moment;
 use std::collections::{BTreeMap, HashMap};
@@ -28,7 +30,8 @@ pub struct Cache<V> {
     uses: u64,
     floors: HashMap<Arc<str>, u64>,
     lease_until: Moment,
-    subscription: u64,
+    /// Under which changes are heard: none before the catalog has answered its first call.
+    subscription: Option<u64>,
     counts: Counts,
 }
 
@@ -55,7 +58,7 @@ pub struct Counts {
 /// A fetch under way. Whoever starts one takes this first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket {
-    subscription: u64,
+    subscription: Option<u64>,
 }
 
 impl<V: Clone> Cache<V> {
@@ -68,7 +71,7 @@ impl<V: Clone> Cache<V> {
             uses: 0,
             floors: HashMap::new(),
             lease_until: Moment::ZERO,
-            subscription: 0,
+            subscription: None,
             counts: Counts::default(),
         }
     }
@@ -97,7 +100,7 @@ impl<V: Clone> Cache<V> {
     /// Whether an answer fetched under `ticket` is as good as one fetched only now: every change
     /// that was acknowledged before `now` would have raised the floor.
     pub fn is_current(&self, ticket: Ticket, name: &str, version: u64, now: Moment) -> bool {
-        ticket.subscription == self.subscription
+        self.is_heard(ticket)
             && now < self.lease_until
             && version >= self.floors.get(name).copied().unwrap_or(0)
     }
@@ -105,7 +108,7 @@ impl<V: Clone> Cache<V> {
     /// Stores what the catalog answered, if it is still right.
     pub fn store(&mut self, ticket: Ticket, name: &str, version: u64, value: V) {
         let floor = self.floors.get(name).copied().unwrap_or(0);
-        if ticket.subscription != self.subscription || version < floor || self.capacity == 0 {
+        if !self.is_heard(ticket) || version < floor || self.capacity == 0 {
             return;
         }
         let name: Arc<str> = name.into();
@@ -131,19 +134,26 @@ impl<V: Clone> Cache<V> {
         }
     }
 
-    /// A subscription begins: what was cached may have changed unheard.
-    pub fn subscribe(&mut self, subscription: u64) {
-        self.subscription = subscription;
+    /// A subscription ends: what was cached may change unheard.
+    pub fn unsubscribe(&mut self) {
+        self.subscription = None;
         self.lease_until = Moment::ZERO;
         self.entries.clear();
         self.by_use.clear();
     }
 
-    /// The catalog answered a call that was sent at `sent`, and its changes have been taken.
-    pub fn renew(&mut self, subscription: u64, sent: Moment) {
-        if subscription == self.subscription {
+    /// The catalog answered a call of `subscription` that was sent at `sent`, and its changes have
+    /// been taken. Whether the lease holds: if not, that subscription is over.
+    pub fn renew(&mut self, subscription: u64, sent: Moment, now: Moment) -> bool {
+        let holds = match self.subscription {
+            None => true,
+            Some(known) => known == subscription && now < self.lease_until,
+        };
+        if holds {
+            self.subscription = Some(subscription);
             self.lease_until = self.lease_until.max(sent + LEASE);
         }
+        holds
     }
 
     /// What it has done.
@@ -154,6 +164,11 @@ impl<V: Clone> Cache<V> {
     /// The cached names, least recently used first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.by_use.values().map(|name| &**name)
+    }
+
+    /// Whether every change since the fetch began was heard.
+    fn is_heard(&self, ticket: Ticket) -> bool {
+        ticket.subscription.is_some() && ticket.subscription == self.subscription
     }
 
     fn use_now(&mut self, name: &Arc<str>) {

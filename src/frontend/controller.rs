@@ -19,6 +19,10 @@ use std::time::Duration;
 /// A replica that has not answered for this long is down.
 pub const SILENT: Duration = Duration::from_millis(500);
 
+/// A controller that has not looked for this long was paused itself: it cannot tell who was silent
+/// meanwhile, and looks around first.
+const PAUSED: Duration = Duration::from_millis(250);
+
 /// A leader that cannot reach the catalog keeps its office for this long: the others may be about to
 /// find out that the catalog is down for everybody.
 const CUT_OFF: Duration = Duration::from_millis(300);
@@ -34,6 +38,8 @@ pub enum Report {
     Healthy {
         /// What it said.
         health: Health,
+        /// When it was asked. It says nothing of the time after that.
+        asked: Moment,
         /// The [committed](Controller::committed) number when it was asked: a fit replica that may
         /// have to have every committed order has at least these.
         expected: OrderNumber,
@@ -65,14 +71,17 @@ pub struct Controller {
     /// Somebody else makes views: the epoch heard of.
     usurped: Option<Epoch>,
     unclean: Unclean,
-    started: Moment,
+    /// Since when it looks without a pause.
+    looking_since: Moment,
+    looked: Moment,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Replica {
     health: Option<Health>,
     expected: OrderNumber,
-    heard: Moment,
+    /// When it was asked for `health`.
+    asked: Moment,
     refused: bool,
     /// Since when it has not reached the catalog.
     cut_off: Option<Moment>,
@@ -94,15 +103,29 @@ impl Controller {
         view: Option<View>,
         committed: OrderNumber,
         unclean: Unclean,
-        started: Moment,
+        now: Moment,
     ) -> Controller {
         let replicas = replicas.into_iter().map(|id| (id, Replica::default())).collect();
-        Controller { replicas, view, fresh: false, committed, usurped: None, unclean, started }
+        Controller {
+            replicas,
+            view,
+            fresh: false,
+            committed,
+            usurped: None,
+            unclean,
+            looking_since: now,
+            looked: now,
+        }
     }
 
     /// The view that is in force: none before this process has made one.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref().filter(|_| self.fresh && self.usurped.is_none())
+    }
+
+    /// The last view made, by this process or one before it.
+    pub fn last_view(&self) -> Option<&View> {
+        self.view.as_ref()
     }
 
     /// The epoch of the last view made.
@@ -112,7 +135,11 @@ impl Controller {
 
     /// Whether the leader of the view in force answers.
     pub fn is_led(&self, now: Moment) -> bool {
-        self.view().is_some_and(|view| self.up(now).contains_key(&view.leader))
+        let up = self.up(now);
+        let leads = |view: &View| {
+            up.get(&view.leader).is_some_and(|health| view.has(health.id, &health.identity))
+        };
+        self.view().is_some_and(leads)
     }
 
     /// The highest committed number ever heard of.
@@ -129,7 +156,7 @@ impl Controller {
     pub fn hear(&mut self, id: ReplicaId, report: Report, now: Moment) {
         let Some(replica) = self.replicas.get_mut(&id) else { return };
         match report {
-            Report::Healthy { health, expected } => {
+            Report::Healthy { health, asked, expected } => {
                 self.committed = self.committed.max(health.committed);
                 let theirs = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
                 if self.view.as_ref().is_some_and(|view| theirs > view.epoch) {
@@ -137,7 +164,7 @@ impl Controller {
                 }
                 let cut_off = (!health.catalog_reachable).then(|| replica.cut_off.unwrap_or(now));
                 let health = Some(health);
-                *replica = Replica { health, expected, heard: now, refused: false, cut_off };
+                *replica = Replica { health, expected, asked, refused: false, cut_off };
             }
             Report::Silent => {}
             Report::Refused => replica.refused = true,
@@ -146,7 +173,11 @@ impl Controller {
 
     /// The next view, if the one of now does not do.
     pub fn decide(&mut self, now: Moment) -> Option<Decision> {
-        if self.usurped.is_some() || !(self.fresh || self.has_looked_around(now)) {
+        if now > self.looked + PAUSED {
+            self.looking_since = now;
+        }
+        self.looked = now;
+        if self.usurped.is_some() || !self.has_looked_around(now) {
             return None;
         }
         let decision = match &self.view {
@@ -158,11 +189,13 @@ impl Controller {
         Some(decision)
     }
 
-    /// Whether each replica has said something, or had the time to: a first view made too early
-    /// would leave out whoever answers a moment later.
+    /// Whether each replica has said something, or had the time to: a view made too early would
+    /// leave out whoever answers a moment later.
     fn has_looked_around(&self, now: Moment) -> bool {
-        now > self.started + SILENT
-            || self.replicas.values().all(|replica| replica.refused || replica.health.is_some())
+        let answered =
+            |replica: &Replica| replica.health.is_some() && replica.asked >= self.looking_since;
+        now > self.looking_since + SILENT
+            || self.replicas.values().all(|replica| replica.refused || answered(replica))
     }
 
     /// Without a view file: every replica has to say which view it accepted last. If there is none
@@ -279,7 +312,7 @@ impl Controller {
     fn up(&self, now: Moment) -> BTreeMap<ReplicaId, &Health> {
         self.replicas
             .iter()
-            .filter(|(_, replica)| !replica.refused && now <= replica.heard + SILENT)
+            .filter(|(_, replica)| !replica.refused && now <= replica.asked + SILENT)
             .filter_map(|(id, replica)| Some((*id, replica.health.as_ref()?)))
             .collect()
     }
@@ -289,7 +322,7 @@ impl Controller {
         let Some(replica) = self.replicas.get(&id) else { return "is not configured" };
         match &replica.health {
             _ if replica.refused => "is down",
-            Some(_) if now > replica.heard + SILENT => "is silent",
+            Some(_) if now > replica.asked + SILENT => "is silent",
             Some(health) if health.starting => "has started",
             Some(health) if !health.catalog_reachable => "cannot reach the catalog",
             Some(health) if health.last < replica.expected => "lacks committed orders",

@@ -11,7 +11,7 @@
 use super::controller::{Controller, Decision, Report, SILENT, Unclean};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::{Epoch, OrderNumber, ReplicaId, View};
+use crate::model::{Epoch, Moment, OrderNumber, ReplicaId, View};
 use crate::net::Rpc;
 use crate::protocol::ask;
 use crate::protocol::order::{Health, Peer};
@@ -40,6 +40,7 @@ const REMEMBER_EVERY: u64 = 1_000;
 
 /// Who leads, for everybody in the front-end.
 pub struct Election {
+    started: Instant,
     state: Mutex<State>,
     changed: Condvar,
     suspicions: BTreeMap<ReplicaId, Sender<()>>,
@@ -108,6 +109,10 @@ impl Election {
         }
     }
 
+    fn now(&self) -> Moment {
+        self.started.elapsed()
+    }
+
     fn view(&self) -> Option<View> {
         self.state.lock().view.clone()
     }
@@ -141,8 +146,12 @@ impl Elector {
             suspicions.insert(*id, suspicion);
             ears.insert(*id, ear);
         }
-        let election = Election { state: Mutex::default(), changed: Condvar::new(), suspicions };
-        let election = Arc::new(election);
+        let election = Arc::new(Election {
+            started: Instant::now(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            suspicions,
+        });
         let mut elector = Elector { election: election.clone(), threads: Vec::new() };
         for (id, ear) in ears {
             let peer = Rpc::new(&replicas[&id].peer);
@@ -152,9 +161,8 @@ impl Elector {
         }
         let Remembered { view, committed } = remembered;
         let ids = replicas.keys().copied();
-        let controller = Controller::new(ids, view, committed, unclean, Duration::ZERO);
-        let started = Instant::now();
-        let seat = Seat { controller, remembered: committed, path, election, reports, started };
+        let controller = Controller::new(ids, view, committed, unclean, election.now());
+        let seat = Seat { controller, remembered: committed, path, election, reports };
         elector.spawn("controller".into(), move || seat.run())?;
         Ok(elector)
     }
@@ -203,10 +211,11 @@ impl Heart {
         while !self.election.is_stopping() {
             let begun = Instant::now();
             let (report, pause) = self.beat(&mut has, begun + SILENT);
+            let answered = matches!(report, Report::Healthy { .. });
             // The controller's thread may be writing a view; it will take what comes after.
             self.reports.send_timeout((self.id, report), BEAT).ok();
             let news = self.election.epoch().is_some_and(|epoch| epoch > has);
-            if pause == BEAT && news {
+            if answered && news {
                 continue;
             }
             match self.ear.recv_timeout(pause.saturating_sub(begun.elapsed())) {
@@ -227,11 +236,12 @@ impl Heart {
             _ => Peer::HealthCheck,
         };
         let expected = self.election.state.lock().committed;
+        let asked = self.election.now();
         let stopping = || self.election.is_stopping();
         match ask::<_, Health>(&self.peer, &question, deadline, &stopping) {
             Ok(health) => {
                 *has = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
-                (Report::Healthy { health, expected }, BEAT)
+                (Report::Healthy { health, asked, expected }, BEAT)
             }
             Err(Error::Unreachable { .. }) => {
                 *has = Epoch(0);
@@ -255,7 +265,6 @@ struct Seat {
     path: PathBuf,
     election: Arc<Election>,
     reports: Receiver<(ReplicaId, Report)>,
-    started: Instant,
 }
 
 impl Seat {
@@ -266,7 +275,7 @@ impl Seat {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if let Some(decision) = self.controller.decide(self.started.elapsed()) {
+            if let Some(decision) = self.controller.decide(self.election.now()) {
                 self.announce(decision);
             }
             self.look_after();
@@ -280,7 +289,7 @@ impl Seat {
             self.election.suspicions.keys().for_each(|id| self.election.suspect(*id));
         }
         let usurped = self.controller.usurped();
-        self.controller.hear(id, report, self.started.elapsed());
+        self.controller.hear(id, report, self.election.now());
         if let Some(epoch) = self.controller.usurped()
             && usurped.is_none()
         {
@@ -309,9 +318,9 @@ impl Seat {
     fn look_after(&mut self) {
         let committed = self.controller.committed();
         if committed.0 >= self.remembered.0 + REMEMBER_EVERY {
-            self.remember(self.election.view());
+            self.remember(self.controller.last_view().cloned());
         }
-        let led = self.controller.is_led(self.started.elapsed());
+        let led = self.controller.is_led(self.election.now());
         let mut state = self.election.state.lock();
         state.committed = committed;
         if state.led == led {

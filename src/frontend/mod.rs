@@ -43,8 +43,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let elector = Elector::start(config, &directory)?;
     let products =
         Arc::new(products::Products::new(&config.catalog.listen, settings.cache_capacity));
-    let identity = directory.identity().clone();
-    let subscription = Subscription::start(&config.catalog.peer, identity, products.clone())?;
+    let subscription = Subscription::start(&config.catalog.peer, products.clone())?;
     let orders = orders::Orders::new(config, elector.election(), products.clone());
     let limits = Limits {
         threads: settings.threads,

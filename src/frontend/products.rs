@@ -94,18 +94,19 @@ impl Products {
         self.cache.lock().invalidate(name, version);
     }
 
-    /// A new subscription at the catalog begins.
-    pub fn subscribe(&self, subscription: u64) {
-        self.cache.lock().subscribe(subscription);
+    /// Changes are not heard any more.
+    pub fn unsubscribe(&self) {
+        self.cache.lock().unsubscribe();
     }
 
-    /// The catalog answered the call that was sent at `sent`.
-    pub fn take_changes(&self, subscription: u64, changes: &Changes, sent: Instant) {
+    /// The catalog answered the call of `subscription` that was sent at `sent`. Whether the lease
+    /// holds.
+    pub fn take_changes(&self, subscription: u64, changes: &Changes, sent: Instant) -> bool {
         let mut cache = self.cache.lock();
         for change in &changes.invalidate {
             cache.invalidate(&change.name, change.version);
         }
-        cache.renew(subscription, sent.saturating_duration_since(self.started));
+        cache.renew(subscription, sent.saturating_duration_since(self.started), self.now())
     }
 
     /// Waits for somebody else's fetch of the same toy. `None` if there is none, or its answer might

@@ -3,7 +3,6 @@
 
 use super::products::Products;
 use crate::error::{Error, Result};
-use crate::model::Identity;
 use crate::net::Rpc;
 use crate::protocol::ask;
 use crate::protocol::catalog::{Changes, Peer};
@@ -24,10 +23,10 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Subscribes at the catalog's peer address as `who`.
-    pub fn start(catalog: &str, who: Identity, products: Arc<Products>) -> Result<Subscription> {
+    /// Subscribes at the catalog's peer address.
+    pub fn start(catalog: &str, products: Arc<Products>) -> Result<Subscription> {
         let stopping = Arc::new(AtomicBool::new(false));
-        let subscriber = Subscriber { catalog: Rpc::new(catalog), who, products, stopping };
+        let subscriber = Subscriber { catalog: Rpc::new(catalog), products, stopping };
         let stopping = subscriber.stopping.clone();
         let thread = thread::Builder::new()
             .name("subscription".into())
@@ -50,7 +49,6 @@ impl Drop for Subscription {
 
 struct Subscriber {
     catalog: Rpc,
-    who: Identity,
     products: Arc<Products>,
     stopping: Arc<AtomicBool>,
 }
@@ -77,20 +75,23 @@ impl Subscriber {
     /// Begins a subscription and takes changes until it is over, or this process is stopping. The
     /// error says whether there was an answer at all.
     fn listen(&self) -> Result<(), (Error, bool)> {
+        // Nobody ever had this number, so no late duplicate of a call can speak for it.
         let subscription = fastrand::u64(..);
-        self.products.subscribe(subscription);
+        self.products.unsubscribe();
         let mut acknowledged = None;
         let stopping = || self.stopping.load(Ordering::Relaxed);
         while !stopping() {
-            let subscriber = self.who.clone();
-            let question = Peer::Changes { subscriber, subscription, acknowledged };
+            let question = Peer::Changes { subscription, acknowledged };
             let sent = Instant::now();
             let changes: Changes = match ask(&self.catalog, &question, sent + DEADLINE, &stopping) {
                 Ok(changes) => changes,
                 Err(_) if stopping() => break,
                 Err(error) => return Err((error, acknowledged.is_some())),
             };
-            self.products.take_changes(subscription, &changes, sent);
+            if !self.products.take_changes(subscription, &changes, sent) {
+                let error = Error::unavailable("an answer came after the lease was over");
+                return Err((error, acknowledged.is_some()));
+            }
             if acknowledged.is_none() {
                 tracing::info!("hears of changes from the catalog");
             }

@@ -25,6 +25,9 @@ pub const HEARTBEAT: Duration = Duration::from_millis(100);
 const OVERDUE: Duration = Duration::from_millis(500);
 /// An outsider is let in when it has kept up for this long, so that it does not flap.
 const KEPT_UP: Duration = Duration::from_secs(2);
+/// How often a serving leader asks the catalog for open purchases. There may be some that no request
+/// waits for: a late duplicate can arrive after the request was given up or refused.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 /// More purchases at once are turned away.
 const IN_FLIGHT_MAX: usize = 1_024;
 
@@ -55,6 +58,8 @@ pub struct Leadership {
     office: Office,
     /// A purchase may be open at the catalog that no request waits for.
     doubtful: bool,
+    /// When the catalog was asked for open purchases.
+    asked: Moment,
     in_flight: HashMap<Key, Item>,
     /// Purchases to be settled at the catalog once they are committed, in order of number.
     owed: VecDeque<(OrderNumber, Key)>,
@@ -104,6 +109,7 @@ impl Leadership {
             followers: others.iter().map(|id| (*id, follower.clone())).collect(),
             office: Office::Gathering(last),
             doubtful: false,
+            asked: now,
             in_flight: HashMap::new(),
             owed: VecDeque::new(),
         }
@@ -228,10 +234,11 @@ impl Leadership {
 
     /// What the catalog has to be told or asked now. A doubt counts as handled with this call; the
     /// caller raises it again if the catalog does not answer.
-    pub fn duty(&mut self, committed: OrderNumber) -> Option<Duty> {
-        let doubtful = self.doubtful && self.office == Office::Serving;
-        if doubtful || self.office == Office::Asking {
+    pub fn duty(&mut self, committed: OrderNumber, now: Moment) -> Option<Duty> {
+        let doubtful = self.doubtful || now >= self.asked + ASK_EVERY;
+        if self.office == Office::Asking || doubtful && self.office == Office::Serving {
             self.doubtful = false;
+            self.asked = now;
             return Some(Duty::TakeOffice(self.epoch));
         }
         let keys: Vec<Key> = self

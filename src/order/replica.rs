@@ -279,7 +279,7 @@ impl Replica {
             self.durable = self.durable.min(common);
             cut_after = Some(common);
         }
-        // Not `common`: an append that comes late ends before the log does.
+        // Without a cut it may have more than the append, of which nothing is to be written again.
         let write_after = self.log.last();
         for entry in append.entries.into_iter().skip(known) {
             self.log.push(entry)?;
@@ -411,9 +411,9 @@ impl Replica {
     }
 
     /// What the leader owes the catalog now.
-    pub fn duty(&mut self) -> Option<Duty> {
+    pub fn duty(&mut self, now: Moment) -> Option<Duty> {
         match &mut self.role {
-            Role::Leading(leadership) => leadership.duty(self.committed),
+            Role::Leading(leadership) => leadership.duty(self.committed, now),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! What the catalog is asked.
 
-use crate::model::{CallId, Epoch, Identity, Item, Key, Toy};
+use crate::model::{CallId, Epoch, Item, Key, Toy};
 use serde::{Deserialize, Serialize};
 
 /// On the request address, where customers' traffic goes.
@@ -70,11 +70,10 @@ pub enum Peer {
     /// sign of life, which its lease rests on. Held back until something changed, at most
     /// [`CHANGES_HELD_MS`]. Answer: [`Changes`], or `Unavailable` if the subscription is unknown.
     Changes {
-        /// The front-end.
-        subscriber: Identity,
-        /// One subscription of it; a new one has a new number and starts with an empty cache.
+        /// One subscription of one front-end, a random number; a new one starts with an empty cache.
         subscription: u64,
-        /// Every change up to this one is out of the cache. `None` begins the subscription.
+        /// Every change up to this one is out of the cache. `None` begins the subscription; repeated,
+        /// it changes nothing.
         acknowledged: Option<u64>,
     },
 }

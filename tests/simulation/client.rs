@@ -1,0 +1,134 @@
+//! Customers: they query, buy, look up, and buy again with the same key when they got no answer.
+
+use crate::catalog::TOYS;
+use crate::judge::Judge;
+use crate::wire::{Answer, Door, Input, Node, Question, Reply, Tag, Timer};
+use crate::world::{Context, between, ms};
+use std::time::Duration;
+use toystore::model::{Item, Key, Moment, OrderNumber, Quantity};
+
+const DEADLINE: Duration = ms(5_000);
+
+/// A customer, who does one thing at a time.
+pub struct Client {
+    pub id: u32,
+    purchases: u32,
+    doing: Option<Doing>,
+    /// The store is to come to rest: nothing new is begun.
+    pub closing: bool,
+}
+
+struct Doing {
+    what: Door,
+    /// When it was asked for the first time.
+    begun: Moment,
+    tag: Option<Tag>,
+    attempts: u32,
+}
+
+impl Client {
+    pub fn new(id: u32) -> Client {
+        Client { id, purchases: 0, doing: None, closing: false }
+    }
+
+    /// Whether it has nothing on its mind.
+    pub fn is_done(&self) -> bool {
+        self.doing.is_none()
+    }
+
+    /// Has it buy something when it is done.
+    pub fn buy_last(&mut self, context_now: Moment) {
+        self.purchases += 1;
+        let what = self.purchase("Lego", 1);
+        self.doing = Some(Doing { what, begun: context_now, tag: None, attempts: 0 });
+    }
+
+    pub fn handle(
+        &mut self,
+        input: Input,
+        context: &mut Context<'_>,
+        judge: &mut Judge,
+    ) -> Result<(), String> {
+        match input {
+            Input::Timer(_) => self.go_on(context, judge),
+            Input::Reply(tag, reply) => {
+                if self.doing.as_ref().is_some_and(|doing| doing.tag == Some(tag)) {
+                    self.answered(reply, context, judge)?;
+                }
+            }
+            Input::Question(..) => {}
+        }
+        Ok(())
+    }
+
+    fn go_on(&mut self, context: &mut Context<'_>, judge: &Judge) {
+        let wait = between(context.rng, &(ms(1)..ms(120)));
+        context.after(wait, Timer::Wake);
+        if self.doing.is_none() && !self.closing {
+            let what = self.choose(context, judge);
+            self.doing = Some(Doing { what, begun: context.now, tag: None, attempts: 0 });
+        }
+        if let Some(doing) = &mut self.doing
+            && doing.tag.is_none()
+        {
+            let question = Question::Door(doing.what.clone());
+            let tag = context.ask(Node::Frontend, question, context.now + DEADLINE);
+            context.note(|| format!("#{tag} {:?}", doing.what));
+            doing.tag = Some(tag);
+            doing.attempts += 1;
+        }
+    }
+
+    fn choose(&mut self, context: &mut Context<'_>, judge: &Judge) -> Door {
+        let name = TOYS[context.rng.usize(..TOYS.len())];
+        match context.rng.u32(0..10) {
+            0..4 => {
+                self.purchases += 1;
+                self.purchase(name, context.rng.u64(1..4))
+            }
+            4 if judge.acknowledged() > 0 => {
+                Door::LookUp { number: OrderNumber(context.rng.u64(1..=judge.acknowledged() + 1)) }
+            }
+            _ => Door::Query { name: name.into() },
+        }
+    }
+
+    fn purchase(&self, name: &str, quantity: u64) -> Door {
+        let key = Key::try_from(format!("c{}-{}", self.id, self.purchases)).unwrap();
+        Door::Buy {
+            key,
+            item: Item { name: name.into(), quantity: Quantity::try_from(quantity).unwrap() },
+        }
+    }
+
+    fn answered(
+        &mut self,
+        reply: Reply,
+        context: &mut Context<'_>,
+        judge: &mut Judge,
+    ) -> Result<(), String> {
+        let Some(mut doing) = self.doing.take() else { return Ok(()) };
+        match (&doing.what, reply) {
+            (Door::Buy { key, item }, Ok(Answer::Number(number))) => {
+                judge.bought(key, item, number, (doing.begun, context.now))?;
+            }
+            (Door::Query { name }, Ok(Answer::Toy(toy))) => {
+                judge.shown(name, &toy, doing.begun)?;
+            }
+            (Door::LookUp { .. }, Ok(Answer::Entry(entry))) => judge.looked_up(&entry)?,
+            (Door::LookUp { number }, Err(error)) if !error.is_passing() => {
+                judge.not_found(*number, doing.begun)?;
+            }
+            (Door::Buy { .. }, Err(error)) if error.is_passing() => {
+                // Some give up, and never learn whether the order stands.
+                if self.closing || doing.attempts < 3 || context.rng.bool() {
+                    doing.tag = None;
+                    self.doing = Some(doing);
+                }
+            }
+            (_, Err(_)) => {}
+            (what, Ok(answer)) => return Err(format!("{what:?} was answered with {answer:?}")),
+        }
+        Ok(())
+    }
+}

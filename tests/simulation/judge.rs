@@ -1,0 +1,327 @@
+//! What must hold, always (replication.md), looked at from outside after every step.
+
+use crate::catalog::Catalog;
+use crate::order::{self, Order};
+use crate::wire::Node;
+use crate::world::{Slot, World};
+use std::collections::{BTreeMap, BTreeSet};
+use toystore::catalog::stock::Record;
+use toystore::model::{Entry, Item, Key, Member, Moment, OrderNumber, ReplicaId, Toy, View};
+
+/// What has been seen so far.
+#[derive(Default)]
+pub struct Judge {
+    /// Every order that any replica held to be committed.
+    committed: Vec<Entry>,
+    /// How far each replica's log was compared with that.
+    compared: BTreeMap<ReplicaId, OrderNumber>,
+    /// The newest view that the controller made.
+    view: Option<View>,
+    /// Whether a disk, a view or the commit has changed since the members were looked at.
+    is_dirty: bool,
+    /// The highest number acknowledged by each moment.
+    acknowledged: Vec<(Moment, OrderNumber)>,
+    /// For each toy and moment, the version that every query from then on has to reflect.
+    floors: BTreeMap<String, Vec<(Moment, u64)>>,
+    /// The version that the sale of each key led to.
+    versions: BTreeMap<Key, u64>,
+    /// How much of the catalog's journal was looked at.
+    history: usize,
+}
+
+type Replicas = BTreeMap<ReplicaId, Slot<Order, order::Disk>>;
+type Verdict = Result<(), String>;
+
+/// What customers saw.
+impl Judge {
+    /// How many orders are known to be acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.last().map_or(0, |(_, number)| number.0)
+    }
+
+    pub fn bought(
+        &mut self,
+        key: &Key,
+        item: &Item,
+        number: OrderNumber,
+        (begun, now): (Moment, Moment),
+    ) -> Verdict {
+        let committed = self.committed(number).filter(|e| e.key == *key && e.item == *item);
+        if committed.is_none() {
+            return Err(format!("{key} was answered with order {number}, which is not committed"));
+        }
+        let before = self.acknowledged.partition_point(|(at, _)| *at < begun);
+        if let Some((at, higher)) = before.checked_sub(1).map(|i| self.acknowledged[i])
+            && higher >= number
+        {
+            return Err(format!(
+                "order {number} was begun at {begun:?}, after {higher} was acknowledged at {at:?}"
+            ));
+        }
+        let highest = self.acknowledged().max(number.0);
+        self.acknowledged.push((now, OrderNumber(highest)));
+        let version = *self.versions.get(key).ok_or_else(|| format!("{key} was never sold"))?;
+        let floors = self.floors.entry(item.name.clone()).or_default();
+        let floor = floors.last().map_or(0, |(_, version)| *version).max(version);
+        floors.push((now, floor));
+        Ok(())
+    }
+
+    /// A query that was begun then was answered with this.
+    pub fn shown(&self, name: &str, toy: &Toy, begun: Moment) -> Verdict {
+        let floors = self.floors.get(name).map_or(&[][..], |floors| &floors[..]);
+        let before = floors.partition_point(|(at, _)| *at < begun);
+        match before.checked_sub(1).map(|i| floors[i]) {
+            Some((at, floor)) if toy.version < floor => Err(format!(
+                "{name} was shown with version {}, but version {floor} was sold and acknowledged at \
+                 {at:?}, and the query began at {begun:?}",
+                toy.version
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn looked_up(&self, entry: &Entry) -> Verdict {
+        match self.committed(entry.number) {
+            Some(committed) if committed == entry => Ok(()),
+            other => Err(format!("{entry:?} was shown, but committed is {other:?}")),
+        }
+    }
+
+    pub fn not_found(&self, number: OrderNumber, begun: Moment) -> Verdict {
+        let before = self.acknowledged.partition_point(|(at, _)| *at < begun);
+        match before.checked_sub(1).map(|i| self.acknowledged[i]) {
+            Some((_, highest)) if highest >= number => {
+                Err(format!("order {number} was not found, but {highest} was acknowledged before"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn committed(&self, number: OrderNumber) -> Option<&Entry> {
+        self.committed.get(usize::try_from(number.0.checked_sub(1)?).ok()?)
+    }
+}
+
+/// What an omniscient observer sees.
+impl Judge {
+    /// A disk lost something.
+    pub fn disk_changed(&mut self) {
+        self.is_dirty = true;
+    }
+
+    /// Looks at what the last step did at `node`.
+    pub fn check(world: &mut World, node: Node) -> Verdict {
+        let World { judge, frontend, catalog, replicas, .. } = world;
+        match node {
+            Node::Frontend => {
+                if let Some(view) = frontend.up().and_then(|frontend| frontend.disk.view.as_ref())
+                    && judge.view.as_ref() != Some(view)
+                {
+                    judge.new_view(view)?;
+                }
+            }
+            Node::Catalog => {
+                if let Some(catalog) = catalog.up() {
+                    judge.check_stock(catalog)?;
+                }
+            }
+            Node::Replica(id) => {
+                if let Some(replica) = replicas[&id].up() {
+                    judge.check_replica(id, replica)?;
+                }
+                let leads = replicas.values().filter_map(|slot| slot.up()?.replica.leads());
+                let (count, epochs) = (leads.clone().count(), leads.collect::<BTreeSet<_>>());
+                if epochs.len() < count {
+                    return Err(format!("two replicas lead in one of the epochs {epochs:?}"));
+                }
+            }
+            Node::Client(_) => {}
+        }
+        if judge.is_dirty {
+            judge.check_members(replicas)?;
+            judge.is_dirty = false;
+        }
+        Ok(())
+    }
+
+    /// The front-end lost its disk: the newest view is now the newest that a replica accepted.
+    pub fn forget_view(&mut self, replicas: &Replicas) {
+        let views = replicas.values().filter_map(|slot| disk(slot).view.as_ref());
+        self.view = views.max_by_key(|view| view.epoch).cloned();
+        self.is_dirty = true;
+    }
+
+    fn new_view(&mut self, view: &View) -> Verdict {
+        if !view.ids().any(|id| id == view.leader) {
+            return Err(format!("{view}: the leader is no member"));
+        }
+        if let Some(old) = &self.view {
+            if view.epoch <= old.epoch {
+                return Err(format!("{view} follows {old}"));
+            }
+            let leader = view.in_sync.iter().find(|member| member.id == view.leader);
+            if !leader.is_some_and(|leader| old.in_sync.contains(leader)) {
+                return Err(format!("{view}: the leader was not in the in-sync set of {old}"));
+            }
+        }
+        self.view = Some(view.clone());
+        self.is_dirty = true;
+        Ok(())
+    }
+
+    /// What is committed is the same everywhere.
+    fn check_replica(&mut self, id: ReplicaId, order: &Order) -> Verdict {
+        let compared = self.compared.entry(id).or_default();
+        let committed = order.replica.committed();
+        if *compared > committed {
+            // It restarted.
+            *compared = committed;
+        }
+        let log = order.replica.log();
+        for entry in log.between(*compared, committed, usize::MAX) {
+            match self.committed.get(usize::try_from(entry.number.0).unwrap() - 1) {
+                Some(known) if known == entry => {}
+                Some(known) => {
+                    return Err(format!("replica {id} committed {entry:?}, but {known:?} was"));
+                }
+                None => {
+                    if let Some(twin) = self.committed.iter().find(|e| e.key == entry.key) {
+                        return Err(format!("one key, two orders: {twin:?} and {entry:?}"));
+                    }
+                    self.committed.push(entry.clone());
+                    self.is_dirty = true;
+                }
+            }
+        }
+        *compared = committed;
+        if order.disk.entries.len() as u64 != log.last().0 {
+            return Err(format!("replica {id} has another log in memory than in its file"));
+        }
+        Ok(())
+    }
+
+    /// Every member of the newest in-sync set has everything committed on its disk.
+    fn check_members(&self, replicas: &Replicas) -> Verdict {
+        let Some(view) = &self.view else { return Ok(()) };
+        for member in &view.in_sync {
+            let disk = disk(&replicas[&member.id]);
+            if disk.identity != member.identity {
+                continue;
+            }
+            let synced = &disk.entries[..disk.durable];
+            if !synced.starts_with(&self.committed) {
+                return Err(format!(
+                    "replica {} is in sync in {view}, but its disk has not all of the {} committed orders: {} synced",
+                    member.id,
+                    self.committed.len(),
+                    synced.len(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// One key, one decrement; the books balance.
+    fn check_stock(&mut self, catalog: &Catalog) -> Verdict {
+        let history = &catalog.disk.history;
+        if history.len() == self.history {
+            return Ok(());
+        }
+        self.history = history.len();
+        let mut keys = BTreeSet::new();
+        for (_, record) in history {
+            if let Record::Purchase { purchase, version } = record {
+                if !keys.insert(&purchase.key) {
+                    return Err(format!("{} was sold twice", purchase.key));
+                }
+                self.versions.insert(purchase.key.clone(), *version);
+            }
+        }
+        for shelf in catalog.stock.shelves() {
+            if !shelf.balances() {
+                return Err(format!("the books of {shelf:?} do not balance"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the catalog answers is on its disk.
+    pub fn answered_toy(catalog: &Catalog, toy: &Toy) -> Verdict {
+        let synced = catalog.disk.history.iter().take_while(|(at, _)| *at <= catalog.disk.durable);
+        let newest = synced.filter_map(|(_, record)| match record {
+            Record::Purchase { purchase, version } if purchase.item.name == toy.name => {
+                Some(*version)
+            }
+            Record::Restock { name, version, .. } if *name == toy.name => Some(*version),
+            _ => None,
+        });
+        match newest.max().unwrap_or(1) {
+            newest if newest < toy.version => {
+                Err(format!("{toy:?} was shown, but on disk is version {newest}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything is at rest, and nothing was lost on the way. `Err` is what is still missing.
+    pub fn at_rest(world: &World) -> Verdict {
+        let judge = &world.judge;
+        let (Some(catalog), Some(view)) = (world.catalog.up(), &judge.view) else {
+            return Err("catalog or view are missing".into());
+        };
+        if view.in_sync.len() < world.replicas.len() {
+            return Err(format!("not all replicas are in sync: {view}"));
+        }
+        for (id, slot) in &world.replicas {
+            let Some(order) = slot.up() else { return Err(format!("replica {id} is down")) };
+            let entries = &order.disk.entries;
+            if *entries != judge.committed || order.replica.committed().0 != entries.len() as u64 {
+                return Err(format!("replica {id} has another log or has not committed it"));
+            }
+        }
+        if catalog.stock.open_count() > 0 {
+            return Err(format!("{} sales are open", catalog.stock.open_count()));
+        }
+        let sold = catalog.disk.history.iter().filter_map(|(_, record)| match record {
+            Record::Purchase { purchase, .. } => Some((&purchase.key, &purchase.item)),
+            _ => None,
+        });
+        let sold: BTreeMap<_, _> = sold.collect();
+        let ordered: BTreeMap<_, _> =
+            judge.committed.iter().map(|entry| (&entry.key, &entry.item)).collect();
+        if sold != ordered {
+            return Err(format!("sold {sold:?}\nordered {ordered:?}"));
+        }
+        for shelf in catalog.stock.shelves() {
+            let name = &shelf.toy.name;
+            let items = ordered.values().filter(|item| item.name == *name);
+            let count: u64 = items.map(|item| item.quantity.get()).sum();
+            if count != shelf.sold || !shelf.balances() {
+                return Err(format!("{name}: {count} were ordered, {shelf:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a member of the newest view, other than this, has its disk.
+    pub fn has_intact_member(&self, replicas: &Replicas, other_than: Option<ReplicaId>) -> bool {
+        let is_intact = |member: &Member| {
+            Some(member.id) != other_than && disk(&replicas[&member.id]).identity == member.identity
+        };
+        self.view.as_ref().is_none_or(|view| view.in_sync.iter().any(is_intact))
+    }
+
+    /// The newest view.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref()
+    }
+}
+
+/// A replica's disk, whether it runs or not.
+pub fn disk(slot: &Slot<Order, order::Disk>) -> &order::Disk {
+    match slot {
+        Slot::Up(order) => &order.disk,
+        Slot::Down(disk) => disk,
+    }
+}

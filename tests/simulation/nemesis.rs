@@ -1,0 +1,143 @@
+//! Who breaks things: kills, pauses, cuts links, loses disks, as the fault model of replication.md
+//! allows.
+
+use crate::frontend;
+use crate::order;
+use crate::wire::Node;
+use crate::world::{REPLICAS, Slot, World, between, ms};
+use fastrand::Rng;
+use std::time::Duration;
+use toystore::model::{Moment, ReplicaId};
+
+/// What it is up to.
+pub struct Nemesis {
+    /// After this it leaves the store in peace.
+    pub until: Moment,
+    /// How long it pauses between two faults, at most.
+    pause: Duration,
+    wipes: u64,
+}
+
+impl Nemesis {
+    pub fn new(rng: &mut Rng) -> Nemesis {
+        Nemesis {
+            until: between(rng, &(ms(1_500)..ms(5_000))),
+            pause: between(rng, &(ms(50)..ms(1_200))),
+            wipes: 0,
+        }
+    }
+
+    /// Does something bad. Returns when it will again, if it will.
+    pub fn strike(world: &mut World) -> Option<Duration> {
+        let until = world.nemesis().until;
+        if world.now >= until {
+            return None;
+        }
+        let node = Nemesis::choose(world);
+        let outage = between(&mut world.rng, &(ms(5)..ms(1_500)));
+        match world.rng.u32(0..100) {
+            0..30 => Nemesis::kill(world, node, outage),
+            30..45 => {
+                world.trace.add(world.now, || format!("{node:?} IS PAUSED for {outage:?}"));
+                world.pause(node, outage);
+            }
+            45..70 => Nemesis::cut(world, node, outage),
+            70..80 => {
+                let node = if world.rng.bool() { Node::Catalog } else { node };
+                world.trace.add(world.now, || format!("{node:?}: CONNECTIONS BREAK"));
+                world.break_connections(node);
+            }
+            80..88 => {
+                let id = ReplicaId(world.rng.u32(1..=REPLICAS));
+                Nemesis::wipe(world, id, outage);
+            }
+            88..92 => Nemesis::lose_view(world, outage),
+            92..96 => {
+                for id in 1..=REPLICAS {
+                    let outage = between(&mut world.rng, &(ms(5)..ms(1_000)));
+                    Nemesis::kill(world, Node::Replica(ReplicaId(id)), outage);
+                }
+            }
+            _ => Nemesis::kill(world, Node::Catalog, outage),
+        }
+        let pause = world.nemesis().pause;
+        Some(between(&mut world.rng, &(ms(1)..pause)))
+    }
+
+    /// Somebody, preferably the leader.
+    fn choose(world: &mut World) -> Node {
+        let leader = world.judge.view().map_or(ReplicaId(3), |view| view.leader);
+        match world.rng.u32(0..10) {
+            0 | 1 => Node::Frontend,
+            2 | 3 => Node::Catalog,
+            4..7 => Node::Replica(leader),
+            _ => Node::Replica(ReplicaId(world.rng.u32(1..=REPLICAS))),
+        }
+    }
+
+    fn kill(world: &mut World, node: Node, outage: Duration) {
+        world.trace.add(world.now, || format!("{node:?} IS KILLED"));
+        world.crash(node);
+        world.restart_after(node, outage);
+    }
+
+    /// Cuts a node off from another one or from all, in one direction or both.
+    fn cut(world: &mut World, node: Node, time: Duration) {
+        let mut others = vec![Node::Frontend, Node::Catalog];
+        others.extend((1..=REPLICAS).map(|id| Node::Replica(ReplicaId(id))));
+        others.retain(|other| *other != node);
+        if world.rng.u32(0..4) > 0 {
+            others = vec![others[world.rng.usize(..others.len())]];
+        }
+        let (to, from) = match world.rng.u32(0..4) {
+            0 => (true, false),
+            1 => (false, true),
+            _ => (true, true),
+        };
+        world.trace.add(world.now, || {
+            format!("{node:?} IS CUT from {others:?} (to: {to}, from: {from}) for {time:?}")
+        });
+        for other in others {
+            if to {
+                world.cut(node, other, time);
+            }
+            if from {
+                world.cut(other, node, time);
+            }
+        }
+    }
+
+    /// A replica's disk is replaced by an empty one.
+    fn wipe(world: &mut World, id: ReplicaId, outage: Duration) {
+        // A new controller asks all the disks there are for the newest view.
+        let is_view_lost = frontend_disk(world).view.is_none();
+        if is_view_lost || !world.judge.has_intact_member(&world.replicas, Some(id)) {
+            return;
+        }
+        world.trace.add(world.now, || format!("replica {id} LOSES ITS DISK"));
+        world.crash(Node::Replica(id));
+        let nemesis = world.nemesis();
+        nemesis.wipes += 1;
+        let disk = order::Disk::new(id, nemesis.wipes);
+        world.replicas.insert(id, Slot::Down(disk));
+        world.restart_after(Node::Replica(id), outage);
+    }
+
+    /// The front-end's disk is replaced by an empty one, which takes so long that nothing of what it
+    /// said is still on its way.
+    fn lose_view(world: &mut World, outage: Duration) {
+        world.trace.add(world.now, || "frontend LOSES ITS DISK".into());
+        world.crash(Node::Frontend);
+        world.forget_questions(Node::Frontend);
+        world.judge.forget_view(&world.replicas);
+        world.frontend = Slot::Down(frontend::Disk::default());
+        world.restart_after(Node::Frontend, outage);
+    }
+}
+
+fn frontend_disk(world: &World) -> &frontend::Disk {
+    match &world.frontend {
+        Slot::Up(frontend) => &frontend.disk,
+        Slot::Down(disk) => disk,
+    }
+}

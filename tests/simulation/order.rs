@@ -1,0 +1,573 @@
+//! A replica as `src/order/{service,purchase,replication,office,recovery}.rs` run it, with their
+//! threads as small machines: each looks whether it can go on whenever something happened here.
+
+use crate::wire::{Answer, Input, Node, Question, Reply, SYNC, Tag, Timer, unanswered};
+use crate::world::{Context, REPLICAS, between, ms};
+use fastrand::Rng;
+use std::mem;
+use std::time::Duration;
+use toystore::error::{Error, Result};
+use toystore::model::{Entry, Epoch, Identity, Member, Moment, OrderNumber, ReplicaId, View};
+use toystore::order::leadership::{HEARTBEAT, Office};
+use toystore::order::log::Log;
+use toystore::order::replica::{Begin, Duty, Fresh, Replica, Taken};
+use toystore::protocol::catalog::{self, Purchase};
+use toystore::protocol::order::{Append, Appended, Bought, Buy, Outcome, Peer, Request};
+
+const PURCHASE_DEADLINE: Duration = ms(5_000);
+const PURCHASE_PAUSE: Duration = ms(20);
+const APPEND_DEADLINE: Duration = ms(1_000);
+const APPEND_PAUSE: Duration = ms(50);
+const OFFICE_DEADLINE: Duration = ms(1_000);
+const OFFICE_PAUSE: Duration = ms(20);
+const WATCH_DEADLINE: Duration = ms(300);
+
+/// What a replica has on its disk, as `src/order/file.rs` writes it.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    pub identity: Identity,
+    /// As they stand in the file or wait to be written.
+    pub entries: Vec<Entry>,
+    /// So many of them are synced.
+    pub durable: usize,
+    pub view: Option<View>,
+    pub committed: OrderNumber,
+    /// Grows when entries are cut: a sync that began before says nothing of those after.
+    generation: u64,
+}
+
+impl Disk {
+    /// An empty one, the how-manieth of this replica.
+    pub fn new(id: ReplicaId, nth: u64) -> Disk {
+        Disk {
+            identity: Identity(format!("disk-{id}-{nth}")),
+            entries: Vec::new(),
+            durable: 0,
+            view: None,
+            committed: OrderNumber(0),
+            generation: 0,
+        }
+    }
+
+    /// What was synced is there; of the rest some first part may be.
+    pub fn after_crash(&self, rng: &mut Rng) -> Disk {
+        let mut disk = self.clone();
+        disk.entries.truncate(rng.usize(self.durable..=self.entries.len()));
+        disk.durable = disk.entries.len();
+        disk
+    }
+
+    fn log(&self) -> Log {
+        let mut log = Log::default();
+        for entry in &self.entries {
+            log.push(entry.clone()).expect("a file holds what a log held");
+        }
+        log
+    }
+}
+
+/// A running replica.
+pub struct Order {
+    pub disk: Disk,
+    pub replica: Replica,
+    syncing: bool,
+    /// Whom it has still to ask what it missed; it does not listen meanwhile.
+    recovering: Vec<ReplicaId>,
+    recovery: Option<Tag>,
+    appends: Vec<Appending>,
+    purchases: Vec<Purchasing>,
+    senders: Vec<Sender>,
+    office: Officer,
+    watch: Watch,
+    hinted: Moment,
+}
+
+/// A follower's thread that waits for a sync.
+struct Appending {
+    tag: Tag,
+    epoch: Epoch,
+    last: OrderNumber,
+}
+
+/// A leader's thread in `Order::purchase`.
+struct Purchasing {
+    tag: Tag,
+    buy: Buy,
+    deadline: Moment,
+    stage: Stage,
+}
+
+enum Stage {
+    Beginning,
+    Selling {
+        epoch: Epoch,
+        tag: Tag,
+        reply: Option<Reply>,
+    },
+    /// Before the catalog is asked again.
+    Pausing {
+        epoch: Epoch,
+        until: Moment,
+    },
+    Committing {
+        number: OrderNumber,
+        version: Option<u64>,
+    },
+}
+
+/// The thread that sends to one follower.
+struct Sender {
+    follower: ReplicaId,
+    asked: Option<(Tag, Epoch)>,
+    paused_until: Moment,
+}
+
+/// The thread that holds office.
+#[derive(Default)]
+struct Officer {
+    asked: Option<(Tag, Duty)>,
+    paused_until: Moment,
+}
+
+/// The thread that watches the catalog.
+#[derive(Default)]
+struct Watch {
+    asked: Option<Tag>,
+    next: Moment,
+    reachable: bool,
+}
+
+impl Order {
+    pub fn new(id: ReplicaId, disk: Disk) -> Order {
+        let me = Member { id, identity: disk.identity.clone() };
+        let mut others: Vec<_> =
+            (1..=REPLICAS).map(ReplicaId).filter(|other| *other != id).collect();
+        let senders = others.iter().map(|follower| Sender {
+            follower: *follower,
+            asked: None,
+            paused_until: Moment::ZERO,
+        });
+        let senders = senders.collect();
+        let replica =
+            Replica::new(me, others.clone(), disk.log(), disk.view.clone(), disk.committed);
+        others.sort_by_key(|other| std::cmp::Reverse(other.0.abs_diff(id.0)));
+        Order {
+            disk,
+            replica,
+            syncing: false,
+            recovering: others,
+            recovery: None,
+            appends: Vec::new(),
+            purchases: Vec::new(),
+            senders,
+            office: Officer::default(),
+            watch: Watch::default(),
+            hinted: Moment::ZERO,
+        }
+    }
+
+    pub fn handle(&mut self, input: Input, context: &mut Context<'_>) {
+        match input {
+            Input::Question(tag, _) if !self.recovering.is_empty() => {
+                let address = format!("{:?}", context.me);
+                let why = "not listening yet".into();
+                context.answer(tag, Err(Error::Unreachable { address, why }));
+            }
+            Input::Question(tag, question) => {
+                if let Some(reply) = self.question(tag, question, context) {
+                    context.answer(tag, reply);
+                }
+            }
+            Input::Reply(tag, reply) => self.reply(tag, reply, context),
+            Input::Timer(Timer::Synced { generation, upto }) => {
+                self.syncing = false;
+                if generation == self.disk.generation {
+                    let upto = usize::try_from(upto).unwrap();
+                    self.disk.durable = self.disk.durable.max(upto);
+                }
+                self.replica.synced(OrderNumber(self.disk.durable as u64));
+            }
+            Input::Timer(Timer::Tick) => context.after(ms(50), Timer::Tick),
+            Input::Timer(_) => {}
+        }
+        self.go_on(context);
+    }
+
+    fn question(
+        &mut self,
+        tag: Tag,
+        question: Question,
+        context: &mut Context<'_>,
+    ) -> Option<Reply> {
+        let reachable = self.watch.reachable;
+        Some(match question {
+            Question::OrderPeer(Peer::HealthCheck) => {
+                Ok(Answer::Health(self.replica.health(reachable, context.now)))
+            }
+            Question::OrderPeer(Peer::UpdateLeader { view }) => self
+                .accept(&view, context)
+                .map(|()| Answer::Health(self.replica.health(reachable, context.now))),
+            Question::OrderPeer(Peer::Append(append)) => match self.append(tag, append, context) {
+                Ok(None) => return None,
+                Ok(Some(appended)) => Ok(Answer::Appended(appended)),
+                Err(error) => Err(error),
+            },
+            Question::OrderPeer(Peer::MissedOrders { after, epoch }) => {
+                Ok(Answer::Missed(self.replica.missed(after, epoch)))
+            }
+            Question::Order(Request::Buy(buy)) => {
+                let deadline = context.now + PURCHASE_DEADLINE;
+                self.purchases.push(Purchasing { tag, buy, deadline, stage: Stage::Beginning });
+                return None;
+            }
+            Question::Order(Request::OrderDetails { number }) => {
+                self.replica.order(number).cloned().map(Answer::Entry)
+            }
+            other => Err(Error::invalid(format!("{other:?}"))),
+        })
+    }
+
+    /// `Order::accept`.
+    fn accept(&mut self, view: &View, context: &mut Context<'_>) -> Result<()> {
+        if !self.replica.is_news(view)? {
+            return Ok(());
+        }
+        self.disk.view = Some(view.clone());
+        self.replica.accept(view.clone(), context.now);
+        context.note(|| view.to_string());
+        Ok(())
+    }
+
+    /// `Order::append`, up to the sync.
+    fn append(
+        &mut self,
+        tag: Tag,
+        append: Append,
+        context: &mut Context<'_>,
+    ) -> Result<Option<Appended>> {
+        self.accept(&append.view, context)?;
+        let epoch = append.view.epoch;
+        match self.replica.take(append)? {
+            Taken::Mismatch(epochs) => {
+                self.replica.acknowledge(epoch, Outcome::Mismatch(epochs)).map(Some)
+            }
+            Taken::Entries { cut_after, write_after, last } => {
+                if let Some(number) = cut_after {
+                    context.note(|| format!("cuts after {number}"));
+                    self.disk.entries.truncate(usize::try_from(number.0).unwrap());
+                    self.disk.durable = self.disk.entries.len();
+                    self.disk.generation += 1;
+                }
+                self.write(write_after);
+                self.appends.push(Appending { tag, epoch, last });
+                Ok(None)
+            }
+        }
+    }
+
+    fn write(&mut self, after: OrderNumber) {
+        let log = self.replica.log();
+        assert_eq!(self.disk.entries.len() as u64, after.0, "the file has no gap");
+        self.disk.entries.extend_from_slice(log.between(after, log.last(), usize::MAX));
+    }
+
+    fn step_down(&mut self, newer: Epoch, context: &mut Context<'_>) {
+        if self.replica.leads().is_some_and(|epoch| epoch < newer) {
+            context.note(|| format!("steps down for epoch {newer}"));
+            self.replica.step_down(newer);
+        }
+    }
+
+    fn reply(&mut self, tag: Tag, reply: Reply, context: &mut Context<'_>) {
+        if self.recovery == Some(tag) {
+            self.recovery = None;
+            self.recovered(reply);
+        } else if self.watch.asked == Some(tag) {
+            self.watch.asked = None;
+            self.watch.reachable = reply.is_ok();
+        } else if self.office.asked.as_ref().is_some_and(|(asked, _)| *asked == tag) {
+            let (_, duty) = self.office.asked.take().expect("it asked");
+            self.office_answered(duty, reply, context);
+        } else if let Some(at) =
+            self.senders.iter().position(|s| s.asked.is_some_and(|a| a.0 == tag))
+        {
+            let (_, epoch) = self.senders[at].asked.take().expect("it asked");
+            let follower = self.senders[at].follower;
+            match reply {
+                Ok(Answer::Appended(answer)) => {
+                    self.replica.answered(epoch, follower, &answer, context.now);
+                }
+                Err(Error::Stale { epoch: newer }) if Epoch(newer) > epoch => {
+                    self.step_down(Epoch(newer), context);
+                }
+                _ => self.senders[at].pause(context),
+            }
+        } else {
+            for purchase in &mut self.purchases {
+                if let Stage::Selling { tag: asked, reply: answer, .. } = &mut purchase.stage
+                    && *asked == tag
+                {
+                    *answer = Some(reply);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Every thread does what it can.
+    fn go_on(&mut self, context: &mut Context<'_>) {
+        if self.recover(context) {
+            self.start_sync(context);
+            return;
+        }
+        self.acknowledge(context);
+        let mut purchases = mem::take(&mut self.purchases);
+        purchases.retain_mut(|purchase| match self.purchase(purchase, context) {
+            None => true,
+            Some(outcome) => {
+                context.answer(purchase.tag, outcome.map(Answer::Bought));
+                false
+            }
+        });
+        self.purchases = purchases;
+        self.hold_office(context);
+        self.send(context);
+        self.watch_catalog(context);
+        if context.now > self.hinted + ms(1_000) {
+            self.disk.committed = self.replica.committed();
+            self.hinted = context.now;
+        }
+        self.start_sync(context);
+    }
+
+    fn start_sync(&mut self, context: &mut Context<'_>) {
+        if !self.syncing && self.disk.durable < self.disk.entries.len() {
+            self.syncing = true;
+            let (generation, upto) = (self.disk.generation, self.disk.entries.len() as u64);
+            let wait = between(context.rng, &SYNC);
+            context.after(wait, Timer::Synced { generation, upto });
+        }
+    }
+
+    /// `recovery::catch_up`. Whether it goes on.
+    fn recover(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(peer) = self.recovering.last() else { return false };
+        let is_synced = self.disk.durable == self.disk.entries.len();
+        if self.recovery.is_none() && is_synced {
+            let log = self.replica.log();
+            let question = Peer::MissedOrders { after: log.last(), epoch: log.last_epoch() };
+            let deadline = context.now + ms(1_000);
+            let asked = context.ask(Node::Replica(*peer), Question::OrderPeer(question), deadline);
+            self.recovery = Some(asked);
+        }
+        true
+    }
+
+    fn recovered(&mut self, reply: Reply) {
+        let after = self.replica.log().last();
+        match reply {
+            Ok(Answer::Missed(missed)) if !missed.entries.is_empty() => {
+                self.replica.catch_up(missed).expect("what a replica sends fits");
+                self.write(after);
+            }
+            _ => drop(self.recovering.pop()),
+        }
+    }
+
+    /// The end of `Order::append`.
+    fn acknowledge(&mut self, context: &mut Context<'_>) {
+        let (durable, written) = (self.disk.durable as u64, self.disk.entries.len() as u64);
+        let replica = &self.replica;
+        self.appends.retain(|append| {
+            let is_cut = written < append.last.0;
+            if durable < append.last.0 && !is_cut {
+                return true;
+            }
+            let appended = replica.acknowledge(append.epoch, Outcome::Synced(append.last));
+            context.answer(append.tag, appended.map(Answer::Appended));
+            false
+        });
+    }
+
+    /// `Order::purchase`, as far as it comes now.
+    fn purchase(
+        &mut self,
+        task: &mut Purchasing,
+        context: &mut Context<'_>,
+    ) -> Option<Result<Bought>> {
+        let late = context.now >= task.deadline;
+        match &mut task.stage {
+            Stage::Beginning => match self.replica.begin(&task.buy) {
+                Err(error) => Some(Err(error)),
+                Ok(Begin::Wait) => late.then(|| Err(unanswered("could not begin in time"))),
+                Ok(Begin::Logged(number)) => {
+                    task.stage = Stage::Committing { number, version: None };
+                    self.purchase(task, context)
+                }
+                Ok(Begin::Ask(epoch)) => {
+                    Order::sell(task, epoch, context);
+                    None
+                }
+            },
+            Stage::Selling { epoch, reply, .. } => {
+                let (epoch, deposed) = (*epoch, self.replica.leads() != Some(*epoch));
+                let reply = match reply.take() {
+                    None if deposed => Err(unanswered("the caller no longer waits")),
+                    None => return None,
+                    Some(reply) => reply,
+                };
+                self.sold(task, epoch, reply, context)
+            }
+            Stage::Pausing { epoch, until } => {
+                let epoch = *epoch;
+                if context.now >= *until {
+                    Order::sell(task, epoch, context);
+                }
+                None
+            }
+            Stage::Committing { number, version } => {
+                match self.replica.outcome(*number, &task.buy.key) {
+                    Ok(Some(bought)) => Some(Ok(Bought { version: *version, ..bought })),
+                    Ok(None) => late.then(|| Err(unanswered("could not commit in time"))),
+                    Err(error) => Some(Err(error)),
+                }
+            }
+        }
+    }
+
+    /// One turn of the loop in `Order::sell`.
+    fn sell(task: &mut Purchasing, epoch: Epoch, context: &mut Context<'_>) {
+        let Buy { call, ack_below, ref key, ref item, .. } = task.buy;
+        let purchase = Purchase { epoch, call, ack_below, key: key.clone(), item: item.clone() };
+        let question = Question::Catalog(catalog::Request::Purchase(purchase));
+        let tag = context.ask(Node::Catalog, question, task.deadline);
+        task.stage = Stage::Selling { epoch, tag, reply: None };
+    }
+
+    fn sold(
+        &mut self,
+        task: &mut Purchasing,
+        epoch: Epoch,
+        reply: Reply,
+        context: &mut Context<'_>,
+    ) -> Option<Result<Bought>> {
+        let key = &task.buy.key;
+        let error = match reply {
+            Ok(Answer::Sold(sold)) => {
+                return match self.replica.sold(epoch, &task.buy) {
+                    Err(error) => Some(Err(error)),
+                    Ok((number, fresh)) => {
+                        if fresh == Fresh::Yes {
+                            self.write(OrderNumber(number.0 - 1));
+                        }
+                        task.stage = Stage::Committing { number, version: Some(sold.version) };
+                        None
+                    }
+                };
+            }
+            Ok(_) => unanswered("no answer that fits"),
+            Err(error) => error,
+        };
+        if let Error::Stale { epoch: newer } = error {
+            self.step_down(Epoch(newer), context);
+            return Some(Err(Error::NotLeader { epoch: newer }));
+        }
+        if !error.is_passing() {
+            self.replica.refused(epoch, key);
+            return Some(Err(error));
+        }
+        let deposed = self.replica.leads() != Some(epoch);
+        if deposed || context.now + PURCHASE_PAUSE >= task.deadline {
+            self.replica.in_doubt(epoch, key);
+            return Some(Err(unanswered("the catalog did not answer")));
+        }
+        task.stage = Stage::Pausing { epoch, until: context.now + PURCHASE_PAUSE };
+        context.after(PURCHASE_PAUSE, Timer::Wake);
+        None
+    }
+
+    /// `replication::send_to`, for each follower.
+    fn send(&mut self, context: &mut Context<'_>) {
+        for sender in &mut self.senders {
+            if let Some((_, epoch)) = sender.asked
+                && self.replica.leads() != Some(epoch)
+            {
+                sender.asked = None;
+                sender.pause(context);
+            }
+            if sender.asked.is_some() || context.now < sender.paused_until {
+                continue;
+            }
+            if let Some(append) = self.replica.next_append(sender.follower, context.now) {
+                let epoch = append.view.epoch;
+                let question = Question::OrderPeer(Peer::Append(append));
+                let deadline = context.now + APPEND_DEADLINE;
+                let tag = context.ask(Node::Replica(sender.follower), question, deadline);
+                sender.asked = Some((tag, epoch));
+            }
+        }
+    }
+
+    /// `office::hold_office`.
+    fn hold_office(&mut self, context: &mut Context<'_>) {
+        let epoch_of = |duty: &Duty| match duty {
+            Duty::TakeOffice(epoch) | Duty::Settle(epoch, _) => *epoch,
+        };
+        let abandoned = |(_, duty): &mut (Tag, Duty)| self.replica.leads() != Some(epoch_of(duty));
+        if let Some((_, duty)) = self.office.asked.take_if(abandoned) {
+            self.office_answered(duty, Err(unanswered("the caller no longer waits")), context);
+        }
+        if self.office.asked.is_some() || context.now < self.office.paused_until {
+            return;
+        }
+        let Some(duty) = self.replica.duty(context.now) else { return };
+        let question = match &duty {
+            Duty::TakeOffice(epoch) => catalog::Peer::TakeOffice { epoch: *epoch },
+            Duty::Settle(epoch, keys) => {
+                catalog::Peer::Settle { epoch: *epoch, keys: keys.clone() }
+            }
+        };
+        let deadline = context.now + OFFICE_DEADLINE;
+        let tag = context.ask(Node::Catalog, Question::CatalogPeer(question), deadline);
+        self.office.asked = Some((tag, duty));
+    }
+
+    fn office_answered(&mut self, duty: Duty, reply: Reply, context: &mut Context<'_>) {
+        self.office.paused_until = context.now + OFFICE_PAUSE;
+        context.after(OFFICE_PAUSE, Timer::Wake);
+        if let Err(Error::Stale { epoch }) = &reply {
+            self.step_down(Epoch(*epoch), context);
+        }
+        match (duty, reply) {
+            (Duty::TakeOffice(epoch), Ok(Answer::Office(office))) => {
+                let open = office.open;
+                let taken = self.replica.took_office(epoch, open).expect("open sales fit the log");
+                let Some(write_after) = taken else { return };
+                self.write(write_after);
+                if self.replica.office() != Some(Office::Serving) {
+                    context.note(|| format!("takes office in epoch {epoch}"));
+                }
+            }
+            (Duty::TakeOffice(epoch), _) => self.replica.office_refused(epoch),
+            (Duty::Settle(epoch, keys), Ok(_)) => self.replica.settled(epoch, keys.len()),
+            (Duty::Settle(..), Err(_)) => {}
+        }
+    }
+
+    /// `office::watch_catalog`.
+    fn watch_catalog(&mut self, context: &mut Context<'_>) {
+        if self.watch.asked.is_none() && context.now >= self.watch.next {
+            self.watch.next = context.now + HEARTBEAT;
+            let question = Question::CatalogPeer(catalog::Peer::HealthCheck);
+            let deadline = context.now + WATCH_DEADLINE;
+            self.watch.asked = Some(context.ask(Node::Catalog, question, deadline));
+        }
+    }
+}
+
+impl Sender {
+    fn pause(&mut self, context: &mut Context<'_>) {
+        self.paused_until = context.now + APPEND_PAUSE;
+        context.after(APPEND_PAUSE, Timer::Wake);
+    }
+}

@@ -1,0 +1,145 @@
+//! Who there is, and what they say to each other: the store's own messages, not in bytes.
+
+use std::fmt;
+use std::time::Duration;
+use toystore::error::{Error, Result};
+use toystore::model::{Entry, Item, Key, OrderNumber, ReplicaId, Toy};
+use toystore::protocol::{catalog, order};
+
+/// A process, or a customer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Node {
+    Frontend,
+    Catalog,
+    Replica(ReplicaId),
+    Client(u32),
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Node::Frontend => write!(f, "frontend"),
+            Node::Catalog => write!(f, "catalog"),
+            Node::Replica(id) => write!(f, "replica {id}"),
+            Node::Client(id) => write!(f, "client {id}"),
+        }
+    }
+}
+
+/// One call; its question and its answer carry the same tag.
+pub type Tag = u64;
+
+/// What is asked, and where.
+#[derive(Debug, Clone)]
+pub enum Question {
+    Order(order::Request),
+    OrderPeer(order::Peer),
+    Catalog(catalog::Request),
+    CatalogPeer(catalog::Peer),
+    Door(Door),
+}
+
+/// What a customer asks the front-end.
+#[derive(Debug, Clone)]
+pub enum Door {
+    Buy { key: Key, item: Item },
+    Query { name: String },
+    LookUp { number: OrderNumber },
+}
+
+/// What is answered.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    Done,
+    Health(order::Health),
+    Bought(order::Bought),
+    Entry(Entry),
+    Appended(order::Appended),
+    Missed(order::Missed),
+    Toy(Toy),
+    Sold(catalog::Sold),
+    Office(catalog::Office),
+    Changes(catalog::Changes),
+    Number(OrderNumber),
+}
+
+pub type Reply = Result<Answer>;
+
+/// What happens to a process.
+pub enum Input {
+    Question(Tag, Question),
+    Reply(Tag, Reply),
+    /// It set a timer for now.
+    Timer(Timer),
+}
+
+/// What a process set a timer for.
+#[derive(Debug, Clone, Copy)]
+pub enum Timer {
+    /// To look whether something is due.
+    Wake,
+    /// To look at the clock now and then.
+    Tick,
+    /// Its disk has synced what was written when the sync began, in this generation of the file.
+    Synced { generation: u64, upto: u64 },
+    /// To fill shelves.
+    Restock,
+}
+
+/// How long after a sync began it ends.
+pub const SYNC: std::ops::Range<Duration> = Duration::from_micros(200)..Duration::from_millis(8);
+
+/// The question without its less interesting parts.
+pub fn describe(question: &Question) -> String {
+    use order::Peer::{Append, HealthCheck, MissedOrders, UpdateLeader};
+    match question {
+        Question::OrderPeer(HealthCheck) => "health?".into(),
+        Question::OrderPeer(UpdateLeader { view }) => format!("lead: {view}"),
+        Question::OrderPeer(Append(append)) => format!(
+            "append of epoch {}: {}..={} committed {}",
+            append.view.epoch,
+            append.prev_number.next(),
+            append.last(),
+            append.committed
+        ),
+        Question::OrderPeer(MissedOrders { after, .. }) => format!("missed after {after}?"),
+        Question::Order(order::Request::Buy(buy)) => {
+            format!(
+                "buy {} {}×{} in {}",
+                buy.key,
+                buy.item.quantity.get(),
+                buy.item.name,
+                buy.epoch
+            )
+        }
+        Question::Catalog(catalog::Request::Purchase(purchase)) => {
+            format!("sell {} in epoch {}", purchase.key, purchase.epoch)
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// The answer without its less interesting parts.
+pub fn describe_reply(reply: &Reply) -> String {
+    match reply {
+        Ok(Answer::Health(health)) => format!(
+            "epoch {} last {} committed {}{} lagging {:?} caught up {:?}",
+            health.view.as_ref().map_or(0, |view| view.epoch.0),
+            health.last,
+            health.committed,
+            if health.starting { " STARTING" } else { "" },
+            health.lagging,
+            health.caught_up,
+        ),
+        Ok(Answer::Toy(toy)) => {
+            format!("{}: {} left, version {}", toy.name, toy.quantity, toy.version)
+        }
+        Ok(answer) => format!("{answer:?}"),
+        Err(error) => format!("ERROR {error}"),
+    }
+}
+
+/// No answer came.
+pub fn unanswered(why: &str) -> Error {
+    Error::unanswered(why)
+}

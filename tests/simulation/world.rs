@@ -1,0 +1,551 @@
+//! Time, network and processes: one queue of events, one source of randomness, one step at a time.
+//!
+//! A call is answered, or fails at its deadline, or when its connection breaks: then the question
+//! may have been lost, or be worked on all the same, now or later. A question to a process that was
+//! killed meanwhile never reaches the next one at the same address. A paused process works on what
+//! it was sent when it wakes. On a cut link nothing gets through; part of it comes when it heals.
+
+use crate::catalog;
+use crate::client::Client;
+use crate::frontend;
+use crate::judge::Judge;
+use crate::nemesis::Nemesis;
+use crate::order;
+use crate::wire::{
+    Answer, Input, Node, Question, Reply, Tag, Timer, describe, describe_reply, unanswered,
+};
+use fastrand::Rng;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::mem;
+use std::ops::Range;
+use std::time::Duration;
+use toystore::error::Error;
+use toystore::model::{Moment, ReplicaId};
+
+/// A random duration.
+pub fn between(rng: &mut Rng, range: &Range<Duration>) -> Duration {
+    let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap();
+    Duration::from_micros(rng.u64(micros(range.start)..micros(range.end)))
+}
+
+/// Milliseconds.
+pub const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// What a process may do while it handles an input.
+pub struct Context<'a> {
+    pub me: Node,
+    pub now: Moment,
+    pub rng: &'a mut Rng,
+    effects: Vec<Effect>,
+    next_tag: &'a mut Tag,
+    trace: &'a mut Trace,
+}
+
+enum Effect {
+    Ask { tag: Tag, to: Node, question: Question, deadline: Moment },
+    Answer { tag: Tag, reply: Reply },
+    Timer { wait: Duration, timer: Timer },
+}
+
+impl Context<'_> {
+    /// Asks; the reply comes as an input, at the deadline at the latest.
+    pub fn ask(&mut self, to: Node, question: Question, deadline: Moment) -> Tag {
+        *self.next_tag += 1;
+        let tag = *self.next_tag;
+        self.effects.push(Effect::Ask { tag, to, question, deadline });
+        tag
+    }
+
+    pub fn answer(&mut self, tag: Tag, reply: Reply) {
+        self.effects.push(Effect::Answer { tag, reply });
+    }
+
+    pub fn after(&mut self, wait: Duration, timer: Timer) {
+        self.effects.push(Effect::Timer { wait, timer });
+    }
+
+    /// Adds a line to the trace.
+    pub fn note(&mut self, line: impl FnOnce() -> String) {
+        let (now, me) = (self.now, self.me);
+        self.trace.add(now, || format!("{me:?}: {}", line()));
+    }
+}
+
+/// What happened, in words; kept only when somebody will read it.
+#[derive(Default)]
+pub struct Trace(Option<Vec<String>>);
+
+impl Trace {
+    pub fn kept() -> Trace {
+        Trace(Some(Vec::new()))
+    }
+
+    pub fn add(&mut self, now: Moment, line: impl FnOnce() -> String) {
+        if let Some(lines) = &mut self.0 {
+            lines.push(format!("{:>9.3} ms  {}", now.as_secs_f64() * 1e3, line()));
+        }
+    }
+
+    pub fn lines(&self) -> &[String] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+/// A process that runs or does not; what is on its disk is there all the same.
+pub enum Slot<P, D> {
+    Up(Box<P>),
+    Down(D),
+}
+
+impl<P, D> Slot<P, D> {
+    pub fn up(&self) -> Option<&P> {
+        match self {
+            Slot::Up(process) => Some(process),
+            Slot::Down(_) => None,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Host {
+    down: bool,
+    /// Grows with every crash.
+    incarnation: u64,
+    paused_until: Moment,
+}
+
+struct Call {
+    from: Node,
+    incarnation: u64,
+    to: Node,
+}
+
+enum Event {
+    Question { tag: Tag, from: Node, to: Node, incarnation: u64, question: Question },
+    Reply { tag: Tag, from: Option<Node>, reply: Reply },
+    Timer { node: Node, incarnation: u64, timer: Timer },
+    Fault,
+    Restart(Node),
+    Heal(Node, Node),
+    Nothing,
+}
+
+/// When, and the how-manieth event it is; a number, as comparing is most of the work of the queue.
+type Place = u128;
+
+fn place(at: Moment, order: u64) -> Place {
+    at.as_nanos() << 64 | Place::from(order)
+}
+
+/// The store, its customers, and the world around them.
+pub struct World {
+    pub now: Moment,
+    pub rng: Rng,
+    pub frontend: Slot<frontend::Frontend, frontend::Disk>,
+    pub catalog: Slot<catalog::Catalog, catalog::Disk>,
+    pub replicas: BTreeMap<ReplicaId, Slot<order::Order, order::Disk>>,
+    pub clients: Vec<Client>,
+    pub judge: Judge,
+    pub trace: Trace,
+    nemesis: Nemesis,
+    nodes: Vec<Node>,
+    hosts: Vec<Host>,
+    /// Nothing gets through from the first to the second.
+    cuts: BTreeSet<(Node, Node)>,
+    /// Of so many calls in ten thousand the connection breaks.
+    pub flaky: u32,
+    queue: BinaryHeap<Reverse<Place>>,
+    events: HashMap<u64, (Moment, Event)>,
+    scheduled: u64,
+    calls: HashMap<Tag, Call>,
+    next_tag: Tag,
+}
+
+fn index(node: Node) -> usize {
+    let index = match node {
+        Node::Frontend => 0,
+        Node::Catalog => 1,
+        Node::Replica(id) => 1 + id.0,
+        Node::Client(id) => 2 + REPLICAS + id,
+    };
+    index as usize
+}
+
+/// How many replicas there are.
+pub const REPLICAS: u32 = 3;
+
+impl World {
+    pub fn new(seed: u64, trace: Trace) -> World {
+        let mut rng = Rng::with_seed(seed);
+        let ids = (1..=REPLICAS).map(ReplicaId);
+        let clients = rng.u32(1..=4);
+        let nodes = [Node::Frontend, Node::Catalog].into_iter();
+        let nodes = nodes.chain(ids.clone().map(Node::Replica));
+        let nodes: Vec<Node> = nodes.chain((0..clients).map(Node::Client)).collect();
+        let mut world = World {
+            now: Duration::ZERO,
+            frontend: Slot::Down(frontend::Disk::default()),
+            catalog: Slot::Down(catalog::Disk::new(&mut rng)),
+            replicas: ids.map(|id| (id, Slot::Down(order::Disk::new(id, 0)))).collect(),
+            clients: (0..clients).map(Client::new).collect(),
+            judge: Judge::default(),
+            trace,
+            nemesis: Nemesis::new(&mut rng),
+            hosts: nodes.iter().map(|_| Host::default()).collect(),
+            nodes: nodes.clone(),
+            cuts: BTreeSet::new(),
+            flaky: if rng.bool() { rng.u32(0..300) } else { 0 },
+            queue: BinaryHeap::new(),
+            events: HashMap::new(),
+            scheduled: 0,
+            calls: HashMap::new(),
+            next_tag: 0,
+            rng,
+        };
+        for node in nodes {
+            world.host(node).down = true;
+            let wait = between(&mut world.rng, &(ms(0)..ms(300)));
+            world.schedule(wait, Event::Restart(node));
+        }
+        let wait = between(&mut world.rng, &(ms(100)..ms(1_500)));
+        world.schedule(wait, Event::Fault);
+        world
+    }
+
+    /// Lets the next event happen, and judges what it led to.
+    pub fn step(&mut self) -> Result<(), String> {
+        let next = self.queue.pop();
+        #[expect(clippy::cast_possible_truncation, reason = "the order is the lower half")]
+        let event = next.and_then(|Reverse(place)| self.events.remove(&(place as u64)));
+        let Some((at, event)) = event else { return Err("nothing happens any more".into()) };
+        self.now = at;
+        match event {
+            Event::Question { to, .. } if self.is_paused(to) => self.postpone(to, event),
+            Event::Question { from, to, .. } if self.is_cut(from, to) => {
+                self.hold_back(event);
+            }
+            Event::Question { tag, to, incarnation, question, .. } => {
+                let host = self.host(to);
+                if host.down || host.incarnation != incarnation {
+                    self.schedule(ms(1), Event::Reply { tag, from: Some(to), reply: reset() });
+                } else {
+                    self.trace.add(at, || format!("{to:?} ← #{tag} {}", describe(&question)));
+                    self.give(to, Input::Question(tag, question))?;
+                }
+            }
+            Event::Reply { tag, from, reply } => self.reply(tag, from, reply)?,
+            Event::Timer { node, .. } if self.is_paused(node) => self.postpone(node, event),
+            Event::Timer { node, incarnation, timer } => {
+                let host = self.host(node);
+                if !host.down && host.incarnation == incarnation {
+                    self.give(node, Input::Timer(timer))?;
+                }
+            }
+            Event::Fault => {
+                if let Some(pause) = Nemesis::strike(self) {
+                    self.schedule(pause, Event::Fault);
+                }
+            }
+            Event::Restart(node) => self.restart(node)?,
+            Event::Nothing => {}
+            Event::Heal(a, b) => {
+                self.cuts.remove(&(a, b));
+            }
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, tag: Tag, from: Option<Node>, reply: Reply) -> Result<(), String> {
+        let Some(&Call { from: asker, incarnation, .. }) = self.calls.get(&tag) else {
+            return Ok(());
+        };
+        let event = Event::Reply { tag, from, reply };
+        if from.is_some_and(|from| self.is_cut(from, asker)) {
+            self.hold_back(event);
+            return Ok(());
+        }
+        if self.is_paused(asker) {
+            self.postpone(asker, event);
+            return Ok(());
+        }
+        self.calls.remove(&tag);
+        let host = self.host(asker);
+        let Event::Reply { reply, .. } = event else { return Ok(()) };
+        if host.down || host.incarnation != incarnation {
+            return Ok(());
+        }
+        self.trace.add(self.now, || format!("{asker:?} ⇐ #{tag} {}", describe_reply(&reply)));
+        self.give(asker, Input::Reply(tag, reply))
+    }
+
+    /// Has a process handle an input.
+    fn give(&mut self, node: Node, input: Input) -> Result<(), String> {
+        let mut context = Context {
+            me: node,
+            now: self.now,
+            rng: &mut self.rng,
+            effects: Vec::new(),
+            next_tag: &mut self.next_tag,
+            trace: &mut self.trace,
+        };
+        match node {
+            Node::Frontend => {
+                let Slot::Up(process) = &mut self.frontend else { return Ok(()) };
+                process.handle(input, &mut context);
+            }
+            Node::Catalog => {
+                let Slot::Up(process) = &mut self.catalog else { return Ok(()) };
+                process.handle(input, &mut context);
+            }
+            Node::Replica(id) => {
+                let Some(Slot::Up(process)) = self.replicas.get_mut(&id) else { return Ok(()) };
+                process.handle(input, &mut context);
+            }
+            Node::Client(id) => {
+                let client = &mut self.clients[id as usize];
+                client.handle(input, &mut context, &mut self.judge)?;
+            }
+        }
+        let effects = mem::take(&mut context.effects);
+        self.carry_out(node, effects)?;
+        Judge::check(self, node)
+    }
+
+    fn carry_out(&mut self, node: Node, effects: Vec<Effect>) -> Result<(), String> {
+        for effect in effects {
+            match effect {
+                Effect::Ask { tag, to, question, deadline } => {
+                    let wait = deadline.saturating_sub(self.now);
+                    let reply = Err(unanswered("the deadline passed"));
+                    self.schedule(wait, Event::Reply { tag, from: None, reply });
+                    self.send(tag, node, to, question);
+                }
+                Effect::Answer { tag, reply } => {
+                    if let (Ok(Answer::Toy(toy)), Node::Catalog) = (&reply, node)
+                        && let Slot::Up(catalog) = &self.catalog
+                    {
+                        Judge::answered_toy(catalog, toy)?;
+                    }
+                    let delay = self.delay();
+                    self.schedule(delay, Event::Reply { tag, from: Some(node), reply });
+                }
+                Effect::Timer { wait, timer } => {
+                    let incarnation = self.host(node).incarnation;
+                    self.schedule(wait, Event::Timer { node, incarnation, timer });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, tag: Tag, from: Node, to: Node, question: Question) {
+        let incarnation = self.host(from).incarnation;
+        self.calls.insert(tag, Call { from, incarnation, to });
+        let host = self.host(to);
+        let incarnation = host.incarnation;
+        let delay = self.delay();
+        if self.host(to).down {
+            let address = format!("{to:?}");
+            let reply = Err(Error::Unreachable { address, why: "connection refused".into() });
+            self.schedule(delay, Event::Reply { tag, from: Some(to), reply });
+            return;
+        }
+        let event = Event::Question { tag, from, to, incarnation, question };
+        let (breaks, late) = (self.rng.u32(0..10_000) < self.flaky, ms(0)..ms(4_000));
+        if !breaks {
+            self.schedule(delay, event);
+            return;
+        }
+        match self.rng.u32(0..4) {
+            0 => {}
+            1 => self.schedule(delay, event),
+            2 => {
+                let late = between(&mut self.rng, &late);
+                self.schedule(late, event);
+            }
+            _ => {
+                // The caller sends it once more at once; the first is worked on later.
+                let Event::Question { question, .. } = &event else { return };
+                let question = question.clone();
+                let late = between(&mut self.rng, &late);
+                self.schedule(late, event);
+                self.schedule(delay, Event::Question { tag, from, to, incarnation, question });
+                return;
+            }
+        }
+        let delay = self.delay();
+        self.schedule(delay, Event::Reply { tag, from: Some(to), reply: reset() });
+    }
+
+    /// A message on a cut link: lost, or there when the link heals.
+    fn hold_back(&mut self, event: Event) {
+        if self.rng.u32(0..3) > 0 {
+            let wait = between(&mut self.rng, &(ms(20)..ms(300)));
+            self.schedule(wait, event);
+        }
+    }
+
+    fn delay(&mut self) -> Duration {
+        let slow = self.rng.u32(0..50) == 0;
+        let range = if slow { ms(1)..ms(40) } else { Duration::from_micros(50)..ms(1) };
+        between(&mut self.rng, &range)
+    }
+
+    fn postpone(&mut self, node: Node, event: Event) {
+        let wait = self.host(node).paused_until.saturating_sub(self.now);
+        self.schedule(wait, event);
+    }
+
+    fn schedule(&mut self, wait: Duration, event: Event) {
+        self.scheduled += 1;
+        let at = self.now + wait;
+        self.events.insert(self.scheduled, (at, event));
+        self.queue.push(Reverse(place(at, self.scheduled)));
+    }
+
+    fn host(&mut self, node: Node) -> &mut Host {
+        &mut self.hosts[index(node)]
+    }
+
+    fn is_cut(&self, from: Node, to: Node) -> bool {
+        !self.cuts.is_empty() && self.cuts.contains(&(from, to))
+    }
+
+    fn is_paused(&mut self, node: Node) -> bool {
+        let now = self.now;
+        now < self.host(node).paused_until
+    }
+}
+
+/// What the nemesis does to it.
+impl World {
+    /// Kills a process: what it had not synced may be lost, its connections are reset.
+    pub fn crash(&mut self, node: Node) {
+        if mem::replace(&mut self.host(node).down, true) {
+            return;
+        }
+        self.host(node).incarnation += 1;
+        self.host(node).paused_until = Duration::ZERO;
+        let rng = &mut self.rng;
+        match node {
+            Node::Frontend => {
+                if let Slot::Up(process) = &self.frontend {
+                    self.frontend = Slot::Down(process.disk.clone());
+                }
+            }
+            Node::Catalog => {
+                if let Slot::Up(process) = &self.catalog {
+                    self.catalog = Slot::Down(process.disk.after_crash(rng));
+                }
+            }
+            Node::Replica(id) => {
+                if let Some(slot) = self.replicas.get_mut(&id)
+                    && let Slot::Up(process) = slot
+                {
+                    *slot = Slot::Down(process.disk.after_crash(rng));
+                }
+            }
+            Node::Client(_) => {}
+        }
+        self.break_connections(node);
+        self.judge.disk_changed();
+    }
+
+    /// Breaks the connections to a process; what it was asked it goes on with, if it lives.
+    pub fn break_connections(&mut self, node: Node) {
+        let mut broken: Vec<Tag> =
+            self.calls.iter().filter(|(_, call)| call.to == node).map(|(tag, _)| *tag).collect();
+        broken.sort_unstable();
+        for tag in broken {
+            let delay = self.delay();
+            self.schedule(delay, Event::Reply { tag, from: Some(node), reply: reset() });
+        }
+    }
+
+    /// Whatever this process asked and nobody has received is lost.
+    pub fn forget_questions(&mut self, asker: Node) {
+        for (_, event) in self.events.values_mut() {
+            if matches!(event, Event::Question { from, .. } if *from == asker) {
+                *event = Event::Nothing;
+            }
+        }
+    }
+
+    pub fn restart_after(&mut self, node: Node, wait: Duration) {
+        self.schedule(wait, Event::Restart(node));
+    }
+
+    pub fn pause(&mut self, node: Node, time: Duration) {
+        let until = self.now + time;
+        self.host(node).paused_until = until;
+    }
+
+    pub fn cut(&mut self, from: Node, to: Node, time: Duration) {
+        self.cuts.insert((from, to));
+        self.schedule(time, Event::Heal(from, to));
+    }
+
+    pub fn is_down(&self, node: Node) -> bool {
+        self.hosts[index(node)].down
+    }
+
+    pub fn nemesis(&mut self) -> &mut Nemesis {
+        &mut self.nemesis
+    }
+
+    /// No more faults: links are whole, processes run.
+    pub fn heal(&mut self) {
+        self.flaky = 0;
+        self.cuts.clear();
+        for node in self.nodes.clone() {
+            self.host(node).paused_until = Duration::ZERO;
+            if self.is_down(node) {
+                self.schedule(ms(10), Event::Restart(node));
+            }
+        }
+    }
+
+    fn restart(&mut self, node: Node) -> Result<(), String> {
+        if !self.is_down(node) {
+            return Ok(());
+        }
+        self.trace.add(self.now, || format!("{node:?} STARTS"));
+        let now = self.now;
+        match node {
+            Node::Frontend => {
+                if let Slot::Down(disk) = &self.frontend {
+                    let process = frontend::Frontend::new(disk.clone(), now, &mut self.rng);
+                    self.frontend = Slot::Up(Box::new(process));
+                }
+            }
+            Node::Catalog => {
+                let Slot::Down(disk) = &mut self.catalog else { return Ok(()) };
+                let stock = disk.load();
+                if self.rng.u32(0..5) == 0 {
+                    // Killed between its new snapshot and its new journal.
+                    self.schedule(ms(50), Event::Restart(node));
+                    return Ok(());
+                }
+                disk.renew(&stock);
+                let process = catalog::Catalog::new(disk.clone(), stock, now);
+                self.catalog = Slot::Up(Box::new(process));
+            }
+            Node::Replica(id) => {
+                let Some(slot) = self.replicas.get_mut(&id) else { return Ok(()) };
+                if let Slot::Down(disk) = slot {
+                    *slot = Slot::Up(Box::new(order::Order::new(id, disk.clone())));
+                }
+            }
+            Node::Client(_) => {}
+        }
+        self.host(node).down = false;
+        self.give(node, Input::Timer(Timer::Tick))
+    }
+}
+
+fn reset() -> Reply {
+    Err(unanswered("the connection broke"))
+}
