@@ -13,25 +13,25 @@
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Toy};
 use crate::protocol::catalog::{Book, Books, Open, Purchase, Sold};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// The whole stock.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Stock {
     shelves: Vec<Shelf>,
-    places: HashMap<String, usize>,
+    places: BTreeMap<String, usize>,
     /// The number of records applied, ever: the position of the last one.
     position: u64,
     /// The epoch in office.
     fence: Epoch,
-    sales: HashMap<Key, Sale>,
+    sales: BTreeMap<Key, Sale>,
     /// The calls of `sales` that are not finished, in order.
     unfinished: BTreeMap<CallOrder, Key>,
     callers: BTreeMap<u32, Caller>,
 }
 
 /// A toy and its books.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shelf {
     /// As it is shown.
     pub toy: Toy,
@@ -48,7 +48,7 @@ pub struct Shelf {
 }
 
 /// A sale that is open, or settled but perhaps asked for again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Sale {
     position: u64,
     epoch: Epoch,
@@ -59,7 +59,7 @@ struct Sale {
 }
 
 /// How far a caller has got with its calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct Caller {
     incarnation: Epoch,
     ack_below: u64,
