@@ -42,7 +42,7 @@ struct Door(Arc<Store>);
 impl Service for Door {
     fn frame(&self, _question: &[u8], _answer: &mut Vec<u8>) {}
 
-    fn http(&self, request: &Request<'_>, responder: Responder<'_>) -> u16 {
+    fn http(&self, request: &Request<'_>, _: &[&str], responder: Responder<'_>) -> u16 {
         let asked = Asked {
             path: request.path.to_owned(),
             key: request.header("Idempotency-Key").unwrap().map(str::to_owned),

@@ -143,6 +143,35 @@ fn nobody_notices_two_of_three_killed() {
 }
 
 #[test]
+fn without_the_last_survivor_known_orders_are_read_and_nothing_is_sold() {
+    let mut store = Cluster::open(&["--frontend-purchase-deadline-ms=3000"]);
+    let mut customer = store.customer(Frontend);
+    let known = customer.buy_one("Tux");
+    wait_until("a follower knows the order", || {
+        store.health(1).is_some_and(|health| health.committed.0 >= known)
+    });
+    // It notes what is committed on its disk every second.
+    wait_until("it is noted", || {
+        fs::read_to_string(store.data(Order(1)).join("committed")).is_ok_and(|n| n.trim() == "1")
+    });
+    store.kill(Order(1));
+    store.kill(Order(2));
+    let unknown = customer.buy_one("Tux");
+    store.kill(Order(3));
+    store.start(Order(1));
+    store.start(Order(2));
+    assert_eq!(customer.get(&format!("/orders/{known}")).0, 200, "known to be committed");
+    // Whether there is such an order, only replica 3 can tell: not 404.
+    assert_eq!(customer.get(&format!("/orders/{unknown}")).0, 503);
+    assert_eq!(customer.buy("Tux", 1).0, 503, "an outsider never leads (8)");
+    store.start(Order(3));
+    wait_until("it is sold again", || customer.buy("Tux", 1).0 == 200);
+    assert_eq!(customer.get(&format!("/orders/{unknown}")).0, 200);
+    store.await_agreement();
+    assert_eq!(store.assert_conserved(), 3);
+}
+
+#[test]
 fn nobody_notices_the_leader_standing_still() {
     // Slowly, so that they still shop when it wakes up, in a world with another leader.
     survive_with("--catalog-delay-ms=60", Notice::Nothing, |store, load| {

@@ -12,7 +12,7 @@ use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy};
 use crate::protocol::catalog::Purchase;
 use crate::protocol::web::toy_name;
 use crate::storage::{
-    CsvLog, Directory, Table, TornTail, encode_row, read_log, read_rows, replace,
+    CsvLog, Directory, Table, TornTail, encode_row, field, read_log, read_rows, replace,
 };
 use csv::StringRecord;
 use serde::Deserialize;
@@ -20,7 +20,6 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::fs;
 use std::path::Path;
-use std::str::FromStr;
 
 const TOYS: Table = Table {
     columns: &[
@@ -188,17 +187,17 @@ pub fn read_toys(path: &Path) -> Result<Stock> {
     read_rows(path, &TOYS, |row| {
         let toy = Toy {
             name: row[0].to_owned(),
-            price: Price::try_from(number::<f64>(row, 1)?)?,
-            quantity: number(row, 2)?,
-            version: number(row, 3)?,
+            price: Price::try_from(field::<f64>(row, 1)?)?,
+            quantity: field(row, 2)?,
+            version: field(row, 3)?,
         };
-        at = number(row, 8)?;
+        at = field(row, 8)?;
         shelves.push(Shelf {
             toy,
-            initial: number(row, 4)?,
-            restocked: number(row, 5)?,
-            sold: number(row, 6)?,
-            withdrawn: number(row, 7)?,
+            initial: field(row, 4)?,
+            restocked: field(row, 5)?,
+            sold: field(row, 6)?,
+            withdrawn: field(row, 7)?,
             changed_at: 0,
         });
         Ok(())
@@ -269,43 +268,38 @@ fn encode(
 fn decode(row: &StringRecord) -> Result<(u64, Record)> {
     let key = || Key::try_from(row[6].to_owned());
     let item = || {
-        let quantity = Quantity::try_from(number::<u64>(row, 4)?)?;
+        let quantity = Quantity::try_from(field::<u64>(row, 4)?)?;
         Ok::<Item, Error>(Item { name: row[3].to_owned(), quantity })
     };
     let record = match &row[1] {
         "purchase" => {
-            let caller = number(row, 7)?;
-            let incarnation = Epoch(number(row, 8)?);
+            let caller = field(row, 7)?;
+            let incarnation = Epoch(field(row, 8)?);
             let purchase = Purchase {
-                epoch: Epoch(number(row, 2)?),
-                call: CallId { caller, incarnation, sequence: number(row, 9)? },
-                ack_below: number(row, 10)?,
+                epoch: Epoch(field(row, 2)?),
+                call: CallId { caller, incarnation, sequence: field(row, 9)? },
+                ack_below: field(row, 10)?,
                 key: key()?,
                 item: item()?,
             };
-            Record::Purchase { purchase, version: number(row, 5)? }
+            Record::Purchase { purchase, version: field(row, 5)? }
         }
         "settle" => Record::Settle(key()?),
-        "office" => Record::Office(Epoch(number(row, 2)?)),
+        "office" => Record::Office(Epoch(field(row, 2)?)),
         "restock" => Record::Restock {
             name: row[3].to_owned(),
-            quantity: number(row, 4)?,
-            version: number(row, 5)?,
+            quantity: field(row, 4)?,
+            version: field(row, 5)?,
         },
-        "withdraw" => Record::Withdraw { item: item()?, version: number(row, 5)? },
+        "withdraw" => Record::Withdraw { item: item()?, version: field(row, 5)? },
         "caller" => Record::Caller {
-            caller: number(row, 7)?,
-            incarnation: Epoch(number(row, 8)?),
-            ack_below: number(row, 10)?,
+            caller: field(row, 7)?,
+            incarnation: Epoch(field(row, 8)?),
+            ack_below: field(row, 10)?,
         },
         other => return Err(Error::invalid(format!("unknown kind of record {other:?}"))),
     };
-    Ok((number(row, 0)?, record))
-}
-
-fn number<T: FromStr<Err: Display>>(row: &StringRecord, column: usize) -> Result<T> {
-    let text = &row[column];
-    text.parse().map_err(|e| Error::invalid(format!("column {}: {text:?}: {e}", column + 1)))
+    Ok((field(row, 0)?, record))
 }
 
 /// The initial database (C1): CSV with the columns name, price, quantity, or a JSON list of objects

@@ -1,10 +1,7 @@
 //! Restocks every ten seconds (C3), on a thread of its own.
 
-use super::service::Catalog;
-use super::stock::Restocked;
 use crate::error::{Error, Result};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -15,17 +12,17 @@ pub struct Restocker {
 }
 
 impl Restocker {
-    /// Restocks `catalog` each time `every` has passed.
-    pub fn start(catalog: Arc<Catalog>, which: Restocked, every: Duration) -> Result<Restocker> {
+    /// Calls `restock` each time `every` has passed.
+    pub fn start(every: Duration, restock: impl Fn() + Send + 'static) -> Result<Restocker> {
         let (stop, stopped) = bounded(0);
-        let restock = move || {
+        let run = move || {
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-                catalog.restock(which);
+                restock();
             }
         };
         let thread = thread::Builder::new()
             .name("restock".into())
-            .spawn(restock)
+            .spawn(run)
             .map_err(|e| Error::unavailable(format!("cannot start the restock thread: {e}")))?;
         Ok(Restocker { stop: Some(stop), thread: Some(thread) })
     }

@@ -59,7 +59,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let peers = Arc::new(Port(Peers(catalog.clone())));
     let peer_server = Server::start("peer", &settings.peer, peers, limits.clone())?;
     let server = Server::start("request", &settings.listen, customers, limits)?;
-    let restocker = Restocker::start(catalog, which, settings.restock_every)?;
+    let restocker = Restocker::start(settings.restock_every, move || catalog.restock(which))?;
     tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
     while !stop.wait(Duration::from_secs(3_600)) {}
     drop(restocker);
@@ -221,13 +221,8 @@ impl Service for Customers {
         }
     }
 
-    fn http(&self, request: &HttpRequest<'_>, responder: Responder<'_>) -> u16 {
-        let segments: Result<Vec<_>> = request.segments().collect();
-        let path: Vec<&str> = match &segments {
-            Ok(segments) => segments.iter().map(|segment| &**segment).collect(),
-            Err(error) => return web::refuse(responder, error),
-        };
-        match (request.method, &path[..]) {
+    fn http(&self, request: &HttpRequest<'_>, path: &[&str], responder: Responder<'_>) -> u16 {
+        match (request.method, path) {
             ("GET" | "HEAD", ["health"]) => health(responder),
             ("GET" | "HEAD", ["query" | "products", name]) => {
                 web::respond(responder, &self.0.query(name).map(ShownToy::from))
@@ -263,9 +258,9 @@ impl Service for Peers {
         }
     }
 
-    fn http(&self, request: &HttpRequest<'_>, responder: Responder<'_>) -> u16 {
-        match request.path {
-            "/health" => health(responder),
+    fn http(&self, _: &HttpRequest<'_>, path: &[&str], responder: Responder<'_>) -> u16 {
+        match path {
+            ["health"] => health(responder),
             _ => web::no_such_path(responder),
         }
     }

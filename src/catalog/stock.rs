@@ -8,6 +8,8 @@
 //! - One key, at most one decrement: an *open* sale (not known to be in the order log) is answered
 //!   as before. A *settled* one is remembered until its caller has finished the call, so that a late
 //!   duplicate of it is recognised (RIFL).
+//! - A refusal is remembered as long, too: its late duplicate, arriving after a restock, must not sell what
+//!   the customer was told is sold out.
 //! - Only the epoch that took office last may sell: an older leader is fenced.
 
 use crate::error::{Error, Result};
@@ -27,6 +29,12 @@ pub struct Stock {
     sales: BTreeMap<Key, Sale>,
     /// The calls of `sales` that are not finished, in order.
     unfinished: BTreeMap<CallOrder, Key>,
+    /// What was refused to calls that are not finished.
+    refused: BTreeMap<CallOrder, Error>,
+    /// How far callers have got, refused purchases included. Like `refused` it is not journaled: a late
+    /// duplicate waits in a connection to this process, and dies with it.
+    heard: BTreeMap<u32, Caller>,
+    /// How far callers have got, as the journal knows.
     callers: BTreeMap<u32, Caller>,
 }
 
@@ -58,11 +66,17 @@ struct Sale {
     settled: bool,
 }
 
-/// How far a caller has got with its calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+/// How far a caller has got with its calls: all before this one are finished.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Caller {
     incarnation: Epoch,
     ack_below: u64,
+}
+
+impl Caller {
+    fn has_finished(self, (_, incarnation, sequence): CallOrder) -> bool {
+        (incarnation, sequence) < (self.incarnation, self.ack_below)
+    }
 }
 
 type CallOrder = (u32, Epoch, u64);
@@ -161,10 +175,16 @@ impl Stock {
             let cost = self.cost(&sale.item)?;
             return Ok((Sold { cost, version: sale.version }, None));
         }
-        if self.is_finished(purchase.call) {
+        let call = order_of(purchase.call);
+        if self.is_finished(purchase.call) || self.hear_of_finished(&purchase).has_finished(call) {
             return Err(Error::invalid("a late duplicate of a call that is finished"));
         }
-        let version = self.check_stock(&purchase.item)?;
+        if let Some(refusal) = self.refused.get(&call) {
+            return Err(refusal.clone());
+        }
+        let version = self.check_stock(&purchase.item).inspect_err(|refusal| {
+            self.refused.insert(call, refusal.clone());
+        })?;
         let cost = self.cost(&purchase.item)?;
         let record = Record::Purchase { purchase, version };
         self.apply(&record);
@@ -360,10 +380,11 @@ impl Stock {
     /// A caller has finished every call before this; its settled sales can be forgotten.
     fn hear(&mut self, caller: u32, incarnation: Epoch, ack_below: u64) {
         let known = self.callers.entry(caller).or_default();
-        if (incarnation, ack_below) <= (known.incarnation, known.ack_below) {
+        let now = Caller { incarnation, ack_below };
+        if now <= *known {
             return;
         }
-        *known = Caller { incarnation, ack_below };
+        *known = now;
         let bound = (caller, incarnation, ack_below);
         while let Some(entry) = self.unfinished.range((caller, Epoch(0), 0)..bound).next() {
             let (call, key) = (*entry.0, entry.1.clone());
@@ -374,10 +395,20 @@ impl Stock {
         }
     }
 
+    /// Takes note, whatever becomes of the purchase, of the calls that its caller has finished.
+    fn hear_of_finished(&mut self, purchase: &Purchase) -> Caller {
+        let CallId { caller, incarnation, .. } = purchase.call;
+        let heard = self.heard.entry(caller).or_default();
+        let said = Caller { incarnation, ack_below: purchase.ack_below };
+        if said > *heard {
+            *heard = said;
+            self.refused.retain(|call, _| call.0 != caller || !said.has_finished(*call));
+        }
+        *heard
+    }
+
     fn is_finished(&self, call: CallId) -> bool {
-        self.callers.get(&call.caller).is_some_and(|caller| {
-            (call.incarnation, call.sequence) < (caller.incarnation, caller.ack_below)
-        })
+        self.callers.get(&call.caller).is_some_and(|caller| caller.has_finished(order_of(call)))
     }
 }
 

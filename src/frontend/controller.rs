@@ -157,7 +157,10 @@ impl Controller {
         let Some(replica) = self.replicas.get_mut(&id) else { return };
         match report {
             Report::Healthy { health, asked, expected } => {
-                self.committed = self.committed.max(health.committed);
+                // What others hold for committed may have been given up by an unclean election.
+                if self.view.as_ref().is_none_or(|view| view.has(id, &health.identity)) {
+                    self.committed = self.committed.max(health.committed);
+                }
                 let theirs = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
                 if self.view.as_ref().is_some_and(|view| theirs > view.epoch) {
                     self.usurped = Some(theirs);
@@ -184,6 +187,11 @@ impl Controller {
             None => self.first_view(now),
             Some(view) => self.next_view(view, now),
         }?;
+        let leader = &self.replicas[&decision.view.leader];
+        if let Some(health) = leader.health.as_ref().filter(|health| !self.is_fit(health)) {
+            // An unclean election: what it lacks is lost.
+            self.committed = health.last;
+        }
         self.view = Some(decision.view.clone());
         self.fresh = true;
         Some(decision)
@@ -284,11 +292,10 @@ impl Controller {
         up: &BTreeMap<ReplicaId, &Health>,
         now: Moment,
     ) -> Option<&'a Member> {
-        let is_fit = |id| up[&id].last >= self.replicas[&id].expected;
         let reaches = |id| up[&id].catalog_reachable;
         let cut_off = |id| self.replicas[&id].cut_off.is_some_and(|since| now >= since + CUT_OFF);
         let fit: Vec<&Member> =
-            members.iter().copied().filter(|member| is_fit(member.id)).collect();
+            members.iter().copied().filter(|member| self.is_fit(up[&member.id])).collect();
         let some_reach = fit.iter().any(|member| reaches(member.id));
         let stays = |id| id == old.leader && !up[&id].starting && !(some_reach && cut_off(id));
         let best = || {
@@ -296,6 +303,11 @@ impl Controller {
             fit.iter().copied().filter(will_do).max_by_key(|member| member.id)
         };
         fit.iter().copied().find(|member| stays(member.id)).or_else(best)
+    }
+
+    /// Whether a member has every committed order.
+    fn is_fit(&self, health: &Health) -> bool {
+        health.last >= self.replicas[&health.id].expected.min(self.committed)
     }
 
     /// With nobody fit: nothing, or, if the operator says so, the longest log of those that are up.
@@ -325,7 +337,7 @@ impl Controller {
             Some(_) if now > replica.asked + SILENT => "is silent",
             Some(health) if health.starting => "has started",
             Some(health) if !health.catalog_reachable => "cannot reach the catalog",
-            Some(health) if health.last < replica.expected => "lacks committed orders",
+            Some(health) if !self.is_fit(health) => "lacks committed orders",
             Some(_) => "lags behind or has another disk",
             None => "has never answered",
         }

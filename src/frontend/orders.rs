@@ -7,8 +7,8 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{CallId, Entry, Epoch, Item, Key, OrderNumber, ReplicaId};
 use crate::net::Rpc;
-use crate::protocol::ask;
 use crate::protocol::order::{Bought, Buy, Request};
+use crate::protocol::{ask, wanted};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,12 +77,14 @@ impl Orders {
 
     /// One order. While nobody leads, any replica that knows it to be committed will do.
     pub fn look_up(&self, number: OrderNumber) -> Result<Entry> {
-        if !self.election.is_led()
-            && let Some(entry) = self.look_up_anywhere(number)
-        {
-            return Ok(entry);
+        let ask_leader = || self.ask_leader(|_| Request::OrderDetails { number });
+        if !self.election.is_led() {
+            return self.look_up_anywhere(number).map_or_else(ask_leader, Ok);
         }
-        self.ask_leader(|_| Request::OrderDetails { number })
+        // The leader may be lost while it is asked, and nobody be fit to follow it.
+        ask_leader().or_else(|error| {
+            if error.is_passing() { self.look_up_anywhere(number).ok_or(error) } else { Err(error) }
+        })
     }
 
     /// Asks the leader, and the next one if it is lost, until there is an answer or time is up.
@@ -116,9 +118,8 @@ impl Orders {
 
     fn look_up_anywhere(&self, number: OrderNumber) -> Option<Entry> {
         self.replicas.values().find_map(|replica| {
-            let led = || self.election.is_led();
             let deadline = Instant::now() + OUTSIDER_DEADLINE;
-            ask(replica, &Request::OrderDetails { number }, deadline, &led).ok()
+            ask(replica, &Request::OrderDetails { number }, deadline, &wanted).ok()
         })
     }
 

@@ -9,13 +9,12 @@ use super::log::Log;
 use crate::config::{Failure, FailureKind};
 use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, Identity, Item, Key, OrderNumber, Quantity, View};
-use crate::storage::{CsvLog, Directory, Table, TornTail, read_log, replace};
+use crate::storage::{CsvLog, Directory, Table, TornTail, field, read_log, replace};
 use csv::StringRecord;
 use rustix::process::{Signal, getpid, kill_process};
 use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 /// The table of `orders.csv`.
 pub const ORDERS: Table = Table {
@@ -49,6 +48,8 @@ impl OrderFile {
         let orders = directory.file("orders.csv");
         let (log, csv) = match open(&orders) {
             Err(damage @ Error::Damaged { .. }) => {
+                // First of all: under its old identity an empty log would pass for the old one.
+                directory.renew_identity()?;
                 let aside = set_aside(&orders)?;
                 tracing::error!(
                     "{damage}. It is now {}; this replica begins with an empty log, as an outsider",
@@ -57,7 +58,6 @@ impl OrderFile {
                 for stale in ["view.json", "committed"] {
                     remove(&directory.file(stale))?;
                 }
-                directory.renew_identity()?;
                 open(&orders)?
             }
             opened => opened?,
@@ -155,19 +155,14 @@ fn open(path: &Path) -> Result<(Log, CsvLog)> {
 /// Reads an order back from its row.
 pub fn decode(row: &StringRecord) -> Result<Entry> {
     Ok(Entry {
-        number: OrderNumber(number(row, 0)?),
-        epoch: Epoch(number(row, 3)?),
+        number: OrderNumber(field(row, 0)?),
+        epoch: Epoch(field(row, 3)?),
         key: Key::try_from(row[4].to_owned())?,
         item: Item {
             name: row[1].to_owned(),
-            quantity: Quantity::try_from(number::<u64>(row, 2)?)?,
+            quantity: Quantity::try_from(field::<u64>(row, 2)?)?,
         },
     })
-}
-
-fn number<T: FromStr<Err: Display>>(row: &StringRecord, column: usize) -> Result<T> {
-    let text = &row[column];
-    text.parse().map_err(|e| Error::invalid(format!("column {}: {text:?}: {e}", column + 1)))
 }
 
 /// How far the log was committed; 0 when nothing is known.

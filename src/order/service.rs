@@ -222,13 +222,8 @@ impl Service for Customers {
         }
     }
 
-    fn http(&self, request: &HttpRequest<'_>, responder: Responder<'_>) -> u16 {
-        let segments: Result<Vec<_>> = request.segments().collect();
-        let path: Vec<&str> = match &segments {
-            Ok(segments) => segments.iter().map(|segment| &**segment).collect(),
-            Err(error) => return web::refuse(responder, error),
-        };
-        match (request.method, &path[..]) {
+    fn http(&self, request: &HttpRequest<'_>, path: &[&str], responder: Responder<'_>) -> u16 {
+        match (request.method, path) {
             ("GET" | "HEAD", ["health"]) => web::respond(responder, &Ok(self.0.health())),
             ("GET" | "HEAD", ["leader"]) => {
                 let view = self.0.replica.lock().view().cloned();
@@ -270,9 +265,9 @@ impl Service for Peers {
         }
     }
 
-    fn http(&self, request: &HttpRequest<'_>, responder: Responder<'_>) -> u16 {
-        match request.path {
-            "/health" => web::respond(responder, &Ok(self.0.health())),
+    fn http(&self, _: &HttpRequest<'_>, path: &[&str], responder: Responder<'_>) -> u16 {
+        match path {
+            ["health"] => web::respond(responder, &Ok(self.0.health())),
             _ => web::no_such_path(responder),
         }
     }

@@ -1,6 +1,8 @@
 //! An address of a service: frames and, for people with curl, HTTP, told apart by the first byte. A
 //! frame begins with its length, which is below 2^24, so with a zero; HTTP begins with a letter.
 
+use super::web;
+use crate::error::Result;
 use crate::http::{Connection, Request, Responder};
 use crate::net::{Progress, Protocol, frame};
 use std::net::SocketAddr;
@@ -10,8 +12,8 @@ pub trait Service: Send + Sync + 'static {
     /// The payload of a frame asks; the payload of the answering one is appended to `answer`.
     fn frame(&self, question: &[u8], answer: &mut Vec<u8>);
 
-    /// The same by hand. Returns the status.
-    fn http(&self, request: &Request<'_>, responder: Responder<'_>) -> u16;
+    /// The same by hand; `path` has the decoded segments of the request's path. Returns the status.
+    fn http(&self, request: &Request<'_>, path: &[&str], responder: Responder<'_>) -> u16;
 }
 
 /// A service as a server's protocol.
@@ -27,7 +29,14 @@ impl<S: Service> Protocol for Port<S> {
     fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {
         if input[0] != 0 {
             return http.serve(input, output, |request, responder| {
-                self.0.http(request, responder);
+                let segments: Result<Vec<_>> = request.segments().collect();
+                match segments {
+                    Ok(segments) => {
+                        let path: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
+                        self.0.http(request, &path, responder)
+                    }
+                    Err(error) => web::refuse(responder, &error),
+                };
             });
         }
         let (asked, progress) = match frame::split(input) {

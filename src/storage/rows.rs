@@ -20,6 +20,7 @@ use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// The longest row, in bytes, its line end included. A longer one is refused when it is written, so
 /// that a reader of a damaged file need not hold more than this.
@@ -152,6 +153,12 @@ fn closing_quote(text: &str) -> Option<usize> {
             return Some(place);
         }
     }
+}
+
+/// The value in a column of a row, counted from 0.
+pub fn field<T: FromStr<Err: Display>>(row: &StringRecord, column: usize) -> Result<T> {
+    let text = &row[column];
+    text.parse().map_err(|e| Error::invalid(format!("column {}: {text:?}: {e}", column + 1)))
 }
 
 /// Reads a file that was written as a whole, row by row. Anything but rows is damage, a torn tail

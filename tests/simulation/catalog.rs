@@ -11,7 +11,7 @@ use toystore::model::{Moment, Price};
 use toystore::protocol::catalog::{CHANGES_HELD_MS, Office, Peer, Purchase, Request};
 
 /// The toys of the simulation: few, so that they are fought over.
-pub const TOYS: [&str; 3] = ["Tux", "Fox", "Lego"];
+pub const TOYS: [&str; 2] = ["Tux", "Lego"];
 /// Shelves are filled up to this.
 const RESTOCK_TO: u64 = 6;
 

@@ -62,7 +62,7 @@ impl Client {
     }
 
     fn go_on(&mut self, context: &mut Context<'_>, judge: &Judge) {
-        let wait = between(context.rng, &(ms(1)..ms(120)));
+        let wait = between(context.rng, &(ms(1)..ms(60)));
         context.after(wait, Timer::Wake);
         if self.doing.is_none() && !self.closing {
             let what = self.choose(context, judge);
@@ -126,6 +126,8 @@ impl Client {
                     self.doing = Some(doing);
                 }
             }
+            // Of a retry nothing follows: the first attempt may be waiting at the door.
+            (Door::Buy { key, .. }, Err(_)) if doing.attempts == 1 => judge.refused(key),
             (_, Err(_)) => {}
             (what, Ok(answer)) => return Err(format!("{what:?} was answered with {answer:?}")),
         }

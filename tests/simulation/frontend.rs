@@ -116,7 +116,7 @@ impl Frontend {
             calls: BTreeSet::new(),
             last_call: 0,
             asking: Vec::new(),
-            cache: Cache::new(2),
+            cache: Cache::new(1 + usize::from(rng.bool())),
             queries: Vec::new(),
             subscription: Subscription {
                 number: 0,

@@ -6,7 +6,7 @@ use crate::wire::Node;
 use crate::world::{Slot, World};
 use std::collections::{BTreeMap, BTreeSet};
 use toystore::catalog::stock::Record;
-use toystore::model::{Entry, Item, Key, Member, Moment, OrderNumber, ReplicaId, Toy, View};
+use toystore::model::{Entry, Epoch, Item, Key, Member, Moment, OrderNumber, ReplicaId, Toy, View};
 
 /// What has been seen so far.
 #[derive(Default)]
@@ -25,6 +25,8 @@ pub struct Judge {
     floors: BTreeMap<String, Vec<(Moment, u64)>>,
     /// The version that the sale of each key led to.
     versions: BTreeMap<Key, u64>,
+    /// What customers were told is not sold to them.
+    refused: BTreeSet<Key>,
     /// How much of the catalog's journal was looked at.
     history: usize,
 }
@@ -65,6 +67,12 @@ impl Judge {
         let floor = floors.last().map_or(0, |(_, version)| *version).max(version);
         floors.push((now, floor));
         Ok(())
+    }
+
+    /// The customer was told that this is surely no order.
+    pub fn refused(&mut self, key: &Key) {
+        self.refused.insert(key.clone());
+        self.history = usize::MAX;
     }
 
     /// A query that was begun then was answered with this.
@@ -229,9 +237,20 @@ impl Judge {
             return Ok(());
         }
         self.history = history.len();
-        let mut keys = BTreeSet::new();
+        let (mut keys, mut in_office) = (BTreeSet::new(), Epoch(0));
         for (_, record) in history {
+            if let Record::Office(epoch) = record {
+                in_office = in_office.max(*epoch);
+            }
             if let Record::Purchase { purchase, version } = record {
+                if purchase.epoch != in_office {
+                    return Err(format!(
+                        "{purchase:?} was sold while epoch {in_office} was in office"
+                    ));
+                }
+                if self.refused.contains(&purchase.key) {
+                    return Err(format!("{} was sold, though it was refused", purchase.key));
+                }
                 if !keys.insert(&purchase.key) {
                     return Err(format!("{} was sold twice", purchase.key));
                 }

@@ -181,7 +181,7 @@ impl World {
     pub fn new(seed: u64, trace: Trace) -> World {
         let mut rng = Rng::with_seed(seed);
         let ids = (1..=REPLICAS).map(ReplicaId);
-        let clients = rng.u32(1..=4);
+        let clients = rng.u32(1..=6);
         let nodes = [Node::Frontend, Node::Catalog].into_iter();
         let nodes = nodes.chain(ids.clone().map(Node::Replica));
         let nodes: Vec<Node> = nodes.chain((0..clients).map(Node::Client)).collect();
@@ -359,7 +359,9 @@ impl World {
             self.schedule(delay, event);
             return;
         }
-        match self.rng.u32(0..4) {
+        // Between services one is sent again by itself; a customer decides that for themselves.
+        let kinds = if matches!(from, Node::Client(_)) { 3 } else { 4 };
+        match self.rng.u32(0..kinds) {
             0 => {}
             1 => self.schedule(delay, event),
             2 => {

@@ -212,6 +212,30 @@ impl Cluster {
         &self.services[&id].listen
     }
 
+    /// Where a service takes what the other services say among themselves. Not the front-end.
+    pub fn peer_address(&self, id: Id) -> &str {
+        &self.services[&id].peer
+    }
+
+    /// Whether a service was started, and nobody has ended it.
+    pub fn is_started(&self, id: Id) -> bool {
+        self.services[&id].process.is_some()
+    }
+
+    /// How a service has ended by itself, if it has. It may be started again then.
+    pub fn reap(&mut self, id: Id) -> Option<ExitStatus> {
+        let service = self.service(id);
+        let status = service.process.as_mut()?.try_wait().expect("it is our child")?;
+        service.process = None;
+        Some(status)
+    }
+
+    /// Leaves the directory where it is when this store is dropped.
+    pub fn keep(&mut self) -> PathBuf {
+        self.directory.disable_cleanup(true);
+        self.directory.path().to_owned()
+    }
+
     /// Where a service keeps its files.
     pub fn data(&self, id: Id) -> PathBuf {
         self.path(&id.section())
@@ -275,22 +299,28 @@ impl Cluster {
 
     /// Waits until all replicas are in sync, and say so themselves.
     pub fn await_in_sync(&self) {
-        wait_until("all replicas are in sync", || {
-            REPLICAS.into_iter().all(|id| {
-                let view = self.health(id).and_then(|health| health.view);
-                view.is_some_and(|view| view.in_sync.len() == REPLICAS.len())
-            })
-        });
+        wait_until("all replicas are in sync", || self.is_in_sync());
+    }
+
+    /// Whether all replicas are in sync, and say so themselves.
+    pub fn is_in_sync(&self) -> bool {
+        REPLICAS.into_iter().all(|id| {
+            let view = self.health(id).and_then(|health| health.view);
+            view.is_some_and(|view| view.in_sync.len() == REPLICAS.len())
+        })
     }
 
     /// Waits until all replicas are in sync and their logs are the same, byte for byte (O4). For a
     /// store in which nobody buys any more.
     pub fn await_agreement(&self) {
         self.await_in_sync();
-        wait_until("all replicas have the same log", || {
-            let logs = REPLICAS.map(|id| self.orders_csv(id));
-            logs[0] == logs[1] && logs[1] == logs[2]
-        });
+        wait_until("all replicas have the same log", || self.logs_agree());
+    }
+
+    /// Whether the logs are the same, byte for byte.
+    pub fn logs_agree(&self) -> bool {
+        let logs = REPLICAS.map(|id| self.orders_csv(id));
+        logs[0] == logs[1] && logs[1] == logs[2]
     }
 
     /// Stock is conserved (O5): of each toy there were 100, are some, and the others are in orders,
@@ -317,7 +347,8 @@ impl Cluster {
         orders
     }
 
-    fn is_ready(&self, id: Id) -> bool {
+    /// Whether a service answers.
+    pub fn is_ready(&self, id: Id) -> bool {
         let mut client = Client::new(self.address(id), Duration::from_secs(1));
         client.send("GET", "/health", &[], b"").is_ok_and(|response| response.status == 200)
     }

@@ -1,0 +1,472 @@
+//! Rules of the pure modules, each by itself, where the simulation is too coarse: the log against a
+//! naive one, a restart against the live stock, the cache against a list, the leases by the clock, and
+//! the controller by "Failures and what they cost" (replication.md).
+
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
+
+use proptest::prelude::*;
+use std::time::Duration;
+use toystore::catalog::leases::{Coverage, LEASE_OVER, Leases};
+use toystore::catalog::stock::{Record, Restocked, Shelf, Stock};
+use toystore::error::Error;
+use toystore::frontend::cache::{Cache, LEASE};
+use toystore::model::{CallId, Entry, Epoch, Item, Key, OrderNumber, Price, Quantity};
+use toystore::order::log::{KEYS_MAX, Log};
+use toystore::protocol::catalog::Purchase;
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn key(n: u64) -> Key {
+    Key::try_from(format!("key-{n}")).unwrap()
+}
+
+fn item(name: &str, quantity: u64) -> Item {
+    Item { name: name.into(), quantity: Quantity::try_from(quantity).unwrap() }
+}
+
+fn entry(number: u64, epoch: u64) -> Entry {
+    Entry {
+        number: OrderNumber(number),
+        epoch: Epoch(epoch),
+        key: key(number),
+        item: item("Tux", 1),
+    }
+}
+
+/// A log whose entries have these epochs.
+fn log(epochs: &[u64]) -> Log {
+    let mut log = Log::default();
+    for (number, epoch) in (1..).zip(epochs) {
+        log.push(entry(number, *epoch)).unwrap();
+    }
+    log
+}
+
+/// The epochs of the entries of two logs that can come about: they begin alike, and then the one goes
+/// on with odd epochs, the other with even ones.
+fn two_logs() -> impl Strategy<Value = (Vec<u64>, Vec<u64>, usize)> {
+    let steps = || prop::collection::vec(0..3u64, 0..8);
+    (steps(), steps(), steps()).prop_map(|(common, ours, theirs)| {
+        let grow = |steps: &[u64], from: u64| -> Vec<u64> {
+            let grown = steps.iter().scan(from, |epoch, step| {
+                *epoch += 2 * step;
+                Some(*epoch)
+            });
+            grown.collect()
+        };
+        let common = grow(&common, 1);
+        let last = common.last().copied().unwrap_or(1);
+        let with = |steps: &[u64], from| [common.clone(), grow(steps, from)].concat();
+        (with(&ours, last + 2), with(&theirs, last + 3), common.len())
+    })
+}
+
+proptest! {
+    /// KIP-101: the table of epochs is enough to find the last common entry.
+    #[test]
+    fn the_last_common_entry_is_found((ours, theirs, common) in two_logs()) {
+        let (a, b) = (log(&ours), log(&theirs));
+        prop_assert_eq!(a.last_common(b.epochs()), OrderNumber(common as u64));
+        prop_assert_eq!(b.last_common(a.epochs()), OrderNumber(common as u64));
+    }
+
+    /// What is cut was never there.
+    #[test]
+    fn a_log_that_was_cut_is_as_if_it_had_never_been_longer(
+        (epochs, _, _) in two_logs(),
+        cut in 0..20u64,
+    ) {
+        let kept = epochs.len().min(usize::try_from(cut).unwrap());
+        let (mut cut_log, short) = (log(&epochs), log(&epochs[..kept]));
+        cut_log.cut_after(OrderNumber(cut));
+        prop_assert_eq!(cut_log.epochs(), short.epochs());
+        prop_assert_eq!(cut_log.last(), short.last());
+        for number in 1..=epochs.len() as u64 {
+            prop_assert_eq!(cut_log.find(&key(number)), short.find(&key(number)));
+        }
+    }
+}
+
+#[test]
+fn a_log_refuses_what_breaks_its_rules() {
+    let twin = Entry { key: key(1), ..entry(3, 5) };
+    for (why, wrong) in [
+        ("a gap", entry(4, 5)),
+        ("a number again", entry(2, 5)),
+        ("an epoch that falls", entry(3, 4)),
+        ("a key twice", twin),
+    ] {
+        assert!(log(&[1, 5]).push(wrong).is_err(), "{why}");
+    }
+}
+
+#[test]
+fn keys_are_found_among_the_last_hundred_thousand_orders_only() {
+    let mut log = Log::default();
+    for number in 1..=KEYS_MAX {
+        log.push(entry(number, 1)).unwrap();
+    }
+    assert!(log.find(&key(1)).is_some(), "the limit");
+    assert!(log.push(Entry { key: key(1), ..entry(KEYS_MAX + 1, 1) }).is_err(), "still known");
+    log.push(entry(KEYS_MAX + 1, 1)).unwrap();
+    assert!(log.find(&key(1)).is_none(), "limit + 1");
+    log.push(Entry { key: key(1), ..entry(KEYS_MAX + 2, 1) }).unwrap();
+    assert_eq!(log.find(&key(1)).unwrap().number, OrderNumber(KEYS_MAX + 2));
+    log.cut_after(OrderNumber(KEYS_MAX));
+    assert_eq!(log.find(&key(1)).unwrap().number, OrderNumber(1), "in the window again");
+    assert_eq!(log.find(&key(2)).unwrap().number, OrderNumber(2));
+    assert!(log.find(&key(KEYS_MAX + 1)).is_none());
+}
+
+/// What can be asked of a stock.
+#[derive(Debug, Clone)]
+enum Ask {
+    Purchase { key: u64, caller: u32, behind: u64, quantity: u64 },
+    Settle(u64),
+    Office,
+    Restock,
+    Withdraw(u64),
+}
+
+fn asks() -> impl Strategy<Value = Vec<Ask>> {
+    let purchase = (0..20u64, 0..2u32, 0..4u64, 1..4u64);
+    let ask = prop_oneof![
+        6 => purchase.prop_map(|(key, caller, behind, quantity)| {
+            Ask::Purchase { key, caller, behind, quantity }
+        }),
+        4 => (0..20u64).prop_map(Ask::Settle),
+        1 => Just(Ask::Office),
+        1 => Just(Ask::Restock),
+        1 => (1..4u64).prop_map(Ask::Withdraw),
+    ];
+    prop::collection::vec(ask, 0..60)
+}
+
+fn shelves() -> Vec<Shelf> {
+    ["Tux", "Fox"].iter().map(|name| Shelf::new((*name).into(), Price(100), 9)).collect()
+}
+
+/// Asks `stock`; what it records goes to the journal.
+fn run(stock: &mut Stock, asks: &[Ask], journal: &mut Vec<(u64, Record)>) {
+    let mut epoch = Epoch(1);
+    let mut sequences = [0, 0];
+    for ask in asks {
+        let records = match ask {
+            Ask::Purchase { key: n, caller, behind, quantity } => {
+                let sequence = &mut sequences[*caller as usize];
+                *sequence += 1;
+                let call = CallId { caller: *caller, incarnation: Epoch(1), sequence: *sequence };
+                let ack_below = sequence.saturating_sub(*behind);
+                let item = item(if n % 2 == 0 { "Tux" } else { "Fox" }, *quantity);
+                let purchase = Purchase { epoch, call, ack_below, key: key(*n), item };
+                stock.purchase(purchase).ok().and_then(|(_, record)| record).into_iter().collect()
+            }
+            Ask::Settle(n) => stock.settle(epoch, vec![key(*n)]).unwrap(),
+            Ask::Office => {
+                epoch = epoch.next();
+                stock.take_office(epoch).unwrap().1.into_iter().collect()
+            }
+            Ask::Restock => stock.restock(Restocked::All, 9),
+            Ask::Withdraw(quantity) => stock
+                .withdraw(item("Tux", *quantity))
+                .map(|(_, record)| record)
+                .into_iter()
+                .collect(),
+        };
+        let before = stock.position() - records.len() as u64;
+        journal.extend((before + 1..).zip(records));
+        assert!(stock.shelves().iter().all(Shelf::balances), "{ask:?}");
+    }
+}
+
+/// Shelves without what only the running process needs.
+fn books(stock: &Stock) -> Vec<Shelf> {
+    stock.shelves().iter().cloned().map(|shelf| Shelf { changed_at: 0, ..shelf }).collect()
+}
+
+proptest! {
+    /// A crash may cut the journal after any record, and the snapshot may have any part of it already.
+    #[test]
+    fn a_restart_is_as_if_nothing_had_happened(
+        asks in asks(),
+        cut in any::<prop::sample::Index>(),
+        snapshot in any::<prop::sample::Index>(),
+    ) {
+        let mut live = Stock::new(shelves(), 0);
+        live.take_office(Epoch(1)).unwrap();
+        let mut journal = vec![(1, Record::Office(Epoch(1)))];
+        run(&mut live, &asks, &mut journal);
+        journal.truncate(cut.index(journal.len() + 1));
+
+        let mut straight = Stock::new(shelves(), 0);
+        for (_, record) in &journal {
+            straight.apply(record);
+        }
+        if journal.last().is_some_and(|(position, _)| *position == live.position()) {
+            prop_assert_eq!(straight.carried(), live.carried());
+            prop_assert_eq!(straight.shelves(), live.shelves());
+        }
+
+        // The new snapshot is there, the new journal is not.
+        let at = snapshot.index(journal.len() + 1);
+        let mut early = Stock::new(shelves(), 0);
+        for (_, record) in &journal[..at] {
+            early.apply(record);
+        }
+        let mut again = Stock::new(books(&early), early.position());
+        for (position, record) in &journal {
+            again.replay(*position, record);
+        }
+        prop_assert_eq!(again.carried(), straight.carried());
+        prop_assert_eq!(books(&again), books(&straight));
+        prop_assert_eq!(again.position(), straight.position());
+
+        // The new journal is there too.
+        let mut renewed = Stock::new(books(&straight), straight.position());
+        for (position, record) in straight.carried() {
+            renewed.replay(position, &record);
+        }
+        prop_assert_eq!(renewed.carried(), straight.carried());
+        prop_assert_eq!(renewed.position(), straight.position());
+        let (_, open) = (renewed.open_count(), straight.open_count());
+        prop_assert_eq!(renewed.open_count(), open);
+    }
+}
+
+fn purchase(key_number: u64, sequence: u64, ack_below: u64) -> Purchase {
+    let call = CallId { caller: 0, incarnation: Epoch(1), sequence };
+    Purchase { epoch: Epoch(1), call, ack_below, key: key(key_number), item: item("Tux", 1) }
+}
+
+#[test]
+fn a_settled_sale_is_remembered_until_its_call_is_finished_and_then_its_duplicate_is_refused() {
+    let mut stock = Stock::new(shelves(), 0);
+    stock.take_office(Epoch(1)).unwrap();
+    stock.purchase(purchase(1, 1, 1)).unwrap();
+    stock.settle(Epoch(1), vec![key(1)]).unwrap();
+    assert_eq!(stock.open_count(), 0);
+    let (_, record) = stock.purchase(purchase(1, 1, 1)).unwrap();
+    assert_eq!(record, None, "settled, but the call may still be repeated");
+    stock.purchase(purchase(2, 2, 2)).unwrap();
+    assert!(stock.purchase(purchase(1, 1, 1)).is_err(), "a late duplicate");
+    assert_eq!(stock.look_up("Tux").unwrap().sold, 2);
+}
+
+#[test]
+fn a_refusal_is_remembered_until_its_call_is_finished() {
+    let mut stock = Stock::new(shelves(), 0);
+    stock.take_office(Epoch(1)).unwrap();
+    let too_many = Purchase { item: item("Tux", 1_000), ..purchase(1, 1, 1) };
+    assert_eq!(stock.purchase(too_many.clone()).err(), Some(Error::NotEnoughStock));
+    stock.restock(Restocked::All, 1_000);
+    // A late duplicate must not sell what the customer was told is sold out.
+    assert_eq!(stock.purchase(too_many.clone()).err(), Some(Error::NotEnoughStock));
+    // A new call says that the old one is finished, even if it is refused, too.
+    let more = Purchase { item: item("Tux", 2_000), ..purchase(2, 2, 2) };
+    assert_eq!(stock.purchase(more).err(), Some(Error::NotEnoughStock));
+    assert!(matches!(stock.purchase(too_many.clone()), Err(Error::Invalid { .. })));
+    stock.purchase(Purchase { item: item("Tux", 500), ..purchase(3, 3, 3) }).unwrap();
+    assert!(matches!(stock.purchase(too_many), Err(Error::Invalid { .. })));
+    assert_eq!(stock.look_up("Tux").unwrap().toy.quantity, 500);
+}
+
+#[test]
+fn an_epoch_is_fenced_by_a_newer_one_and_cannot_sell_before_it_took_office() {
+    let mut stock = Stock::new(shelves(), 0);
+    assert!(stock.purchase(purchase(1, 1, 1)).is_err(), "no office yet");
+    stock.take_office(Epoch(1)).unwrap();
+    stock.purchase(purchase(1, 1, 1)).unwrap();
+    let (open, record) = stock.take_office(Epoch(2)).unwrap();
+    assert_eq!((open.len(), record), (1, Some(Record::Office(Epoch(2)))));
+    for refused in [
+        stock.purchase(purchase(1, 1, 1)).err(),
+        stock.settle(Epoch(1), vec![key(1)]).err(),
+        stock.take_office(Epoch(1)).err(),
+    ] {
+        assert_eq!(refused, Some(Error::Stale { epoch: 2 }));
+    }
+    let (again, record) = stock.take_office(Epoch(2)).unwrap();
+    assert_eq!((again, record), (open, None));
+}
+
+#[test]
+fn a_change_is_covered_when_each_subscriber_acknowledged_it_or_is_past_its_lease() {
+    let mut leases = Leases::new(ms(0));
+    assert_eq!(
+        leases.coverage(0, ms(0)),
+        Coverage::Until(LEASE_OVER),
+        "whom did the last one serve?"
+    );
+    assert_eq!(leases.coverage(0, LEASE_OVER), Coverage::Covered);
+    leases.hear(1, None, ms(1_000)).unwrap();
+    leases.hear(2, None, ms(1_100)).unwrap();
+    let change = leases.publish("Tux", 2);
+    assert_eq!(leases.coverage(change, ms(1_200)), Coverage::Until(ms(1_500)));
+    leases.hear(1, Some(change), ms(1_200)).unwrap();
+    assert_eq!(leases.coverage(change, ms(1_300)), Coverage::Until(ms(1_600)));
+    assert_eq!(leases.coverage(change, ms(1_599)), Coverage::Until(ms(1_600)), "just before");
+    assert_eq!(leases.coverage(change, ms(1_600)), Coverage::Covered, "just then");
+    assert!(leases.hear(2, Some(change), ms(1_601)).is_err(), "it has to subscribe anew");
+    assert_eq!(leases.count(), 1);
+}
+
+#[test]
+fn a_subscriber_hears_of_each_change_until_it_acknowledged_it() {
+    let mut leases = Leases::new(ms(0));
+    leases.publish("Tux", 2);
+    leases.hear(1, None, ms(10)).unwrap();
+    assert!(leases.changes(1).unwrap().invalidate.is_empty(), "its cache began empty");
+    leases.publish("Tux", 3);
+    leases.publish("Fox", 7);
+    leases.publish("Tux", 4);
+    let heard = leases.changes(1).unwrap();
+    let names: Vec<_> = heard.invalidate.iter().map(|c| (c.name.as_str(), c.version)).collect();
+    assert_eq!((heard.up_to, names), (4, vec![("Fox", 7), ("Tux", 4)]));
+    leases.publish("Fox", 8);
+    leases.hear(1, Some(heard.up_to), ms(20)).unwrap();
+    assert_eq!(leases.changes(1).unwrap().invalidate[0].version, 8, "came after that answer");
+    assert!(leases.changes(2).is_err());
+}
+
+#[test]
+fn a_late_duplicate_of_a_beginning_takes_nothing_from_anybody() {
+    let mut leases = Leases::new(ms(0));
+    leases.hear(1, None, ms(600)).unwrap();
+    let change = leases.publish("Tux", 2);
+    leases.hear(1, None, ms(700)).unwrap();
+    leases.hear(9, None, ms(700)).unwrap();
+    assert_eq!(leases.changes(1).unwrap().invalidate.len(), 1, "still to be heard");
+    assert!(matches!(leases.coverage(change, ms(701)), Coverage::Until(_)), "not acknowledged");
+}
+
+/// What can be done to a cache, by the number of a toy.
+#[derive(Debug, Clone)]
+enum Use {
+    Get(usize),
+    Store(usize, u64),
+    Invalidate(usize, u64),
+}
+
+/// A cache as one would write it first: a list, least recently used first.
+#[derive(Default)]
+struct List {
+    entries: Vec<(usize, u64)>,
+    floors: [u64; 5],
+}
+
+impl List {
+    fn get(&mut self, toy: usize) -> Option<u64> {
+        let at = self.entries.iter().position(|(other, _)| *other == toy)?;
+        let entry = self.entries.remove(at);
+        self.entries.push(entry);
+        Some(entry.1)
+    }
+
+    fn store(&mut self, toy: usize, version: u64, capacity: usize) {
+        if version < self.floors[toy] || capacity == 0 {
+            return;
+        }
+        self.entries.retain(|(other, _)| *other != toy);
+        if self.entries.len() == capacity {
+            self.entries.remove(0);
+        }
+        self.entries.push((toy, version));
+    }
+
+    fn invalidate(&mut self, toy: usize, version: u64) {
+        self.floors[toy] = self.floors[toy].max(version);
+        self.entries.retain(|(other, cached)| *other != toy || *cached >= version);
+    }
+}
+
+const TOYS: [&str; 5] = ["Tux", "Fox", "Lego", "Whale", "Python"];
+
+proptest! {
+    #[test]
+    fn a_cache_keeps_what_was_used_last(
+        capacity in 0..4usize,
+        uses in prop::collection::vec(
+            prop_oneof![
+                3 => (0..5usize).prop_map(Use::Get),
+                3 => (0..5usize, 0..6u64).prop_map(|(toy, version)| Use::Store(toy, version)),
+                1 => (0..5usize, 0..6u64).prop_map(|(toy, version)| Use::Invalidate(toy, version)),
+            ],
+            0..60,
+        ),
+    ) {
+        let (mut cache, mut list) = (Cache::new(capacity), List::default());
+        cache.renew(1, ms(0), ms(0));
+        let ticket = cache.begin_fetch();
+        for each in uses {
+            match each {
+                Use::Get(toy) => prop_assert_eq!(cache.get(TOYS[toy], ms(1)), list.get(toy)),
+                Use::Store(toy, version) => {
+                    cache.store(ticket, TOYS[toy], version, version);
+                    list.store(toy, version, capacity);
+                }
+                Use::Invalidate(toy, version) => {
+                    cache.invalidate(TOYS[toy], version);
+                    list.invalidate(toy, version);
+                }
+            }
+            let names: Vec<_> = list.entries.iter().map(|(toy, _)| TOYS[*toy]).collect();
+            prop_assert_eq!(cache.names().collect::<Vec<_>>(), names);
+        }
+    }
+}
+
+#[test]
+fn a_cache_is_served_within_its_lease_only_and_the_lease_counts_from_before_the_call() {
+    let mut cache = Cache::new(7);
+    assert!(cache.renew(1, ms(100), ms(190)));
+    let ticket = cache.begin_fetch();
+    cache.store(ticket, "Tux", 1, "one");
+    let over = ms(100) + LEASE;
+    assert_eq!(cache.get("Tux", over.checked_sub(ms(1)).unwrap()), Some("one"));
+    assert_eq!(cache.get("Tux", over), None);
+    assert!(!cache.is_current(ticket, "Tux", 1, over), "nor is anybody else's answer");
+    assert!(!cache.renew(1, ms(450), over), "a lease that was over stays over");
+    assert!(!cache.renew(2, ms(450), ms(460)), "of another subscription");
+    assert_eq!(cache.get("Tux", over), None);
+    cache.unsubscribe();
+    assert!(cache.renew(2, ms(600), ms(610)));
+    assert_eq!(cache.get("Tux", ms(620)), None, "a new subscription begins with an empty cache");
+}
+
+#[test]
+fn a_fetch_is_stored_only_if_every_change_since_it_began_was_heard() {
+    let mut cache = Cache::new(7);
+    let unheard = cache.begin_fetch();
+    cache.renew(1, ms(0), ms(1));
+    cache.store(unheard, "Tux", 1, "begun before the first answer");
+    assert_eq!(cache.get("Tux", ms(2)), None);
+
+    let ticket = cache.begin_fetch();
+    cache.invalidate("Tux", 2);
+    cache.store(ticket, "Tux", 1, "older than the floor");
+    assert_eq!(cache.get("Tux", ms(2)), None);
+    assert!(!cache.is_current(ticket, "Tux", 1, ms(2)));
+    cache.store(ticket, "Tux", 2, "two");
+    assert_eq!(cache.get("Tux", ms(2)), Some("two"));
+
+    cache.unsubscribe();
+    cache.renew(2, ms(10), ms(11));
+    cache.store(ticket, "Tux", 3, "begun under another subscription");
+    assert_eq!(cache.get("Tux", ms(12)), None);
+    assert!(!cache.is_current(ticket, "Tux", 3, ms(12)));
+}
+
+#[test]
+fn a_floor_outlives_eviction() {
+    let mut cache = Cache::new(1);
+    cache.renew(1, ms(0), ms(0));
+    let ticket = cache.begin_fetch();
+    cache.invalidate("Tux", 5);
+    cache.store(ticket, "Fox", 1, "fox");
+    cache.store(ticket, "Tux", 4, "old");
+    assert_eq!(cache.get("Fox", ms(1)), Some("fox"));
+    assert_eq!(cache.get("Tux", ms(1)), None);
+    assert_eq!((cache.counts().hits, cache.counts().misses, cache.counts().evictions), (1, 1, 0));
+}

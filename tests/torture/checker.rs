@@ -1,0 +1,460 @@
+//! Decides whether a history can be that of a store that keeps its promises. Pure.
+//!
+//! *Safety* holds whatever went wrong. Each function below is one promise. *Service* is what customers
+//! came to notice.
+//!
+//! - A purchase is all requests with one key: it may have happened from the start of the first, and has
+//!   certainly happened at the end of the first that was answered with a number.
+//! - There is no restock in these runs, so stock only falls.
+
+use crate::history::{Operation, Outcome, Request};
+use std::collections::{BTreeMap, HashMap};
+use toystore::model::Entry;
+
+/// All requests with one key.
+struct Purchase<'a> {
+    toy: &'a str,
+    quantity: u64,
+    /// Of the first request.
+    start_us: u64,
+    /// The number it was first answered with, and when.
+    acknowledged: Option<(u64, u64)>,
+    /// When it was refused.
+    refused_us: Option<u64>,
+}
+
+type Purchases<'a> = BTreeMap<&'a str, Purchase<'a>>;
+
+/// What is known of a value at each time: all points up to then, folded.
+struct Timeline(Vec<(u64, u64)>);
+
+impl Timeline {
+    fn new(points: impl Iterator<Item = (u64, u64)>, fold: fn(u64, u64) -> u64) -> Timeline {
+        let mut points: Vec<_> = points.collect();
+        points.sort_unstable();
+        for i in 1..points.len() {
+            points[i].1 = fold(points[i - 1].1, points[i].1);
+        }
+        Timeline(points)
+    }
+
+    /// All points before `time`, folded; `None` if there is none.
+    fn before(&self, time: u64) -> Option<u64> {
+        let count = self.0.partition_point(|(at, _)| *at < time);
+        Some(self.0[count.checked_sub(1)?].1)
+    }
+}
+
+fn sum(a: u64, b: u64) -> u64 {
+    a + b
+}
+
+/// Everything in the history, the toys at the start and the log at the end that should never be.
+pub fn safety(requests: &[Request], initial: &BTreeMap<String, u64>, log: &[Entry]) -> Vec<String> {
+    let mut problems = Vec::new();
+    let purchases = purchases(requests, &mut problems);
+    check_log(&purchases, log, &mut problems);
+    check_real_time(&purchases, &mut problems);
+    check_look_ups(requests, &purchases, log, &mut problems);
+    for (toy, initial) in initial {
+        let queries = queries(requests, toy);
+        check_freshness(&queries, (toy, *initial), &purchases, &mut problems);
+        check_stock_refusals((toy, *initial), &purchases, &mut problems);
+    }
+    check_refusals(requests, &mut problems);
+    problems
+}
+
+/// One key, one answer.
+fn purchases<'a>(requests: &'a [Request], problems: &mut Vec<String>) -> Purchases<'a> {
+    let mut purchases: Purchases<'a> = BTreeMap::new();
+    for request in requests {
+        let Operation::Buy { key, toy, quantity } = &request.operation else { continue };
+        let (start_us, end_us) = (request.start_us, request.end_us);
+        let purchase = purchases.entry(key).or_insert(Purchase {
+            toy,
+            quantity: *quantity,
+            start_us,
+            acknowledged: None,
+            refused_us: None,
+        });
+        purchase.start_us = purchase.start_us.min(start_us);
+        match (&request.outcome, purchase.acknowledged) {
+            (Outcome::Number(number), None) => purchase.acknowledged = Some((*number, end_us)),
+            (Outcome::Number(number), Some((first, _))) if *number != first => {
+                problems.push(format!("key {key} was given the numbers {first} and {number}"));
+            }
+            (Outcome::Number(number), Some((_, first_us))) => {
+                purchase.acknowledged = Some((*number, first_us.min(end_us)));
+            }
+            (Outcome::Refused(_), _) => purchase.refused_us = Some(end_us),
+            _ => {}
+        }
+        if let Purchase { acknowledged: Some((number, _)), refused_us: Some(_), .. } = purchase {
+            problems.push(format!("key {key} has number {number} and was refused"));
+        }
+    }
+    purchases
+}
+
+/// Numbers 1..N; each order is one that was asked for, once; each acknowledged one is there; none that
+/// was refused is.
+fn check_log(purchases: &Purchases<'_>, log: &[Entry], problems: &mut Vec<String>) {
+    let mut numbers: HashMap<&str, u64> = HashMap::new();
+    for (expected, entry) in (1..).zip(log) {
+        let (number, key) = (entry.number.0, entry.key.as_str());
+        if number != expected {
+            problems.push(format!("order {number} stands where order {expected} belongs"));
+        }
+        if let Some(twin) = numbers.insert(key, number) {
+            problems.push(format!("orders {twin} and {number} have the same key {key}"));
+        }
+        match purchases.get(key) {
+            None => problems.push(format!("nobody asked for order {number} (key {key})")),
+            Some(Purchase { toy, quantity, .. }) => {
+                if (*toy, *quantity) != (&entry.item.name, entry.item.quantity.get()) {
+                    let item = &entry.item;
+                    problems.push(format!("order {number} is {item:?}, not {quantity} {toy}"));
+                }
+            }
+        }
+    }
+    for (key, purchase) in purchases {
+        let found = numbers.get(key);
+        if let Some((number, _)) = purchase.acknowledged
+            && found != Some(&number)
+        {
+            problems.push(format!("order {number} (key {key}) is lost; its key has {found:?}"));
+        }
+        if purchase.refused_us.is_some() && found.is_some() {
+            problems.push(format!("key {key} was refused and has number {found:?}"));
+        }
+    }
+}
+
+/// A purchase that began after another was acknowledged has a higher number.
+fn check_real_time(purchases: &Purchases<'_>, problems: &mut Vec<String>) {
+    let acknowledged = || purchases.values().filter_map(|p| Some((p.start_us, p.acknowledged?)));
+    let highest = Timeline::new(acknowledged().map(|(_, (number, end))| (end, number)), u64::max);
+    for (start_us, (number, _)) in acknowledged() {
+        if let Some(before) = highest.before(start_us)
+            && before >= number
+        {
+            problems.push(format!(
+                "order {number} was begun at {start_us} us, when {before} was acknowledged already"
+            ));
+        }
+    }
+}
+
+/// An order never says anything but what the log says in the end, and is never unknown once it, or a
+/// later one, was acknowledged.
+fn check_look_ups(
+    requests: &[Request],
+    purchases: &Purchases<'_>,
+    log: &[Entry],
+    problems: &mut Vec<String>,
+) {
+    let acknowledged = purchases.values().filter_map(|purchase| purchase.acknowledged);
+    let highest = Timeline::new(acknowledged.map(|(number, end)| (end, number)), u64::max);
+    for request in requests {
+        let Operation::LookUp { number } = request.operation else { continue };
+        let at = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        let entry = at.and_then(|at| log.get(at));
+        match &request.outcome {
+            Outcome::Order(toy, quantity) => {
+                let same = |e: &Entry| (&e.item.name, e.item.quantity.get()) == (toy, *quantity);
+                if !entry.is_some_and(same) {
+                    problems
+                        .push(format!("order {number} was shown as {quantity} {toy}: {entry:?}"));
+                }
+            }
+            Outcome::Refused(404) => {
+                if let Some(before) = highest.before(request.start_us)
+                    && before >= number
+                {
+                    problems.push(format!(
+                        "order {number} was unknown at {} us, when {before} was acknowledged",
+                        request.start_us
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The queries of one toy that were answered, with how many were left.
+fn queries<'a>(requests: &'a [Request], toy: &str) -> Vec<(&'a Request, u64)> {
+    let answered =
+        requests.iter().filter_map(|request| match (&request.operation, &request.outcome) {
+            (Operation::Query { toy: of }, Outcome::Left(left)) if of == toy => {
+                Some((request, *left))
+            }
+            _ => None,
+        });
+    answered.collect()
+}
+
+/// A query sees every purchase that was acknowledged before it began, none that was not begun when it
+/// ended, and never more than an earlier query saw.
+fn check_freshness(
+    queries: &[(&Request, u64)],
+    (toy, initial): (&str, u64),
+    purchases: &Purchases<'_>,
+    problems: &mut Vec<String>,
+) {
+    let of_toy = || purchases.values().filter(|purchase| purchase.toy == toy);
+    let acknowledged = of_toy().filter_map(|p| Some((p.acknowledged?.1, p.quantity)));
+    let acknowledged = Timeline::new(acknowledged, sum);
+    let attempted = of_toy().filter(|p| p.refused_us.is_none()).map(|p| (p.start_us, p.quantity));
+    let attempted = Timeline::new(attempted, sum);
+    let seen = queries.iter().map(|(request, left)| (request.end_us, *left));
+    let seen = Timeline::new(seen, u64::min);
+    for (request, left) in queries {
+        let Request { start_us, end_us, .. } = request;
+        let sold_at_least = acknowledged.before(*start_us).unwrap_or(0);
+        let sold_at_most = attempted.before(*end_us).unwrap_or(0);
+        if left + sold_at_least > initial {
+            problems.push(format!(
+                "{toy} at {start_us}..{end_us} us: {left} left is stale, {sold_at_least} of \
+                 {initial} had been bought"
+            ));
+        }
+        if left + sold_at_most < initial {
+            problems.push(format!(
+                "{toy} at {start_us}..{end_us} us: {left} left is too few, at most {sold_at_most} \
+                 of {initial} were bought"
+            ));
+        }
+        if let Some(before) = seen.before(*start_us)
+            && before < *left
+        {
+            problems.push(format!(
+                "{toy} at {start_us}..{end_us} us: {left} left, but {before} were seen before"
+            ));
+        }
+    }
+}
+
+/// Who is told that there is not enough may at least believe that so much was asked for.
+fn check_stock_refusals(
+    (toy, initial): (&str, u64),
+    purchases: &Purchases<'_>,
+    problems: &mut Vec<String>,
+) {
+    let of_toy = || purchases.iter().filter(|(_, purchase)| purchase.toy == toy);
+    let attempted = of_toy().filter(|(_, p)| p.refused_us.is_none());
+    let attempted = Timeline::new(attempted.map(|(_, p)| (p.start_us, p.quantity)), sum);
+    for (key, purchase) in of_toy() {
+        let Some(refused_us) = purchase.refused_us else { continue };
+        let sold_at_most = attempted.before(refused_us).unwrap_or(0);
+        if sold_at_most + purchase.quantity <= initial {
+            problems.push(format!(
+                "key {key} was refused {} {toy}, with at most {sold_at_most} of {initial} bought",
+                purchase.quantity
+            ));
+        }
+    }
+}
+
+/// Nothing is refused but what cannot be: too many of a toy, an order that is not there.
+fn check_refusals(requests: &[Request], problems: &mut Vec<String>) {
+    for request in requests {
+        let Outcome::Refused(status) = request.outcome else { continue };
+        let may_be = match request.operation {
+            Operation::Query { .. } => false,
+            Operation::Buy { .. } => status == 409,
+            Operation::LookUp { .. } => status == 404,
+        };
+        if !may_be {
+            problems.push(format!("refused with {status}: {:?}", request.operation));
+        }
+    }
+}
+
+/// What customers came to notice.
+#[derive(Debug, Default)]
+pub struct Service {
+    /// How many requests they sent.
+    pub requests: usize,
+    /// How many purchases they made, or tried to.
+    pub purchases: usize,
+    /// How many requests were told to come again.
+    pub unavailable: usize,
+    /// How many requests ended without an answer.
+    pub unknown: usize,
+    /// How many purchases they do not know the outcome of, in the end.
+    pub in_doubt: usize,
+    /// The longest time without a purchase answered, outages aside.
+    pub longest_gap_us: u64,
+    /// The longest time that a request took, outages aside.
+    pub slowest_us: u64,
+    /// Requests that came to nothing outside the outages: there should be none.
+    pub noticed: Vec<String>,
+}
+
+/// What customers came to notice; during `outages` (from, to) they may.
+pub fn service(requests: &[Request], outages: &[(u64, u64)]) -> Service {
+    let is_excused = |from: u64, to: u64| outages.iter().any(|(a, b)| from <= *b && *a <= to);
+    let mut service = Service { requests: requests.len(), ..Service::default() };
+    let mut answered = Vec::new();
+    let mut purchases: BTreeMap<&str, bool> = BTreeMap::new();
+    for request in requests {
+        let (start_us, end_us) = (request.start_us, request.end_us);
+        let excused = is_excused(start_us, end_us);
+        let failed = matches!(request.outcome, Outcome::Unavailable(_) | Outcome::Unknown(_));
+        let is_known = !failed && request.outcome != Outcome::Abandoned;
+        if let Operation::Buy { key, .. } = &request.operation {
+            *purchases.entry(key).or_default() |= is_known;
+        }
+        if matches!(request.outcome, Outcome::Number(_)) {
+            answered.push(end_us);
+        }
+        service.unavailable += usize::from(matches!(request.outcome, Outcome::Unavailable(_)));
+        service.unknown += usize::from(matches!(request.outcome, Outcome::Unknown(_)));
+        if !excused {
+            service.slowest_us = service.slowest_us.max(end_us - start_us);
+            if failed {
+                service.noticed.push(format!("{request:?}"));
+            }
+        }
+    }
+    answered.sort_unstable();
+    let gaps = answered.windows(2).filter(|pair| !is_excused(pair[0], pair[1]));
+    service.longest_gap_us = gaps.map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+    service.purchases = purchases.len();
+    service.in_doubt = purchases.values().filter(|is_known| !**is_known).count();
+    service
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use toystore::model::{Epoch, Key, OrderNumber};
+
+    const INITIAL: u64 = 10;
+
+    fn request(operation: Operation, (start_us, end_us): (u64, u64), outcome: Outcome) -> Request {
+        Request { session: 0, operation, start_us, end_us, outcome }
+    }
+
+    fn buy(key: &str, quantity: u64, during: (u64, u64), outcome: Outcome) -> Request {
+        let (key, toy) = (key.to_owned(), "Tux".to_owned());
+        request(Operation::Buy { key, toy, quantity }, during, outcome)
+    }
+
+    fn query(during: (u64, u64), outcome: Outcome) -> Request {
+        request(Operation::Query { toy: "Tux".to_owned() }, during, outcome)
+    }
+
+    fn look_up(number: u64, during: (u64, u64), outcome: Outcome) -> Request {
+        request(Operation::LookUp { number }, during, outcome)
+    }
+
+    fn unknown() -> Outcome {
+        Outcome::Unknown("no answer".to_owned())
+    }
+
+    fn entry(number: u64, key: &str, quantity: u64) -> Entry {
+        Entry {
+            number: OrderNumber(number),
+            epoch: Epoch(1),
+            key: Key::from_customer(key).unwrap(),
+            item: serde_json::from_value(json!({ "name": "Tux", "quantity": quantity })).unwrap(),
+        }
+    }
+
+    fn check(requests: &[Request], log: &[Entry]) -> Vec<String> {
+        safety(requests, &BTreeMap::from([("Tux".to_owned(), INITIAL)]), log)
+    }
+
+    #[test]
+    fn a_history_that_may_be_is_good() {
+        use Outcome::{Left, Number, Order, Refused};
+        let requests = [
+            query((0, 1), Left(10)),
+            // Begun at once, ended in any order.
+            buy("a", 1, (2, 9), Number(2)),
+            buy("b", 2, (3, 8), Number(1)),
+            // Either way while they are under way.
+            query((4, 6), Left(7)),
+            query((5, 7), Left(10)),
+            query((10, 11), Left(7)),
+            // Sent again, done the first time.
+            buy("c", 3, (12, 20), unknown()),
+            query((13, 14), Left(4)),
+            buy("c", 3, (21, 22), Number(3)),
+            buy("c", 3, (23, 24), Number(3)),
+            buy("d", 5, (25, 26), Refused(409)),
+            // Never answered, done all the same; and never answered, not done.
+            buy("e", 4, (27, 28), unknown()),
+            buy("f", 1, (27, 28), unknown()),
+            look_up(2, (10, 11), Order("Tux".to_owned(), 1)),
+            look_up(3, (12, 21), Refused(404)),
+            look_up(3, (12, 21), Order("Tux".to_owned(), 3)),
+            look_up(9, (50, 51), Refused(404)),
+            query((52, 53), unknown()),
+        ];
+        let log = [entry(1, "b", 2), entry(2, "a", 1), entry(3, "c", 3), entry(4, "e", 4)];
+        assert_eq!(check(&requests, &log), [""; 0]);
+    }
+
+    #[test]
+    fn each_broken_promise_is_seen() {
+        use Outcome::{Left, Number, Order, Refused};
+        let a = || buy("a", 1, (1, 2), Number(1));
+        let b = || buy("b", 2, (3, 4), Number(2));
+        let log = || vec![entry(1, "a", 1), entry(2, "b", 2)];
+        let tux = |quantity| Order("Tux".to_owned(), quantity);
+        #[rustfmt::skip]
+        let cases: [(&str, Vec<Request>, Vec<Entry>); 21] = [
+            ("is lost", vec![a(), b()], vec![entry(1, "a", 1)]),
+            ("is lost", vec![a(), b()], vec![entry(1, "b", 2)]),
+            ("order 1 is", vec![a(), b()], vec![entry(1, "a", 3), entry(2, "b", 2)]),
+            ("the same key", vec![a()], vec![entry(1, "a", 1), entry(2, "a", 1)]),
+            ("stands where", vec![a(), b()], vec![entry(1, "a", 1), entry(3, "b", 2)]),
+            ("nobody asked", vec![a()], log()),
+            ("the numbers 1 and 2", vec![a(), buy("a", 1, (5, 6), Number(2)), b()], log()),
+            ("and was refused", vec![a(), b(), buy("b", 2, (5, 6), Refused(409))], log()),
+            ("has number Some(2)", vec![a(), buy("b", 10, (3, 4), Refused(409))], vec![entry(1, "a", 1), entry(2, "b", 10)]),
+            ("acknowledged already", vec![buy("a", 1, (5, 6), Number(1)), b()], log()),
+            ("was shown as", vec![a(), b(), look_up(1, (5, 6), tux(2))], log()),
+            ("was shown as", vec![a(), b(), look_up(3, (5, 6), tux(2))], log()),
+            ("was unknown", vec![a(), b(), look_up(2, (5, 6), Refused(404))], log()),
+            ("was unknown", vec![buy("a", 1, (1, 9), Number(1)), b(), look_up(1, (5, 6), Refused(404))], log()),
+            ("is stale", vec![a(), query((3, 4), Left(10))], vec![entry(1, "a", 1)]),
+            ("is too few", vec![a(), query((3, 4), Left(8))], vec![entry(1, "a", 1)]),
+            ("is too few", vec![query((0, 1), Left(9)), a()], vec![entry(1, "a", 1)]),
+            ("were seen before", vec![query((2, 3), Left(9)), query((4, 5), Left(10)), buy("a", 1, (1, 9), Number(1))], vec![entry(1, "a", 1)]),
+            ("was refused 9 Tux", vec![a(), buy("c", 9, (3, 4), Refused(409))], vec![entry(1, "a", 1)]),
+            ("refused with 404", vec![query((1, 2), Refused(404))], vec![]),
+            ("refused with 422", vec![buy("a", 11, (1, 2), Refused(422))], vec![]),
+        ];
+        for (problem, requests, log) in cases {
+            let found = check(&requests, &log);
+            let is_seen = found.iter().any(|found| found.contains(problem));
+            assert!(is_seen, "{problem}: {found:?} in {requests:?}");
+        }
+    }
+
+    #[test]
+    fn what_customers_notice_is_counted_outside_the_outages() {
+        let number = |n: u64, during| buy(&format!("k{n}"), 1, during, Outcome::Number(n));
+        let requests = [
+            number(1, (0, 10)),
+            number(2, (10, 40)),
+            buy("k3", 1, (100, 110), unknown()),
+            number(3, (200, 210)),
+            query((400, 500), unknown()),
+            buy("k4", 1, (550, 600), unknown()),
+            number(5, (600, 601)),
+        ];
+        let service = service(&requests, &[(50, 190), (590, 595)]);
+        assert_eq!((service.requests, service.purchases), (7, 5));
+        assert_eq!((service.unknown, service.in_doubt), (3, 1));
+        assert_eq!((service.longest_gap_us, service.slowest_us), (30, 100));
+        assert_eq!(service.noticed.len(), 1, "{:?}", service.noticed);
+    }
+}

@@ -1,0 +1,108 @@
+//! What customers asked for and what they were told: one JSON line a request, as it happens, so that
+//! a run that is cut short leaves its history behind.
+//!
+//! - All times are microseconds since the history began, on one monotonic clock, which the nemesis
+//!   shares.
+//! - A request that was sent again is another request with the same key.
+
+use serde::Serialize;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// One request and its outcome.
+#[derive(Debug, Clone, Serialize)]
+pub struct Request {
+    /// Who sent it: the number of a session.
+    pub session: usize,
+    /// What was asked for.
+    #[serde(flatten)]
+    pub operation: Operation,
+    /// Before its first byte was sent.
+    pub start_us: u64,
+    /// After its answer was read, or given up.
+    pub end_us: u64,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "operation", rename_all = "snake_case")]
+pub enum Operation {
+    /// How many of a toy are left.
+    Query {
+        /// Its name.
+        toy: String,
+    },
+    /// To buy.
+    Buy {
+        /// The identity of the purchase, the same in every retry.
+        key: String,
+        /// Which toy.
+        toy: String,
+        /// How many.
+        quantity: u64,
+    },
+    /// What an order says.
+    LookUp {
+        /// Its number.
+        number: u64,
+    },
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Of a query: so many are left.
+    Left(u64),
+    /// Of a purchase: the number of the order.
+    Number(u64),
+    /// Of a look-up: what the order says.
+    Order(String, u64),
+    /// No, with this status; nothing happened.
+    Refused(u16),
+    /// Not now: nothing happened, and it is sent again.
+    Unavailable(String),
+    /// The customer did not wait for the answer: it may have happened, and is sent again at once.
+    Abandoned,
+    /// No answer, or one that leaves it open: it may have happened, and is sent again.
+    Unknown(String),
+}
+
+/// A history that is being written.
+pub struct History {
+    began: Instant,
+    requests: Mutex<(Vec<Request>, BufWriter<File>)>,
+}
+
+impl History {
+    /// A history that begins now, in this file.
+    pub fn begin(path: &Path) -> History {
+        let file = File::create(path).expect("a new file");
+        History { began: Instant::now(), requests: Mutex::new((Vec::new(), BufWriter::new(file))) }
+    }
+
+    /// The time on its clock.
+    pub fn now_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).expect("a test does not run for ages")
+    }
+
+    /// Adds a request that has just ended.
+    pub fn record(&self, request: Request) {
+        let line = serde_json::to_string(&request).expect("it has string keys");
+        let mut requests = self.requests.lock().expect("nobody panics in here");
+        writeln!(requests.1, "{line}").expect("a disk that is not full");
+        requests.0.push(request);
+    }
+
+    /// All of it so far, in the order of their ends.
+    pub fn requests(&self) -> Vec<Request> {
+        let mut requests = self.requests.lock().expect("nobody panics in here");
+        requests.1.flush().expect("a disk that is not full");
+        requests.0.clone()
+    }
+}

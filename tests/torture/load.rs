@@ -1,0 +1,187 @@
+//! Sessions of customers who query, buy, buy again with an old key, and look orders up, until they are
+//! told to stop.
+//!
+//! A request that was not answered is sent again, a purchase with the same key, until there is an
+//! answer: what the customers end up not knowing is for the checker to count.
+
+use crate::history::{History, Operation, Outcome, Request};
+use fastrand::Rng;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use toystore::http::{Client, percent_encode};
+
+pub const SESSIONS: usize = 6;
+/// More than the front-end's own patience with a purchase, so that it is the one to answer.
+const ANSWER: Duration = Duration::from_secs(15);
+/// After this the customer gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What an impatient customer waits before the same is sent again, over another connection, while the
+/// store may still be at it; and one purchase in how many is made so.
+const IMPATIENCE_MS_MAX: u64 = 20;
+const IMPATIENT_ONE_IN: u32 = 25;
+/// Between a failed try and the next.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Customers think, or they would take both processors from the store.
+const THINKING_MS_MAX: u64 = 12;
+
+/// Customers who are shopping.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    sessions: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    /// Sends customers to the front-end at `address`, to buy these toys.
+    pub fn start(address: &str, toys: &[String], seed: u64, history: &Arc<History>) -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let session = |id: usize| {
+            let mut session = Session {
+                id,
+                address: address.to_owned(),
+                http: Client::new(address, ANSWER),
+                rng: Rng::with_seed(seed.wrapping_mul(1_000).wrapping_add(id as u64)),
+                toys: toys.to_vec(),
+                history: history.clone(),
+                purchases: Vec::new(),
+                last_number: 0,
+            };
+            let stop = stop.clone();
+            let thread = thread::Builder::new().name(format!("session {id}"));
+            thread.spawn(move || session.shop(&stop)).expect("a thread")
+        };
+        Load { sessions: (0..SESSIONS).map(session).collect(), stop }
+    }
+
+    /// Lets every customer finish what it is about, and leave.
+    pub fn finish(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for session in self.sessions {
+            session.join().expect("a customer never panics");
+        }
+    }
+}
+
+/// One customer, on a connection of its own.
+struct Session {
+    id: usize,
+    address: String,
+    http: Client,
+    rng: Rng,
+    toys: Vec<String>,
+    history: Arc<History>,
+    /// What it bought: purchases to send again.
+    purchases: Vec<Operation>,
+    /// The highest order number it was told.
+    last_number: u64,
+}
+
+impl Session {
+    fn shop(&mut self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            let operation = self.choose();
+            self.persist(&operation);
+            thread::sleep(Duration::from_millis(self.rng.u64(0..THINKING_MS_MAX)));
+        }
+    }
+
+    fn choose(&mut self) -> Operation {
+        let toy = self.rng.choice(&self.toys).expect("there are toys").clone();
+        match self.rng.u32(0..100) {
+            0..45 => Operation::Query { toy },
+            45..85 => Operation::Buy {
+                key: format!("{}-{:016x}", self.id, self.rng.u64(..)),
+                toy,
+                quantity: self.rng.u64(1..=5),
+            },
+            85..90 => match self.rng.choice(&self.purchases) {
+                Some(purchase) => purchase.clone(),
+                None => Operation::Query { toy },
+            },
+            // Now and then one that may not be there yet.
+            _ => Operation::LookUp { number: self.rng.u64(1..=self.last_number + 3) },
+        }
+    }
+
+    /// Sends a request until it is answered.
+    fn persist(&mut self, operation: &Operation) {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let start_us = self.history.now_us();
+            let outcome = self.attempt(operation);
+            let request = Request {
+                session: self.id,
+                operation: operation.clone(),
+                start_us,
+                end_us: self.history.now_us(),
+                outcome: outcome.clone(),
+            };
+            self.history.record(request);
+            match outcome {
+                Outcome::Abandoned => {}
+                Outcome::Unknown(_) | Outcome::Unavailable(_) if Instant::now() < give_up => {
+                    thread::sleep(PAUSE);
+                }
+                Outcome::Number(number) => {
+                    self.last_number = self.last_number.max(number);
+                    self.purchases.push(operation.clone());
+                    return;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn attempt(&mut self, operation: &Operation) -> Outcome {
+        let is_purchase = matches!(operation, Operation::Buy { .. });
+        if is_purchase && self.rng.u32(0..IMPATIENT_ONE_IN) == 0 {
+            let patience = Duration::from_millis(self.rng.u64(1..IMPATIENCE_MS_MAX));
+            let mut other = Client::new(&self.address, patience);
+            let outcome = ask(&mut other, operation);
+            let is_answered = matches!(outcome, Outcome::Number(_) | Outcome::Refused(_));
+            return if is_answered { outcome } else { Outcome::Abandoned };
+        }
+        ask(&mut self.http, operation)
+    }
+}
+
+/// Sends a request once.
+fn ask(http: &mut Client, operation: &Operation) -> Outcome {
+    let sent = match operation {
+        Operation::Query { toy } => {
+            http.send("GET", &format!("/products/{}", percent_encode(toy)), &[], b"")
+        }
+        Operation::Buy { key, toy, quantity } => {
+            let body = json!({ "name": toy, "quantity": quantity }).to_string();
+            http.send("POST", "/orders", &[("Idempotency-Key", key)], body.as_bytes())
+        }
+        Operation::LookUp { number } => http.send("GET", &format!("/orders/{number}"), &[], b""),
+    };
+    let response = match sent {
+        Ok(response) => response,
+        Err(error) if error.is_definite() => return Outcome::Unavailable(error.to_string()),
+        Err(error) => return Outcome::Unknown(error.to_string()),
+    };
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let answer = || match operation {
+        Operation::Query { .. } => body["data"]["quantity"].as_u64().map(Outcome::Left),
+        Operation::Buy { .. } => body["data"]["order_number"].as_u64().map(Outcome::Number),
+        Operation::LookUp { number } => {
+            let order = &body["data"];
+            let (name, quantity) = (order["name"].as_str()?, order["quantity"].as_u64()?);
+            let is_it = order["number"].as_u64() == Some(*number);
+            is_it.then(|| Outcome::Order(name.to_owned(), quantity))
+        }
+    };
+    match response.status {
+        200 => answer().unwrap_or_else(|| Outcome::Unknown(format!("not an answer: {body}"))),
+        400..500 => Outcome::Refused(response.status),
+        status => {
+            let said = format!("{status}: {}", body["error"]["message"]);
+            let is_open = said.contains("may have been done");
+            if is_open { Outcome::Unknown(said) } else { Outcome::Unavailable(said) }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Real processes, real disks, and somebody who breaks them: a nemesis kills, stops, cuts off and
+//! fails the disk of any service at random, while customers shop; then a checker reads what they were
+//! told, and what the store has on its disks, and decides whether every promise was kept.
+//!
+//! ```text
+//! load ──HTTP──▶ front-end ══╗
+//!   │            catalog  ═══╬═ proxy (links, weather)      nemesis: kill, stop, weather, disk
+//!   ▼            replicas ═══╝                                │
+//! history ─────────────▶ checker ◀──── orders.csv, audit      ▼ when what may be noticed
+//! ```
+//!
+//! `make torture` goes on for minutes (`TORTURE_SECONDS`) from a seed (`TORTURE_SEED`); one short round
+//! is in every `make test`. That one asserts safety only: how long anything takes is no business of a
+//! test that must not fail on a busy machine.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod history;
+mod load;
+mod proxy;
+mod fault;
+mod nemesis;
+mod checker;
+
+use checker::Service;
+use history::History;
+use load::Load;
+use nemesis::{Episode, Expect, Nemesis};
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use std::{env, fmt, fs, thread};
+use support::Cluster;
+use support::Id::{Frontend, Order};
+use toystore::order::file::look;
+
+/// How long the nemesis rages in one round of `make torture`.
+const ROUND: Duration = Duration::from_secs(30);
+/// Business as usual, before and after.
+const CALM: Duration = Duration::from_millis(500);
+/// Purchases may stand still so long when a replica is lost: two seconds, and as many for a machine
+/// that is busy with other things.
+const GAP_MAX: Duration = Duration::from_secs(4);
+/// More broken promises than this are counted, not shown.
+const LINES_MAX: usize = 20;
+
+/// Two toys soon sell out; the others never do.
+const TOYS: [(&str, u64); 8] = [
+    ("Tux", 1_000_000),
+    ("Whale", 1_000_000),
+    ("Elephant", 1_000_000),
+    ("Fox", 1_000_000),
+    ("Sea \"Lion\", small", 1_000_000),
+    ("Dolphin", 1_000_000),
+    ("Barbie", 300),
+    ("Monopoly", 20),
+];
+
+/// What came of a round.
+struct Round {
+    seed: u64,
+    faults: Vec<Episode>,
+    service: Service,
+    /// Promises that were broken.
+    broken: Vec<String>,
+    /// The store, which is closed.
+    cluster: Cluster,
+}
+
+impl Round {
+    /// Opens a store, breaks it for a while, and checks.
+    fn run(seed: u64, lasting: Duration) -> Round {
+        let cluster = Cluster::closed(&["--catalog-initial=initial.csv"]);
+        fs::write(cluster.path("initial.csv"), initial_csv()).expect("a file");
+        let history = Arc::new(History::begin(&cluster.path("history.jsonl")));
+        let mut nemesis = Nemesis::open(cluster, seed, history.clone());
+        let toys = TOYS.map(|(name, _)| name.to_owned());
+        let load = Load::start(nemesis.cluster.address(Frontend), &toys, seed, &history);
+        thread::sleep(CALM);
+        let mut outcome = nemesis.rage(Instant::now() + lasting);
+        thread::sleep(CALM);
+        load.finish();
+        outcome = outcome.and_then(|()| nemesis.await_agreement());
+        let (cluster, faults) = nemesis.end();
+        let mut broken: Vec<String> = outcome.err().into_iter().collect();
+        broken.extend(audit(&cluster));
+
+        let requests = history.requests();
+        let initial = TOYS.map(|(name, count)| (name.to_owned(), count)).into();
+        match look(&cluster.data(Order(1))) {
+            Ok(disk) => broken.extend(checker::safety(&requests, &initial, &disk.entries)),
+            Err(error) => broken.push(error.to_string()),
+        }
+        let outages = faults.iter().filter(|fault| fault.expect == Expect::Outage);
+        let outages: Vec<_> = outages.map(|outage| (outage.start_us, outage.end_us)).collect();
+        let service = checker::service(&requests, &outages);
+        Round { seed, faults, service, broken, cluster }
+    }
+
+    /// Adds what customers noticed, and should not have, to what was broken. The limits leave room for
+    /// a machine that is busy with other things.
+    fn judge_service(&mut self) {
+        let Service { purchases, in_doubt, longest_gap_us, .. } = self.service;
+        let broken = &mut self.broken;
+        broken.extend(self.service.noticed.iter().map(|request| format!("noticed: {request}")));
+        if in_doubt * 200 >= purchases {
+            broken.push(format!("{in_doubt} of {purchases} purchases are in doubt to the end"));
+        }
+        if Duration::from_micros(longest_gap_us) > GAP_MAX {
+            broken.push(format!("no purchase was answered for {longest_gap_us} us"));
+        }
+    }
+
+    /// Prints the line of this round, and all there is to know if it failed.
+    fn report(&mut self) {
+        println!("{self}");
+        if self.broken.is_empty() {
+            return;
+        }
+        let directory = self.cluster.keep();
+        for broken in self.broken.iter().take(LINES_MAX) {
+            println!("  {broken}");
+        }
+        println!("  ({} in all) after these faults:", self.broken.len());
+        for fault in &self.faults {
+            println!("  {fault}");
+        }
+        println!("  history, logs and data: {}", directory.display());
+        println!("  again: make torture TORTURE_SEED={} TORTURE_SECONDS=1", self.seed);
+    }
+}
+
+impl fmt::Display for Round {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Service { requests, purchases, unavailable, unknown, in_doubt, .. } = self.service;
+        let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+        for fault in &self.faults {
+            *kinds.entry(fault.kind()).or_default() += 1;
+        }
+        let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let verdict = if self.broken.is_empty() { "good" } else { "BROKEN" };
+        write!(
+            f,
+            "seed {}: {} faults ({}); {requests} requests, {purchases} purchases, \
+             {unavailable} refused for now, {unknown} unanswered, {in_doubt} in doubt to the end, \
+             {} errors outside outages; longest gap {} ms, slowest {} ms: {verdict}",
+            self.seed,
+            self.faults.len(),
+            kinds.join(", "),
+            self.service.noticed.len(),
+            self.service.longest_gap_us / 1_000,
+            self.service.slowest_us / 1_000,
+        )
+    }
+}
+
+fn initial_csv() -> String {
+    let row =
+        |(name, count): (&str, u64)| format!("\"{}\",9.9,{count}\n", name.replace('"', "\"\""));
+    format!("name,price,quantity\n{}", TOYS.map(row).concat())
+}
+
+/// What the audit of a closed store finds wrong.
+fn audit(cluster: &Cluster) -> Option<String> {
+    let audit = cluster.program(env!("CARGO_BIN_EXE_audit")).stdout(Stdio::piped()).output();
+    let audit = audit.expect("a process");
+    (!audit.status.success()).then(|| {
+        let said = String::from_utf8_lossy(&audit.stdout);
+        format!("audit: {said}{}", String::from_utf8_lossy(&audit.stderr))
+    })
+}
+
+/// A number from the environment.
+fn given<T: FromStr>(variable: &str, default: T) -> T {
+    match env::var(variable) {
+        Ok(text) if !text.is_empty() => {
+            text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}, expected a number"))
+        }
+        _ => default,
+    }
+}
+
+#[test]
+fn nothing_is_lost_in_a_short_round() {
+    let mut round = Round::run(7, Duration::from_secs(8));
+    round.report();
+    assert!(round.broken.is_empty(), "promises were broken, see above");
+    assert!(round.service.purchases > 0, "nobody bought anything");
+}
+
+#[test]
+#[ignore = "takes minutes: make torture"]
+fn torture() {
+    let until = Instant::now() + Duration::from_secs(given("TORTURE_SECONDS", 300));
+    let mut seed = given("TORTURE_SEED", 1);
+    let mut failed = Vec::new();
+    loop {
+        let mut round = Round::run(seed, ROUND);
+        round.judge_service();
+        round.report();
+        if !round.broken.is_empty() {
+            failed.push(seed);
+        }
+        if Instant::now() >= until {
+            break;
+        }
+        seed += 1;
+    }
+    assert!(failed.is_empty(), "rounds with these seeds failed: {failed:?}");
+}

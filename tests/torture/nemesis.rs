@@ -1,0 +1,352 @@
+//! What goes wrong: one fault after another, drawn from a seed, each for a while, then healed.
+//!
+//! - The nemesis knows of each fault whether customers may come to notice it (`Expect`). They may not
+//!   while the front-end, the catalog and one in-sync replica that both can reach are well. A replica
+//!   is in sync for certain if all were once and nothing was done to it since.
+//! - It mostly waits until all is well again; but it may also go on before, or even leave a fault as
+//!   it is while the next one comes.
+//! - A service that ends though nobody ended it is a failure, and so is a store that does not come
+//!   back when everything is healed.
+
+use crate::fault::{Damage, Fate, Fault, Role, draw_ways};
+use crate::history::History;
+use crate::proxy::{Network, Weather};
+use crate::support::Id::{self, Catalog, Frontend, Order};
+use crate::support::{ALL, Cluster, PATIENCE, REPLICAS};
+use fastrand::Rng;
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{fmt, fs};
+
+/// What customers may notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// Latency.
+    Service,
+    /// Errors that say to try again.
+    Outage,
+}
+
+/// A fault that was.
+#[derive(Debug)]
+pub struct Episode {
+    fault: Fault,
+    /// What customers might notice.
+    pub expect: Expect,
+    /// When it began, on the history's clock.
+    pub start_us: u64,
+    /// When it was healed.
+    healed_us: u64,
+    /// When the store was well again, or the next one began.
+    pub end_us: u64,
+}
+
+impl Episode {
+    /// What it is counted as.
+    pub fn kind(&self) -> &'static str {
+        self.fault.kind()
+    }
+}
+
+impl fmt::Display for Episode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [start, healed, end] = [self.start_us, self.healed_us, self.end_us]
+            .map(|us| Duration::from_micros(us).as_secs_f64());
+        let Episode { fault, expect, .. } = self;
+        write!(f, "{start:8.3} s to {healed:.3}, well at {end:.3}: {fault:?}, expect {expect:?}")
+    }
+}
+
+/// Who makes it go wrong.
+pub struct Nemesis {
+    pub cluster: Cluster,
+    network: Network,
+    /// What each service is told of the others: the links to them.
+    links: BTreeMap<Id, Vec<String>>,
+    rng: Rng,
+    history: Arc<History>,
+    pub episodes: Vec<Episode>,
+    /// The replicas that nothing was done to since all was well: they are in sync.
+    spared: Vec<Id>,
+    /// Whether the front-end and the catalog are as they were when all was well.
+    door_is_open: bool,
+}
+
+impl Nemesis {
+    /// Opens a store that is closed, with a network between its services.
+    pub fn open(cluster: Cluster, seed: u64, history: Arc<History>) -> Nemesis {
+        let mut network = Network::new();
+        let mut links = BTreeMap::new();
+        for caller in ALL.into_iter().filter(|id| *id != Catalog) {
+            let flags: &mut Vec<String> = links.entry(caller).or_default();
+            for callee in ALL.into_iter().filter(|id| *id != caller && *id != Frontend) {
+                let section = callee.section();
+                let listen = network.link((caller, callee), cluster.address(callee));
+                let peer = network.link((caller, callee), cluster.peer_address(callee));
+                flags.push(format!("--{section}-listen={listen}"));
+                flags.push(format!("--{section}-peer={peer}"));
+            }
+        }
+        let rng = Rng::with_seed(seed);
+        let mut nemesis = Nemesis {
+            cluster,
+            network,
+            links,
+            rng,
+            history,
+            episodes: Vec::new(),
+            spared: Vec::new(),
+            door_is_open: false,
+        };
+        for id in ALL {
+            nemesis.spawn(id, &[]);
+        }
+        nemesis.await_well().expect("a store without faults opens");
+        nemesis
+    }
+
+    /// Faults until then, and all is well at the end. An error if it is not.
+    pub fn rage(&mut self, until: Instant) -> Result<(), String> {
+        while Instant::now() < until {
+            let is_untouched = self.door_is_open && self.spared.len() == REPLICAS.len();
+            let fault = Fault::draw(&mut self.rng, is_untouched);
+            self.befall(fault)?;
+        }
+        self.heal(None)?;
+        self.await_well()?;
+        if let Some(last) = self.episodes.last_mut() {
+            last.end_us = self.history.now_us();
+        }
+        Ok(())
+    }
+
+    fn befall(&mut self, fault: Fault) -> Result<(), String> {
+        if !fault.lasts() {
+            self.heal(None)?;
+        }
+        let expect = self.expect(&fault);
+        let start_us = self.history.now_us();
+        self.inject(&fault);
+        let next = self.rng.u32(0..6);
+        let stays = fault.lasts() && next == 0;
+        let healed = if stays { Ok(()) } else { self.heal(Some(&fault)) };
+        let healed_us = self.history.now_us();
+        // What a spoiled disk had must be on others again before they may fail, too.
+        let waits = healed.is_ok() && !stays && (next > 2 || matches!(fault, Fault::Spoil(..)));
+        let well = if waits { self.await_well() } else { healed };
+        let end_us = self.history.now_us();
+        self.episodes.push(Episode { fault, expect, start_us, healed_us, end_us });
+        well
+    }
+
+    /// What customers may notice of this fault, after all that was since all was well.
+    fn expect(&mut self, fault: &Fault) -> Expect {
+        let all_were_spared = self.spared.len() == REPLICAS.len();
+        self.spared.retain(|replica| !fault.touches(*replica));
+        self.door_is_open &= fault.leaves_the_door_open();
+        let survives = !self.spared.is_empty() || all_were_spared && fault.leaves_a_replica();
+        if survives && self.door_is_open { Expect::Service } else { Expect::Outage }
+    }
+
+    fn inject(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Kill(ids) => ids.iter().for_each(|id| self.kill(*id)),
+            Fault::Pause(ids) => {
+                let running = ids.iter().filter(|id| self.cluster.is_started(**id));
+                running.for_each(|id| self.cluster.pause(*id));
+            }
+            Fault::Weather(ways, weather) => self.network.set(ways, *weather),
+            Fault::Play(id, role, how, after) => {
+                self.kill(*id);
+                let at = self.orders_on_disk() + after;
+                self.spawn(*id, &[&format!("--order-fail={how}@{at}")]);
+                return self.play(*id, *role);
+            }
+            Fault::Spoil(id, damage) => {
+                self.kill(*id);
+                self.spoil(*id, *damage);
+            }
+            Fault::Strand(fate) => return self.strand(*fate),
+            Fault::SyncError(id) => return self.fail_syncs(*id),
+            Fault::Storm(blows) => return (0..*blows).for_each(|_| self.blow()),
+        }
+        // Often about as long as a lease, or as the silence that makes a replica count as down.
+        let longest = if self.rng.bool() { 900 } else { 2_500 };
+        let some_time = self.rng.u64(50..longest);
+        thread::sleep(Duration::from_millis(some_time));
+    }
+
+    fn strand(&mut self, fate: Fate) {
+        let leader = Order(self.cluster.leader());
+        let ways = REPLICAS.map(|follower| (leader, Order(follower)));
+        self.network.set(&ways, Weather::Held);
+        let some_time = self.rng.u64(20..900);
+        thread::sleep(Duration::from_millis(some_time));
+        self.kill(leader);
+        if fate == Fate::Lost {
+            self.network.set(&ways, Weather::Cut);
+        }
+    }
+
+    /// The most that any replica has, whether it runs or not.
+    fn orders_on_disk(&self) -> u64 {
+        let rows = |id| self.cluster.orders_csv(id).split(|byte| *byte == b'\n').count();
+        REPLICAS.into_iter().map(rows).max().unwrap_or(0) as u64
+    }
+
+    fn play(&mut self, id: Id, role: Role) {
+        let in_sync = |nemesis: &mut Nemesis| nemesis.cluster.is_in_sync();
+        if role == Role::Leader && self.wait(PATIENCE / 3, in_sync) {
+            let leader = Order(self.cluster.leader());
+            if leader != id {
+                self.kill(leader);
+                self.spawn(leader, &[]);
+            }
+        }
+        self.wait(PATIENCE / 3, |nemesis| nemesis.has_stopped(id));
+        // One that hangs wakes up first, in a world that went on without it.
+        self.cluster.resume(id);
+        thread::sleep(Duration::from_millis(300));
+        // Whether it came to that order or not: it is not to play again.
+        self.cluster.reap(id);
+        self.kill(id);
+    }
+
+    fn spoil(&self, id: Id, damage: Damage) {
+        let data = self.cluster.data(id);
+        let log = data.join("orders.csv");
+        match damage {
+            Damage::Wiped => fs::remove_dir_all(data).expect("it is closed"),
+            Damage::ByteFlipped => {
+                let mut bytes = fs::read(&log).expect("it is there");
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                fs::write(&log, bytes).expect("a disk that is not full");
+            }
+        }
+    }
+
+    fn fail_syncs(&mut self, id: Id) {
+        let pid = self.cluster.pid(id).to_string();
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-e", "inject=fdatasync:error=EIO:when=1+"]);
+        strace.args(["-e", "trace=fdatasync", "-o", "/dev/null", "-p", &pid]);
+        strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Without strace, nothing fails.
+        let mut strace = strace.spawn().ok();
+        self.wait(PATIENCE / 3, |nemesis| nemesis.has_stopped(id));
+        self.cluster.reap(id);
+        self.kill(id);
+        if let Some(strace) = &mut strace {
+            strace.kill().and_then(|()| strace.wait()).expect("it is our child");
+        }
+    }
+
+    fn blow(&mut self) {
+        let id = *self.rng.choice(&ALL).expect("five");
+        match self.rng.u32(0..8) {
+            0..3 if self.cluster.is_started(id) => self.kill(id),
+            0..3 => self.spawn(id, &[]),
+            3 if self.cluster.is_started(id) => self.cluster.pause(id),
+            4 if self.cluster.is_started(id) => self.cluster.resume(id),
+            5 => {
+                let ways = draw_ways(&mut self.rng);
+                self.network.set(&ways, Weather::Held);
+            }
+            6 => {
+                let ways = draw_ways(&mut self.rng);
+                self.network.set(&ways, Weather::Cut);
+            }
+            _ => self.network.clear(),
+        }
+        let some_time = self.rng.u64(1..400);
+        thread::sleep(Duration::from_millis(some_time));
+    }
+
+    /// Makes everything run and be reachable again.
+    fn heal(&mut self, fault: Option<&Fault>) -> Result<(), String> {
+        self.network.clear();
+        for id in ALL {
+            if let Some(status) = self.cluster.reap(id)
+                && !fault.is_some_and(|fault| fault.may_end(id))
+            {
+                return Err(format!("{id:?} has ended by itself: {status}"));
+            }
+            if self.cluster.is_started(id) {
+                self.cluster.resume(id);
+            } else {
+                self.spawn(id, &[]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until every service answers and all replicas are in sync.
+    fn await_well(&mut self) -> Result<(), String> {
+        let begun = Instant::now();
+        let well = self.wait(PATIENCE, |nemesis| {
+            nemesis.cluster.is_ready(Frontend)
+                && nemesis.cluster.is_ready(Catalog)
+                && nemesis.cluster.is_in_sync()
+        });
+        self.spared = REPLICAS.map(Order).into();
+        self.door_is_open = true;
+        if !well {
+            return Err(format!("the store is not well {:?} after all is healed", begun.elapsed()));
+        }
+        Ok(())
+    }
+
+    /// Waits until the logs agree; nobody may be buying.
+    pub fn await_agreement(&mut self) -> Result<(), String> {
+        let agreed = self.wait(PATIENCE, |nemesis| nemesis.cluster.logs_agree());
+        agreed.then_some(()).ok_or_else(|| "the replicas do not come to have the same log".into())
+    }
+
+    /// Closes the store, or what is left of it. Returns its remains, and what happened to it.
+    pub fn end(mut self) -> (Cluster, Vec<Episode>) {
+        for id in ALL.into_iter().rev() {
+            self.cluster.reap(id);
+            self.kill(id);
+        }
+        (self.cluster, self.episodes)
+    }
+
+    fn wait(&mut self, patience: Duration, is_so: impl Fn(&mut Nemesis) -> bool) -> bool {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if is_so(self) {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
+    fn spawn(&mut self, id: Id, settings: &[&str]) {
+        let links = self.links.get(&id).map_or(&[][..], Vec::as_slice);
+        let settings: Vec<&str> =
+            links.iter().map(String::as_str).chain(settings.iter().copied()).collect();
+        self.cluster.spawn(id, &settings);
+    }
+
+    fn kill(&mut self, id: Id) {
+        if self.cluster.is_started(id) {
+            self.cluster.kill(id);
+        }
+    }
+
+    /// Whether a service has ended or stands still.
+    fn has_stopped(&mut self, id: Id) -> bool {
+        let state = fs::read_to_string(format!("/proc/{}/stat", self.cluster.pid(id)));
+        let state = state.unwrap_or_default();
+        // The state follows the name, which is in parentheses; Z has ended, T stands still.
+        state
+            .rsplit(')')
+            .next()
+            .is_none_or(|rest| matches!(rest.trim_start().chars().next(), Some('Z' | 'T') | None))
+    }
+}
