@@ -234,9 +234,8 @@ impl State {
     }
 
     fn is_covered(&self) -> bool {
-        let covered = |change| {
-            self.catalog.leases.clone().coverage(change, self.now) == Coverage::Covered
-        };
+        let covered =
+            |change| self.catalog.leases.clone().coverage(change, self.now) == Coverage::Covered;
         self.catalog.version == self.catalog.durable && self.catalog.waiting.is_some_and(covered)
     }
 }
@@ -348,9 +347,10 @@ impl Model for Bounds {
 
     fn properties(&self) -> Vec<Property<Bounds>> {
         vec![
-            Property::always("6: a query reflects every order acknowledged before", |_, state: &State| {
-                !state.seen.stale
-            }),
+            Property::always(
+                "6: a query reflects every order acknowledged before",
+                |_, state: &State| !state.seen.stale,
+            ),
             Property::always("7: nothing is shown that is not on disk", |_, state: &State| {
                 !state.seen.unsynced
             }),

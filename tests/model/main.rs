@@ -5,17 +5,20 @@
 //! `cargo test` explores small bounds; `make model` larger ones, and prints what it saw. The numbers
 //! are in `docs/model.md`.
 
-mod cache;
-mod properties;
-mod server;
+mod bounds;
+mod actions;
+mod steps;
 mod store;
+mod server;
+mod properties;
+mod cache;
 
+use bounds::{Bounds, Chooser, Faults};
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::thread;
 use std::time::{Duration, Instant};
-use store::{Bounds, Chooser};
 
 /// Explores all there is, and prints it.
 fn explore<M>(model: M) -> impl Checker<M>
@@ -69,16 +72,12 @@ where
 
 fn small() -> Bounds {
     Bounds {
+        name: "small",
         chooser: Chooser::Any,
         epochs: 2,
         orders: 1,
         stock: 9,
-        crashes: 0,
-        restarts: 0,
-        reloads: 0,
-        doubts: 0,
-        losses: 0,
-        late_appends: 0,
+        faults: Faults::default(),
     }
 }
 
@@ -103,7 +102,20 @@ fn the_cache_is_never_stale() {
 fn large() {
     let v: Vec<u64> = std::env::var("B").unwrap().split(',').map(|x| x.parse().unwrap()).collect();
     let b = |i: usize| v[i] as u8;
-    verdict(&explore(Bounds { chooser: if v[0] == 0 { Chooser::Any } else { Chooser::Controller }, epochs: v[1], orders: v[2] as usize, stock: v[3],
-        crashes: b(4), restarts: b(5), reloads: b(6), doubts: b(7), losses: b(8), late_appends: b(9) }));
-    let _ = Duration::ZERO;
+    verdict(&explore(Bounds {
+        name: "x",
+        chooser: if v[0] == 0 { Chooser::Any } else { Chooser::Controller },
+        epochs: v[1],
+        orders: v[2] as usize,
+        stock: v[3],
+        faults: Faults {
+            crashes: b(4),
+            restarts: b(5),
+            reloads: b(6),
+            doubts: b(7),
+            losses: b(8),
+            delays: b(9),
+            wipes: b(10),
+        },
+    }));
 }

@@ -1,18 +1,22 @@
 //! What must hold, always (replication.md, with its numbers), and what has to be reachable for that
 //! to mean something.
 
-use crate::store::{Bounds, Store};
+use crate::bounds::Bounds;
+use crate::server::{Server, member};
+use crate::store::{Order, Store, key};
 use stateright::Property;
 use std::collections::BTreeSet;
-use toystore::model::{Epoch, Key, OrderNumber};
+use toystore::model::{Entry, Epoch, Key, Member, OrderNumber, ReplicaId};
 use toystore::order::leadership::Office;
+use toystore::protocol::catalog::Book;
 
-pub fn all() -> Vec<Property<Bounds>> {
-    vec![
+/// The properties of the store within `bounds`.
+pub fn of(bounds: &Bounds) -> Vec<Property<Bounds>> {
+    let mut properties = vec![
         Property::always("1: what is committed is on the disk of every in-sync replica", in_sync),
         Property::always("1: replicas agree on what is committed", agreement),
         Property::always("2: an epoch has one leader", one_leader),
-        Property::always("3: an acknowledged number stays and rises", numbers),
+        Property::always("3: a later order has a higher number", numbers),
         Property::always("4: one key, one decrement, one order", once),
         Property::always("5: a leader in office has every sale of older epochs", rolled_forward),
         Property::always("5: the books balance, and what is settled is an order", books),
@@ -20,54 +24,72 @@ pub fn all() -> Vec<Property<Bounds>> {
         Property::always("nobody is asked for what cannot be", |_, store: &Store| {
             store.servers.iter().all(|server| !server.is_confused)
         }),
-        Property::sometimes("all orders are acknowledged", |_, store| all_done(store)),
-        Property::sometimes("all are, after a change of leader", |_, store| {
-            all_done(store) && store.view().leader != store.views[0].leader
-        }),
-        Property::sometimes("one is, by a lone survivor", |_, store| {
-            any_done(store) && store.view().in_sync.len() == 1
-        }),
-        Property::sometimes("the in-sync set grew again after one", |_, store: &Store| {
-            let sizes = store.views.windows(2).map(|w| (w[0].in_sync.len(), w[1].in_sync.len()));
-            any_done(store) && sizes.into_iter().any(|(before, after)| before < after)
-        }),
-    ]
+        Property::sometimes("every customer has an answer, in spite of all faults", served),
+    ];
+    let mut reachable = |within: bool, name, condition| {
+        properties.extend(within.then(|| Property::sometimes(name, condition)));
+    };
+    reachable(bounds.stock < bounds.orders as u64, "a customer is refused", |_, store: &Store| {
+        store.orders.iter().any(|order| order.refused)
+    });
+    reachable(bounds.epochs > 1, "the next leader serves every customer", |_, store: &Store| {
+        let view = store.view();
+        view.leader != ReplicaId(3) && is_serving(store, view.leader) && is_done(store)
+    });
+    reachable(bounds.epochs > 1, "a lone survivor sells", |_, store: &Store| {
+        let epoch = store.view().epoch;
+        store.view().in_sync.len() == 1 && store.sold.iter().any(|(_, sold_in)| *sold_in == epoch)
+    });
+    reachable(bounds.epochs > 2, "an outsider is let in after a sale", |_, store: &Store| {
+        has_grown(store) && !store.committed.is_empty()
+    });
+    let wipes = bounds.faults.wipes > 0;
+    reachable(bounds.epochs > 2 && wipes, "a wiped replica is let in", |_, store: &Store| {
+        let is_wiped = |id: &Member| id.identity != member(id.id).identity;
+        has_grown(store) && store.view().in_sync.iter().any(is_wiped)
+    });
+    properties
 }
 
-fn all_done(store: &Store) -> bool {
-    store.orders.iter().all(|order| order.number.is_some())
+fn is_done(store: &Store) -> bool {
+    store.orders.iter().all(Order::is_done)
 }
 
-fn any_done(store: &Store) -> bool {
-    store.orders.iter().any(|order| order.number.is_some())
+fn is_serving(store: &Store, id: ReplicaId) -> bool {
+    store.server(id).replica.office() == Some(Office::Serving)
+}
+
+fn has_grown(store: &Store) -> bool {
+    store.views.windows(2).any(|pair| pair[0].in_sync.len() < pair[1].in_sync.len())
+}
+
+fn served(bounds: &Bounds, store: &Store) -> bool {
+    is_done(store) && store.spent == bounds.faults
 }
 
 fn in_sync(_: &Bounds, store: &Store) -> bool {
-    store.view().ids().all(|id| {
-        let server = store.server(id);
-        let durable = OrderNumber(server.durable);
-        server.replica.log().between(OrderNumber(0), durable, usize::MAX).starts_with(&store.committed)
+    let members = store.view().in_sync.iter();
+    let mut servers = members.map(|member| (member, store.server(member.id)));
+    // Of a member that lost its disk there is nothing left, and nobody takes it for a member.
+    servers.all(|(member, server)| {
+        server.member != *member || entries(server, server.durable).starts_with(&store.committed)
     })
 }
 
 fn agreement(_: &Bounds, store: &Store) -> bool {
-    store.servers.iter().all(|server| {
-        let committed = server.replica.committed();
-        let log = server.replica.log().between(OrderNumber(0), committed, usize::MAX);
-        store.committed.starts_with(log)
-    })
+    store
+        .servers
+        .iter()
+        .all(|server| store.committed.starts_with(entries(server, server.replica.committed().0)))
 }
 
 fn one_leader(_: &Bounds, store: &Store) -> bool {
-    let epochs: Vec<Epoch> =
-        store.servers.iter().filter_map(|server| server.replica.leads()).collect();
-    epochs.iter().collect::<BTreeSet<_>>().len() == epochs.len()
+    let leaders = || store.servers.iter().filter_map(|server| server.replica.leads());
+    leaders().collect::<BTreeSet<Epoch>>().len() == leaders().count()
 }
 
 fn numbers(_: &Bounds, store: &Store) -> bool {
-    store.orders.iter().all(|order| {
-        order.number.is_none() || order.number > order.begun_after
-    })
+    store.orders.iter().all(|order| order.number.is_none() || order.number > order.begun_after)
 }
 
 fn once(_: &Bounds, store: &Store) -> bool {
@@ -78,39 +100,39 @@ fn once(_: &Bounds, store: &Store) -> bool {
 
 fn rolled_forward(_: &Bounds, store: &Store) -> bool {
     store.servers.iter().all(|server| {
-        let serving = server.replica.office() == Some(Office::Serving);
-        let Some(epoch) = server.replica.leads().filter(|_| serving) else { return true };
-        let is_fenced = store.stock.clone().as_ref().clone().take_office(epoch).is_err();
-        is_fenced || store.sold.iter().all(|(order, sold_in)| {
-            *sold_in >= epoch || server.replica.log().find(&Store::key(*order)).is_some()
-        })
+        let in_office = server.replica.leads().filter(|epoch| *epoch >= store.fence);
+        let Some(epoch) = in_office.filter(|_| is_serving(store, server.member.id)) else {
+            return true;
+        };
+        let mut older = store.sold.iter().filter(|(_, sold_in)| *sold_in < epoch);
+        older.all(|(order, _)| server.replica.log().find(&key(*order)).is_some())
     })
 }
 
 fn books(_: &Bounds, store: &Store) -> bool {
     let books = store.stock.books();
-    let is_order = |key: &Key| store.committed.iter().any(|entry| entry.key == *key);
-    let accounted = |(order, _): &(usize, Epoch)| {
-        let key = Store::key(*order);
-        is_order(&key) || books.open.iter().any(|open| open.key == key)
+    let is_sold = |key_of: &Key| store.sold.iter().any(|(order, _)| key(*order) == *key_of);
+    let is_accounted = |(order, _): &(usize, Epoch)| {
+        let key = key(*order);
+        store.committed.iter().any(|entry| entry.key == key)
+            || books.open.iter().any(|open| open.key == key)
     };
-    let in_logs = store.servers.iter().all(|server| {
-        let log = server.replica.log();
-        let is_sold = |key: &Key| store.sold.iter().any(|(order, _)| Store::key(*order) == *key);
-        log.between(OrderNumber(0), log.last(), usize::MAX).iter().all(|entry| is_sold(&entry.key))
-    });
     let sold: u64 = books.toys.iter().map(|book| book.sold).sum();
-    in_logs
-        && sold == store.sold.len() as u64
-        && books.toys.iter().all(toystore::protocol::catalog::Book::balances)
-        && store.sold.iter().all(accounted)
+    let mut logs = store.servers.iter().map(|server| entries(server, u64::MAX));
+    sold == store.sold.len() as u64
+        && books.toys.iter().all(Book::balances)
+        && store.sold.iter().all(is_accounted)
+        && logs.all(|log| log.iter().all(|entry| is_sold(&entry.key)))
 }
 
 fn shown(_: &Bounds, store: &Store) -> bool {
-    store.orders.iter().enumerate().all(|(at, order)| {
-        let Some(number) = order.number else { return true };
-        let entry = number.0.checked_sub(1).and_then(|at| usize::try_from(at).ok());
-        let entry = entry.and_then(|at| store.committed.get(at));
-        entry.is_some_and(|entry| entry.key == Store::key(at))
+    store.orders.iter().enumerate().all(|(order, Order { number, .. })| {
+        let is_it = |entry: &Entry| entry.key == key(order) && Some(entry.number) == *number;
+        number.is_none() || store.committed.iter().any(is_it)
     })
+}
+
+/// The first entries of a server's log.
+fn entries(server: &Server, count: u64) -> &[Entry] {
+    server.replica.log().between(OrderNumber(0), OrderNumber(count), usize::MAX)
 }

@@ -2,21 +2,33 @@
 
 use std::mem;
 use toystore::error::Error;
-use toystore::model::{Epoch, Key, Member, Moment, OrderNumber, ReplicaId, View};
+use toystore::model::{Epoch, Identity, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use toystore::order::log::Log;
-use toystore::order::replica::{Fresh, Replica, Taken};
+use toystore::order::replica::{Replica, Taken};
 use toystore::protocol::catalog::Open;
-use toystore::protocol::order::{Append, Appended, Buy, Missed, Outcome};
+use toystore::protocol::order::{Append, Appended, Buy, Outcome};
 
-/// Every view is accepted, and every outsider first heard of, at this moment.
+/// When everything begins.
 pub const EARLY: Moment = Moment::ZERO;
-/// Long after: whoever was heard `EARLY` only is overdue, and has kept up if it was heard now again.
+/// Long after: who was heard only `EARLY` is overdue now, and who was heard then and now has kept up.
 pub const LATE: Moment = Moment::from_secs(3);
+
+pub const IDS: [ReplicaId; 3] = [ReplicaId(1), ReplicaId(2), ReplicaId(3)];
+
+pub fn others(id: ReplicaId) -> Vec<ReplicaId> {
+    IDS.into_iter().filter(|other| *other != id).collect()
+}
+
+/// A replica with its first disk.
+pub fn member(id: ReplicaId) -> Member {
+    Member { id, identity: Identity(format!("disk {id}")) }
+}
 
 /// A replica, what of its log is on its disk, and what its threads wait for. The accepted view is
 /// always on the disk.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
+    pub member: Member,
     pub replica: Replica,
     /// So many entries are synced.
     pub durable: u64,
@@ -26,37 +38,37 @@ pub struct Server {
     pub is_confused: bool,
 }
 
-/// This replica, whose disk is never lost here.
-pub fn member(id: ReplicaId) -> Member {
-    Member { id, identity: toystore::model::Identity(format!("disk {id}")) }
-}
-
 impl Server {
-    pub fn new(id: ReplicaId, others: Vec<ReplicaId>) -> Server {
-        Server::start(Replica::new(member(id), others, Log::default(), None, OrderNumber(0)))
+    /// It starts with this on its disk. How far that is committed is only a hint, and may be older.
+    pub fn start(member: Member, log: Log, view: Option<View>) -> Server {
+        let durable = log.last().0;
+        let replica = Replica::new(member.clone(), others(member.id), log, view, OrderNumber(0));
+        Server { member, replica, durable, office: None, is_confused: false }
     }
 
-    fn start(replica: Replica) -> Server {
-        let durable = replica.log().last().0;
-        Server { replica, durable, office: None, is_confused: false }
-    }
-
-    /// It is killed, loses what was not synced, and starts again, with what `helper` answers.
-    pub fn restart(&mut self, id: ReplicaId, others: Vec<ReplicaId>, helper: Option<&Server>) {
+    /// It is killed, loses what was not synced, and starts again.
+    pub fn restart(&mut self) {
         let mut log = Log::default();
         for entry in self.replica.log().between(OrderNumber(0), OrderNumber(self.durable), 1_000) {
             log.push(entry.clone()).expect("a file holds what a log held");
         }
-        let view = self.replica.view().cloned();
-        // How far it was committed is only a hint, and may be older than that.
-        let mut replica = Replica::new(member(id), others, log, view, OrderNumber(0));
-        let (last, epoch) = (replica.log().last(), replica.log().last_epoch());
-        let missed = helper.map(|helper| helper.replica.missed(last, epoch));
         let was_confused = self.is_confused;
-        let fits = replica.catch_up(missed.unwrap_or(Missed { entries: vec![], committed: last }));
-        replica.synced(replica.log().last());
-        *self = Server::start(replica);
-        self.is_confused = was_confused || fits.is_err();
+        *self = Server::start(self.member.clone(), log, self.replica.view().cloned());
+        self.is_confused = was_confused;
+    }
+
+    /// It is killed, and starts with an empty disk.
+    pub fn wipe(&mut self) {
+        self.member.identity.0.push_str(" anew");
+        *self = Server::start(self.member.clone(), Log::default(), None);
+    }
+
+    /// It asks another replica for what it missed, before anybody can reach it.
+    pub fn catch_up_from(&mut self, helper: &Server) {
+        let log = self.replica.log();
+        let missed = helper.replica.missed(log.last(), log.last_epoch());
+        self.is_confused |= self.replica.catch_up(missed).is_err();
+        self.sync();
     }
 
     /// Everything in its log is on its disk.
@@ -66,10 +78,17 @@ impl Server {
         self.replica.synced(last);
     }
 
+    /// It hears of a view.
     pub fn learn(&mut self, view: &View) {
         if let Ok(true) = self.replica.is_news(view) {
             self.replica.accept(view.clone(), EARLY);
         }
+    }
+
+    /// The next append for a follower. When it is due, and how far behind a follower may be to count
+    /// as one that keeps up, is a matter of time: so this may be any moment, and leaves no trace.
+    pub fn next_append(&self, to: ReplicaId) -> Option<Append> {
+        self.replica.clone().next_append(to, LATE)
     }
 
     /// Takes an append, without the sync.
@@ -100,17 +119,17 @@ impl Server {
         self.replica.acknowledge(append.view.epoch, outcome)
     }
 
-    /// The next append for a follower: the first that is due, or a heartbeat.
-    pub fn next_append(&mut self, to: ReplicaId) -> Option<Append> {
-        self.replica.next_append(to, EARLY).or_else(|| self.replica.next_append(to, LATE))
+    /// An answer to an append comes. It may always be the last of two seconds of answers, so that an
+    /// outsider has kept up.
+    pub fn answered(&mut self, epoch: Epoch, from: ReplicaId, answer: &Appended) {
+        self.replica.answered(epoch, from, answer, EARLY);
+        self.replica.answered(epoch, from, answer, LATE);
     }
 
     /// The catalog sold.
     pub fn sold(&mut self, epoch: Epoch, buy: &Buy) {
-        match self.replica.sold(epoch, buy) {
-            Ok((_, Fresh::Yes | Fresh::No)) | Err(Error::NotLeader { .. }) => {}
-            Err(_) => self.is_confused = true,
-        }
+        let sold = self.replica.sold(epoch, buy);
+        self.is_confused |= sold.is_err_and(|error| !matches!(error, Error::NotLeader { .. }));
     }
 
     /// The answer to `take_office` has come.
