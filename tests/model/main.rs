@@ -35,7 +35,7 @@ where
         .threads(threads)
         .finish_when(HasDiscoveries::AnyFailures)
         .timeout(Duration::from_secs(std::env::var("T").map_or(3600, |t| t.parse().unwrap())))
-        .spawn_bfs()
+        .spawn_dfs()
         .join();
     println!(
         "{text}\n  {} states, {} of them different, depth {}, {:.1} s",

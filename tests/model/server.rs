@@ -104,7 +104,10 @@ impl Server {
                 Ok(Outcome::Synced(last))
             }
             Err(error) => {
-                self.is_confused |= matches!(error, Error::Invalid { .. });
+                // A deposed leader may ask that of an outsider which has lost its disk, and with it
+                // the newer view.
+                let is_member = append.view.has(self.member.id, &self.member.identity);
+                self.is_confused |= is_member && matches!(error, Error::Invalid { .. });
                 Err(error)
             }
         }
