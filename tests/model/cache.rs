@@ -6,6 +6,7 @@
 
 use stateright::{Model, Property};
 use std::collections::BTreeSet;
+use std::fmt::{self, Display, Formatter};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 use toystore::catalog::leases::{Coverage, Leases};
@@ -19,13 +20,57 @@ const STEP: Duration = Duration::from_millis(100);
 /// What is explored.
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    /// Steps of the clock.
+    pub name: &'static str,
+    /// Steps of the clock, of 100 ms.
     pub steps: u32,
     pub purchases: u64,
     pub queries: u8,
     pub subscriptions: u64,
     /// Kills of the catalog.
     pub restarts: u8,
+}
+
+/// For `cargo test`.
+pub const SMALL: [Bounds; 1] = [Bounds {
+    name: "one sale",
+    steps: 6,
+    purchases: 1,
+    queries: 2,
+    subscriptions: 2,
+    restarts: 0,
+}];
+
+/// For `make model`.
+pub const LARGE: [Bounds; 3] = [
+    Bounds { name: "two sales", purchases: 2, steps: 6, queries: 2, subscriptions: 2, restarts: 0 },
+    Bounds {
+        name: "many subscriptions",
+        subscriptions: 3,
+        steps: 6,
+        queries: 2,
+        purchases: 1,
+        restarts: 0,
+    },
+    Bounds {
+        name: "the catalog restarts",
+        restarts: 1,
+        steps: 8,
+        queries: 2,
+        purchases: 1,
+        subscriptions: 2,
+    },
+];
+
+impl Display for Bounds {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Bounds { steps, purchases, queries, subscriptions, restarts, .. } = self;
+        write!(
+            f,
+            "{}: {steps} steps of time, {purchases} sales, {queries} queries, {subscriptions} \
+             subscriptions, {restarts} restarts",
+            self.name
+        )
+    }
 }
 
 /// A state.
@@ -36,8 +81,8 @@ pub struct State {
     frontend: Frontend,
     /// Calls for changes, which may arrive at any time.
     calls: BTreeSet<Call>,
-    /// The catalog's answers.
-    answers: Vec<(Call, Reply)>,
+    /// The catalog's answers to the call at hand.
+    answers: BTreeSet<Reply>,
     /// The highest version that a customer was told of.
     acknowledged: u64,
     queries: u8,
@@ -84,14 +129,14 @@ impl Hash for Cached {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Call {
     subscription: u64,
     acknowledged: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Reply {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reply {
     up_to: u64,
     version: Option<u64>,
 }
@@ -123,11 +168,13 @@ pub enum Action {
     /// A call comes to the catalog.
     Arrive(Call),
     /// The catalog's answer comes to the front-end.
-    Answered(usize),
+    Answered(Reply),
     /// The front-end gives up its subscription, and begins another.
     Subscribe,
     /// The catalog sells.
     Sell,
+    /// The leader asks for the same purchase again, because the catalog was killed.
+    SellAgain,
     /// Its change is on disk.
     Sync,
     /// It is out of every cache, and the customer is told; with its version, or without.
@@ -156,10 +203,17 @@ impl State {
         self.seen.unsynced |= version > self.catalog.durable;
     }
 
+    /// The call that the front-end waits for.
+    fn at_hand(&self) -> Option<Call> {
+        let Frontend { subscription, acknowledged, asked, .. } = self.frontend;
+        asked.map(|_| Call { subscription, acknowledged })
+    }
+
+    /// What was answered to earlier calls finds nobody who waits for it.
     fn ask(&mut self) {
-        let Frontend { subscription, acknowledged, .. } = self.frontend;
         self.frontend.asked = Some(self.now);
-        self.calls.insert(Call { subscription, acknowledged });
+        self.answers.clear();
+        self.calls.extend(self.at_hand());
     }
 
     /// `Subscribers::changes`, with the time that it holds the answer back left out.
@@ -167,17 +221,17 @@ impl State {
         let leases = &mut self.catalog.leases;
         leases.hear(call.subscription, call.acknowledged, self.now).ok()?;
         let Changes { up_to, invalidate } = leases.changes(call.subscription).ok()?;
-        let reply = Reply { up_to, version: invalidate.first().map(|change| change.version) };
-        if self.answers.contains(&(call.clone(), reply.clone())) {
-            return Some(());
+        if self.at_hand() == Some(call) {
+            let version = invalidate.first().map(|change| change.version);
+            self.answers.insert(Reply { up_to, version });
         }
-        self.answers.push((call, reply));
         Some(())
     }
 
     /// `Products::take_changes`.
-    fn answered(&mut self, reply: &Reply) {
+    fn answered(&mut self, reply: Reply) {
         let Some(sent) = self.frontend.asked.take() else { return };
+        self.answers.clear();
         let Frontend { cache: Cached(cache), subscription, acknowledged, .. } = &mut self.frontend;
         if let Some(version) = reply.version {
             cache.invalidate(TOY, version);
@@ -194,9 +248,7 @@ impl State {
         self.frontend.acknowledged = None;
         self.frontend.asked = None;
         self.frontend.cache.0.unsubscribe();
-        // Answers to older calls find nobody who waits for them.
-        let subscription = self.frontend.subscription;
-        self.answers.retain(|(call, _)| call.subscription >= subscription);
+        self.answers.clear();
     }
 
     fn query(&mut self) {
@@ -224,12 +276,14 @@ impl State {
 
     fn restart(&mut self) {
         self.restarts += 1;
-        let catalog = &mut self.catalog;
-        catalog.version = catalog.durable;
-        catalog.leases = Leases::new(self.now);
-        catalog.waiting = None;
+        // What waits in a connection to the process dies with it; the call at hand may be sent again.
+        let at_hand = self.at_hand();
+        self.calls.retain(|call| Some(*call) == at_hand);
+        let Catalog { durable, .. } = self.catalog;
+        let leases = Leases::new(self.now);
+        self.catalog = Catalog { version: durable, durable, leases, waiting: None };
         if let Some(fetch) = &mut self.frontend.fetch {
-            fetch.version = fetch.version.filter(|version| *version <= catalog.durable);
+            fetch.version = fetch.version.filter(|version| *version <= durable);
         }
     }
 
@@ -260,7 +314,7 @@ impl Model for Bounds {
             catalog: Catalog { version: 1, durable: 1, leases, waiting: None },
             frontend,
             calls: BTreeSet::new(),
-            answers: vec![],
+            answers: BTreeSet::new(),
             acknowledged: 0,
             queries: 0,
             restarts: 0,
@@ -278,17 +332,13 @@ impl Model for Bounds {
         } else if frontend.subscription < self.subscriptions {
             actions.push(Action::Subscribe);
         }
-        actions.extend(state.calls.iter().cloned().map(Action::Arrive));
-        for (at, (call, _)) in state.answers.iter().enumerate() {
-            let is_awaited = frontend.asked.is_some()
-                && call.subscription == frontend.subscription
-                && call.acknowledged == frontend.acknowledged;
-            if is_awaited {
-                actions.push(Action::Answered(at));
-            }
-        }
+        actions.extend(state.calls.iter().copied().map(Action::Arrive));
+        actions.extend(state.answers.iter().copied().map(Action::Answered));
         if catalog.waiting.is_none() && catalog.version <= self.purchases {
             actions.push(Action::Sell);
+        }
+        if catalog.waiting.is_none() && catalog.version > state.acknowledged.max(1) {
+            actions.push(Action::SellAgain);
         }
         if catalog.durable < catalog.version {
             actions.push(Action::Sync);
@@ -316,16 +366,14 @@ impl Model for Bounds {
             Action::Step => state.now += STEP,
             Action::Ask => state.ask(),
             Action::Arrive(call) => state.arrive(call)?,
-            Action::Answered(at) => {
-                let (_, reply) = state.answers.remove(at);
-                state.answered(&reply);
-            }
+            Action::Answered(reply) => state.answered(reply),
             Action::Subscribe => state.subscribe(),
             Action::Sell => {
                 state.catalog.version += 1;
                 let version = state.catalog.version;
                 state.catalog.waiting = Some(state.catalog.leases.publish(TOY, version));
             }
+            Action::SellAgain => state.catalog.waiting = Some(state.catalog.leases.last()),
             Action::Sync => state.catalog.durable = state.catalog.version,
             Action::Acknowledge(telling) => {
                 state.acknowledged = state.catalog.durable;
