@@ -212,8 +212,9 @@ impl Bounds {
     fn server_actions(&self, store: &Store, id: ReplicaId, actions: &mut Vec<Action>) {
         let (server, spent, faults) = (store.server(id), &store.spent, &self.faults);
         let accepted = server.replica.view().map_or(Epoch(0), |view| view.epoch);
-        let news = store.views.iter().filter(|view| view.epoch > accepted);
-        actions.extend(news.map(|view| Action::Learn(id, view.epoch)));
+        // A view may be told again, to one that has started since.
+        let views = store.views.iter().filter(|view| view.epoch >= accepted);
+        actions.extend(views.map(|view| Action::Learn(id, view.epoch)));
         if server.durable < server.replica.log().last().0 {
             actions.push(Action::Sync(id));
         }

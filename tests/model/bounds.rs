@@ -66,7 +66,7 @@ const ANY: Bounds = Bounds {
 const CONTROLLER: Bounds = Bounds { chooser: Chooser::Controller, ..ANY };
 
 /// For `cargo test`.
-pub const SMALL: [Bounds; 1] = [ANY];
+pub const SMALL: [Bounds; 2] = [ANY, CONTROLLER];
 
 /// For `make model`.
 pub const LARGE: [Bounds; 12] = [

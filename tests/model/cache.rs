@@ -9,66 +9,67 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
-use toystore::catalog::leases::{Coverage, Leases};
+use toystore::catalog::leases::{Coverage, LEASE_OVER, Leases};
 use toystore::frontend::cache::{Cache, Ticket};
 use toystore::model::Moment;
 use toystore::protocol::catalog::Changes;
 
 const TOY: &str = "Tux";
-const STEP: Duration = Duration::from_millis(100);
+/// A lease after the catalog's start, so that nothing is left of the time before.
+const START: Moment = LEASE_OVER;
 
 /// What is explored.
 #[derive(Debug, Clone)]
 pub struct Bounds {
     pub name: &'static str,
-    /// Steps of the clock, of 100 ms.
+    /// How far the clock goes at once.
+    pub step_ms: u64,
+    /// How often.
     pub steps: u32,
     pub purchases: u64,
-    pub queries: u8,
+    /// Queries that the cache cannot answer. What it would answer is looked at in every state.
+    pub fetches: u8,
     pub subscriptions: u64,
     /// Kills of the catalog.
     pub restarts: u8,
 }
 
-/// For `cargo test`.
-pub const SMALL: [Bounds; 1] = [Bounds {
+const ONE_SALE: Bounds = Bounds {
     name: "one sale",
-    steps: 6,
+    step_ms: 250,
+    steps: 3,
     purchases: 1,
-    queries: 2,
-    subscriptions: 2,
+    fetches: 1,
+    subscriptions: 1,
     restarts: 0,
-}];
+};
+const FINE: Bounds = Bounds { name: "one sale, a fine clock", step_ms: 100, steps: 6, ..ONE_SALE };
+
+/// For `cargo test`.
+pub const SMALL: [Bounds; 1] = [ONE_SALE];
 
 /// For `make model`.
-pub const LARGE: [Bounds; 3] = [
-    Bounds { name: "two sales", purchases: 2, steps: 6, queries: 2, subscriptions: 2, restarts: 0 },
-    Bounds {
-        name: "many subscriptions",
-        subscriptions: 3,
-        steps: 6,
-        queries: 2,
-        purchases: 1,
-        restarts: 0,
-    },
-    Bounds {
-        name: "the catalog restarts",
-        restarts: 1,
-        steps: 8,
-        queries: 2,
-        purchases: 1,
-        subscriptions: 2,
-    },
+pub const LARGE: [Bounds; 5] = [
+    FINE,
+    Bounds { name: "two sales", purchases: 2, ..FINE },
+    Bounds { name: "two fetches", fetches: 2, ..FINE },
+    Bounds { name: "a new subscription", subscriptions: 2, ..ONE_SALE },
+    Bounds { name: "the catalog restarts", restarts: 1, subscriptions: 2, ..ONE_SALE },
 ];
+
+impl Bounds {
+    fn step(&self) -> Duration {
+        Duration::from_millis(self.step_ms)
+    }
+}
 
 impl Display for Bounds {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Bounds { steps, purchases, queries, subscriptions, restarts, .. } = self;
+        let Bounds { name, step_ms, steps, purchases, fetches, subscriptions, restarts } = self;
         write!(
             f,
-            "{}: {steps} steps of time, {purchases} sales, {queries} queries, {subscriptions} \
-             subscriptions, {restarts} restarts",
-            self.name
+            "{name}: {steps} × {step_ms} ms, sales {purchases}, fetches {fetches}, \
+             subscriptions {subscriptions}, restarts {restarts}"
         )
     }
 }
@@ -85,10 +86,10 @@ pub struct State {
     answers: BTreeSet<Reply>,
     /// The highest version that a customer was told of.
     acknowledged: u64,
-    queries: u8,
+    fetches: u8,
     restarts: u8,
-    /// What customers saw.
-    seen: Seen,
+    /// Somebody was shown what was over, or not on disk yet.
+    shown: Shown,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -151,12 +152,11 @@ struct Fetch {
     version: Option<u64>,
 }
 
+/// What a fetch showed that it must not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Seen {
+struct Shown {
     stale: bool,
     unsynced: bool,
-    hits: u8,
-    hit_after_purchase: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,8 +179,8 @@ pub enum Action {
     Sync,
     /// It is out of every cache, and the customer is told; with its version, or without.
     Acknowledge(Telling),
-    /// A customer asks for the toy.
-    Query,
+    /// A customer asks for the toy, and the cache does not have it.
+    Fetch,
     /// The catalog reads the toy for a fetch.
     Read,
     /// The answer to a fetch comes.
@@ -198,9 +198,9 @@ pub enum Telling {
 }
 
 impl State {
-    fn saw(&mut self, version: u64, at_least: u64) {
-        self.seen.stale |= version < at_least;
-        self.seen.unsynced |= version > self.catalog.durable;
+    /// What a query would be shown now from the cache. It leaves no trace, but for counters.
+    fn cached(&self) -> Option<u64> {
+        self.frontend.cache.0.clone().get(TOY, self.now)
     }
 
     /// The call that the front-end waits for.
@@ -251,18 +251,10 @@ impl State {
         self.answers.clear();
     }
 
-    fn query(&mut self) {
-        self.queries += 1;
-        let at_least = self.acknowledged;
-        let cache = &mut self.frontend.cache.0;
-        if let Some(version) = cache.get(TOY, self.now) {
-            self.seen.hits += 1;
-            self.seen.hit_after_purchase |= at_least > 1;
-            self.saw(version, at_least);
-        } else {
-            let ticket = cache.begin_fetch();
-            self.frontend.fetch = Some(Fetch { ticket, at_least, version: None });
-        }
+    fn fetch(&mut self) {
+        self.fetches += 1;
+        let ticket = self.frontend.cache.0.begin_fetch();
+        self.frontend.fetch = Some(Fetch { ticket, at_least: self.acknowledged, version: None });
     }
 
     fn fetched(&mut self) {
@@ -271,7 +263,8 @@ impl State {
             return;
         };
         self.frontend.cache.0.store(ticket, TOY, version, version);
-        self.saw(version, at_least);
+        self.shown.stale |= version < at_least;
+        self.shown.unsynced |= version > self.catalog.durable;
     }
 
     fn restart(&mut self) {
@@ -300,8 +293,6 @@ impl Model for Bounds {
 
     fn init_states(&self) -> Vec<State> {
         let leases = Leases::new(Moment::ZERO);
-        // A lease after the catalog's start, so that nothing is left of the time before.
-        let now = STEP * 5;
         let frontend = Frontend {
             cache: Cached(Cache::new(1)),
             subscription: 1,
@@ -310,21 +301,21 @@ impl Model for Bounds {
             fetch: None,
         };
         vec![State {
-            now,
+            now: START,
             catalog: Catalog { version: 1, durable: 1, leases, waiting: None },
             frontend,
             calls: BTreeSet::new(),
             answers: BTreeSet::new(),
             acknowledged: 0,
-            queries: 0,
+            fetches: 0,
             restarts: 0,
-            seen: Seen::default(),
+            shown: Shown::default(),
         }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         let State { catalog, frontend, .. } = state;
-        if state.now < STEP * (5 + self.steps) {
+        if state.now < START + self.step() * self.steps {
             actions.push(Action::Step);
         }
         if frontend.asked.is_none() {
@@ -348,7 +339,9 @@ impl Model for Bounds {
             actions.push(Action::Acknowledge(Telling::NumberOnly));
         }
         match &frontend.fetch {
-            None if state.queries < self.queries => actions.push(Action::Query),
+            None if state.fetches < self.fetches && state.cached().is_none() => {
+                actions.push(Action::Fetch);
+            }
             Some(Fetch { version: None, .. }) => actions.push(Action::Read),
             Some(Fetch { version: Some(version), .. }) if *version <= catalog.durable => {
                 actions.push(Action::Fetched);
@@ -363,7 +356,7 @@ impl Model for Bounds {
     fn next_state(&self, old: &State, action: Action) -> Option<State> {
         let mut state = old.clone();
         match action {
-            Action::Step => state.now += STEP,
+            Action::Step => state.now += self.step(),
             Action::Ask => state.ask(),
             Action::Arrive(call) => state.arrive(call)?,
             Action::Answered(reply) => state.answered(reply),
@@ -382,7 +375,7 @@ impl Model for Bounds {
                     state.frontend.cache.0.invalidate(TOY, state.acknowledged);
                 }
             }
-            Action::Query => state.query(),
+            Action::Fetch => state.fetch(),
             Action::Read => {
                 let version = state.catalog.version;
                 state.frontend.fetch.as_mut()?.version = Some(version);
@@ -394,18 +387,31 @@ impl Model for Bounds {
     }
 
     fn properties(&self) -> Vec<Property<Bounds>> {
-        vec![
-            Property::always(
-                "6: a query reflects every order acknowledged before",
-                |_, state: &State| !state.seen.stale,
-            ),
+        let mut properties = vec![
+            Property::always("6: what is shown reflects every order acknowledged before", fresh),
             Property::always("7: nothing is shown that is not on disk", |_, state: &State| {
-                !state.seen.unsynced
+                let is_durable = |version| version <= state.catalog.durable;
+                !state.shown.unsynced && state.cached().is_none_or(is_durable)
             }),
-            Property::sometimes("the cache is used", |_, state: &State| state.seen.hits > 0),
-            Property::sometimes("the cache is used after a purchase", |_, state: &State| {
-                state.seen.hit_after_purchase
+            Property::sometimes("the cache is used after a sale", |_, state: &State| {
+                state.acknowledged > 1 && state.cached().is_some()
             }),
-        ]
+            Property::sometimes(
+                "a sale is acknowledged without a subscriber",
+                |_, state: &State| state.acknowledged > 1 && state.catalog.leases.count() == 0,
+            ),
+        ];
+        let restarts = self.restarts > 0;
+        properties.extend(restarts.then(|| {
+            Property::sometimes("the cache is used after a restart", |_, state: &State| {
+                state.restarts > 0 && state.acknowledged > 1 && state.cached().is_some()
+            })
+        }));
+        properties
     }
+}
+
+fn fresh(_: &Bounds, state: &State) -> bool {
+    let is_fresh = |version| version >= state.acknowledged;
+    !state.shown.stale && state.cached().is_none_or(is_fresh)
 }

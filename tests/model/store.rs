@@ -199,6 +199,6 @@ impl Store {
         };
         let dead: Vec<_> =
             self.answers.iter().filter(|(sent, _)| !may_lead(sent.epoch)).cloned().collect();
-        dead.iter().for_each(|answer| drop(self.answers.remove(answer)));
+        self.answers.retain(|answer| !dead.contains(answer));
     }
 }
