@@ -165,6 +165,8 @@ pub enum Action {
     Step,
     /// The front-end asks for changes.
     Ask,
+    /// It sends the same call on a new connection, because the catalog was killed.
+    AskAgain,
     /// A call comes to the catalog.
     Arrive(Call),
     /// The catalog's answer comes to the front-end.
@@ -228,6 +230,12 @@ impl State {
         Some(())
     }
 
+    /// The connection was reset, so that no answer can come on it.
+    fn ask_again(&mut self) {
+        self.answers.clear();
+        self.calls.extend(self.at_hand());
+    }
+
     /// `Products::take_changes`.
     fn answered(&mut self, reply: Reply) {
         let Some(sent) = self.frontend.asked.take() else { return };
@@ -269,9 +277,8 @@ impl State {
 
     fn restart(&mut self) {
         self.restarts += 1;
-        // What waits in a connection to the process dies with it; the call at hand may be sent again.
-        let at_hand = self.at_hand();
-        self.calls.retain(|call| Some(*call) == at_hand);
+        // What waits in a connection to the process dies with it, but not what it has answered.
+        self.calls.clear();
         let Catalog { durable, .. } = self.catalog;
         let leases = Leases::new(self.now);
         self.catalog = Catalog { version: durable, durable, leases, waiting: None };
@@ -323,6 +330,9 @@ impl Model for Bounds {
         } else if frontend.subscription < self.subscriptions {
             actions.push(Action::Subscribe);
         }
+        if state.at_hand().is_some_and(|call| !state.calls.contains(&call)) {
+            actions.push(Action::AskAgain);
+        }
         actions.extend(state.calls.iter().copied().map(Action::Arrive));
         actions.extend(state.answers.iter().copied().map(Action::Answered));
         if catalog.waiting.is_none() && catalog.version <= self.purchases {
@@ -358,6 +368,7 @@ impl Model for Bounds {
         match action {
             Action::Step => state.now += self.step(),
             Action::Ask => state.ask(),
+            Action::AskAgain => state.ask_again(),
             Action::Arrive(call) => state.arrive(call)?,
             Action::Answered(reply) => state.answered(reply),
             Action::Subscribe => state.subscribe(),
