@@ -138,13 +138,13 @@ impl Store {
                 self.orders[order].number = Some(number);
                 self.orders[order].call = None;
             }
-            fault => return self.suffer(fault),
+            fault => return self.suffer(&fault),
         }
         Some(())
     }
 
-    fn suffer(&mut self, fault: Action) -> Option<()> {
-        match fault {
+    fn suffer(&mut self, fault: &Action) -> Option<()> {
+        match *fault {
             Action::LoseOffice(id) => {
                 self.spent.doubts += 1;
                 self.server_mut(id).lose_office();
