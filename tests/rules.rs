@@ -16,8 +16,7 @@ use toystore::model::{
 };
 use toystore::order::log::{KEYS_MAX, Log};
 use toystore::order::replica::{Begin, Duty, Replica};
-use toystore::protocol::catalog::Purchase;
-use toystore::protocol::order::Buy;
+use toystore::protocol::purchase::Purchase;
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -286,15 +285,12 @@ fn a_leader_remembers_a_refusal_too_for_the_catalog_forgets_it_with_a_restart() 
     assert_eq!(replica.duty(ms(0)), Some(Duty::TakeOffice(Epoch(1))));
     replica.took_office(Epoch(1), vec![]).unwrap();
 
-    let buy = |sequence| {
-        let Purchase { epoch, call, ack_below, key, item } = purchase(sequence, sequence, sequence);
-        Buy { epoch, call, ack_below, key, item }
-    };
-    assert_eq!(replica.begin(&buy(1)), Ok(Begin::Ask(Epoch(1))));
-    replica.refused(Epoch(1), &buy(1), &Error::NotEnoughStock);
-    assert_eq!(replica.begin(&buy(1)), Err(Error::NotEnoughStock), "a late duplicate");
-    assert_eq!(replica.begin(&buy(2)), Ok(Begin::Ask(Epoch(1))));
-    assert!(matches!(replica.begin(&buy(1)), Err(Error::Invalid { .. })), "of a finished call");
+    let [first, second] = [1, 2].map(|sequence| purchase(sequence, sequence, sequence));
+    assert_eq!(replica.begin(&first), Ok(Begin::Ask));
+    replica.refused(&first, &Error::NotEnoughStock);
+    assert_eq!(replica.begin(&first), Err(Error::NotEnoughStock), "a late duplicate");
+    assert_eq!(replica.begin(&second), Ok(Begin::Ask));
+    assert!(matches!(replica.begin(&first), Err(Error::Invalid { .. })), "of a finished call");
 }
 
 #[test]

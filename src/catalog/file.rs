@@ -9,7 +9,7 @@
 use super::stock::{Record, Shelf, Stock, default_toys};
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy};
-use crate::protocol::catalog::Purchase;
+use crate::protocol::purchase::Purchase;
 use crate::protocol::web::toy_name;
 use crate::storage::{
     CsvLog, Directory, Table, TornTail, encode_row, field, read_log, read_rows, replace,

@@ -12,8 +12,8 @@
 
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Toy};
-use crate::protocol::calls::{Caller, Refusals, late_duplicate};
-use crate::protocol::catalog::{Book, Books, Open, Purchase, Sold};
+use crate::protocol::catalog::{Book, Books, Open, Sold};
+use crate::protocol::purchase::{Caller, Purchase, Refusals, late_duplicate};
 use std::collections::BTreeMap;
 
 /// The whole stock.
@@ -154,7 +154,7 @@ impl Stock {
         if self.has_finished(purchase.call) {
             return Err(late_duplicate());
         }
-        self.refusals.check(purchase.call, purchase.ack_below)?;
+        self.refusals.check(&purchase)?;
         let version = self
             .check_stock(&purchase.item)
             .inspect_err(|refusal| self.refusals.note(purchase.call, refusal))?;

@@ -7,7 +7,8 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{CallId, Entry, Epoch, Item, Key, OrderNumber, ReplicaId};
 use crate::net::Rpc;
-use crate::protocol::order::{Bought, Buy, Request};
+use crate::protocol::order::{Bought, Request};
+use crate::protocol::purchase::Purchase;
 use crate::protocol::{ask, wanted};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -67,7 +68,7 @@ impl Orders {
         let key = key.unwrap_or_else(|| Key::made(call.id));
         let bought: Bought = self.ask_leader(|epoch| {
             let (key, item, ack_below) = (key.clone(), item.clone(), self.ack_below());
-            Request::Buy(Buy { epoch, call: call.id, ack_below, key, item })
+            Request::Buy(Purchase { epoch, call: call.id, ack_below, key, item })
         })?;
         if let Some(version) = bought.version {
             self.products.bought(&item.name, version);

@@ -15,8 +15,8 @@ use super::log::Log;
 use super::replica::{Begin, Duty};
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Identity, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
-use crate::protocol::calls::Refusals;
-use crate::protocol::order::{Appended, Buy, ENTRIES_MAX, Outcome};
+use crate::protocol::order::{Appended, ENTRIES_MAX, Outcome};
+use crate::protocol::purchase::{Purchase, Refusals};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -130,25 +130,25 @@ impl Leadership {
 
     /// A purchase that the log does not have: in flight already, one too many, refused before, or to be
     /// asked for.
-    pub fn begin(&mut self, buy: &Buy) -> Result<Begin> {
-        match self.in_flight.get(&buy.key) {
-            Some(item) if *item != buy.item => Err(Error::KeyReused),
+    pub fn begin(&mut self, purchase: &Purchase) -> Result<Begin> {
+        match self.in_flight.get(&purchase.key) {
+            Some(item) if *item != purchase.item => Err(Error::KeyReused),
             Some(_) => Ok(Begin::Wait),
             None if self.in_flight.len() >= IN_FLIGHT_MAX => {
                 Err(Error::unavailable(format!("{IN_FLIGHT_MAX} purchases are in flight")))
             }
             None => {
-                self.refusals.check(buy.call, buy.ack_below)?;
-                self.in_flight.insert(buy.key.clone(), buy.item.clone());
-                Ok(Begin::Ask(self.epoch))
+                self.refusals.check(purchase)?;
+                self.in_flight.insert(purchase.key.clone(), purchase.item.clone());
+                Ok(Begin::Ask)
             }
         }
     }
 
     /// The catalog refused a purchase: nothing was sold, and to this call nothing will be.
-    pub fn refuse(&mut self, buy: &Buy, refusal: &Error) {
-        self.refusals.note(buy.call, refusal);
-        self.end(&buy.key);
+    pub fn refuse(&mut self, purchase: &Purchase, refusal: &Error) {
+        self.refusals.note(purchase.call, refusal);
+        self.end(&purchase.key);
     }
 
     /// A purchase is no longer in flight.

@@ -8,10 +8,11 @@
 use super::replica::{Begin, Fresh, Replica};
 use super::service::Order;
 use crate::error::{Error, Result};
-use crate::model::{Epoch, OrderNumber};
+use crate::model::{Epoch, Key, OrderNumber};
 use crate::protocol::ask;
-use crate::protocol::catalog::{Purchase, Request, Sold};
-use crate::protocol::order::{Bought, Buy};
+use crate::protocol::catalog::{Request, Sold};
+use crate::protocol::order::Bought;
+use crate::protocol::purchase::Purchase;
 use parking_lot::MutexGuard;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,36 +24,35 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 impl Order {
     /// Buys. An indefinite error means that the order may stand.
-    pub(super) fn purchase(&self, buy: &Buy) -> Result<Bought> {
+    pub(super) fn purchase(&self, purchase: &Purchase) -> Result<Bought> {
         let deadline = Instant::now() + DEADLINE;
+        let key = &purchase.key;
         let mut replica = self.replica.lock();
-        let epoch = loop {
-            match replica.begin(buy)? {
-                Begin::Logged(number) => return self.await_commit(replica, number, buy, deadline),
-                Begin::Ask(epoch) => break epoch,
+        loop {
+            match replica.begin(purchase)? {
+                Begin::Logged(number) => return self.await_commit(replica, number, key, deadline),
+                Begin::Ask => break,
                 Begin::Wait => self.await_progress(&mut replica, deadline)?,
             }
-        };
+        }
         drop(replica);
-        let sold = self.sell(epoch, buy, deadline)?;
+        let sold = self.sell(purchase, deadline)?;
         let mut replica = self.replica.lock();
-        let (number, fresh) = replica.sold(epoch, buy)?;
+        let (number, fresh) = replica.sold(purchase)?;
         if fresh == Fresh::Yes {
             self.write(&replica, OrderNumber(number.0 - 1));
         }
         drop(replica);
         self.work.notify_all();
         self.sync(number);
-        let bought = self.await_commit(self.replica.lock(), number, buy, deadline)?;
+        let bought = self.await_commit(self.replica.lock(), number, key, deadline)?;
         Ok(Bought { version: Some(sold.version), ..bought })
     }
 
     /// Asks the catalog until it answers, this replica no longer leads, or time is up.
-    fn sell(&self, epoch: Epoch, buy: &Buy, deadline: Instant) -> Result<Sold> {
-        let Buy { call, ack_below, ref key, ref item, .. } = *buy;
-        let purchase = Purchase { epoch, call, ack_below, key: key.clone(), item: item.clone() };
-        let question = Request::Purchase(purchase);
-        let deposed = || self.replica.lock().leads() != Some(epoch);
+    fn sell(&self, purchase: &Purchase, deadline: Instant) -> Result<Sold> {
+        let question = Request::Purchase(purchase.clone());
+        let deposed = || self.replica.lock().leads() != Some(purchase.epoch);
         loop {
             let error = match ask(&self.catalog, &question, deadline, &deposed) {
                 Ok(sold) => return Ok(sold),
@@ -63,12 +63,12 @@ impl Order {
                 return Err(Error::NotLeader { epoch: newer });
             }
             if !error.is_passing() {
-                self.replica.lock().refused(epoch, buy, &error);
+                self.replica.lock().refused(purchase, &error);
                 self.progress.notify_all();
                 return Err(error);
             }
             if deposed() || Instant::now() + PAUSE >= deadline {
-                self.replica.lock().in_doubt(epoch, key);
+                self.replica.lock().in_doubt(purchase);
                 self.progress.notify_all();
                 self.work.notify_all();
                 return Err(Error::unanswered(format!("the catalog did not answer: {error}")));
@@ -82,11 +82,11 @@ impl Order {
         &self,
         mut replica: MutexGuard<'_, Replica>,
         number: OrderNumber,
-        buy: &Buy,
+        key: &Key,
         deadline: Instant,
     ) -> Result<Bought> {
         loop {
-            if let Some(bought) = replica.outcome(number, &buy.key)? {
+            if let Some(bought) = replica.outcome(number, key)? {
                 return Ok(bought);
             }
             self.await_progress(&mut replica, deadline)?;

@@ -14,7 +14,8 @@ use super::log::Log;
 use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::protocol::catalog::Open;
-use crate::protocol::order::{Append, Appended, Bought, Buy, ENTRIES_MAX, Health, Missed, Outcome};
+use crate::protocol::order::{Append, Appended, Bought, ENTRIES_MAX, Health, Missed, Outcome};
+use crate::protocol::purchase::Purchase;
 
 /// A replica's whole state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,8 +52,8 @@ pub enum Begin {
     Logged(OrderNumber),
     /// The same purchase is in flight already, or office is not taken yet: wait for a change.
     Wait,
-    /// Ask the catalog to sell, in this epoch.
-    Ask(Epoch),
+    /// Ask the catalog to sell.
+    Ask,
 }
 
 /// What a follower does with an [`Append`].
@@ -317,59 +318,54 @@ fn check_sequence(append: &Append) -> Result<()> {
 /// As the leader.
 impl Replica {
     /// What to do with a purchase.
-    pub fn begin(&mut self, buy: &Buy) -> Result<Begin> {
+    pub fn begin(&mut self, purchase: &Purchase) -> Result<Begin> {
         let epoch = self.epoch();
-        if buy.epoch < epoch {
+        if purchase.epoch < epoch {
             return Err(Error::Stale { epoch: epoch.0 });
         }
         let Role::Leading(leadership) = &mut self.role else {
             return Err(Error::NotLeader { epoch: epoch.0 });
         };
-        if buy.epoch > epoch {
+        if purchase.epoch > epoch {
             return Err(Error::NotLeader { epoch: epoch.0 });
         }
         if leadership.office() != Office::Serving {
             return Ok(Begin::Wait);
         }
-        match self.log.find(&buy.key) {
-            Some(entry) if entry.item != buy.item => Err(Error::KeyReused),
+        match self.log.find(&purchase.key) {
+            Some(entry) if entry.item != purchase.item => Err(Error::KeyReused),
             Some(entry) => Ok(Begin::Logged(entry.number)),
-            None => leadership.begin(buy),
+            None => leadership.begin(purchase),
         }
     }
 
-    /// The catalog sold in `epoch`: the order's place in the log, which may be there already because
-    /// taking office found the open purchase. The second value says whether it is new, to be written.
-    pub fn sold(&mut self, epoch: Epoch, buy: &Buy) -> Result<(OrderNumber, Fresh)> {
-        match &mut self.role {
-            Role::Leading(leadership) if leadership.epoch() == epoch => {
-                leadership.end(&buy.key);
-            }
-            _ => return Err(Error::NotLeader { epoch: self.epoch().0 }),
+    /// The catalog sold: the order's place in the log, which may be there already because taking office
+    /// found the open purchase. The second value says whether it is new, to be written.
+    pub fn sold(&mut self, purchase: &Purchase) -> Result<(OrderNumber, Fresh)> {
+        let Purchase { epoch, ref key, ref item, .. } = *purchase;
+        match self.leading(epoch) {
+            Some(leadership) => leadership.end(key),
+            None => return Err(Error::NotLeader { epoch: self.epoch().0 }),
         }
-        if let Some(entry) = self.log.find(&buy.key) {
+        if let Some(entry) = self.log.find(key) {
             return Ok((entry.number, Fresh::No));
         }
-        let open = Open { key: buy.key.clone(), item: buy.item.clone() };
+        let open = Open { key: key.clone(), item: item.clone() };
         Ok((self.log_open(epoch, open)?, Fresh::Yes))
     }
 
-    /// The catalog refused a purchase of `epoch`: nothing was sold.
-    pub fn refused(&mut self, epoch: Epoch, buy: &Buy, refusal: &Error) {
-        if let Role::Leading(leadership) = &mut self.role
-            && leadership.epoch() == epoch
-        {
-            leadership.refuse(buy, refusal);
+    /// The catalog refused: nothing was sold.
+    pub fn refused(&mut self, purchase: &Purchase, refusal: &Error) {
+        if let Some(leadership) = self.leading(purchase.epoch) {
+            leadership.refuse(purchase, refusal);
         }
     }
 
-    /// The catalog did not answer a purchase of `epoch` in time. It may stay open there, so the
-    /// leader asks for the open purchases again.
-    pub fn in_doubt(&mut self, epoch: Epoch, key: &Key) {
-        if let Role::Leading(leadership) = &mut self.role
-            && leadership.epoch() == epoch
-        {
-            leadership.end(key);
+    /// The catalog did not answer in time. The purchase may stay open there, so the leader asks for
+    /// the open purchases again.
+    pub fn in_doubt(&mut self, purchase: &Purchase) {
+        if let Some(leadership) = self.leading(purchase.epoch) {
+            leadership.end(&purchase.key);
             leadership.doubt();
         }
     }
@@ -441,19 +437,22 @@ impl Replica {
 
     /// The catalog did not answer `take_office`, so it is due again.
     pub fn office_refused(&mut self, epoch: Epoch) {
-        if let Role::Leading(leadership) = &mut self.role
-            && leadership.epoch() == epoch
-        {
+        if let Some(leadership) = self.leading(epoch) {
             leadership.doubt();
         }
     }
 
     /// The catalog forgot the first `count` purchases that it was told are settled.
     pub fn settled(&mut self, epoch: Epoch, count: usize) {
-        if let Role::Leading(leadership) = &mut self.role
-            && leadership.epoch() == epoch
-        {
+        if let Some(leadership) = self.leading(epoch) {
             leadership.settled(count);
+        }
+    }
+
+    fn leading(&mut self, epoch: Epoch) -> Option<&mut Leadership> {
+        match &mut self.role {
+            Role::Leading(leadership) if leadership.epoch() == epoch => Some(leadership),
+            _ => None,
         }
     }
 

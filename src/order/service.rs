@@ -17,8 +17,9 @@ use crate::error::{Error, Result};
 use crate::http::{Request as HttpRequest, Responder};
 use crate::model::{CallId, Entry, Epoch, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::net::{Limits, Rpc, Server};
-use crate::protocol::order::{Append, Appended, Bought, Buy, Health, Outcome, Peer, Request};
+use crate::protocol::order::{Append, Appended, Bought, Health, Outcome, Peer, Request};
 use crate::protocol::port::{Port, Service};
+use crate::protocol::purchase::Purchase;
 use crate::protocol::web::{self, Receipt, ShownOrder};
 use crate::protocol::{answer, question};
 use crate::stop::{Stop, crash};
@@ -201,7 +202,7 @@ impl Order {
         let key = key.unwrap_or_else(|| Key::made(call));
         // Calls by hand run at the same time on ten threads; far fewer than this are unfinished.
         let ack_below = sequence.saturating_sub(1_000);
-        self.purchase(&Buy { epoch, call, ack_below, key, item })
+        self.purchase(&Purchase { epoch, call, ack_below, key, item })
     }
 
     fn order_details(&self, number: OrderNumber) -> Result<Entry> {
@@ -216,7 +217,7 @@ impl Service for Customers {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) {
         match question(payload) {
             Ok(Request::HealthCheck) => answer(Ok(self.0.health()), output),
-            Ok(Request::Buy(buy)) => answer(self.0.purchase(&buy), output),
+            Ok(Request::Buy(purchase)) => answer(self.0.purchase(&purchase), output),
             Ok(Request::OrderDetails { number }) => answer(self.0.order_details(number), output),
             Err(error) => answer::<()>(Err(error), output),
         }

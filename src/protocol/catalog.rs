@@ -1,6 +1,7 @@
 //! What the catalog is asked.
 
-use crate::model::{CallId, Epoch, Item, Key, Toy};
+use super::purchase::Purchase;
+use crate::model::{Epoch, Item, Key, Toy};
 use serde::{Deserialize, Serialize};
 
 /// On the request address, where customers' traffic goes.
@@ -18,24 +19,9 @@ pub enum Request {
     List,
     /// What came and went of each toy? Sent by the audit. Answer: [`Books`].
     Books,
-    /// Sell. Sent by the leader, and sent again with the same key until there is an answer.
+    /// Sell. Sent by the leader, and sent again with the same key until there is an answer. The catalog's
+    /// sync of the sale decides: from then on it rolls forward into the order log, never back.
     Purchase(Purchase),
-}
-
-/// A sale on behalf of a leader. The catalog's sync of it decides: from then on it rolls forward
-/// into the order log, never back.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Purchase {
-    /// The leader's epoch; an older one than the catalog has heard of is fenced.
-    pub epoch: Epoch,
-    /// The front-end's call.
-    pub call: CallId,
-    /// The lowest sequence that the caller still has in flight.
-    pub ack_below: u64,
-    /// The purchase.
-    pub key: Key,
-    /// What is bought.
-    pub item: Item,
 }
 
 /// A sale that was made and synced, and that no front-end's cache contradicts any more.

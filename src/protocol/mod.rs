@@ -19,10 +19,10 @@
 //! Every message may be repeated: a repetition changes nothing and gets the same answer. That is
 //! why [`Rpc`] may send one again on a fresh connection, and a caller after any failure.
 
-pub mod calls;
 pub mod catalog;
 pub mod order;
 pub mod port;
+pub mod purchase;
 pub mod web;
 
 use crate::error::{Error, Result};

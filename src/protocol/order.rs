@@ -1,8 +1,7 @@
 //! What an order replica is asked.
 
-use crate::model::{
-    CallId, Entry, Epoch, Identity, Item, Key, Member, OrderNumber, ReplicaId, View,
-};
+use super::purchase::Purchase;
+use crate::model::{Entry, Epoch, Identity, Member, OrderNumber, ReplicaId, View};
 use serde::{Deserialize, Serialize};
 
 /// On the request address, where customers' traffic goes.
@@ -13,28 +12,13 @@ pub enum Request {
     HealthCheck,
     /// Buy. Sent by the front-end, and sent again with the same key to whoever leads, until there
     /// is an answer. Answer: [`Bought`].
-    Buy(Buy),
+    Buy(Purchase),
     /// One committed order. The leader knows them all; another replica answers with what it knows
     /// to be committed, or `NotLeader`. Answer: [`Entry`].
     OrderDetails {
         /// The order.
         number: OrderNumber,
     },
-}
-
-/// One purchase.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Buy {
-    /// The front-end's epoch.
-    pub epoch: Epoch,
-    /// This call.
-    pub call: CallId,
-    /// The lowest sequence that the caller still has in flight.
-    pub ack_below: u64,
-    /// The purchase's identity.
-    pub key: Key,
-    /// What is bought.
-    pub item: Item,
 }
 
 /// A committed purchase.

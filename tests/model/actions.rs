@@ -152,7 +152,9 @@ impl Store {
             Action::Doubt(id, order) => {
                 self.spent.doubts += 1;
                 let epoch = self.server(id).replica.leads()?;
-                self.server_mut(id).replica.in_doubt(epoch, &key(order));
+                let is_it = |sent: &&Sent| sent.order == order && sent.epoch == epoch;
+                let purchase = self.purchases.iter().find(is_it)?.purchase();
+                self.server_mut(id).replica.in_doubt(&purchase);
             }
             Action::Retry(order) => {
                 self.spent.doubts += 1;

@@ -6,7 +6,8 @@ use toystore::model::{Epoch, Identity, Key, Member, Moment, OrderNumber, Replica
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
 use toystore::protocol::catalog::Open;
-use toystore::protocol::order::{Append, Appended, Buy, Outcome};
+use toystore::protocol::order::{Append, Appended, Outcome};
+use toystore::protocol::purchase::Purchase;
 
 /// When everything begins.
 pub const EARLY: Moment = Moment::ZERO;
@@ -130,8 +131,8 @@ impl Server {
     }
 
     /// The catalog sold.
-    pub fn sold(&mut self, epoch: Epoch, buy: &Buy) {
-        let sold = self.replica.sold(epoch, buy);
+    pub fn sold(&mut self, purchase: &Purchase) {
+        let sold = self.replica.sold(purchase);
         self.is_confused |= sold.is_err_and(|error| !matches!(error, Error::NotLeader { .. }));
     }
 

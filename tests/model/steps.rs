@@ -9,8 +9,7 @@ use toystore::error::Error;
 use toystore::frontend::controller::{Controller, Report};
 use toystore::model::{CallId, Epoch, Member, OrderNumber, ReplicaId, View};
 use toystore::order::replica::{Begin, Duty};
-use toystore::protocol::catalog::Purchase;
-use toystore::protocol::order::{Append, Appended, Buy, Health};
+use toystore::protocol::order::{Append, Appended, Health};
 
 /// What becomes of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,9 +83,8 @@ impl Store {
         let Some(CallId { incarnation, sequence, .. }) = self.orders[order].call else { return };
         let Some(epoch) = self.server(at).replica.leads() else { return };
         let ack_below = self.ack_below();
-        let mut sent = Sent { epoch, order, incarnation, sequence, ack_below };
-        if let Ok(Begin::Ask(epoch)) = self.server_mut(at).replica.begin(&sent.buy()) {
-            sent.epoch = epoch;
+        let sent = Sent { epoch, order, incarnation, sequence, ack_below };
+        if let Ok(Begin::Ask) = self.server_mut(at).replica.begin(&sent.purchase()) {
             self.purchases.insert(sent);
         }
     }
@@ -125,9 +123,7 @@ fn blank(server: &Server) -> Health {
 impl Store {
     /// A purchase arrives, and its change is synced.
     pub fn sell(&mut self, sent: Sent) {
-        let Buy { epoch, call, ack_below, key, item } = sent.buy();
-        let purchase = Purchase { epoch, call, ack_below, key, item };
-        let answer = match Arc::make_mut(&mut self.stock).purchase(purchase) {
+        let answer = match Arc::make_mut(&mut self.stock).purchase(sent.purchase()) {
             Ok((_, record)) => {
                 if record.is_some() {
                     self.sold.push((sent.order, sent.epoch));
@@ -188,16 +184,16 @@ impl Store {
 impl Store {
     /// The catalog's answer to a purchase comes to the leader who asked.
     pub fn answered(&mut self, sent: &Sent, answer: Answer) {
-        let (epoch, buy) = (sent.epoch, sent.buy());
-        let Some(leader) = self.leader(epoch) else { return };
+        let purchase = sent.purchase();
+        let Some(leader) = self.leader(sent.epoch) else { return };
         let server = self.server_mut(leader);
         match answer {
-            Answer::Sold => server.sold(epoch, &buy),
+            Answer::Sold => server.sold(&purchase),
             Answer::Stale(newer) => server.replica.step_down(newer),
             Answer::Refused => {
-                server.replica.refused(epoch, &buy, &Error::NotEnoughStock);
+                server.replica.refused(&purchase, &Error::NotEnoughStock);
                 let order = &mut self.orders[sent.order];
-                if order.call == Some(buy.call) {
+                if order.call == Some(purchase.call) {
                     order.call = None;
                     order.refused = true;
                 }

@@ -16,7 +16,8 @@ use toystore::model::{
     CallId, Entry, Epoch, Item, Key, Member, OrderNumber, Price, Quantity, ReplicaId, View,
 };
 use toystore::order::log::Log;
-use toystore::protocol::order::{Append, Appended, Buy};
+use toystore::protocol::order::{Append, Appended};
+use toystore::protocol::purchase::Purchase;
 
 /// A state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -95,13 +96,13 @@ impl Order {
 }
 
 impl Sent {
-    /// What the front-end asked the leader.
-    pub fn buy(&self) -> Buy {
+    /// What the front-end asks the leader, and the leader the catalog.
+    pub fn purchase(&self) -> Purchase {
         let Sent { epoch, order, incarnation, sequence, ack_below } = *self;
         let call = CallId { caller: 0, incarnation, sequence };
         let quantity = Quantity::try_from(1).expect("1 is a quantity");
         let item = Item { name: "Tux".into(), quantity };
-        Buy { epoch, call, ack_below, key: key(order), item }
+        Purchase { epoch, call, ack_below, key: key(order), item }
     }
 }
 

@@ -8,7 +8,8 @@ use toystore::catalog::leases::{Coverage, Leases};
 use toystore::catalog::stock::{Record, Restocked, Shelf, Stock};
 use toystore::error::{Error, Result};
 use toystore::model::{Moment, Price};
-use toystore::protocol::catalog::{CHANGES_HELD_MS, Office, Peer, Purchase, Request};
+use toystore::protocol::catalog::{CHANGES_HELD_MS, Office, Peer, Request};
+use toystore::protocol::purchase::Purchase;
 
 /// The toys of the simulation: few, so that they are fought over.
 pub const TOYS: [&str; 2] = ["Tux", "Lego"];

@@ -11,7 +11,8 @@ use toystore::frontend::cache::{Cache, Ticket};
 use toystore::frontend::controller::{Controller, Decision, Report, SILENT, Unclean};
 use toystore::model::{CallId, Epoch, Item, Key, Moment, OrderNumber, ReplicaId, Toy, View};
 use toystore::protocol::catalog;
-use toystore::protocol::order::{Buy, Peer, Request};
+use toystore::protocol::order::{Peer, Request};
+use toystore::protocol::purchase::Purchase;
 
 const BEAT: Duration = ms(100);
 const QUICK: Duration = ms(5);
@@ -340,7 +341,7 @@ impl Frontend {
             CallId { caller: 0, incarnation, sequence: self.last_call }
         });
         let ack_below = self.calls.first().copied().unwrap_or(self.last_call + 1);
-        Request::Buy(Buy { epoch, call, ack_below, key, item })
+        Request::Buy(Purchase { epoch, call, ack_below, key, item })
     }
 }
 

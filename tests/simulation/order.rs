@@ -11,8 +11,9 @@ use toystore::model::{Entry, Epoch, Identity, Member, Moment, OrderNumber, Repli
 use toystore::order::leadership::{HEARTBEAT, Office};
 use toystore::order::log::Log;
 use toystore::order::replica::{Begin, Duty, Fresh, Replica, Taken};
-use toystore::protocol::catalog::{self, Purchase};
-use toystore::protocol::order::{Append, Appended, Bought, Buy, Outcome, Peer, Request};
+use toystore::protocol::catalog;
+use toystore::protocol::order::{Append, Appended, Bought, Outcome, Peer, Request};
+use toystore::protocol::purchase::Purchase;
 
 const PURCHASE_DEADLINE: Duration = ms(5_000);
 const PURCHASE_PAUSE: Duration = ms(20);
@@ -92,7 +93,7 @@ struct Appending {
 /// A leader's thread in `Order::purchase`.
 struct Purchasing {
     tag: Tag,
-    buy: Buy,
+    purchase: Purchase,
     deadline: Moment,
     stage: Stage,
 }
@@ -100,13 +101,11 @@ struct Purchasing {
 enum Stage {
     Beginning,
     Selling {
-        epoch: Epoch,
         tag: Tag,
         reply: Option<Reply>,
     },
     /// Before the catalog is asked again.
     Pausing {
-        epoch: Epoch,
         until: Moment,
     },
     Committing {
@@ -215,9 +214,10 @@ impl Order {
             Question::OrderPeer(Peer::MissedOrders { after, epoch }) => {
                 Ok(Answer::Missed(self.replica.missed(after, epoch)))
             }
-            Question::Order(Request::Buy(buy)) => {
+            Question::Order(Request::Buy(purchase)) => {
                 let deadline = context.now + PURCHASE_DEADLINE;
-                self.purchases.push(Purchasing { tag, buy, deadline, stage: Stage::Beginning });
+                let stage = Stage::Beginning;
+                self.purchases.push(Purchasing { tag, purchase, deadline, stage });
                 return None;
             }
             Question::Order(Request::OrderDetails { number }) => {
@@ -397,36 +397,35 @@ impl Order {
     ) -> Option<Result<Bought>> {
         let late = context.now >= task.deadline;
         match &mut task.stage {
-            Stage::Beginning => match self.replica.begin(&task.buy) {
+            Stage::Beginning => match self.replica.begin(&task.purchase) {
                 Err(error) => Some(Err(error)),
                 Ok(Begin::Wait) => late.then(|| Err(unanswered("could not begin in time"))),
                 Ok(Begin::Logged(number)) => {
                     task.stage = Stage::Committing { number, version: None };
                     self.purchase(task, context)
                 }
-                Ok(Begin::Ask(epoch)) => {
-                    Order::sell(task, epoch, context);
+                Ok(Begin::Ask) => {
+                    Order::sell(task, context);
                     None
                 }
             },
-            Stage::Selling { epoch, reply, .. } => {
-                let (epoch, deposed) = (*epoch, self.replica.leads() != Some(*epoch));
+            Stage::Selling { reply, .. } => {
+                let deposed = self.replica.leads() != Some(task.purchase.epoch);
                 let reply = match reply.take() {
                     None if deposed => Err(unanswered("the caller no longer waits")),
                     None => return None,
                     Some(reply) => reply,
                 };
-                self.sold(task, epoch, reply, context)
+                self.sold(task, reply, context)
             }
-            Stage::Pausing { epoch, until } => {
-                let epoch = *epoch;
+            Stage::Pausing { until } => {
                 if context.now >= *until {
-                    Order::sell(task, epoch, context);
+                    Order::sell(task, context);
                 }
                 None
             }
             Stage::Committing { number, version } => {
-                match self.replica.outcome(*number, &task.buy.key) {
+                match self.replica.outcome(*number, &task.purchase.key) {
                     Ok(Some(bought)) => Some(Ok(Bought { version: *version, ..bought })),
                     Ok(None) => late.then(|| Err(unanswered("could not commit in time"))),
                     Err(error) => Some(Err(error)),
@@ -436,25 +435,21 @@ impl Order {
     }
 
     /// One turn of the loop in `Order::sell`.
-    fn sell(task: &mut Purchasing, epoch: Epoch, context: &mut Context<'_>) {
-        let Buy { call, ack_below, ref key, ref item, .. } = task.buy;
-        let purchase = Purchase { epoch, call, ack_below, key: key.clone(), item: item.clone() };
-        let question = Question::Catalog(catalog::Request::Purchase(purchase));
+    fn sell(task: &mut Purchasing, context: &mut Context<'_>) {
+        let question = Question::Catalog(catalog::Request::Purchase(task.purchase.clone()));
         let tag = context.ask(Node::Catalog, question, task.deadline);
-        task.stage = Stage::Selling { epoch, tag, reply: None };
+        task.stage = Stage::Selling { tag, reply: None };
     }
 
     fn sold(
         &mut self,
         task: &mut Purchasing,
-        epoch: Epoch,
         reply: Reply,
         context: &mut Context<'_>,
     ) -> Option<Result<Bought>> {
-        let key = &task.buy.key;
         let error = match reply {
             Ok(Answer::Sold(sold)) => {
-                return match self.replica.sold(epoch, &task.buy) {
+                return match self.replica.sold(&task.purchase) {
                     Err(error) => Some(Err(error)),
                     Ok((number, fresh)) => {
                         if fresh == Fresh::Yes {
@@ -473,15 +468,15 @@ impl Order {
             return Some(Err(Error::NotLeader { epoch: newer }));
         }
         if !error.is_passing() {
-            self.replica.refused(epoch, &task.buy, &error);
+            self.replica.refused(&task.purchase, &error);
             return Some(Err(error));
         }
-        let deposed = self.replica.leads() != Some(epoch);
+        let deposed = self.replica.leads() != Some(task.purchase.epoch);
         if deposed || context.now + PURCHASE_PAUSE >= task.deadline {
-            self.replica.in_doubt(epoch, key);
+            self.replica.in_doubt(&task.purchase);
             return Some(Err(unanswered("the catalog did not answer")));
         }
-        task.stage = Stage::Pausing { epoch, until: context.now + PURCHASE_PAUSE };
+        task.stage = Stage::Pausing { until: context.now + PURCHASE_PAUSE };
         context.after(PURCHASE_PAUSE, Timer::Wake);
         None
     }

@@ -1,15 +1,32 @@
-//! Calls for a purchase that come twice. The catalog uses it for what leaders ask, a leader for what
-//! the front-end asks. Pure.
+//! A purchase on its way from the front-end to the leader and from there to the catalog, and what both
+//! remember of purchases that may come twice. Pure.
 //!
 //! - A caller says with every call which of its earlier calls are finished (RIFL, SOSP 2015): these it
 //!   never sends again, and whatever of them still comes is a late duplicate.
 //! - A refusal is remembered until its call is finished: its late duplicate, arriving after a restock,
 //!   must not sell what the customer was told is sold out.
-//! - Nothing of it needs a disk: a late duplicate waits in a connection to this process, and dies with it.
+//! - For refusals no disk is needed: a late duplicate waits in a connection to this process, and dies
+//!   with it.
 
 use crate::error::{Error, Result};
-use crate::model::{CallId, Epoch};
+use crate::model::{CallId, Epoch, Item, Key};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// One purchase. The leader passes it on as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Purchase {
+    /// Of the view in which it was sent. Leader and catalog refuse an older one than they know.
+    pub epoch: Epoch,
+    /// The call for it.
+    pub call: CallId,
+    /// The lowest sequence that the caller still has in flight.
+    pub ack_below: u64,
+    /// The purchase's identity, the same in every call for it.
+    pub key: Key,
+    /// What is bought.
+    pub item: Item,
+}
 
 /// How far a caller has got: all its calls before this one are finished.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,8 +54,9 @@ pub struct Refusals {
 impl Refusals {
     /// A call has come, and says which others are finished. An error if it is to be refused: as it was
     /// before, or because it is finished itself.
-    pub fn check(&mut self, call: CallId, ack_below: u64) -> Result<()> {
-        let said = Caller { incarnation: call.incarnation, ack_below };
+    pub fn check(&mut self, purchase: &Purchase) -> Result<()> {
+        let call = purchase.call;
+        let said = Caller { incarnation: call.incarnation, ack_below: purchase.ack_below };
         let caller = self.callers.entry(call.caller).or_default();
         if said > *caller {
             *caller = said;
