@@ -1,7 +1,7 @@
 # Needs Rust and nothing else. Flags for a program go into ARGS: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all client test torture bench lint fmt clean help
+.PHONY: run-all client test torture sabotage bench lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
 	cargo build --release --bins
@@ -20,6 +20,9 @@ torture: export TORTURE_SECONDS := $(TORTURE_SECONDS)
 torture: export TORTURE_SEED := $(TORTURE_SEED)
 torture: ## Break the whole store for TORTURE_SECONDS (300), from TORTURE_SEED (1)
 	cargo test --test torture -- --ignored --nocapture $(ARGS)
+
+sabotage: ## Break one rule at a time, all or NAMES="07 lease", and show which check notices
+	tests/sabotage/run $(NAMES)
 
 bench: ## Measure
 	cargo bench $(ARGS)
