@@ -52,11 +52,6 @@ fn play(world: &mut World) -> Result<(), String> {
     }
     world.trace.add(world.now, || "EVERYTHING IS WHOLE AGAIN".into());
     world.heal();
-    if !world.judge.has_intact_member(&world.replicas, None) {
-        // A disk was lost, and before the controller knew, all the others failed: it counts on the
-        // lost one alone. To stand still is right then, and all there is to see.
-        return Ok(());
-    }
     let deadline = world.now + RECOVERY;
     let mut unrest = "nothing was looked at".to_owned();
     let mut has_bought = false;
@@ -64,6 +59,12 @@ fn play(world: &mut World) -> Result<(), String> {
         let next = world.now + ms(100);
         while world.now < next {
             world.step()?;
+        }
+        if !world.judge.has_intact_member(&world.replicas, None) {
+            // A disk was lost, and before the controller knew, all the others were silent for too
+            // long: it counts on the lost one alone. To stand still is right then, and all there is
+            // to see.
+            return Ok(());
         }
         world.clients.iter_mut().for_each(|client| client.closing = true);
         if !world.clients.iter().all(client::Client::is_done) {
