@@ -81,13 +81,16 @@ impl Nemesis {
         world.restart_after(node, outage);
     }
 
-    /// Cuts a node off from another one or from all, in one direction or both.
+    /// Cuts a node off from another one, from all, or from all but the catalog, in one direction or both.
     fn cut(world: &mut World, node: Node, time: Duration) {
         let mut others = vec![Node::Frontend, Node::Catalog];
         others.extend((1..=REPLICAS).map(|id| Node::Replica(ReplicaId(id))));
         others.retain(|other| *other != node);
-        if world.rng.u32(0..4) > 0 {
-            others = vec![others[world.rng.usize(..others.len())]];
+        match world.rng.u32(0..8) {
+            0 => {}
+            // A leader that is fenced at the catalog, and nowhere else.
+            1 => others.retain(|other| *other != Node::Catalog),
+            _ => others = vec![others[world.rng.usize(..others.len())]],
         }
         let (to, from) = match world.rng.u32(0..4) {
             0 => (true, false),
