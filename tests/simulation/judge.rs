@@ -63,10 +63,15 @@ impl Judge {
         let highest = self.acknowledged().max(number.0);
         self.acknowledged.push((now, OrderNumber(highest)));
         let version = *self.versions.get(key).ok_or_else(|| format!("{key} was never sold"))?;
-        let floors = self.floors.entry(item.name.clone()).or_default();
+        self.raise_floor(&item.name, version, now);
+        Ok(())
+    }
+
+    /// A customer was told of this version, so every query from now on has to reflect it.
+    pub fn raise_floor(&mut self, name: &str, version: u64, now: Moment) {
+        let floors = self.floors.entry(name.to_owned()).or_default();
         let floor = floors.last().map_or(0, |(_, version)| *version).max(version);
         floors.push((now, floor));
-        Ok(())
     }
 
     /// The customer was told that this is surely no order.
@@ -273,6 +278,7 @@ impl Judge {
                 Some(*version)
             }
             Record::Restock { name, version, .. } if *name == toy.name => Some(*version),
+            Record::Withdraw { item, version } if item.name == toy.name => Some(*version),
             _ => None,
         });
         match newest.max().unwrap_or(1) {
