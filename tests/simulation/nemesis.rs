@@ -34,7 +34,9 @@ impl Nemesis {
             return None;
         }
         let node = Nemesis::choose(world);
-        let outage = between(&mut world.rng, &(ms(5)..ms(1_500)));
+        // Often so short that nobody notices but those who are concerned.
+        let longest = if world.rng.u32(0..3) == 0 { ms(30) } else { ms(1_500) };
+        let outage = between(&mut world.rng, &(ms(1)..longest));
         match world.rng.u32(0..100) {
             0..30 => Nemesis::kill(world, node, outage),
             30..45 => {
