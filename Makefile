@@ -1,7 +1,7 @@
 # Needs Rust and nothing else. Flags for a program go into ARGS: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all client test torture sabotage bench lint fmt clean help
+.PHONY: run-all client test soak torture sabotage fuzz bench lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
 	cargo build --release --bins
@@ -16,13 +16,24 @@ client: ## Send five customers into the open store
 test: ## Run every test
 	cargo test $(ARGS)
 
-torture: export TORTURE_SECONDS := $(TORTURE_SECONDS)
-torture: export TORTURE_SEED := $(TORTURE_SEED)
+soak: ## Simulate the store with new seeds for SOAK_SECONDS (300), or from SOAK_FROM
+	cargo test --profile explore --test simulation soak -- --ignored --nocapture $(ARGS)
+
 torture: ## Break the whole store for TORTURE_SECONDS (300), from TORTURE_SEED (1)
 	cargo test --test torture -- --ignored --nocapture $(ARGS)
 
 sabotage: ## Break one rule at a time, all or NAMES="07 lease", and show which check notices
 	tests/sabotage/run $(NAMES)
+
+# On the stable compiler, without a sanitizer: there is no unsafe code to watch.
+fuzz: FUZZ_SECONDS ?= 60
+fuzz: ## Look for bytes that break a reader, FUZZ_SECONDS (60) each; needs cargo-fuzz and a C++ compiler
+	@for claim in http frame log; do \
+		mkdir -p fuzz/corpus/$$claim && \
+		TMPDIR=/dev/shm cargo fuzz run --sanitizer none --debug-assertions $$claim \
+			fuzz/corpus/$$claim fuzz/seeds/$$claim -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -use_value_profile=1 || exit 1; \
+	done
 
 bench: ## Measure
 	cargo bench $(ARGS)

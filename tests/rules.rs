@@ -10,9 +10,14 @@ use toystore::catalog::leases::{Coverage, LEASE_OVER, Leases};
 use toystore::catalog::stock::{Record, Restocked, Shelf, Stock};
 use toystore::error::Error;
 use toystore::frontend::cache::{Cache, LEASE};
-use toystore::model::{CallId, Entry, Epoch, Item, Key, OrderNumber, Price, Quantity};
+use toystore::model::{
+    CallId, Entry, Epoch, Identity, Item, Key, Member, OrderNumber, Price, Quantity, ReplicaId,
+    View,
+};
 use toystore::order::log::{KEYS_MAX, Log};
+use toystore::order::replica::{Begin, Duty, Replica};
 use toystore::protocol::catalog::Purchase;
+use toystore::protocol::order::Buy;
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -270,6 +275,26 @@ fn a_refusal_is_remembered_until_its_call_is_finished() {
     stock.purchase(Purchase { item: item("Tux", 500), ..purchase(3, 3, 3) }).unwrap();
     assert!(matches!(stock.purchase(too_many), Err(Error::Invalid { .. })));
     assert_eq!(stock.look_up("Tux").unwrap().toy.quantity, 500);
+}
+
+#[test]
+fn a_leader_remembers_a_refusal_too_for_the_catalog_forgets_it_with_a_restart() {
+    let me = Member { id: ReplicaId(1), identity: Identity("disk".into()) };
+    let view = View { epoch: Epoch(1), leader: me.id, in_sync: vec![me.clone()] };
+    let mut replica = Replica::new(me, vec![], Log::default(), None, OrderNumber(0));
+    replica.accept(view, ms(0));
+    assert_eq!(replica.duty(ms(0)), Some(Duty::TakeOffice(Epoch(1))));
+    replica.took_office(Epoch(1), vec![]).unwrap();
+
+    let buy = |sequence| {
+        let Purchase { epoch, call, ack_below, key, item } = purchase(sequence, sequence, sequence);
+        Buy { epoch, call, ack_below, key, item }
+    };
+    assert_eq!(replica.begin(&buy(1)), Ok(Begin::Ask(Epoch(1))));
+    replica.refused(Epoch(1), &buy(1), &Error::NotEnoughStock);
+    assert_eq!(replica.begin(&buy(1)), Err(Error::NotEnoughStock), "a late duplicate");
+    assert_eq!(replica.begin(&buy(2)), Ok(Begin::Ask(Epoch(1))));
+    assert!(matches!(replica.begin(&buy(1)), Err(Error::Invalid { .. })), "of a finished call");
 }
 
 #[test]

@@ -7,13 +7,12 @@
 //! - initial + restocked − sold − withdrawn = quantity, for each toy.
 //! - One key, at most one decrement: an *open* sale (not known to be in the order log) is answered
 //!   as before. A *settled* one is remembered until its caller has finished the call, so that a late
-//!   duplicate of it is recognised (RIFL).
-//! - A refusal is remembered as long, too: its late duplicate, arriving after a restock, must not sell what
-//!   the customer was told is sold out.
+//!   duplicate of it is recognised, and so is a refusal ([`Refusals`]).
 //! - Only the epoch that took office last may sell: an older leader is fenced.
 
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Toy};
+use crate::protocol::calls::{Caller, Refusals, late_duplicate};
 use crate::protocol::catalog::{Book, Books, Open, Purchase, Sold};
 use std::collections::{BTreeMap, HashMap};
 
@@ -28,14 +27,10 @@ pub struct Stock {
     fence: Epoch,
     sales: HashMap<Key, Sale>,
     /// The calls of `sales` that are not finished, in order.
-    unfinished: BTreeMap<CallOrder, Key>,
-    /// What was refused to calls that are not finished.
-    refused: BTreeMap<CallOrder, Error>,
-    /// How far callers have got, refused purchases included. Like `refused` it is not journaled: a late
-    /// duplicate waits in a connection to this process, and dies with it.
-    heard: BTreeMap<u32, Caller>,
+    unfinished: BTreeMap<CallId, Key>,
     /// How far callers have got, as the journal knows.
     callers: BTreeMap<u32, Caller>,
+    refusals: Refusals,
 }
 
 /// A toy and its books.
@@ -64,25 +59,6 @@ struct Sale {
     item: Item,
     version: u64,
     settled: bool,
-}
-
-/// How far a caller has got with its calls: all before this one are finished.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Caller {
-    incarnation: Epoch,
-    ack_below: u64,
-}
-
-impl Caller {
-    fn has_finished(self, (_, incarnation, sequence): CallOrder) -> bool {
-        (incarnation, sequence) < (self.incarnation, self.ack_below)
-    }
-}
-
-type CallOrder = (u32, Epoch, u64);
-
-fn order_of(call: CallId) -> CallOrder {
-    (call.caller, call.incarnation, call.sequence)
 }
 
 /// One change, as it stands in the journal.
@@ -175,16 +151,13 @@ impl Stock {
             let cost = self.cost(&sale.item)?;
             return Ok((Sold { cost, version: sale.version }, None));
         }
-        let call = order_of(purchase.call);
-        if self.is_finished(purchase.call) || self.hear_of_finished(&purchase).has_finished(call) {
-            return Err(Error::invalid("a late duplicate of a call that is finished"));
+        if self.has_finished(purchase.call) {
+            return Err(late_duplicate());
         }
-        if let Some(refusal) = self.refused.get(&call) {
-            return Err(refusal.clone());
-        }
-        let version = self.check_stock(&purchase.item).inspect_err(|refusal| {
-            self.refused.insert(call, refusal.clone());
-        })?;
+        self.refusals.check(purchase.call, purchase.ack_below)?;
+        let version = self
+            .check_stock(&purchase.item)
+            .inspect_err(|refusal| self.refusals.note(purchase.call, refusal))?;
         let cost = self.cost(&purchase.item)?;
         let record = Record::Purchase { purchase, version };
         self.apply(&record);
@@ -355,13 +328,13 @@ impl Stock {
         match record {
             Record::Office(epoch) => self.fence = self.fence.max(*epoch),
             Record::Caller { caller, incarnation, ack_below } => {
-                self.hear(*caller, *incarnation, *ack_below);
+                self.hear(*caller, Caller { incarnation: *incarnation, ack_below: *ack_below });
             }
             Record::Settle(key) => {
                 let Some(sale) = self.sales.get_mut(key) else { return };
                 sale.settled = true;
                 let call = sale.call;
-                if self.is_finished(call) {
+                if self.has_finished(call) {
                     self.sales.remove(key);
                 }
             }
@@ -373,21 +346,21 @@ impl Stock {
         let Purchase { epoch, call, ack_below, ref key, ref item } = *purchase;
         let sale = Sale { position, epoch, call, item: item.clone(), version, settled: false };
         self.sales.insert(key.clone(), sale);
-        self.unfinished.insert(order_of(call), key.clone());
-        self.hear(call.caller, call.incarnation, ack_below);
+        self.unfinished.insert(call, key.clone());
+        self.hear(call.caller, Caller { incarnation: call.incarnation, ack_below });
     }
 
-    /// A caller has finished every call before this; its settled sales can be forgotten.
-    fn hear(&mut self, caller: u32, incarnation: Epoch, ack_below: u64) {
+    /// A caller has got so far: its settled sales before that can be forgotten.
+    fn hear(&mut self, caller: u32, progress: Caller) {
         let known = self.callers.entry(caller).or_default();
-        let now = Caller { incarnation, ack_below };
-        if now <= *known {
+        if progress <= *known {
             return;
         }
-        *known = now;
-        let bound = (caller, incarnation, ack_below);
-        while let Some(entry) = self.unfinished.range((caller, Epoch(0), 0)..bound).next() {
-            let (call, key) = (*entry.0, entry.1.clone());
+        *known = progress;
+        let calls_of = |incarnation, sequence| CallId { caller, incarnation, sequence };
+        let finished = calls_of(Epoch(0), 0)..calls_of(progress.incarnation, progress.ack_below);
+        while let Some((call, key)) = self.unfinished.range(finished.clone()).next() {
+            let (call, key) = (*call, key.clone());
             self.unfinished.remove(&call);
             if self.sales.get(&key).is_some_and(|sale| sale.settled) {
                 self.sales.remove(&key);
@@ -395,20 +368,8 @@ impl Stock {
         }
     }
 
-    /// Takes note, whatever becomes of the purchase, of the calls that its caller has finished.
-    fn hear_of_finished(&mut self, purchase: &Purchase) -> Caller {
-        let CallId { caller, incarnation, .. } = purchase.call;
-        let heard = self.heard.entry(caller).or_default();
-        let said = Caller { incarnation, ack_below: purchase.ack_below };
-        if said > *heard {
-            *heard = said;
-            self.refused.retain(|call, _| call.0 != caller || !said.has_finished(*call));
-        }
-        *heard
-    }
-
-    fn is_finished(&self, call: CallId) -> bool {
-        self.callers.get(&call.caller).is_some_and(|caller| caller.has_finished(order_of(call)))
+    fn has_finished(&self, call: CallId) -> bool {
+        self.callers.get(&call.caller).is_some_and(|caller| caller.has_finished(call))
     }
 }
 

@@ -15,7 +15,8 @@ use super::log::Log;
 use super::replica::{Begin, Duty};
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Identity, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
-use crate::protocol::order::{Appended, ENTRIES_MAX, Outcome};
+use crate::protocol::calls::Refusals;
+use crate::protocol::order::{Appended, Buy, ENTRIES_MAX, Outcome};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ pub struct Leadership {
     /// When the catalog was asked for open purchases.
     asked: Moment,
     in_flight: HashMap<Key, Item>,
+    refusals: Refusals,
     /// Purchases to be settled at the catalog once they are committed, in order of number.
     owed: VecDeque<(OrderNumber, Key)>,
 }
@@ -111,6 +113,7 @@ impl Leadership {
             doubtful: false,
             asked: now,
             in_flight: HashMap::new(),
+            refusals: Refusals::default(),
             owed: VecDeque::new(),
         }
     }
@@ -125,19 +128,27 @@ impl Leadership {
         self.office
     }
 
-    /// A purchase that the log does not have: in flight already, one too many, or to be asked for.
-    pub fn begin(&mut self, key: &Key, item: &Item) -> Result<Begin> {
-        match self.in_flight.get(key) {
-            Some(other) if other != item => Err(Error::KeyReused),
+    /// A purchase that the log does not have: in flight already, one too many, refused before, or to be
+    /// asked for.
+    pub fn begin(&mut self, buy: &Buy) -> Result<Begin> {
+        match self.in_flight.get(&buy.key) {
+            Some(item) if *item != buy.item => Err(Error::KeyReused),
             Some(_) => Ok(Begin::Wait),
             None if self.in_flight.len() >= IN_FLIGHT_MAX => {
                 Err(Error::unavailable(format!("{IN_FLIGHT_MAX} purchases are in flight")))
             }
             None => {
-                self.in_flight.insert(key.clone(), item.clone());
+                self.refusals.check(buy.call, buy.ack_below)?;
+                self.in_flight.insert(buy.key.clone(), buy.item.clone());
                 Ok(Begin::Ask(self.epoch))
             }
         }
+    }
+
+    /// The catalog refused a purchase: nothing was sold, and to this call nothing will be.
+    pub fn refuse(&mut self, buy: &Buy, refusal: &Error) {
+        self.refusals.note(buy.call, refusal);
+        self.end(&buy.key);
     }
 
     /// A purchase is no longer in flight.

@@ -63,7 +63,7 @@ impl Order {
                 return Err(Error::NotLeader { epoch: newer });
             }
             if !error.is_passing() {
-                self.replica.lock().refused(epoch, key);
+                self.replica.lock().refused(epoch, buy, &error);
                 self.progress.notify_all();
                 return Err(error);
             }

@@ -39,7 +39,7 @@ enum Role {
     /// It takes entries from the leader, as a member or as an outsider.
     Following,
     /// It orders, replicates and commits.
-    Leading(Leadership),
+    Leading(Box<Leadership>),
     /// It led, and learned that a newer view exists, which has not reached it yet.
     Deposed(Epoch),
 }
@@ -164,7 +164,8 @@ impl Replica {
     pub fn accept(&mut self, view: View, now: Moment) {
         let leads = view.leader == self.me.id && view.has(self.me.id, &self.me.identity);
         self.role = if leads {
-            Role::Leading(Leadership::new(&self.me, &view, &self.others, self.log.last(), now))
+            let last = self.log.last();
+            Role::Leading(Box::new(Leadership::new(&self.me, &view, &self.others, last, now)))
         } else {
             Role::Following
         };
@@ -333,7 +334,7 @@ impl Replica {
         match self.log.find(&buy.key) {
             Some(entry) if entry.item != buy.item => Err(Error::KeyReused),
             Some(entry) => Ok(Begin::Logged(entry.number)),
-            None => leadership.begin(&buy.key, &buy.item),
+            None => leadership.begin(buy),
         }
     }
 
@@ -354,11 +355,11 @@ impl Replica {
     }
 
     /// The catalog refused a purchase of `epoch`: nothing was sold.
-    pub fn refused(&mut self, epoch: Epoch, key: &Key) {
+    pub fn refused(&mut self, epoch: Epoch, buy: &Buy, refusal: &Error) {
         if let Role::Leading(leadership) = &mut self.role
             && leadership.epoch() == epoch
         {
-            leadership.end(key);
+            leadership.refuse(buy, refusal);
         }
     }
 

@@ -19,6 +19,7 @@
 //! Every message may be repeated: a repetition changes nothing and gets the same answer. That is
 //! why [`Rpc`] may send one again on a fresh connection, and a caller after any failure.
 
+pub mod calls;
 pub mod catalog;
 pub mod order;
 pub mod port;

@@ -15,8 +15,8 @@
 //!                                            judge
 //! ```
 //!
-//! A seed that fails is played again with a trace. `SIM_SEED=n` plays one seed, `SIM_SEEDS=n` as
-//! many as that.
+//! A seed that fails is played again with a trace; `SIM_SEED=n` does it by hand. `make soak` plays
+//! seeds that nobody played before, for `SOAK_SECONDS`, or those that follow `SOAK_FROM`.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the seed")]
 
@@ -31,14 +31,19 @@ mod world;
 
 use judge::Judge;
 use std::env;
+use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use world::{Trace, World, ms};
 
-/// How many seeds are played.
+/// How many seeds `make test` plays.
 const SEEDS: u64 = 2_000;
+/// How often a soak says how far it is.
+const REPORT_EVERY: Duration = ms(30_000);
+/// After this the controller knows who is well, and decides nothing on what it heard before.
+const KNOWN: Duration = ms(1_000);
 /// How long the store may take to come to rest when everything is whole again.
 const RECOVERY: Duration = ms(20_000);
 /// Of a trace, so many of the last lines are shown.
@@ -47,25 +52,20 @@ const LINES_SHOWN: usize = 300;
 /// Plays a seed to its end.
 fn play(world: &mut World) -> Result<(), String> {
     let until = world.nemesis().until;
-    while world.now < until {
-        world.step()?;
-    }
+    world.run_until(until)?;
     world.trace.add(world.now, || "EVERYTHING IS WHOLE AGAIN".into());
     world.heal();
+    world.run_until(world.now + KNOWN)?;
+    if !world.judge.has_intact_member(&world.replicas, None) {
+        // A disk was lost, and before the controller knew, all the others failed: it counts on the
+        // lost one alone. To stand still is right then, and all there is to see.
+        return Ok(());
+    }
     let deadline = world.now + RECOVERY;
     let mut unrest = "nothing was looked at".to_owned();
     let mut has_bought = false;
     while world.now < deadline {
-        let next = world.now + ms(100);
-        while world.now < next {
-            world.step()?;
-        }
-        if !world.judge.has_intact_member(&world.replicas, None) {
-            // A disk was lost, and before the controller knew, all the others were silent for too
-            // long: it counts on the lost one alone. To stand still is right then, and all there is
-            // to see.
-            return Ok(());
-        }
+        world.run_until(world.now + ms(100))?;
         world.clients.iter_mut().for_each(|client| client.closing = true);
         if !world.clients.iter().all(client::Client::is_done) {
             unrest = "customers still wait".into();
@@ -109,19 +109,15 @@ fn tell(seed: u64) {
     }
 }
 
-#[test]
-fn nothing_is_lost_whatever_breaks() {
-    let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    if let Some(seed) = number("SIM_SEED") {
-        tell(seed);
-        return;
-    }
-    let (next, failed) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
-    let seeds = number("SIM_SEEDS").unwrap_or(SEEDS);
+/// Plays seeds on every processor until one fails, or there is no more time. Returns how many were
+/// played.
+fn play_all(seeds: Range<u64>, until: Option<Instant>) -> u64 {
+    let (next, failed) = (AtomicU64::new(seeds.start), AtomicU64::new(u64::MAX));
+    let in_time = || until.is_none_or(|until| Instant::now() < until);
     let play_some = || {
-        while failed.load(Ordering::Relaxed) == u64::MAX {
+        while failed.load(Ordering::Relaxed) == u64::MAX && in_time() {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds {
+            if !seeds.contains(&seed) {
                 return;
             }
             if attempt(seed, Trace::default()).0.is_err() {
@@ -138,5 +134,39 @@ fn nothing_is_lost_whatever_breaks() {
     if failed < u64::MAX {
         tell(failed);
         panic!("seed {failed} failed, but not when it was played again");
+    }
+    next.into_inner().min(seeds.end) - seeds.start
+}
+
+/// A number from the environment.
+fn given(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}, expected a number")))
+}
+
+#[test]
+fn nothing_is_lost_whatever_breaks() {
+    match given("SIM_SEED") {
+        Some(seed) => tell(seed),
+        None => assert_eq!(play_all(0..SEEDS, None), SEEDS),
+    }
+}
+
+#[test]
+#[ignore = "takes as long as one likes: make soak"]
+fn soak() {
+    let begun = Instant::now();
+    let lasting = Duration::from_secs(given("SOAK_SECONDS").unwrap_or(300));
+    // A second's seeds are a million apart, so no two soaks play the same.
+    let first = given("SOAK_FROM").unwrap_or_else(|| {
+        let date = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        date.as_secs() * 1_000_000
+    });
+    let mut next = first;
+    while begun.elapsed() < lasting {
+        let until = Instant::now() + REPORT_EVERY.min(lasting.saturating_sub(begun.elapsed()));
+        next += play_all(next..u64::MAX, Some(until));
+        let seconds = begun.elapsed().as_secs();
+        println!("{} seeds from {first} in {seconds} s: all is well", next - first);
     }
 }

@@ -473,7 +473,7 @@ impl Order {
             return Some(Err(Error::NotLeader { epoch: newer }));
         }
         if !error.is_passing() {
-            self.replica.refused(epoch, key);
+            self.replica.refused(epoch, &task.buy, &error);
             return Some(Err(error));
         }
         let deposed = self.replica.leads() != Some(epoch);

@@ -215,8 +215,16 @@ impl World {
         world
     }
 
+    /// Lets everything happen that happens before `until`.
+    pub fn run_until(&mut self, until: Moment) -> Result<(), String> {
+        while self.now < until {
+            self.step()?;
+        }
+        Ok(())
+    }
+
     /// Lets the next event happen, and judges what it led to.
-    pub fn step(&mut self) -> Result<(), String> {
+    fn step(&mut self) -> Result<(), String> {
         let next = self.queue.pop();
         #[expect(clippy::cast_possible_truncation, reason = "the order is the lower half")]
         let event = next.and_then(|Reverse(place)| self.events.remove(&(place as u64)));
