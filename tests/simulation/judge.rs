@@ -121,6 +121,7 @@ impl Judge {
     /// A disk lost something.
     pub fn disk_changed(&mut self) {
         self.is_dirty = true;
+        self.history = usize::MAX;
     }
 
     /// Looks at what the last step did at `node`.
@@ -261,6 +262,9 @@ impl Judge {
                 }
                 self.versions.insert(purchase.key.clone(), *version);
             }
+        }
+        if !catalog.stock.carried().contains(&(0, Record::Office(in_office))) {
+            return Err(format!("the catalog does not know that epoch {in_office} took office"));
         }
         for shelf in catalog.stock.shelves() {
             if !shelf.balances() {
