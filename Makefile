@@ -1,7 +1,7 @@
 # Needs Rust and nothing else. Flags for a program go into ARGS: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all client test soak torture sabotage fuzz bench lint fmt clean help
+.PHONY: run-all client test soak model torture sabotage fuzz bench lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
 	cargo build --release --bins
@@ -18,6 +18,9 @@ test: ## Run every test
 
 soak: ## Simulate the store with new seeds for SOAK_SECONDS (300), or from SOAK_FROM
 	cargo test --profile explore --test simulation soak -- --ignored --nocapture $(ARGS)
+
+model: ## Explore every state of the protocol, within bounds that end in minutes
+	cargo test --profile explore --test model -- --ignored --nocapture --test-threads=1 $(ARGS)
 
 torture: ## Break the whole store for TORTURE_SECONDS (300), from TORTURE_SEED (1)
 	cargo test --test torture -- --ignored --nocapture $(ARGS)

@@ -81,7 +81,7 @@ impl From<Quantity> for u64 {
 }
 
 /// A price in cents. In JSON and CSV it is a decimal number of whole units: 19.9 is 1990 cents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Price(pub u64);
 
@@ -113,7 +113,7 @@ impl From<Price> for f64 {
 }
 
 /// A toy as the catalog shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Toy {
     /// Its name, which identifies it.
     pub name: String,

@@ -24,7 +24,7 @@ pub const LEASE_OVER: Duration = Duration::from_millis(500);
 const SUBSCRIBERS_MAX: usize = 32;
 
 /// All subscribers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Leases {
     started: Moment,
     /// Counts the changes.
@@ -33,7 +33,7 @@ pub struct Leases {
     subscribers: BTreeMap<u64, Subscriber>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Subscriber {
     /// Every change up to this one is out of its cache.
     acknowledged: u64,

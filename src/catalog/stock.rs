@@ -14,18 +14,18 @@ use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Toy};
 use crate::protocol::calls::{Caller, Refusals, late_duplicate};
 use crate::protocol::catalog::{Book, Books, Open, Purchase, Sold};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// The whole stock.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Stock {
     shelves: Vec<Shelf>,
-    places: HashMap<String, usize>,
+    places: BTreeMap<String, usize>,
     /// The number of records applied, ever: the position of the last one.
     position: u64,
     /// The epoch in office.
     fence: Epoch,
-    sales: HashMap<Key, Sale>,
+    sales: BTreeMap<Key, Sale>,
     /// The calls of `sales` that are not finished, in order.
     unfinished: BTreeMap<CallId, Key>,
     /// How far callers have got, as the journal knows.
@@ -34,7 +34,7 @@ pub struct Stock {
 }
 
 /// A toy and its books.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shelf {
     /// As it is shown.
     pub toy: Toy,
@@ -51,7 +51,7 @@ pub struct Shelf {
 }
 
 /// A sale that is open, or settled but perhaps asked for again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Sale {
     position: u64,
     epoch: Epoch,

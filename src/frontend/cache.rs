@@ -21,7 +21,7 @@ use std::time::Duration;
 pub const LEASE: Duration = Duration::from_millis(400);
 
 /// The cache and its counters.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Cache<V> {
     capacity: usize,
     entries: HashMap<Arc<str>, Entry<V>>,
@@ -35,7 +35,7 @@ pub struct Cache<V> {
     counts: Counts,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry<V> {
     value: V,
     version: u64,
@@ -56,7 +56,7 @@ pub struct Counts {
 }
 
 /// A fetch under way. Whoever starts one takes this first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket {
     subscription: Option<u64>,
 }

@@ -51,7 +51,7 @@ pub enum Report {
 }
 
 /// Whether the operator lets outsiders lead when no member is left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Unclean {
     /// Never: committed orders could be lost.
     Forbidden,
@@ -60,7 +60,7 @@ pub enum Unclean {
 }
 
 /// The controller's knowledge.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Controller {
     replicas: BTreeMap<ReplicaId, Replica>,
     view: Option<View>,
@@ -76,7 +76,7 @@ pub struct Controller {
     looked: Moment,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Replica {
     health: Option<Health>,
     expected: OrderNumber,

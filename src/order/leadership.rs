@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::model::{Epoch, Identity, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::protocol::calls::Refusals;
 use crate::protocol::order::{Appended, Buy, ENTRIES_MAX, Outcome};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// A follower that has heard nothing for this long gets an append without entries.
@@ -35,7 +35,7 @@ const IN_FLIGHT_MAX: usize = 1_024;
 const _: () = assert!(HEARTBEAT.as_millis() * 3 < OVERDUE.as_millis(), "one lost beat is no lag");
 
 /// How far a leader is in taking office.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Office {
     /// Bringing the in-sync members up to this number.
     Gathering(OrderNumber),
@@ -48,7 +48,7 @@ pub enum Office {
 }
 
 /// The state of one leadership.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Leadership {
     epoch: Epoch,
     me: ReplicaId,
@@ -61,14 +61,14 @@ pub struct Leadership {
     doubtful: bool,
     /// When the catalog was asked for open purchases.
     asked: Moment,
-    in_flight: HashMap<Key, Item>,
+    in_flight: BTreeMap<Key, Item>,
     refusals: Refusals,
     /// Purchases to be settled at the catalog once they are committed, in order of number.
     owed: VecDeque<(OrderNumber, Key)>,
 }
 
 /// What the leader knows of one other replica.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Follower {
     /// Its disk, once it has answered.
     identity: Option<Identity>,
@@ -112,7 +112,7 @@ impl Leadership {
             office: Office::Gathering(last),
             doubtful: false,
             asked: now,
-            in_flight: HashMap::new(),
+            in_flight: BTreeMap::new(),
             refusals: Refusals::default(),
             owed: VecDeque::new(),
         }

@@ -10,17 +10,25 @@
 use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, Key, OrderNumber};
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 
 /// How many of the last orders are found by key.
 pub const KEYS_MAX: u64 = 100_000;
 
 /// Entries 1 to `last`, found by number and, the recent ones, by key.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Log {
     entries: Vec<Entry>,
     keys: HashMap<Key, OrderNumber>,
     /// For each epoch in the log, ascending, the last number of it.
     epochs: Vec<(Epoch, OrderNumber)>,
+}
+
+/// The entries say it all: the tables are made from them.
+impl Hash for Log {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.entries.hash(state);
+    }
 }
 
 impl Log {

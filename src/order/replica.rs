@@ -17,7 +17,7 @@ use crate::protocol::catalog::Open;
 use crate::protocol::order::{Append, Appended, Bought, Buy, ENTRIES_MAX, Health, Missed, Outcome};
 
 /// A replica's whole state.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Replica {
     me: Member,
     others: Vec<ReplicaId>,
@@ -32,7 +32,7 @@ pub struct Replica {
 }
 
 /// What a replica does in its view.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Role {
     /// Nothing: it has just started, and waits for a newer view.
     Starting,

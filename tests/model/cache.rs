@@ -1,0 +1,428 @@
+//! The cache of one front-end and the leases of one catalog as a transition system, with one toy, on
+//! one clock that goes in steps: both sides measure durations only, so that is no restriction.
+//!
+//! Calls for changes and their answers come late, twice or never; fetches come late; the catalog is
+//! killed, with and without its last change on disk.
+
+use stateright::{Model, Property};
+use std::collections::BTreeSet;
+use std::fmt::{self, Display, Formatter};
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+use toystore::catalog::leases::{Coverage, LEASE_OVER, Leases};
+use toystore::frontend::cache::{Cache, Ticket};
+use toystore::model::Moment;
+use toystore::protocol::catalog::Changes;
+
+const TOY: &str = "Tux";
+/// A lease after the catalog's start, so that nothing is left of the time before.
+const START: Moment = LEASE_OVER;
+
+/// What is explored.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    pub name: &'static str,
+    /// How far the clock goes at once.
+    pub step_ms: u64,
+    /// How often.
+    pub steps: u32,
+    pub purchases: u64,
+    /// Queries that the cache cannot answer. What it would answer is looked at in every state.
+    pub fetches: u8,
+    pub subscriptions: u64,
+    /// Kills of the catalog.
+    pub restarts: u8,
+}
+
+const ONE_SALE: Bounds = Bounds {
+    name: "one sale",
+    step_ms: 250,
+    steps: 3,
+    purchases: 1,
+    fetches: 1,
+    subscriptions: 1,
+    restarts: 0,
+};
+const FINE: Bounds = Bounds { name: "one sale, a fine clock", step_ms: 100, steps: 6, ..ONE_SALE };
+
+/// For `cargo test`.
+pub const SMALL: [Bounds; 1] = [ONE_SALE];
+
+/// For `make model`.
+pub const LARGE: [Bounds; 5] = [
+    FINE,
+    Bounds { name: "two sales", purchases: 2, ..FINE },
+    Bounds { name: "two fetches", fetches: 2, ..FINE },
+    Bounds { name: "a new subscription", subscriptions: 2, ..ONE_SALE },
+    Bounds { name: "the catalog restarts", restarts: 1, subscriptions: 2, ..ONE_SALE },
+];
+
+impl Bounds {
+    fn step(&self) -> Duration {
+        Duration::from_millis(self.step_ms)
+    }
+}
+
+impl Display for Bounds {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Bounds { name, step_ms, steps, purchases, fetches, subscriptions, restarts } = self;
+        write!(
+            f,
+            "{name}: {steps} × {step_ms} ms, sales {purchases}, fetches {fetches}, \
+             subscriptions {subscriptions}, restarts {restarts}"
+        )
+    }
+}
+
+/// A state.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct State {
+    now: Moment,
+    catalog: Catalog,
+    frontend: Frontend,
+    /// Calls for changes, which may arrive at any time.
+    calls: BTreeSet<Call>,
+    /// The catalog's answers to the call at hand.
+    answers: BTreeSet<Reply>,
+    /// The highest version that a customer was told of.
+    acknowledged: u64,
+    fetches: u8,
+    restarts: u8,
+    /// Somebody was shown what was over, or not on disk yet.
+    shown: Shown,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Catalog {
+    version: u64,
+    /// The version on disk.
+    durable: u64,
+    leases: Leases,
+    /// The change of the purchase that waits for the caches.
+    waiting: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Frontend {
+    cache: Cached,
+    subscription: u64,
+    acknowledged: Option<u64>,
+    /// When the call at hand was sent.
+    asked: Option<Moment>,
+    fetch: Option<Fetch>,
+}
+
+/// With one toy its text says all there is, in one way.
+#[derive(Debug, Clone)]
+struct Cached(Cache<u64>);
+
+impl PartialEq for Cached {
+    fn eq(&self, other: &Cached) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
+}
+
+impl Eq for Cached {}
+
+impl Hash for Cached {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        format!("{self:?}").hash(state);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Call {
+    subscription: u64,
+    acknowledged: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reply {
+    up_to: u64,
+    version: Option<u64>,
+}
+
+/// A query that asks the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Fetch {
+    ticket: Ticket,
+    /// What had been acknowledged when it began.
+    at_least: u64,
+    /// What the catalog read.
+    version: Option<u64>,
+}
+
+/// What a fetch showed that it must not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Shown {
+    stale: bool,
+    unsynced: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// The clock goes on.
+    Step,
+    /// The front-end asks for changes.
+    Ask,
+    /// It sends the same call on a new connection, because the catalog was killed.
+    AskAgain,
+    /// A call comes to the catalog.
+    Arrive(Call),
+    /// The catalog's answer comes to the front-end.
+    Answered(Reply),
+    /// The front-end gives up its subscription, and begins another.
+    Subscribe,
+    /// The catalog sells.
+    Sell,
+    /// The leader asks for the same purchase again, because the catalog was killed.
+    SellAgain,
+    /// Its change is on disk.
+    Sync,
+    /// It is out of every cache, and the customer is told; with its version, or without.
+    Acknowledge(Telling),
+    /// A customer asks for the toy, and the cache does not have it.
+    Fetch,
+    /// The catalog reads the toy for a fetch.
+    Read,
+    /// The answer to a fetch comes.
+    Fetched,
+    /// The catalog is killed and starts.
+    Restart,
+}
+
+/// What the answer to a purchase says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    Version,
+    /// It answers a repetition.
+    NumberOnly,
+}
+
+impl State {
+    /// What a query would be shown now from the cache. It leaves no trace, but for counters.
+    fn cached(&self) -> Option<u64> {
+        self.frontend.cache.0.clone().get(TOY, self.now)
+    }
+
+    /// The call that the front-end waits for.
+    fn at_hand(&self) -> Option<Call> {
+        let Frontend { subscription, acknowledged, asked, .. } = self.frontend;
+        asked.map(|_| Call { subscription, acknowledged })
+    }
+
+    /// What was answered to earlier calls finds nobody who waits for it.
+    fn ask(&mut self) {
+        self.frontend.asked = Some(self.now);
+        self.answers.clear();
+        self.calls.extend(self.at_hand());
+    }
+
+    /// `Subscribers::changes`, with the time that it holds the answer back left out.
+    fn arrive(&mut self, call: Call) -> Option<()> {
+        let leases = &mut self.catalog.leases;
+        leases.hear(call.subscription, call.acknowledged, self.now).ok()?;
+        let Changes { up_to, invalidate } = leases.changes(call.subscription).ok()?;
+        if self.at_hand() == Some(call) {
+            let version = invalidate.first().map(|change| change.version);
+            self.answers.insert(Reply { up_to, version });
+        }
+        Some(())
+    }
+
+    /// The connection was reset, so that no answer can come on it.
+    fn ask_again(&mut self) {
+        self.answers.clear();
+        self.calls.extend(self.at_hand());
+    }
+
+    /// `Products::take_changes`.
+    fn answered(&mut self, reply: Reply) {
+        let Some(sent) = self.frontend.asked.take() else { return };
+        self.answers.clear();
+        let Frontend { cache: Cached(cache), subscription, acknowledged, .. } = &mut self.frontend;
+        if let Some(version) = reply.version {
+            cache.invalidate(TOY, version);
+        }
+        if cache.renew(*subscription, sent, self.now) {
+            *acknowledged = Some(reply.up_to);
+        } else {
+            self.subscribe();
+        }
+    }
+
+    fn subscribe(&mut self) {
+        self.frontend.subscription += 1;
+        self.frontend.acknowledged = None;
+        self.frontend.asked = None;
+        self.frontend.cache.0.unsubscribe();
+        self.answers.clear();
+    }
+
+    fn fetch(&mut self) {
+        self.fetches += 1;
+        let ticket = self.frontend.cache.0.begin_fetch();
+        self.frontend.fetch = Some(Fetch { ticket, at_least: self.acknowledged, version: None });
+    }
+
+    fn fetched(&mut self) {
+        let Some(Fetch { ticket, at_least, version: Some(version) }) = self.frontend.fetch.take()
+        else {
+            return;
+        };
+        self.frontend.cache.0.store(ticket, TOY, version, version);
+        self.shown.stale |= version < at_least;
+        self.shown.unsynced |= version > self.catalog.durable;
+    }
+
+    fn restart(&mut self) {
+        self.restarts += 1;
+        // What waits in a connection to the process dies with it, but not what it has answered.
+        self.calls.clear();
+        let Catalog { durable, .. } = self.catalog;
+        let leases = Leases::new(self.now);
+        self.catalog = Catalog { version: durable, durable, leases, waiting: None };
+        if let Some(fetch) = &mut self.frontend.fetch {
+            fetch.version = fetch.version.filter(|version| *version <= durable);
+        }
+    }
+
+    fn is_covered(&self) -> bool {
+        let covered =
+            |change| self.catalog.leases.clone().coverage(change, self.now) == Coverage::Covered;
+        self.catalog.version == self.catalog.durable && self.catalog.waiting.is_some_and(covered)
+    }
+}
+
+impl Model for Bounds {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let leases = Leases::new(Moment::ZERO);
+        let frontend = Frontend {
+            cache: Cached(Cache::new(1)),
+            subscription: 1,
+            acknowledged: None,
+            asked: None,
+            fetch: None,
+        };
+        vec![State {
+            now: START,
+            catalog: Catalog { version: 1, durable: 1, leases, waiting: None },
+            frontend,
+            calls: BTreeSet::new(),
+            answers: BTreeSet::new(),
+            acknowledged: 0,
+            fetches: 0,
+            restarts: 0,
+            shown: Shown::default(),
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        let State { catalog, frontend, .. } = state;
+        if state.now < START + self.step() * self.steps {
+            actions.push(Action::Step);
+        }
+        if frontend.asked.is_none() {
+            actions.push(Action::Ask);
+        } else if frontend.subscription < self.subscriptions {
+            actions.push(Action::Subscribe);
+        }
+        if state.at_hand().is_some_and(|call| !state.calls.contains(&call)) {
+            actions.push(Action::AskAgain);
+        }
+        actions.extend(state.calls.iter().copied().map(Action::Arrive));
+        actions.extend(state.answers.iter().copied().map(Action::Answered));
+        if catalog.waiting.is_none() && catalog.version <= self.purchases {
+            actions.push(Action::Sell);
+        }
+        if catalog.waiting.is_none() && catalog.version > state.acknowledged.max(1) {
+            actions.push(Action::SellAgain);
+        }
+        if catalog.durable < catalog.version {
+            actions.push(Action::Sync);
+        }
+        if state.is_covered() {
+            actions.push(Action::Acknowledge(Telling::Version));
+            actions.push(Action::Acknowledge(Telling::NumberOnly));
+        }
+        match &frontend.fetch {
+            None if state.fetches < self.fetches && state.cached().is_none() => {
+                actions.push(Action::Fetch);
+            }
+            Some(Fetch { version: None, .. }) => actions.push(Action::Read),
+            Some(Fetch { version: Some(version), .. }) if *version <= catalog.durable => {
+                actions.push(Action::Fetched);
+            }
+            _ => {}
+        }
+        if state.restarts < self.restarts {
+            actions.push(Action::Restart);
+        }
+    }
+
+    fn next_state(&self, old: &State, action: Action) -> Option<State> {
+        let mut state = old.clone();
+        match action {
+            Action::Step => state.now += self.step(),
+            Action::Ask => state.ask(),
+            Action::AskAgain => state.ask_again(),
+            Action::Arrive(call) => state.arrive(call)?,
+            Action::Answered(reply) => state.answered(reply),
+            Action::Subscribe => state.subscribe(),
+            Action::Sell => {
+                state.catalog.version += 1;
+                let version = state.catalog.version;
+                state.catalog.waiting = Some(state.catalog.leases.publish(TOY, version));
+            }
+            Action::SellAgain => state.catalog.waiting = Some(state.catalog.leases.last()),
+            Action::Sync => state.catalog.durable = state.catalog.version,
+            Action::Acknowledge(telling) => {
+                state.acknowledged = state.catalog.durable;
+                state.catalog.waiting = None;
+                if telling == Telling::Version {
+                    state.frontend.cache.0.invalidate(TOY, state.acknowledged);
+                }
+            }
+            Action::Fetch => state.fetch(),
+            Action::Read => {
+                let version = state.catalog.version;
+                state.frontend.fetch.as_mut()?.version = Some(version);
+            }
+            Action::Fetched => state.fetched(),
+            Action::Restart => state.restart(),
+        }
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Bounds>> {
+        let mut properties = vec![
+            Property::always("6: what is shown reflects every order acknowledged before", fresh),
+            Property::always("7: nothing is shown that is not on disk", |_, state: &State| {
+                let is_durable = |version| version <= state.catalog.durable;
+                !state.shown.unsynced && state.cached().is_none_or(is_durable)
+            }),
+            Property::sometimes("the cache is used after a sale", |_, state: &State| {
+                state.acknowledged > 1 && state.cached().is_some()
+            }),
+            Property::sometimes(
+                "a sale is acknowledged without a subscriber",
+                |_, state: &State| state.acknowledged > 1 && state.catalog.leases.count() == 0,
+            ),
+        ];
+        let restarts = self.restarts > 0;
+        properties.extend(restarts.then(|| {
+            Property::sometimes("the cache is used after a restart", |_, state: &State| {
+                state.restarts > 0 && state.acknowledged > 1 && state.cached().is_some()
+            })
+        }));
+        properties
+    }
+}
+
+fn fresh(_: &Bounds, state: &State) -> bool {
+    let is_fresh = |version| version >= state.acknowledged;
+    !state.shown.stale && state.cached().is_none_or(is_fresh)
+}

@@ -1,0 +1,157 @@
+//! An order replica as a process with a disk: what it does with one message, all at once.
+
+use std::mem;
+use toystore::error::Error;
+use toystore::model::{Epoch, Identity, Key, Member, Moment, OrderNumber, ReplicaId, View};
+use toystore::order::log::Log;
+use toystore::order::replica::{Replica, Taken};
+use toystore::protocol::catalog::Open;
+use toystore::protocol::order::{Append, Appended, Buy, Outcome};
+
+/// When everything begins.
+pub const EARLY: Moment = Moment::ZERO;
+/// Long after: who was heard only `EARLY` is overdue now, and who was heard then and now has kept up.
+pub const LATE: Moment = Moment::from_secs(3);
+
+pub const IDS: [ReplicaId; 3] = [ReplicaId(1), ReplicaId(2), ReplicaId(3)];
+
+pub fn others(id: ReplicaId) -> Vec<ReplicaId> {
+    IDS.into_iter().filter(|other| *other != id).collect()
+}
+
+/// A replica with its first disk.
+pub fn member(id: ReplicaId) -> Member {
+    Member { id, identity: Identity(format!("disk {id}")) }
+}
+
+/// A replica, what of its log is on its disk, and what its threads wait for. The accepted view is
+/// always on the disk.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Server {
+    pub member: Member,
+    pub replica: Replica,
+    /// So many entries are synced.
+    pub durable: u64,
+    /// An answer to `take_office` that is still on its way.
+    pub office: Option<(Epoch, Vec<Open>)>,
+    /// It was asked for something that cannot be, which a correct store never does.
+    pub is_confused: bool,
+}
+
+impl Server {
+    /// It starts with this on its disk. How far that is committed is only a hint, and may be older.
+    pub fn start(member: Member, log: Log, view: Option<View>) -> Server {
+        let durable = log.last().0;
+        let replica = Replica::new(member.clone(), others(member.id), log, view, OrderNumber(0));
+        Server { member, replica, durable, office: None, is_confused: false }
+    }
+
+    /// It is killed, loses what was not synced, and starts again.
+    pub fn restart(&mut self) {
+        let mut log = Log::default();
+        for entry in self.replica.log().between(OrderNumber(0), OrderNumber(self.durable), 1_000) {
+            log.push(entry.clone()).expect("a file holds what a log held");
+        }
+        let was_confused = self.is_confused;
+        *self = Server::start(self.member.clone(), log, self.replica.view().cloned());
+        self.is_confused = was_confused;
+    }
+
+    /// It is killed, and starts with an empty disk.
+    pub fn wipe(&mut self) {
+        self.member.identity.0.push_str(" anew");
+        *self = Server::start(self.member.clone(), Log::default(), None);
+    }
+
+    /// It asks another replica for what it missed, before anybody can reach it.
+    pub fn catch_up_from(&mut self, helper: &Server) {
+        let log = self.replica.log();
+        let missed = helper.replica.missed(log.last(), log.last_epoch());
+        self.is_confused |= self.replica.catch_up(missed).is_err();
+        self.sync();
+    }
+
+    /// Everything in its log is on its disk.
+    pub fn sync(&mut self) {
+        let last = self.replica.log().last();
+        self.durable = last.0;
+        self.replica.synced(last);
+    }
+
+    /// It hears of a view.
+    pub fn learn(&mut self, view: &View) {
+        if let Ok(true) = self.replica.is_news(view) {
+            self.replica.accept(view.clone(), EARLY);
+        }
+    }
+
+    /// The next append for a follower. When it is due, and how far behind a follower may be to count
+    /// as one that keeps up, is a matter of time: so this may be any moment, and leaves no trace.
+    pub fn next_append(&self, to: ReplicaId) -> Option<Append> {
+        self.replica.clone().next_append(to, LATE)
+    }
+
+    /// Takes an append, without the sync.
+    pub fn take(&mut self, append: &Append) -> Result<Outcome, Error> {
+        self.learn(&append.view);
+        self.replica.is_news(&append.view)?;
+        match self.replica.take(append.clone()) {
+            Ok(Taken::Mismatch(epochs)) => Ok(Outcome::Mismatch(epochs)),
+            Ok(Taken::Entries { cut_after, last, .. }) => {
+                if let Some(number) = cut_after {
+                    self.durable = self.durable.min(number.0);
+                }
+                Ok(Outcome::Synced(last))
+            }
+            Err(error) => {
+                // A deposed leader may ask that of an outsider which has lost its disk, and with it
+                // the newer view.
+                let is_member = append.view.has(self.member.id, &self.member.identity);
+                self.is_confused |= is_member && matches!(error, Error::Invalid { .. });
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes an append, syncs, and acknowledges.
+    pub fn append(&mut self, append: &Append) -> Result<Appended, Error> {
+        let outcome = self.take(append)?;
+        if let Outcome::Synced(_) = outcome {
+            self.sync();
+        }
+        self.replica.acknowledge(append.view.epoch, outcome)
+    }
+
+    /// An answer to an append comes. It may always be the last of two seconds of answers, so that an
+    /// outsider has kept up.
+    pub fn answered(&mut self, epoch: Epoch, from: ReplicaId, answer: &Appended) {
+        self.replica.answered(epoch, from, answer, EARLY);
+        self.replica.answered(epoch, from, answer, LATE);
+    }
+
+    /// The catalog sold.
+    pub fn sold(&mut self, epoch: Epoch, buy: &Buy) {
+        let sold = self.replica.sold(epoch, buy);
+        self.is_confused |= sold.is_err_and(|error| !matches!(error, Error::NotLeader { .. }));
+    }
+
+    /// The answer to `take_office` has come.
+    pub fn take_office(&mut self) {
+        if let Some((epoch, open)) = mem::take(&mut self.office) {
+            self.is_confused |= self.replica.took_office(epoch, open).is_err();
+        }
+    }
+
+    /// The answer to `take_office` is lost.
+    pub fn lose_office(&mut self) {
+        if let Some((epoch, _)) = mem::take(&mut self.office) {
+            self.replica.office_refused(epoch);
+        }
+    }
+
+    /// The number of a committed purchase, as a customer would be told it.
+    pub fn bought(&self, key: &Key) -> Option<OrderNumber> {
+        let number = self.replica.log().find(key)?.number;
+        self.replica.outcome(number, key).ok()?.map(|bought| bought.number)
+    }
+}

@@ -1,0 +1,264 @@
+//! What happens in one step of the store: the front-end's, the catalog's and the replicas' side of
+//! each message, over the pure modules, in the manner of the threads around them in `src/`.
+
+use crate::server::{EARLY, IDS, LATE, Server};
+use crate::store::{Answer, Late, Sent, Store};
+use std::sync::Arc;
+use toystore::catalog::stock::Stock;
+use toystore::error::Error;
+use toystore::frontend::controller::{Controller, Report};
+use toystore::model::{CallId, Epoch, Member, OrderNumber, ReplicaId, View};
+use toystore::order::replica::{Begin, Duty};
+use toystore::protocol::catalog::Purchase;
+use toystore::protocol::order::{Append, Appended, Buy, Health};
+
+/// What becomes of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Taken, synced and answered.
+    Answered,
+    /// Taken and synced; the answer comes late.
+    AnsweredLate,
+    /// Taken, but neither synced nor answered.
+    Taken,
+    /// It comes late.
+    Delayed,
+}
+
+/// The front-end.
+impl Store {
+    /// Puts a view on disk, from where it is told.
+    pub fn choose(&mut self, view: View) {
+        self.incarnation.get_or_insert(view.epoch);
+        Arc::make_mut(&mut self.views).push(view);
+    }
+
+    /// The controller lets an outsider in.
+    pub fn admit(&mut self, member: Member) {
+        let mut view = self.view().clone();
+        view.epoch = view.epoch.next();
+        view.in_sync.push(member);
+        view.in_sync.sort();
+        self.choose(view);
+    }
+
+    /// The controller hears from these replicas, is refused by the others, and decides. It remembers
+    /// what it decided only: the next look replaces all that it heard.
+    pub fn look(&mut self, up: &[ReplicaId]) {
+        let Some(controller) = &self.controller else { return };
+        let mut controller = Controller::clone(controller);
+        for id in IDS {
+            let report = if up.contains(&id) {
+                let health = self.server_mut(id).replica.health(true, LATE);
+                Report::Healthy { health, asked: EARLY, expected: controller.committed() }
+            } else {
+                Report::Refused
+            };
+            controller.hear(id, report, EARLY);
+        }
+        let Some(decision) = controller.decide(EARLY) else { return };
+        if decision.view.epoch > self.view().epoch {
+            self.choose(decision.view);
+        }
+        for server in &self.servers {
+            let (health, expected) = (blank(server), OrderNumber(0));
+            let report = Report::Healthy { health, asked: EARLY, expected };
+            controller.hear(server.member.id, report, EARLY);
+        }
+        self.controller = Some(Arc::new(controller));
+    }
+
+    /// The front-end is killed and starts. It forgets the calls in flight; customers ask again.
+    pub fn restart(&mut self) {
+        self.calls = 0;
+        self.orders.iter_mut().for_each(|order| order.call = None);
+        self.incarnation = None;
+        if self.controller.is_some() {
+            self.start_controller(Some(self.view().clone()));
+        }
+    }
+
+    /// A purchase comes to replica `at`.
+    pub fn submit(&mut self, at: ReplicaId, order: usize) {
+        self.begin_call(order);
+        let Some(CallId { incarnation, sequence, .. }) = self.orders[order].call else { return };
+        let Some(epoch) = self.server(at).replica.leads() else { return };
+        let ack_below = self.ack_below();
+        let mut sent = Sent { epoch, order, incarnation, sequence, ack_below };
+        if let Ok(Begin::Ask(epoch)) = self.server_mut(at).replica.begin(&sent.buy()) {
+            sent.epoch = epoch;
+            self.purchases.insert(sent);
+        }
+    }
+
+    /// The front-end has an order's call, or begins one.
+    pub fn begin_call(&mut self, order: usize) {
+        let Some(incarnation) = self.incarnation else { return };
+        if self.orders[order].call.is_some() {
+            return;
+        }
+        let highest = self.orders.iter().filter_map(|order| order.number).max();
+        self.calls += 1;
+        let call = CallId { caller: 0, incarnation, sequence: self.calls };
+        let order = &mut self.orders[order];
+        order.call = Some(call);
+        order.begun_after.get_or_insert(highest.unwrap_or(OrderNumber(0)));
+    }
+}
+
+/// A report that says nothing.
+fn blank(server: &Server) -> Health {
+    Health {
+        id: server.member.id,
+        identity: server.member.identity.clone(),
+        view: None,
+        starting: false,
+        last: OrderNumber(0),
+        committed: OrderNumber(0),
+        catalog_reachable: true,
+        lagging: vec![],
+        caught_up: vec![],
+    }
+}
+
+/// The catalog.
+impl Store {
+    /// A purchase arrives, and its change is synced.
+    pub fn sell(&mut self, sent: Sent) {
+        let Buy { epoch, call, ack_below, key, item } = sent.buy();
+        let purchase = Purchase { epoch, call, ack_below, key, item };
+        let answer = match Arc::make_mut(&mut self.stock).purchase(purchase) {
+            Ok((_, record)) => {
+                if record.is_some() {
+                    self.sold.push((sent.order, sent.epoch));
+                    self.disk = self.stock.clone();
+                }
+                Answer::Sold
+            }
+            Err(Error::Stale { epoch }) => Answer::Stale(Epoch(epoch)),
+            Err(error) if error.is_passing() => return,
+            Err(_) => Answer::Refused,
+        };
+        self.answers.insert((sent, answer));
+    }
+
+    /// A leader tells the catalog what it owes.
+    pub fn duty(&mut self, leader: ReplicaId) {
+        let stale = match self.server_mut(leader).replica.duty(EARLY) {
+            None => return,
+            Some(Duty::TakeOffice(epoch)) => {
+                match Arc::make_mut(&mut self.stock).take_office(epoch) {
+                    Ok((open, record)) => {
+                        if record.is_some() {
+                            self.disk = self.stock.clone();
+                        }
+                        self.fence = self.fence.max(epoch);
+                        self.server_mut(leader).office = Some((epoch, open));
+                        return;
+                    }
+                    Err(error) => error,
+                }
+            }
+            Some(Duty::Settle(epoch, keys)) => {
+                let count = keys.len();
+                match Arc::make_mut(&mut self.stock).settle(epoch, keys) {
+                    Ok(_) => return self.server_mut(leader).replica.settled(epoch, count),
+                    Err(error) => error,
+                }
+            }
+        };
+        match stale {
+            Error::Stale { epoch } => self.server_mut(leader).replica.step_down(Epoch(epoch)),
+            _ => self.server_mut(leader).is_confused = true,
+        }
+    }
+
+    /// The catalog is killed, loses what was not synced, and starts with a new journal.
+    pub fn reload(&mut self) {
+        let mut stock = Stock::new(self.disk.shelves().to_vec(), self.disk.position());
+        for (position, record) in self.disk.carried() {
+            stock.replay(position, &record);
+        }
+        self.stock = Arc::new(stock);
+        self.disk = self.stock.clone();
+    }
+}
+
+/// The replicas.
+impl Store {
+    /// The catalog's answer to a purchase comes to the leader who asked.
+    pub fn answered(&mut self, sent: &Sent, answer: Answer) {
+        let (epoch, buy) = (sent.epoch, sent.buy());
+        let Some(leader) = self.leader(epoch) else { return };
+        let server = self.server_mut(leader);
+        match answer {
+            Answer::Sold => server.sold(epoch, &buy),
+            Answer::Stale(newer) => server.replica.step_down(newer),
+            Answer::Refused => {
+                server.replica.refused(epoch, &buy, &Error::NotEnoughStock);
+                let order = &mut self.orders[sent.order];
+                if order.call == Some(buy.call) {
+                    order.call = None;
+                    order.refused = true;
+                }
+            }
+        }
+    }
+
+    /// A leader sends a follower what it lacks, or a heartbeat.
+    pub fn append(&mut self, from: ReplicaId, to: ReplicaId, fate: Fate) {
+        let Some(append) = self.server(from).next_append(to) else { return };
+        match fate {
+            Fate::Answered => {
+                if let Some(answer) = self.deliver(from, to, &append) {
+                    self.server_mut(from).answered(append.view.epoch, to, &answer);
+                }
+            }
+            Fate::AnsweredLate => {
+                if let Some(answer) = self.deliver(from, to, &append) {
+                    self.spent.delays += 1;
+                    let epoch = append.view.epoch;
+                    self.late.push(Late::Answer { to: from, epoch, from: to, answer });
+                }
+            }
+            Fate::Taken => {
+                self.spent.losses += 1;
+                // What an append that is not answered does is all in the log and the view.
+                let _ = self.server_mut(to).take(&append);
+            }
+            Fate::Delayed => {
+                self.spent.delays += 1;
+                self.late.push(Late::Append { to, append });
+            }
+        }
+    }
+
+    /// A message comes late. Nobody waits for the answer to an append any more.
+    pub fn arrive(&mut self, late: Late) {
+        match late {
+            Late::Append { to, append } => {
+                let _ = self.server_mut(to).append(&append);
+            }
+            Late::Answer { to, epoch, from, answer } => {
+                self.server_mut(to).answered(epoch, from, &answer);
+            }
+        }
+    }
+
+    /// A leader looks whether an outsider has kept up, and asks the controller to let it in.
+    pub fn let_in(&mut self, leader: ReplicaId) {
+        let Some(epoch) = self.server(leader).replica.leads() else { return };
+        let health = self.server_mut(leader).replica.health(true, LATE);
+        self.asks.extend(health.caught_up.into_iter().map(|member| (epoch, member)));
+    }
+
+    fn deliver(&mut self, from: ReplicaId, to: ReplicaId, append: &Append) -> Option<Appended> {
+        let answer = self.server_mut(to).append(append);
+        if let Err(Error::Stale { epoch: newer }) = answer
+            && Epoch(newer) > append.view.epoch
+        {
+            self.server_mut(from).replica.step_down(Epoch(newer));
+        }
+        answer.ok()
+    }
+}

@@ -1,0 +1,204 @@
+//! The order side of the store at one moment: three replicas, the catalog's stock, a controller, the
+//! customers, and a network that delays, loses and repeats.
+//!
+//! Messages to the catalog stay in flight for ever, so they come late, twice or never; so do a leader's
+//! requests for a larger in-sync set. An append and its answer are one call; a bounded number of
+//! them get lost or come late. What happens to all that is in [`steps`](crate::steps), and when, in
+//! [`actions`](crate::actions).
+
+use crate::bounds::{Bounds, Chooser, Faults};
+use crate::server::{EARLY, IDS, Server, member};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use toystore::catalog::stock::{Shelf, Stock};
+use toystore::frontend::controller::{Controller, Unclean};
+use toystore::model::{
+    CallId, Entry, Epoch, Item, Key, Member, OrderNumber, Price, Quantity, ReplicaId, View,
+};
+use toystore::order::log::Log;
+use toystore::protocol::order::{Append, Appended, Buy};
+
+/// A state.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Store {
+    /// The view on the front-end's disk, and those before it that a replica may not have heard of.
+    pub views: Arc<Vec<View>>,
+    pub controller: Option<Arc<Controller>>,
+    /// The first epoch since the front-end started; none before it has made a view.
+    pub incarnation: Option<Epoch>,
+    /// The calls since the front-end started.
+    pub calls: u64,
+    pub servers: [Arc<Server>; 3],
+    /// The leader's requests to let an outsider in.
+    pub asks: BTreeSet<(Epoch, Member)>,
+    pub late: Vec<Late>,
+    pub stock: Arc<Stock>,
+    /// The stock as it is on the catalog's disk: without settlements, which are not synced.
+    pub disk: Arc<Stock>,
+    /// The last epoch that took office.
+    pub fence: Epoch,
+    pub purchases: BTreeSet<Sent>,
+    pub answers: BTreeSet<(Sent, Answer)>,
+    pub orders: Vec<Order>,
+    /// Every decrement there was: whose, and in which epoch.
+    pub sold: Vec<(usize, Epoch)>,
+    /// Everything that a replica ever held for committed.
+    pub committed: Vec<Entry>,
+    pub spent: Faults,
+}
+
+/// What a customer wants.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Order {
+    /// The call at hand.
+    pub call: Option<CallId>,
+    /// The highest number acknowledged before it was wanted.
+    pub begun_after: Option<OrderNumber>,
+    /// What the customer was told.
+    pub number: Option<OrderNumber>,
+    pub refused: bool,
+}
+
+/// A purchase on its way to the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sent {
+    pub epoch: Epoch,
+    pub order: usize,
+    pub incarnation: Epoch,
+    pub sequence: u64,
+    pub ack_below: u64,
+}
+
+/// What the catalog said to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Answer {
+    Sold,
+    Refused,
+    Stale(Epoch),
+}
+
+/// A message between replicas that comes late.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Late {
+    Append { to: ReplicaId, append: Append },
+    Answer { to: ReplicaId, epoch: Epoch, from: ReplicaId, answer: Appended },
+}
+
+impl Order {
+    /// A customer who has not asked yet.
+    const NEW: Order = Order { call: None, begun_after: None, number: None, refused: false };
+
+    /// Whether the customer has an answer.
+    pub fn is_done(&self) -> bool {
+        self.number.is_some() || self.refused
+    }
+}
+
+impl Sent {
+    /// What the front-end asked the leader.
+    pub fn buy(&self) -> Buy {
+        let Sent { epoch, order, incarnation, sequence, ack_below } = *self;
+        let call = CallId { caller: 0, incarnation, sequence };
+        let quantity = Quantity::try_from(1).expect("1 is a quantity");
+        let item = Item { name: "Tux".into(), quantity };
+        Buy { epoch, call, ack_below, key: key(order), item }
+    }
+}
+
+/// The key of an order.
+pub fn key(order: usize) -> Key {
+    Key::try_from(format!("key-{order}")).expect("it is visible ASCII")
+}
+
+impl Store {
+    /// A new store, with its first view, before anybody heard of that.
+    pub fn new(bounds: &Bounds) -> Store {
+        let view =
+            View { epoch: Epoch(1), leader: ReplicaId(3), in_sync: IDS.map(member).to_vec() };
+        let shelf = Shelf::new("Tux".into(), Price(1), bounds.stock);
+        let stock = Arc::new(Stock::new(vec![shelf], 0));
+        let mut store = Store {
+            controller: None,
+            incarnation: Some(view.epoch),
+            calls: 0,
+            views: Arc::new(vec![view]),
+            servers: IDS.map(|id| Arc::new(Server::start(member(id), Log::default(), None))),
+            asks: BTreeSet::new(),
+            late: vec![],
+            disk: stock.clone(),
+            stock,
+            fence: Epoch(0),
+            purchases: BTreeSet::new(),
+            answers: BTreeSet::new(),
+            orders: vec![Order::NEW; bounds.orders],
+            sold: vec![],
+            committed: vec![],
+            spent: Faults::default(),
+        };
+        if bounds.chooser == Chooser::Controller {
+            store.start_controller(None);
+            store.look(&IDS);
+        }
+        store
+    }
+
+    /// A controller starts with this on its disk.
+    pub fn start_controller(&mut self, view: Option<View>) {
+        let controller = Controller::new(IDS, view, OrderNumber(0), Unclean::Forbidden, EARLY);
+        self.controller = Some(Arc::new(controller));
+    }
+
+    pub fn server(&self, id: ReplicaId) -> &Server {
+        &self.servers[id.0 as usize - 1]
+    }
+
+    pub fn server_mut(&mut self, id: ReplicaId) -> &mut Server {
+        Arc::make_mut(&mut self.servers[id.0 as usize - 1])
+    }
+
+    /// The newest view.
+    pub fn view(&self) -> &View {
+        self.views.last().expect("the first view is there from the start")
+    }
+
+    /// The lowest call in flight.
+    pub fn ack_below(&self) -> u64 {
+        let calls = self.orders.iter().filter_map(|order| order.call);
+        calls.map(|call| call.sequence).min().unwrap_or(self.calls + 1)
+    }
+
+    /// Who leads in `epoch`.
+    pub fn leader(&self, epoch: Epoch) -> Option<ReplicaId> {
+        IDS.into_iter().find(|id| self.server(*id).replica.leads() == Some(epoch))
+    }
+
+    /// Notes what became committed.
+    pub fn observe(&mut self) {
+        for server in &self.servers {
+            let known = OrderNumber(self.committed.len() as u64);
+            let committed = server.replica.committed();
+            let new = server.replica.log().between(known, committed, usize::MAX);
+            self.committed.extend_from_slice(new);
+        }
+    }
+
+    /// Drops what no step can use any more, so that fewer states are different.
+    pub fn tidy(&mut self) {
+        let accepted = |server: &Server| server.replica.view().map_or(Epoch(0), |view| view.epoch);
+        let oldest = self.servers.iter().map(|server| accepted(server)).min().unwrap_or(Epoch(0));
+        let newest = self.view().epoch;
+        if self.views[0].epoch <= oldest && self.views[0].epoch < newest {
+            let views = Arc::make_mut(&mut self.views);
+            views.retain(|view| view.epoch > oldest || view.epoch == newest);
+        }
+        self.asks.retain(|(epoch, _)| *epoch == newest);
+        let may_lead = |epoch: Epoch| {
+            let view = self.views.iter().find(|view| view.epoch == epoch);
+            self.leader(epoch).is_some()
+                || view.is_some_and(|view| accepted(self.server(view.leader)) < epoch)
+        };
+        let dead: Vec<_> =
+            self.answers.iter().filter(|(sent, _)| !may_lead(sent.epoch)).cloned().collect();
+        self.answers.retain(|answer| !dead.contains(answer));
+    }
+}
