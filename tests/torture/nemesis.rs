@@ -14,6 +14,7 @@ use crate::proxy::{Network, Weather};
 use crate::support::Id::{self, Catalog, Frontend, Order};
 use crate::support::{ALL, Cluster, PATIENCE, REPLICAS};
 use fastrand::Rng;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -320,15 +321,16 @@ impl Nemesis {
         if !self.wait(PATIENCE, |nemesis| nemesis.cluster.logs_agree()) {
             return Err("the replicas do not come to have the same log".into());
         }
-        let view = |nemesis: &Nemesis, id| {
-            fs::read(nemesis.cluster.data(Order(id)).join("view.json")).ok()
+        let read = |nemesis: &Nemesis, id| -> Value {
+            let file = fs::read(nemesis.cluster.data(id).join("view.json")).unwrap_or_default();
+            serde_json::from_slice(&file).unwrap_or_default()
         };
         let agree = |nemesis: &mut Nemesis| {
-            let views = REPLICAS.map(|id| view(nemesis, id));
-            views[0].is_some() && views.iter().all(|other| *other == views[0])
+            let view = &read(nemesis, Frontend)["view"];
+            !view.is_null() && REPLICAS.iter().all(|id| read(nemesis, Order(*id)) == *view)
         };
         let agreed = self.wait(PATIENCE, agree);
-        agreed.then_some(()).ok_or_else(|| "the replicas do not come to have the same view".into())
+        agreed.then_some(()).ok_or_else(|| "the disks do not come to have the same view".into())
     }
 
     /// Closes the store, or what is left of it. Returns its remains, and what happened to it.
