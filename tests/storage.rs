@@ -201,7 +201,7 @@ fn threads_share_syncs_and_lose_no_row() {
             let position = append(&log, &(thread * ROWS_EACH + n, "Tux".to_owned())).unwrap();
             log.sync(position).unwrap();
             assert!(log.durable() >= position);
-            let lines = fs::read(&path).unwrap().iter().filter(|&&byte| byte == b'\n').count();
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
             assert!(lines as u64 > position, "the row is in the file, behind the header");
         }
     };
