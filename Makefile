@@ -1,7 +1,7 @@
 # Needs Rust and nothing else. Flags for a program go into ARGS: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all client test soak model torture fuzz bench lint fmt clean help
+.PHONY: run-all client test soak model torture sabotage fuzz bench lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
 	cargo build --release --bins
@@ -24,6 +24,9 @@ model: ## Explore every state of the protocol, within bounds that end in minutes
 
 torture: ## Break the whole store for TORTURE_SECONDS (300), from TORTURE_SEED (1)
 	cargo test --test torture -- --ignored --nocapture $(ARGS)
+
+sabotage: ## Break one rule at a time, all or NAMES="07 lease", and show which check notices
+	tests/sabotage/run $(NAMES)
 
 # On the stable compiler, without a sanitizer: there is no unsafe code to watch.
 fuzz: FUZZ_SECONDS ?= 60

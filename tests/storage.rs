@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use tempfile::TempDir;
 use toystore::error::{Error, Result};
+use toystore::model::{Entry, Epoch, Item, Key, OrderNumber, Quantity};
+use toystore::order::file::{Loaded, OrderFile};
 use toystore::storage::{CsvLog, Directory, Table, TornTail, encode_row, read_rows, replace};
 
 const TABLE: Table = Table { columns: &["number", "name"], remedy: "restore it from a backup" };
@@ -199,6 +201,8 @@ fn threads_share_syncs_and_lose_no_row() {
             let position = append(&log, &(thread * ROWS_EACH + n, "Tux".to_owned())).unwrap();
             log.sync(position).unwrap();
             assert!(log.durable() >= position);
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            assert!(lines as u64 > position, "the row is in the file, behind the header");
         }
     };
     thread::scope(|scope| {
@@ -376,4 +380,28 @@ fn a_directory_that_cannot_be_used_says_why() {
         let error = Directory::open(parent.path()).unwrap_err();
         assert!(matches!(error, Error::Damaged { line: 1, .. }), "{garbled:?}: {error}");
     }
+}
+
+#[test]
+fn a_replica_with_a_damaged_log_begins_anew_as_somebody_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("orders.csv");
+    let Loaded { file, .. } = OrderFile::load(directory.path(), None).unwrap();
+    let before = file.identity();
+    let item = Item { name: "Tux".to_owned(), quantity: Quantity::try_from(1).unwrap() };
+    let key = Key::from_customer("mine").unwrap();
+    file.append(&[Entry { number: OrderNumber(1), epoch: Epoch(1), key, item }]).unwrap();
+    file.sync(OrderNumber(1)).unwrap();
+    drop(file);
+    let Loaded { file, log: orders, .. } = OrderFile::load(directory.path(), None).unwrap();
+    assert_eq!((file.identity(), orders.last()), (before.clone(), OrderNumber(1)));
+    drop(file);
+
+    let mut bytes = fs::read(&log).unwrap();
+    let place = bytes.len() - 5;
+    bytes[place] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let Loaded { file, log: orders, .. } = OrderFile::load(directory.path(), None).unwrap();
+    assert_eq!(orders.last(), OrderNumber(0));
+    assert_ne!(file.identity(), before, "nobody takes it for the one that had the order");
 }

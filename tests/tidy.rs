@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Who may import whom: each module only those of strictly lower rows. Modules of one row, such as
 /// the services, do not know each other.
@@ -182,6 +183,38 @@ fn nothing_is_left_undone_or_left_to_luck() {
         .flat_map(|source| words.iter().flat_map(|word| source.find(word)).collect::<Vec<_>>())
         .collect();
     assert_none("no todo!, no unwrap outside tests", &offenders);
+}
+
+/// `make sabotage` takes too long for every run; that its patches go with the sources is seen at once.
+#[test]
+fn every_sabotage_still_applies() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = fs::read_dir(root.join("tests/sabotage")).expect("readable");
+    let mut offenders = Vec::new();
+    let mut count = 0;
+    for path in files.map(|file| file.expect("readable").path()) {
+        if path.extension().is_none_or(|extension| extension != "patch") {
+            continue;
+        }
+        count += 1;
+        let mut git = Command::new("git");
+        git.args(["apply", "--check"]).arg(&path).current_dir(root);
+        // Without git nobody sabotages anything.
+        let Ok(output) = git.output() else { return };
+        if !output.status.success() {
+            offenders.push(format!(
+                "{}: {}",
+                path.display(),
+                String::from_utf8_lossy(&output.stderr)
+            ));
+        }
+        let text = fs::read_to_string(&path).expect("readable");
+        if text.lines().next().is_none_or(|line| line.is_empty() || line.starts_with("diff ")) {
+            offenders.push(format!("{}: its first line names no rule", path.display()));
+        }
+    }
+    assert!(count > 0, "the patches are where this test looks for them");
+    assert_none("a sabotage goes with the sources", &offenders);
 }
 
 #[test]

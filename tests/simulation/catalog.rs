@@ -1,6 +1,6 @@
 //! The catalog as `src/catalog/{service,subscribers,file,restock}.rs` run it.
 
-use crate::wire::{Answer, Input, Question, Reply, SYNC, Tag, Timer};
+use crate::wire::{Answer, Door, Input, Question, Reply, SYNC, Tag, Timer};
 use crate::world::{Context, between, ms};
 use fastrand::Rng;
 use std::time::Duration;
@@ -153,6 +153,14 @@ impl Catalog {
             }
             Question::Catalog(Request::Purchase(purchase)) => {
                 self.purchase(tag, purchase, context)?;
+            }
+            Question::Door(Door::Withdraw { item }) => {
+                let name = item.name.clone();
+                let (sold, record) = self.stock.withdraw(item)?;
+                let position = self.stock.position();
+                self.disk.append(&[record], position);
+                let change = Some(self.leases.publish(&name, sold.version));
+                self.waiting.push(Waiting { tag, reply: Ok(Answer::Sold(sold)), position, change });
             }
             Question::CatalogPeer(Peer::TakeOffice { epoch }) => {
                 let (open, record) = self.stock.take_office(epoch)?;

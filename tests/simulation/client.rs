@@ -5,6 +5,7 @@ use crate::judge::Judge;
 use crate::wire::{Answer, Door, Input, Node, Question, Reply, Tag, Timer};
 use crate::world::{Context, between, ms};
 use std::time::Duration;
+use toystore::error::Error;
 use toystore::model::{Item, Key, Moment, OrderNumber, Quantity};
 
 const DEADLINE: Duration = ms(5_000);
@@ -71,8 +72,10 @@ impl Client {
         if let Some(doing) = &mut self.doing
             && doing.tag.is_none()
         {
+            let is_by_hand = matches!(doing.what, Door::Withdraw { .. });
+            let to = if is_by_hand { Node::Catalog } else { Node::Frontend };
             let question = Question::Door(doing.what.clone());
-            let tag = context.ask(Node::Frontend, question, context.now + DEADLINE);
+            let tag = context.ask(to, question, context.now + DEADLINE);
             context.note(|| format!("#{tag} {:?}", doing.what));
             doing.tag = Some(tag);
             doing.attempts += 1;
@@ -89,6 +92,9 @@ impl Client {
             4 if judge.acknowledged() > 0 => {
                 Door::LookUp { number: OrderNumber(context.rng.u64(1..=judge.acknowledged() + 1)) }
             }
+            5 => Door::Withdraw {
+                item: Item { name: name.into(), quantity: Quantity::try_from(1).unwrap() },
+            },
             _ => Door::Query { name: name.into() },
         }
     }
@@ -126,10 +132,18 @@ impl Client {
                     self.doing = Some(doing);
                 }
             }
+            (Door::Withdraw { item }, Ok(Answer::Sold(sold))) => {
+                judge.raise_floor(&item.name, sold.version, context.now);
+            }
             // Of a retry nothing follows: the first attempt may be waiting at the door.
-            (Door::Buy { key, .. }, Err(_)) if doing.attempts == 1 => judge.refused(key),
-            (_, Err(_)) => {}
-            (what, Ok(answer)) => return Err(format!("{what:?} was answered with {answer:?}")),
+            (Door::Buy { key, .. }, Err(Error::NotEnoughStock)) => {
+                if doing.attempts == 1 {
+                    judge.refused(key);
+                }
+            }
+            (Door::Withdraw { .. }, Err(Error::NotEnoughStock)) => {}
+            (_, Err(error)) if error.is_passing() => {}
+            (what, answer) => return Err(format!("{what:?} was answered with {answer:?}")),
         }
         Ok(())
     }

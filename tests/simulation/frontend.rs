@@ -160,6 +160,7 @@ impl Frontend {
             Door::Query { name } => return self.query(tag, name, context),
             Door::Buy { key, item } => What::Buy { key, item },
             Door::LookUp { number } => What::LookUp { number },
+            Door::Withdraw { .. } => unreachable!("that is asked at the catalog"),
         };
         self.asking.push(Asking {
             tag,

@@ -63,10 +63,15 @@ impl Judge {
         let highest = self.acknowledged().max(number.0);
         self.acknowledged.push((now, OrderNumber(highest)));
         let version = *self.versions.get(key).ok_or_else(|| format!("{key} was never sold"))?;
-        let floors = self.floors.entry(item.name.clone()).or_default();
+        self.raise_floor(&item.name, version, now);
+        Ok(())
+    }
+
+    /// A customer was told of this version, so every query from now on has to reflect it.
+    pub fn raise_floor(&mut self, name: &str, version: u64, now: Moment) {
+        let floors = self.floors.entry(name.to_owned()).or_default();
         let floor = floors.last().map_or(0, |(_, version)| *version).max(version);
         floors.push((now, floor));
-        Ok(())
     }
 
     /// The customer was told that this is surely no order.
@@ -116,6 +121,7 @@ impl Judge {
     /// A disk lost something.
     pub fn disk_changed(&mut self) {
         self.is_dirty = true;
+        self.history = usize::MAX;
     }
 
     /// Looks at what the last step did at `node`.
@@ -257,6 +263,9 @@ impl Judge {
                 self.versions.insert(purchase.key.clone(), *version);
             }
         }
+        if !catalog.stock.carried().contains(&(0, Record::Office(in_office))) {
+            return Err(format!("the catalog does not know that epoch {in_office} took office"));
+        }
         for shelf in catalog.stock.shelves() {
             if !shelf.balances() {
                 return Err(format!("the books of {shelf:?} do not balance"));
@@ -273,6 +282,7 @@ impl Judge {
                 Some(*version)
             }
             Record::Restock { name, version, .. } if *name == toy.name => Some(*version),
+            Record::Withdraw { item, version } if item.name == toy.name => Some(*version),
             _ => None,
         });
         match newest.max().unwrap_or(1) {

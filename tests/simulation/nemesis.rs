@@ -21,7 +21,12 @@ pub struct Nemesis {
 impl Nemesis {
     pub fn new(rng: &mut Rng) -> Nemesis {
         Nemesis {
-            until: between(rng, &(ms(1_500)..ms(5_000))),
+            until: if rng.u32(0..8) == 0 {
+                // Long enough for what a leader does every five seconds.
+                between(rng, &(ms(5_000)..ms(12_000)))
+            } else {
+                between(rng, &(ms(1_500)..ms(5_000)))
+            },
             pause: between(rng, &(ms(50)..ms(1_200))),
             wipes: 0,
         }
@@ -34,7 +39,9 @@ impl Nemesis {
             return None;
         }
         let node = Nemesis::choose(world);
-        let outage = between(&mut world.rng, &(ms(5)..ms(1_500)));
+        // Often so short that nobody notices but those who are concerned.
+        let longest = if world.rng.u32(0..3) == 0 { ms(30) } else { ms(1_500) };
+        let outage = between(&mut world.rng, &(ms(1)..longest));
         match world.rng.u32(0..100) {
             0..30 => Nemesis::kill(world, node, outage),
             30..45 => {
@@ -81,13 +88,16 @@ impl Nemesis {
         world.restart_after(node, outage);
     }
 
-    /// Cuts a node off from another one or from all, in one direction or both.
+    /// Cuts a node off from another one, from all, or from all but the catalog, in one direction or both.
     fn cut(world: &mut World, node: Node, time: Duration) {
         let mut others = vec![Node::Frontend, Node::Catalog];
         others.extend((1..=REPLICAS).map(|id| Node::Replica(ReplicaId(id))));
         others.retain(|other| *other != node);
-        if world.rng.u32(0..4) > 0 {
-            others = vec![others[world.rng.usize(..others.len())]];
+        match world.rng.u32(0..8) {
+            0 => {}
+            // A leader that is fenced at the catalog, and nowhere else.
+            1 => others.retain(|other| *other != Node::Catalog),
+            _ => others = vec![others[world.rng.usize(..others.len())]],
         }
         let (to, from) = match world.rng.u32(0..4) {
             0 => (true, false),

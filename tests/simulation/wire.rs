@@ -39,12 +39,13 @@ pub enum Question {
     Door(Door),
 }
 
-/// What a customer asks the front-end.
+/// What a customer asks the front-end, or, to withdraw toys by hand (C6), the catalog.
 #[derive(Debug, Clone)]
 pub enum Door {
     Buy { key: Key, item: Item },
     Query { name: String },
     LookUp { number: OrderNumber },
+    Withdraw { item: Item },
 }
 
 /// What is answered.

@@ -404,8 +404,10 @@ impl World {
         between(&mut self.rng, &range)
     }
 
+    /// When a process wakes, its threads run in any order.
     fn postpone(&mut self, node: Node, event: Event) {
         let wait = self.host(node).paused_until.saturating_sub(self.now);
+        let wait = wait + self.rng.u32(0..5) * Duration::from_micros(200);
         self.schedule(wait, event);
     }
 

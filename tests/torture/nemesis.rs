@@ -14,12 +14,16 @@ use crate::proxy::{Network, Weather};
 use crate::support::Id::{self, Catalog, Frontend, Order};
 use crate::support::{ALL, Cluster, PATIENCE, REPLICAS};
 use fastrand::Rng;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{fmt, fs};
+
+/// Here a disk that is damaged keeps the identity that it must not have any more.
+const DAMAGED: &str = "identity-before-the-damage";
 
 /// What customers may notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +229,7 @@ impl Nemesis {
                 let middle = bytes.len() / 2;
                 bytes[middle] ^= 1;
                 fs::write(&log, bytes).expect("a disk that is not full");
+                fs::copy(data.join("identity"), data.join(DAMAGED)).expect("it has one");
             }
         }
     }
@@ -297,13 +302,35 @@ impl Nemesis {
         if !well {
             return Err(format!("the store is not well {:?} after all is healed", begun.elapsed()));
         }
-        Ok(())
+        match REPLICAS.into_iter().find(|id| self.is_ghost(Order(*id))) {
+            Some(id) => {
+                Err(format!("replica {id} passes for what it was before its disk was damaged"))
+            }
+            None => Ok(()),
+        }
     }
 
-    /// Waits until the logs agree; nobody may be buying.
+    /// Whether a disk that was damaged has the identity of before.
+    fn is_ghost(&self, id: Id) -> bool {
+        let read = |name| fs::read(self.cluster.data(id).join(name)).ok();
+        read(DAMAGED).is_some_and(|damaged| read("identity") == Some(damaged))
+    }
+
+    /// Waits until all disks have the same log and the same view; nobody may be buying.
     pub fn await_agreement(&mut self) -> Result<(), String> {
-        let agreed = self.wait(PATIENCE, |nemesis| nemesis.cluster.logs_agree());
-        agreed.then_some(()).ok_or_else(|| "the replicas do not come to have the same log".into())
+        if !self.wait(PATIENCE, |nemesis| nemesis.cluster.logs_agree()) {
+            return Err("the replicas do not come to have the same log".into());
+        }
+        let read = |nemesis: &Nemesis, id| -> Value {
+            let file = fs::read(nemesis.cluster.data(id).join("view.json")).unwrap_or_default();
+            serde_json::from_slice(&file).unwrap_or_default()
+        };
+        let agree = |nemesis: &mut Nemesis| {
+            let view = &read(nemesis, Frontend)["view"];
+            !view.is_null() && REPLICAS.iter().all(|id| read(nemesis, Order(*id)) == *view)
+        };
+        let agreed = self.wait(PATIENCE, agree);
+        agreed.then_some(()).ok_or_else(|| "the disks do not come to have the same view".into())
     }
 
     /// Closes the store, or what is left of it. Returns its remains, and what happened to it.
