@@ -135,6 +135,17 @@ fn a_new_store_waits_for_all_replicas() {
 }
 
 #[test]
+fn a_report_from_before_the_view_was_told_deposes_nobody() {
+    let mut store = Store::starting(None, None, Unclean::Forbidden);
+    store.healths.iter_mut().for_each(|health| health.starting = true);
+    store.health(3).catalog_reachable = false;
+    let before = store.healths.clone();
+    assert_eq!(store.look(), Some(view(1, 3, &[1, 2, 3])));
+    store.healths = before;
+    assert_eq!(store.look(), None);
+}
+
+#[test]
 fn a_leader_whose_process_is_gone_is_replaced_at_once() {
     let mut store = Store::serving(3, &[1, 2, 3]);
     store.refuse(3);

@@ -263,8 +263,7 @@ impl Controller {
             .cloned()
             .collect();
         in_sync.sort();
-        let started =
-            up.values().find(|health| health.starting && epoch(health) == old.epoch).map(|h| h.id);
+        let started = up.values().find(|health| has_restarted(health, old)).map(|h| h.id);
         let reason = if leader.id != old.leader {
             format!("replica {} {}", old.leader, self.failing(old.leader, now))
         } else if let Some(id) = started {
@@ -297,7 +296,8 @@ impl Controller {
         let fit: Vec<&Member> =
             members.iter().copied().filter(|member| self.is_fit(up[&member.id])).collect();
         let some_reach = fit.iter().any(|member| reaches(member.id));
-        let stays = |id| id == old.leader && !up[&id].starting && !(some_reach && cut_off(id));
+        let stays =
+            |id| id == old.leader && !has_restarted(up[&id], old) && !(some_reach && cut_off(id));
         let best = || {
             let will_do = |member: &&Member| !some_reach || reaches(member.id);
             fit.iter().copied().filter(will_do).max_by_key(|member| member.id)
@@ -342,6 +342,12 @@ impl Controller {
             None => "has never answered",
         }
     }
+}
+
+/// Whether it took part in this view before it started. If it has not heard of the view yet, it can
+/// still take part; the report may be from before it was told.
+fn has_restarted(health: &Health, view: &View) -> bool {
+    health.starting && epoch(health) == view.epoch
 }
 
 fn epoch(health: &Health) -> Epoch {
