@@ -9,7 +9,7 @@
 use super::stock::{Record, Shelf, Stock, default_toys};
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy};
-use crate::protocol::purchase::Purchase;
+use crate::protocol::purchase::{Caller, Purchase};
 use crate::protocol::web::toy_name;
 use crate::storage::{
     CsvLog, Directory, Table, TornTail, encode_row, field, read_log, read_rows, replace,
@@ -258,7 +258,7 @@ fn encode(
             let quantity = item.quantity.get();
             write(&[&position, &"withdraw", no, &item.name, &quantity, version, no, no, no, no, no])
         }
-        Record::Caller { caller, incarnation, ack_below } => {
+        Record::Caller { caller, progress: Caller { incarnation, ack_below } } => {
             write(&[&position, &"caller", no, no, no, no, no, caller, incarnation, no, ack_below])
         }
     }
@@ -294,8 +294,7 @@ fn decode(row: &StringRecord) -> Result<(u64, Record)> {
         "withdraw" => Record::Withdraw { item: item()?, version: field(row, 5)? },
         "caller" => Record::Caller {
             caller: field(row, 7)?,
-            incarnation: Epoch(field(row, 8)?),
-            ack_below: field(row, 10)?,
+            progress: Caller { incarnation: Epoch(field(row, 8)?), ack_below: field(row, 10)? },
         },
         other => return Err(Error::invalid(format!("unknown kind of record {other:?}"))),
     };

@@ -7,8 +7,9 @@
 //! *sent* a call that was answered; here the lease is over 500 ms after that call *arrived*, which is
 //! later. So a change is *covered* when each subscriber has acknowledged it, or is past its lease.
 //! A reset connection proves nothing, nor a new subscription, which may be a late duplicate of an
-//! older one: each subscription stands for itself until its lease is over. Nor does a catalog that has just started know whom the one
-//! before it served, so for the time of a lease nothing is covered.
+//! older one: each subscription stands for itself until its lease is over. Nor does a catalog that
+//! has just started know whom the one before it served, so for the time of a lease nothing is
+//! covered.
 
 use crate::error::{Error, Result};
 use crate::model::Moment;

@@ -95,10 +95,8 @@ pub enum Record {
     Caller {
         /// The caller.
         caller: u32,
-        /// Its incarnation.
-        incarnation: Epoch,
-        /// Its lowest sequence in flight.
-        ack_below: u64,
+        /// All its calls before this are finished.
+        progress: Caller,
     },
 }
 
@@ -269,9 +267,8 @@ impl Stock {
     /// begin: the fence, the callers, and the sales that are remembered.
     pub fn carried(&self) -> Vec<(u64, Record)> {
         let mut records = vec![(0, Record::Office(self.fence))];
-        for (caller, Caller { incarnation, ack_below }) in &self.callers {
-            let (caller, incarnation, ack_below) = (*caller, *incarnation, *ack_below);
-            records.push((0, Record::Caller { caller, incarnation, ack_below }));
+        for (caller, progress) in &self.callers {
+            records.push((0, Record::Caller { caller: *caller, progress: *progress }));
         }
         let mut sales: Vec<_> = self.sales.iter().collect();
         sales.sort_by_key(|(_, sale)| sale.position);
@@ -327,9 +324,7 @@ impl Stock {
     fn note(&mut self, record: &Record) {
         match record {
             Record::Office(epoch) => self.fence = self.fence.max(*epoch),
-            Record::Caller { caller, incarnation, ack_below } => {
-                self.hear(*caller, Caller { incarnation: *incarnation, ack_below: *ack_below });
-            }
+            Record::Caller { caller, progress } => self.hear(*caller, *progress),
             Record::Settle(key) => {
                 let Some(sale) = self.sales.get_mut(key) else { return };
                 sale.settled = true;
@@ -343,11 +338,11 @@ impl Stock {
     }
 
     fn remember(&mut self, purchase: &Purchase, version: u64, position: u64) {
-        let Purchase { epoch, call, ack_below, ref key, ref item } = *purchase;
+        let Purchase { epoch, call, ref key, ref item, .. } = *purchase;
         let sale = Sale { position, epoch, call, item: item.clone(), version, settled: false };
         self.sales.insert(key.clone(), sale);
         self.unfinished.insert(call, key.clone());
-        self.hear(call.caller, Caller { incarnation: call.incarnation, ack_below });
+        self.hear(call.caller, purchase.progress());
     }
 
     /// A caller has got so far: its settled sales before that can be forgotten.

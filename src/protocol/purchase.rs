@@ -28,6 +28,13 @@ pub struct Purchase {
     pub item: Item,
 }
 
+impl Purchase {
+    /// How far its caller says to have got.
+    pub fn progress(&self) -> Caller {
+        Caller { incarnation: self.call.incarnation, ack_below: self.ack_below }
+    }
+}
+
 /// How far a caller has got: all its calls before this one are finished.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Caller {
@@ -55,8 +62,7 @@ impl Refusals {
     /// A call has come, and says which others are finished. An error if it is to be refused: as it was
     /// before, or because it is finished itself.
     pub fn check(&mut self, purchase: &Purchase) -> Result<()> {
-        let call = purchase.call;
-        let said = Caller { incarnation: call.incarnation, ack_below: purchase.ack_below };
+        let (call, said) = (purchase.call, purchase.progress());
         let caller = self.callers.entry(call.caller).or_default();
         if said > *caller {
             *caller = said;

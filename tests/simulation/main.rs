@@ -20,6 +20,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the seed")]
 
+#[path = "../support/given.rs"]
+mod given;
+
 mod catalog;
 mod client;
 mod frontend;
@@ -29,8 +32,8 @@ mod order;
 mod wire;
 mod world;
 
+use given::given;
 use judge::Judge;
-use std::env;
 use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -136,12 +139,6 @@ fn play_all(seeds: Range<u64>, until: Option<Instant>) -> u64 {
         panic!("seed {failed} failed, but not when it was played again");
     }
     next.into_inner().min(seeds.end) - seeds.start
-}
-
-/// A number from the environment.
-fn given(variable: &str) -> Option<u64> {
-    let text = env::var(variable).ok().filter(|text| !text.is_empty())?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}, expected a number")))
 }
 
 #[test]

@@ -13,6 +13,8 @@
 //! is in every `make test`. That one asserts safety only: how long anything takes is no business of a
 //! test that must not fail on a busy machine.
 
+#[path = "../support/given.rs"]
+mod given;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -24,15 +26,15 @@ mod nemesis;
 mod checker;
 
 use checker::Service;
+use given::given;
 use history::History;
 use load::Load;
 use nemesis::{Episode, Expect, Nemesis};
 use std::collections::BTreeMap;
 use std::process::Stdio;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{env, fmt, fs, thread};
+use std::{fmt, fs, thread};
 use support::Cluster;
 use support::Id::{Frontend, Order};
 use toystore::order::file::look;
@@ -173,16 +175,6 @@ fn audit(cluster: &Cluster) -> Option<String> {
     })
 }
 
-/// A number from the environment.
-fn given<T: FromStr>(variable: &str, default: T) -> T {
-    match env::var(variable) {
-        Ok(text) if !text.is_empty() => {
-            text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}, expected a number"))
-        }
-        _ => default,
-    }
-}
-
 #[test]
 fn nothing_is_lost_in_a_short_round() {
     let mut round = Round::run(7, Duration::from_secs(8));
@@ -194,8 +186,8 @@ fn nothing_is_lost_in_a_short_round() {
 #[test]
 #[ignore = "takes minutes: make torture"]
 fn torture() {
-    let until = Instant::now() + Duration::from_secs(given("TORTURE_SECONDS", 300));
-    let mut seed = given("TORTURE_SEED", 1);
+    let until = Instant::now() + Duration::from_secs(given("TORTURE_SECONDS").unwrap_or(300));
+    let mut seed = given("TORTURE_SEED").unwrap_or(1);
     let mut failed = Vec::new();
     loop {
         let mut round = Round::run(seed, ROUND);
