@@ -119,6 +119,22 @@ fn requests_sent_together_are_answered_in_order_and_with_one_write() {
 }
 
 #[test]
+fn a_thread_per_request_keeps_no_thread_between_them() {
+    let patience = Limits { stay: PATIENCE, ..with_threads(2) };
+    let (server, _) = start(Limits { stays: false, ..patience.clone() });
+    let client = connect(&server);
+    for line in ["first", "second"] {
+        echo(&client, line);
+        wait_until(|| server.gauges().parked == 1);
+    }
+    let (server, _) = start(patience);
+    let client = connect(&server);
+    echo(&client, "first");
+    echo(&client, "second");
+    assert_eq!((server.gauges().parked, server.gauges().busy), (0, 1), "thread per session");
+}
+
+#[test]
 fn requests_are_found_however_they_are_cut() {
     let (server, _) = start(Limits { stay: Duration::from_millis(1), ..with_threads(2) });
     let requests = (0..2000).map(|n| format!("line {}\n", n * n)).collect::<Vec<_>>().concat();

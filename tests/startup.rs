@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use support::Id::{Catalog, Frontend, Order};
-use support::{ALL, Cluster, Id, REPLICAS, finish, signal, wait_until};
+use support::{ALL, Cluster, Customer, Id, REPLICAS, finish, signal, wait_until};
 use toystore::model::Toy;
 use toystore::protocol::catalog;
 
@@ -346,6 +346,40 @@ fn the_catalog_answers_by_hand() {
     store.kill(Catalog);
     store.start(Catalog);
     assert_eq!(store.customer(Catalog).quantity("Tux"), 98, "C2: on disk before it answered");
+}
+
+/// What an evaluation sees of the cache (L2): what is in it, in which order it would go, and why
+/// something went. None of that is for customers.
+#[test]
+fn the_front_end_shows_its_cache_and_its_view_on_its_peer_address_only() {
+    let store = Cluster::open(&["--frontend-cache-capacity=2"]);
+    let mut customer = store.customer(Frontend);
+    let mut peer = Customer::of(store.peer_address(Frontend));
+    let cache = |peer: &mut Customer| peer.get("/status").1["data"]["cache"].clone();
+    let counts = |cache: &Value| {
+        ["hits", "misses", "evictions", "invalidations"]
+            .map(|count| cache[count].as_u64().expect("a number"))
+    };
+    // Again, should the machine have been too slow for a lease to hold.
+    wait_until("the cache does what its counters say", || {
+        let before = cache(&mut peer);
+        for toy in ["Frisbee", "Barbie", "Tux", "Fox", "Tux", "Lego"] {
+            customer.quantity(toy);
+        }
+        customer.buy_one("Lego");
+        customer.quantity("Whale");
+        let after = cache(&mut peer);
+        let names: Vec<_> = [0, 1].map(|place| after["toys"][place]["name"].clone()).into();
+        let grown = counts(&after).into_iter().zip(counts(&before)).map(|(a, b)| a - b);
+        let evictions = 3 + before["toys"].as_array().expect("a list").len() as u64;
+        names == ["Whale", "Tux"] && grown.collect::<Vec<_>>() == [1, 6, evictions, 1]
+    });
+    let status = peer.get("/status").1;
+    assert_eq!(status["data"]["cache"]["capacity"], 2);
+    assert_eq!(status["data"]["view"]["leader"], json!(store.leader()));
+    assert_eq!(peer.send("POST", "/status", &[], b"").0, 405);
+    assert_eq!(peer.get("/products/Tux").0, 404);
+    assert_eq!(customer.get("/status").0, 404, "not for customers");
 }
 
 #[test]

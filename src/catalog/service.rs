@@ -224,7 +224,7 @@ impl Service for Customers {
 
     fn http(&self, request: &HttpRequest<'_>, path: &[&str], responder: Responder<'_>) -> u16 {
         match (request.method, path) {
-            ("GET" | "HEAD", ["health"]) => health(responder),
+            ("GET" | "HEAD", ["health"]) => web::healthy(responder, "catalog"),
             ("GET" | "HEAD", ["query" | "products", name]) => {
                 web::respond(responder, &self.0.query(name).map(ShownToy::from))
             }
@@ -261,12 +261,8 @@ impl Service for Peers {
 
     fn http(&self, _: &HttpRequest<'_>, path: &[&str], responder: Responder<'_>) -> u16 {
         match path {
-            ["health"] => health(responder),
+            ["health"] => web::healthy(responder, "catalog"),
             _ => web::no_such_path(responder),
         }
     }
-}
-
-fn health(responder: Responder<'_>) -> u16 {
-    web::respond(responder, &Ok(json!({ "service": "catalog" })))
 }

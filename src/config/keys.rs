@@ -55,8 +55,10 @@ const THREADS: RangeInclusive<usize> = 1..=1_000;
 #[rustfmt::skip]
 static KEYS: &[Key] = &[
     key("frontend", "listen", OwnAddress(|c, _| &mut c.frontend.listen), "Where customers connect"),
+    key("frontend", "peer", OwnAddress(|c, _| &mut c.frontend.peer), "Where it says how it is doing"),
     key("frontend", "data", OwnDirectory(|c, _| &mut c.frontend.data), "Directory of the last view"),
     key("frontend", "threads", Count(THREADS, |c, _| &mut c.frontend.threads), "Sessions served at the same time"),
+    key("frontend", "thread_per", OneOf(|c, _| &mut c.frontend.thread_per), "What a thread is given to, while there are threads for all"),
     key("frontend", "connections_max", Count(1..=1_000_000, |c, _| &mut c.frontend.connections_max), "Connections open at the same time"),
     key("frontend", "cache_capacity", Count(0..=1_000_000, |c, _| &mut c.frontend.cache_capacity), "Toys in the cache; 0 switches it off"),
     key("frontend", "purchase_deadline_ms", Milliseconds(1..=HOUR_MS, |c, _| &mut c.frontend.purchase_deadline), "How long a purchase may take, fail-over included"),

@@ -49,10 +49,14 @@ pub struct Config {
 pub struct Frontend {
     /// Where customers connect, `host:port`.
     pub listen: String,
+    /// Where it says how it is doing, `host:port`.
+    pub peer: String,
     /// The directory of the last view.
     pub data: PathBuf,
     /// Sessions that are served at the same time (F4).
     pub threads: usize,
+    /// What a thread is given to.
+    pub thread_per: ThreadPer,
     /// Connections that may be open; more wait in the kernel until one closes.
     pub connections_max: usize,
     /// Toys in the cache; 0 switches it off (F5).
@@ -67,6 +71,15 @@ pub struct Frontend {
     pub access_log: bool,
     /// Whether a replica that may lack orders may be made leader when no other is left.
     pub allow_unclean_election: bool,
+}
+
+/// What a thread of a pool is given to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ThreadPer {
+    /// A session keeps its thread between its requests, while there are threads for all.
+    Session,
+    /// Each request takes a thread and gives it back with the answer.
+    Request,
 }
 
 /// The settings of the catalog.
@@ -203,8 +216,10 @@ impl Default for Frontend {
     fn default() -> Frontend {
         Frontend {
             listen: "127.0.0.1:8081".to_owned(),
+            peer: "127.0.0.1:9081".to_owned(),
             data: "data/frontend".into(),
             threads: 10,
+            thread_per: ThreadPer::Session,
             connections_max: 16_000,
             cache_capacity: 7,
             purchase_deadline: Duration::from_secs(10),

@@ -13,6 +13,7 @@
 //!   subscribe anew.
 
 use crate::model::Moment;
+use crate::protocol::status::{CacheStatus, CachedToy};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,16 +44,12 @@ struct Entry<V> {
 }
 
 /// What the cache has done since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Queries answered from it.
-    pub hits: u64,
-    /// Queries that had to ask the catalog.
-    pub misses: u64,
-    /// Entries that made room for others.
-    pub evictions: u64,
-    /// Entries dropped because their toy changed.
-    pub invalidations: u64,
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    hits: u64,
+    misses: u64,
+    evictions: u64,
+    invalidations: u64,
 }
 
 /// A fetch under way. Whoever starts one takes this first.
@@ -156,14 +153,16 @@ impl<V: Clone> Cache<V> {
         holds
     }
 
-    /// What it has done.
-    pub fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    /// The cached names, least recently used first.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_use.values().map(|name| &**name)
+    /// What is in it, and what it has done.
+    pub fn status(&self) -> CacheStatus {
+        let names = self.by_use.values().rev();
+        let toys = names.filter_map(|name| {
+            let version = self.entries.get(name)?.version;
+            Some(CachedToy { name: name.to_string(), version })
+        });
+        let Counts { hits, misses, evictions, invalidations } = self.counts;
+        let (capacity, toys) = (self.capacity, toys.collect());
+        CacheStatus { capacity, toys, hits, misses, evictions, invalidations }
     }
 
     /// Whether every change since the fetch began was heard.

@@ -113,7 +113,8 @@ impl Election {
         self.started.elapsed()
     }
 
-    fn view(&self) -> Option<View> {
+    /// The view in force.
+    pub fn view(&self) -> Option<View> {
         self.state.lock().view.clone()
     }
 

@@ -16,6 +16,7 @@
 //! * [`controller`] (pure): health reports in, views out.
 //! * [`election`]: the controller's thread and the heartbeats: views on disk, then told.
 //! * [`subscription`]: takes the changes from the catalog.
+//! * [`peers`]: the peer address: how the front-end is doing.
 
 pub mod session;
 pub mod router;
@@ -25,16 +26,22 @@ pub mod cache;
 pub mod controller;
 pub mod election;
 pub mod subscription;
+pub mod peers;
 
-use crate::config::Config;
+use crate::config::{Config, ThreadPer};
 use crate::error::Result;
 use crate::net::{Limits, Server};
+use crate::protocol::port::Port;
 use crate::stop::Stop;
 use crate::storage::Directory;
 use election::Elector;
+use peers::Peers;
 use std::sync::Arc;
 use std::time::Duration;
 use subscription::Subscription;
+
+/// For whoever asks how it is doing.
+const PEER_THREADS: usize = 2;
 
 /// Runs a front-end until `stop`.
 pub fn run(config: &Config, stop: &Stop) -> Result<()> {
@@ -45,8 +52,10 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
         Arc::new(products::Products::new(&config.catalog.listen, settings.cache_capacity));
     let subscription = Subscription::start(&config.catalog.peer, products.clone())?;
     let orders = orders::Orders::new(config, elector.election(), products.clone());
+    let peers = Peers { election: elector.election(), products: products.clone() };
     let limits = Limits {
         threads: settings.threads,
+        stays: settings.thread_per == ThreadPer::Session,
         connections_max: settings.connections_max,
         request_deadline: settings.request_deadline,
         idle_deadline: settings.idle_deadline,
@@ -54,9 +63,12 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     };
     let door = Arc::new(session::Door::new(products, orders));
     let server = Server::start("session", &settings.listen, door, limits)?;
-    tracing::info!("listening on {}", server.address());
+    let limits = Limits { threads: PEER_THREADS, ..Limits::default() };
+    let peer_server = Server::start("peer", &settings.peer, Arc::new(Port(peers)), limits)?;
+    tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
     while !stop.wait(Duration::from_secs(3_600)) {}
     server.stop();
+    peer_server.stop();
     drop(subscription);
     drop(elector);
     tracing::info!("closed");

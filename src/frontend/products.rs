@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::{Moment, Toy};
 use crate::net::Rpc;
 use crate::protocol::catalog::{Changes, Request, Toys};
+use crate::protocol::status::CacheStatus;
 use crate::protocol::web::{self, ShownToy};
 use crate::protocol::{ask, wanted};
 use parking_lot::{Condvar, Mutex};
@@ -87,6 +88,11 @@ impl Products {
     pub fn all(&self) -> Result<Vec<ShownToy>> {
         let toys: Toys = ask(&self.catalog, &Request::List, Instant::now() + DEADLINE, &wanted)?;
         Ok(toys.into_iter().map(ShownToy::from).collect())
+    }
+
+    /// What is cached, and how often that helped.
+    pub fn cache_status(&self) -> CacheStatus {
+        self.cache.lock().status()
     }
 
     /// A purchase was acknowledged: whatever is older must not be served any more.

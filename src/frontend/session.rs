@@ -8,7 +8,6 @@ use crate::http::{Connection, Request, Responder};
 use crate::net::{Progress, Protocol};
 use crate::protocol::web::{self, Receipt, ShownOrder};
 use crate::trace::ACCESS;
-use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +51,7 @@ impl Door {
             Ok(Route::Order(number)) => {
                 web::respond(responder, &self.orders.look_up(number).map(ShownOrder::from))
             }
-            Ok(Route::Health) => web::respond(responder, &Ok(json!({ "service": "front-end" }))),
+            Ok(Route::Health) => web::healthy(responder, "front-end"),
             Ok(Route::Nowhere) => web::no_such_path(responder),
             Ok(Route::WrongMethod(allowed)) => web::wrong_method(responder, allowed),
             Err(error) => web::refuse(responder, &error),

@@ -67,10 +67,14 @@ pub struct Limits {
     pub idle_deadline: Duration,
     /// For the client to take an answer that did not fit into the kernel's buffers.
     pub write_deadline: Duration,
+    /// Whether a thread stays with its session between two requests while there are threads for all:
+    /// thread per session. If not, each turn ends with the answers to what was received: thread per
+    /// request.
+    pub stays: bool,
     /// Requests after which a session that never falls silent goes to the end of the queue, when
-    /// others wait. 1 makes it a server with a thread per request.
+    /// others wait.
     pub turn_requests_max: u32,
-    /// How long a thread waits for the next bytes before it parks the connection. Not zero, which
+    /// How long a thread that stays waits for the next bytes before it parks the connection. Not zero, which
     /// would mean forever to a socket.
     pub stay: Duration,
 }
@@ -83,6 +87,7 @@ impl Default for Limits {
             request_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(300),
             write_deadline: Duration::from_secs(10),
+            stays: true,
             turn_requests_max: 64,
             stay: Duration::from_millis(10),
         }

@@ -57,7 +57,9 @@ impl<P: Protocol> Worker<P> {
             if connection.is_ending() {
                 return self.drain(connection);
             }
-            let must_yield = self.lobby.crowd.is_crowded() || self.is_turn_over(served);
+            let must_yield = !self.lobby.limits.stays
+                || self.lobby.crowd.is_crowded()
+                || self.is_turn_over(served);
             if connection.is_unseen {
                 if must_yield {
                     return self.lobby.queue(connection, Reason::Unserved);

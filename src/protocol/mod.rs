@@ -23,6 +23,7 @@ pub mod catalog;
 pub mod order;
 pub mod port;
 pub mod purchase;
+pub mod status;
 pub mod web;
 
 use crate::error::{Error, Result};

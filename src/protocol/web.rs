@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::http::{Request, Responder, error_body, form_pairs};
 use crate::model::{Entry, Item, Key, OrderNumber, Price, Quantity, TOY_NAME_BYTES_MAX, Toy};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The success envelope.
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,6 +57,11 @@ pub fn refuse(responder: Responder<'_>, error: &Error) -> u16 {
     let headers: &[_] = if status == 503 { &[("Retry-After", "1")] } else { &[] };
     responder.send(status, headers, &error_body(status, &error.to_string()));
     status
+}
+
+/// Says that the service of this name is up.
+pub fn healthy(responder: Responder<'_>, service: &str) -> u16 {
+    respond(responder, &Ok(json!({ "service": service })))
 }
 
 /// A path that nothing is at.

@@ -75,7 +75,8 @@ fn services(config: &Config, flags: &[String]) -> Result<Vec<Service>> {
         let peer = Some(replica.peer.as_str());
         all.push(service(format!("order {id}"), "order", own, &replica.listen, peer));
     }
-    all.push(service("frontend".to_owned(), "frontend", vec![], &frontend.listen, None));
+    let peer = Some(frontend.peer.as_str());
+    all.push(service("frontend".to_owned(), "frontend", vec![], &frontend.listen, peer));
     all.into_iter().collect()
 }
 

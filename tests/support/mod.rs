@@ -90,9 +90,7 @@ impl Cluster {
             let (section, data) = (id.section(), directory.path().join(id.section()));
             flags.push(format!("--{section}-listen={listen}"));
             flags.push(format!("--{section}-data={}", data.display()));
-            if id != Frontend {
-                flags.push(format!("--{section}-peer={peer}"));
-            }
+            flags.push(format!("--{section}-peer={peer}"));
             services.insert(id, Service { listen, peer, process: None });
         }
         flags.push(format!("--client-address={}", services[&Frontend].listen));
@@ -253,7 +251,7 @@ impl Cluster {
 
     /// A customer of a service: mostly of the front-end.
     pub fn customer(&self, id: Id) -> Customer {
-        Customer(Client::new(self.address(id), PATIENCE))
+        Customer::of(self.address(id))
     }
 
     /// Asks a service by frame, at its request address.
@@ -390,6 +388,11 @@ impl Drop for Cluster {
 pub struct Customer(Client);
 
 impl Customer {
+    /// A customer of whoever is at this address.
+    pub fn of(address: &str) -> Customer {
+        Customer(Client::new(address, PATIENCE))
+    }
+
     /// Status and body of the answer to a GET.
     pub fn get(&mut self, target: &str) -> (u16, Value) {
         self.send("GET", target, &[], b"")
