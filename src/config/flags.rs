@@ -122,6 +122,14 @@ pub(super) fn read_flags(matches: &ArgMatches, config: &mut Config) -> Result<()
     Ok(())
 }
 
+/// The flags that give a program exactly this configuration, whatever its environment and the files
+/// around it say. Its replicas have to be the default three.
+pub fn all_flags(config: &Config) -> Vec<String> {
+    let flag = |setting: keys::Setting| format!("--{}={}", setting.flag(), setting.show(config));
+    let no_file = "--config=/dev/null".to_owned();
+    [no_file].into_iter().chain(keys::settings(config).into_iter().map(flag)).collect()
+}
+
 /// The configuration flags that a command line had, written so that every program understands them.
 pub fn given_flags(matches: &ArgMatches, config: &Config) -> Vec<String> {
     let settings = keys::settings(config);

@@ -15,7 +15,7 @@ mod keys;
 mod file;
 mod flags;
 
-pub use flags::given_flags;
+pub use flags::{all_flags, given_flags};
 
 use crate::error::{Error, Result};
 use crate::model::{OrderNumber, ReplicaId};

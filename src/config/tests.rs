@@ -198,6 +198,17 @@ fn given_flags_are_written_so_that_every_program_understands_them() {
 }
 
 #[test]
+fn all_flags_win_over_environment_and_files() {
+    let mut config = Config::default();
+    config.frontend.threads = 3;
+    config.catalog.delay = Duration::from_millis(200);
+    let flags = all_flags(&config);
+    let flags: Vec<_> = flags.iter().skip(1).map(String::as_str).collect();
+    let variables = [("TOYSTORE_FRONTEND_THREADS", "4"), ("TOYSTORE_ORDER_THREADS", "4")];
+    assert_eq!(read_with("[catalog]\ndelay_ms = 5", &flags, &variables), Ok(config));
+}
+
+#[test]
 fn every_program_can_declare_its_flags_without_a_clash() {
     for own in ["", "frontend", "catalog", "order", "client", "log"] {
         flags::declare(Command::new("test"), own, &Config::default()).debug_assert();

@@ -8,6 +8,7 @@
 use super::relay;
 use crate::error::{Error, Result};
 use rustix::process::{Pid, Signal, kill_process};
+use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -22,7 +23,17 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a step of a health check may take; on loopback it takes microseconds.
 const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Where what a service says goes to.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// To standard output, each line behind the name of the service.
+    Relayed,
+    /// To the end of this file.
+    Appended(PathBuf),
+}
+
 /// What there is to know of a service to start it.
+#[derive(Debug, Clone)]
 pub(super) struct Service {
     /// What it is called in the output, such as `order 3`.
     pub(super) name: String,
@@ -34,6 +45,8 @@ pub(super) struct Service {
     pub(super) listen: String,
     /// Where it answers the other services, if it does.
     pub(super) peer: Option<String>,
+    /// Where what it says goes to.
+    pub(super) output: Output,
 }
 
 impl Service {
@@ -47,6 +60,19 @@ impl Service {
     }
 }
 
+impl Output {
+    /// What a child gets as its standard output and standard error.
+    fn open(&self) -> io::Result<[Stdio; 2]> {
+        match self {
+            Output::Relayed => Ok([Stdio::piped(), Stdio::piped()]),
+            Output::Appended(path) => {
+                let file = OpenOptions::new().append(true).create(true).open(path)?;
+                Ok([file.try_clone()?.into(), file.into()])
+            }
+        }
+    }
+}
+
 /// A running service, or one that has ended.
 pub(super) struct Process {
     pub(super) service: Service,
@@ -56,18 +82,20 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a service and the two threads that relay what it says; [`Process::end`] joins them.
+    /// Starts a service and, if what it says is to be relayed, the two threads that do so;
+    /// [`Process::end`] joins them.
     pub(super) fn start(service: Service) -> Result<Process> {
         let error = |error: io::Error| Error::Service {
             name: service.name.clone(),
             why: format!("cannot start {}: {error}", service.program.display()),
         };
+        let [stdout, stderr] = service.output.open().map_err(error)?;
         let mut child = Command::new(&service.program)
             .args(&service.arguments)
             .arg("--exit-with-parent")
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(stdout)
+            .stderr(stderr)
             .process_group(0)
             .spawn()
             .map_err(error)?;
@@ -98,6 +126,13 @@ impl Process {
         }
         self.ended = self.child.try_wait().ok().flatten();
         self.ended.map(how)
+    }
+
+    /// Kills it as a crash would, without a chance to finish anything, and waits for its end.
+    pub(super) fn kill(&mut self) {
+        // Both fail only if it has ended by itself, which is what was wanted.
+        let _ = self.child.kill();
+        self.ended = self.child.wait().ok().or(self.ended);
     }
 
     /// Ends it and says how that went; `None` if it had ended before.

@@ -1,0 +1,165 @@
+//! The services of a store as child processes: open them all, crash and restart one, close them all.
+//! Called by `run-all` and by the evaluation.
+//!
+//! - Whatever runs when a [`Store`] is dropped is ended.
+
+use super::process::{Output, Process, Service};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::stop::Stop;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long a service may take from its start to its first answer; reading a long log is the
+/// longest part of it.
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause between two questions to a service that is starting.
+const READY_POLL: Duration = Duration::from_millis(3);
+
+/// Whether the store came to be open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    /// All services answer.
+    Yes,
+    /// Ctrl-C was faster.
+    Interrupted,
+}
+
+/// The services of a store: none of them runs, or all, or all but those that ended.
+pub struct Store {
+    services: Vec<Service>,
+    /// In the order of their start.
+    pub(super) processes: Vec<Process>,
+}
+
+impl Store {
+    /// The store of this configuration, of which nothing runs yet. Every service is passed the
+    /// `flags`. An error if an address is in use.
+    pub fn closed(config: &Config, flags: &[String], output: &Output) -> Result<Store> {
+        let services = services(config, flags, output)?;
+        check_addresses(&services)?;
+        Ok(Store { services, processes: Vec::new() })
+    }
+
+    /// Starts each service when the one before is ready, unless this process is asked to end.
+    pub fn open(&mut self, stop: &Stop) -> Result<Opened> {
+        for service in self.services.clone() {
+            self.processes.push(Process::start(service)?);
+            let deadline = Instant::now() + READY_TIMEOUT;
+            while !self.newest_is_ready(deadline)? {
+                if stop.wait(READY_POLL) {
+                    return Ok(Opened::Interrupted);
+                }
+            }
+        }
+        Ok(Opened::Yes)
+    }
+
+    /// Whether the service started last is ready; an error if any has ended or `deadline` is over.
+    fn newest_is_ready(&mut self, deadline: Instant) -> Result<bool> {
+        let is_ready = self.processes.last().is_none_or(Process::is_ready);
+        // Asked in this order, an answer by another process at the address of one that could not
+        // start is most likely noticed.
+        for process in &mut self.processes {
+            if let Some(how) = process.newly_ended() {
+                let why = format!("ended while the store was opening ({how})");
+                return Err(Error::Service { name: process.service.name.clone(), why });
+            }
+        }
+        match self.processes.last() {
+            Some(process) if !is_ready && Instant::now() > deadline => {
+                let why = format!("was not ready within {READY_TIMEOUT:?}");
+                Err(Error::Service { name: process.service.name.clone(), why })
+            }
+            _ => Ok(is_ready),
+        }
+    }
+
+    /// Crashes a service, as `kill -9` does. A name is what the output calls it, such as `order 3`.
+    pub fn kill(&mut self, name: &str) -> Result<()> {
+        self.process(name)?.kill();
+        Ok(())
+    }
+
+    /// Starts a service again that has ended, without waiting until it is ready.
+    pub fn restart(&mut self, name: &str) -> Result<()> {
+        let process = self.process(name)?;
+        let old = std::mem::replace(process, Process::start(process.service.clone())?);
+        old.end();
+        Ok(())
+    }
+
+    /// Ends the services that still run, the last started first, and tells of each by name how it
+    /// ended.
+    pub fn close(&mut self, mut tell: impl FnMut(&str, &str)) {
+        while let Some(process) = self.processes.pop() {
+            let name = process.service.name.clone();
+            if let Some(how) = process.end() {
+                tell(&name, &how);
+            }
+        }
+    }
+
+    fn process(&mut self, name: &str) -> Result<&mut Process> {
+        let mut processes = self.processes.iter_mut();
+        processes
+            .find(|process| process.service.name == name)
+            .ok_or_else(|| Error::invalid(format!("the store has no service \"{name}\"")))
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close(|_, _| {});
+    }
+}
+
+/// The services in the order of their start.
+fn services(config: &Config, flags: &[String], output: &Output) -> Result<Vec<Service>> {
+    let service = |name: String, file: &str, own: Vec<String>, listen: &str, peer: Option<&str>| {
+        Ok(Service {
+            name,
+            program: sibling(file)?,
+            arguments: [own, flags.to_vec()].concat(),
+            listen: listen.to_owned(),
+            peer: peer.map(str::to_owned),
+            output: output.clone(),
+        })
+    };
+    let (catalog, frontend) = (&config.catalog, &config.frontend);
+    let peer = Some(catalog.peer.as_str());
+    let mut all = vec![service("catalog".to_owned(), "catalog", vec![], &catalog.listen, peer)];
+    for (id, replica) in &config.order.replicas {
+        let own = vec!["--id".to_owned(), id.to_string()];
+        let peer = Some(replica.peer.as_str());
+        all.push(service(format!("order {id}"), "order", own, &replica.listen, peer));
+    }
+    let peer = Some(frontend.peer.as_str());
+    all.push(service("frontend".to_owned(), "frontend", vec![], &frontend.listen, peer));
+    all.into_iter().collect()
+}
+
+/// The program of this name next to this one.
+fn sibling(file: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe();
+    own.map(|own| own.with_file_name(file)).map_err(|error| Error::Service {
+        name: file.to_owned(),
+        why: format!("cannot find its program: {error}"),
+    })
+}
+
+/// Finds addresses in use before anything is started: the stranger there might even be a service
+/// of another store, and answer our health checks.
+fn check_addresses(services: &[Service]) -> Result<()> {
+    for service in services {
+        for address in [Some(&service.listen), service.peer.as_ref()].into_iter().flatten() {
+            TcpListener::bind(address.as_str()).map_err(|error| Error::Listen {
+                address: address.clone(),
+                why: format!("{error}; {} needs it", service.name),
+            })?;
+        }
+    }
+    Ok(())
+}
