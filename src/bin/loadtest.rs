@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use toystore::config;
 use toystore::error::{Error, Result};
 use toystore::loadtest::progress::Progress;
-use toystore::loadtest::{self, Load, arguments};
+use toystore::loadtest::{self, Load, arguments, evaluate};
+use toystore::stop::Stop;
 
 fn main() -> ExitCode {
     match run() {
@@ -27,9 +28,15 @@ fn run() -> Result<ExitCode> {
              failed, 2 could not run",
         )
         .subcommand_required(true)
-        .subcommands(arguments::workloads());
-    let (config, arguments) = config::load(command, "")?;
-    let (name, arguments) = arguments.subcommand().expect("clap requires one");
+        .subcommands(arguments::workloads())
+        .subcommand(evaluate::command());
+    let (config, all) = config::load(command, "")?;
+    let (name, arguments) = all.subcommand().expect("clap requires one");
+    if name == "evaluate" {
+        let directory = evaluate::run(arguments, Stop::install(&all)?)?;
+        println!("{}", directory.join("report.html").display());
+        return Ok(ExitCode::SUCCESS);
+    }
     load(&Load::from_arguments(name, arguments, &config)?, arguments)
 }
 

@@ -19,6 +19,7 @@
 //! * `engine`: the event loop.
 //! * [`summary`] (pure), [`report`]: what was measured, and how it is shown.
 //! * [`arguments`], [`progress`]: the program's command line and its bar.
+//! * [`evaluate`]: the lab's experiments, with plots and a report.
 //!
 //! - One thread, no allocation per query and no lock, so that one core can saturate the front-end.
 //! - Every request that is sent has exactly one [`Outcome`], and the load goes on whatever it is.
@@ -35,6 +36,7 @@ pub mod summary;
 pub mod report;
 pub mod progress;
 pub mod arguments;
+pub mod evaluate;
 
 pub use summary::Summary;
 

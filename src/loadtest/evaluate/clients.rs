@@ -1,0 +1,203 @@
+//! Experiment 1: how long each kind of request takes while one to five clients shop, who only query,
+//! only buy, or do both.
+
+use super::chapter::{Chapter, Figure, Table, csv};
+use super::lab::Lab;
+use super::measured::Measured;
+use super::plot::panel::names_width;
+use super::plot::scale::{Spacing, micros};
+use super::plot::{Axis, Canvas, Ink, Panel, Place, Scale};
+use super::words;
+use crate::client::report::Kind;
+use crate::error::Result;
+use crate::loadtest::{Summary, Workload};
+use serde::Serialize;
+use std::time::Duration;
+
+/// How likely a query is followed by a purchase, where there are both.
+const MIXED: Workload = Workload::Mixed { probability: 0.75 };
+
+const WORKLOADS: [(&str, Workload); 3] =
+    [("query only", Workload::Query), ("buy only", Workload::Buy), ("mixed", MIXED)];
+
+/// One kind of request, in one workload, at one number of clients.
+#[derive(Debug, Serialize)]
+struct Point {
+    workload: &'static str,
+    clients: usize,
+    kind: &'static str,
+    #[serde(skip)]
+    measured: Measured,
+}
+
+/// Makes the experiment.
+pub fn run(lab: &Lab) -> Result<Chapter> {
+    let clients: &[usize] = lab.pick(&[1, 2, 3, 4, 5], &[1, 3, 5]);
+    let each = Duration::from_millis(lab.pick(3_000, 300));
+    lab.begin("1 Latency against clients", WORKLOADS.len() * clients.len());
+    let store = lab.open(|_| {})?;
+    let mut points = Vec::new();
+    for &clients in clients {
+        for (workload, load) in WORKLOADS {
+            let summary = lab.measure(&store, load, clients, each)?;
+            for kind in Summary::KINDS {
+                let measured = Measured::of(&summary, kind);
+                points.extend(measured.map(|m| Point {
+                    workload,
+                    clients,
+                    kind: name(kind),
+                    measured: m,
+                }));
+            }
+        }
+    }
+    Ok(Chapter {
+        id: "clients",
+        title: "Latency against clients",
+        setup: format!(
+            "One to five clients, each on a connection of its own and each waiting for its answer \
+             before it asks again. They only query, only buy, or query and buy what they saw with a \
+             chance of 0.75. {} s at each point, the cache on.",
+            each.as_secs_f64()
+        ),
+        findings: findings(&points),
+        surprises: errors(&points),
+        figures: vec![figure(&points)?],
+        table: table(&points),
+    })
+}
+
+/// What a kind is called in tables.
+pub fn name(kind: Kind) -> &'static str {
+    if kind == Kind::Buy { "buy" } else { "query" }
+}
+
+fn series<'a>(
+    points: &'a [Point],
+    workload: &str,
+    kind: &str,
+) -> impl Iterator<Item = &'a Point> + use<'a> {
+    let (workload, kind) = (workload.to_owned(), kind.to_owned());
+    points.iter().filter(move |point| point.workload == workload && point.kind == kind)
+}
+
+/// The same series at the fewest and at the most clients.
+fn ends<'a>(points: &'a [Point], workload: &str, kind: &str) -> Option<(&'a Point, &'a Point)> {
+    let mut series = series(points, workload, kind);
+    let first = series.next()?;
+    Some((first, series.last()?))
+}
+
+fn findings(points: &[Point]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (workload, kind) in [("query only", "query"), ("buy only", "buy")] {
+        let Some((few, many)) = ends(points, workload, kind) else { continue };
+        findings.push(format!(
+            "{}: a single client waits {} (median; p99 {}). With {} clients the median is {}, it {}, \
+             while the throughput {}: from {} to {}. {}",
+            words::capital(workload),
+            words::time(few.measured.p50_us),
+            words::time(few.measured.p99_us),
+            many.clients,
+            words::time(many.measured.p50_us),
+            words::change(few.measured.p50_us, many.measured.p50_us),
+            words::change(few.measured.rate, many.measured.rate),
+            words::rate(few.measured.rate),
+            words::rate(many.measured.rate),
+            knee(points, workload, kind),
+        ));
+    }
+    let pairs = ["query", "buy"].map(|kind| {
+        let alone = ends(points, &format!("{kind} only"), kind)?.1;
+        Some((kind, alone, ends(points, "mixed", kind)?.1))
+    });
+    let parts = pairs.into_iter().flatten().map(|(kind, alone, mixed)| {
+        format!(
+            "a {kind} has a median of {} against {} when all do the same",
+            words::time(mixed.measured.p50_us),
+            words::time(alone.measured.p50_us)
+        )
+    });
+    let most = points.iter().map(|point| point.clients).max().unwrap_or(0);
+    findings.push(format!("Mixed, with {most} clients: {}.", parts.collect::<Vec<_>>().join(", ")));
+    findings
+}
+
+/// From which number of clients on more clients hardly bring more throughput.
+fn knee(points: &[Point], workload: &str, kind: &str) -> String {
+    let series: Vec<_> = series(points, workload, kind).collect();
+    let gains = series.windows(2).map(|pair| {
+        let [before, after] = pair else { return (0, 0.0) };
+        let ideal = words::percent(as_f64(before.clients), as_f64(after.clients));
+        let real = words::percent(before.measured.rate, after.measured.rate);
+        (before.clients, real / ideal)
+    });
+    match gains.into_iter().find(|(_, share)| *share < 0.25) {
+        Some((at, _)) => {
+            let plural = if at == 1 { "" } else { "s" };
+            format!(
+                "Beyond {at} client{plural} another one brings less than a quarter of what it would \
+                 if nobody shared anything: they mostly wait for each other."
+            )
+        }
+        None => "Every further client still brings more than a quarter of its ideal share.".into(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a handful of clients")]
+fn as_f64(count: usize) -> f64 {
+    count as f64
+}
+
+fn errors(points: &[Point]) -> Vec<String> {
+    let failed = points.iter().filter(|point| point.measured.errors > 0);
+    let line = |point: &Point| {
+        let errors = words::count(point.measured.errors, "error");
+        format!("{errors} at {} clients, {}, {}", point.clients, point.workload, point.kind)
+    };
+    failed.map(line).collect()
+}
+
+fn figure(points: &[Point]) -> Result<Figure> {
+    let mut canvas = Canvas::new(1_000.0, 400.0);
+    canvas.heading((20.0, 30.0), 17.0, "Latency against clients");
+    let latencies = points.iter().flat_map(|p| [p.measured.p50_us, p.measured.p99_us]);
+    let y = Axis::new("latency", Scale::log(latencies, micros));
+    let mut clients: Vec<_> = points.iter().map(|point| as_f64(point.clients)).collect();
+    clients.dedup();
+    clients.sort_by(f64::total_cmp);
+    clients.dedup();
+    let names = names_width(&["query"]);
+    for (column, (workload, _)) in (0u8..).zip(WORKLOADS) {
+        let place = Place::in_grid(&canvas, (3.0, 1.0), (f64::from(column), 0.0), names);
+        let x = Axis::new("clients", Scale::marked(&clients, Spacing::Differences));
+        let mut panel = Panel::new(&mut canvas, place, &words::capital(workload), x, y.clone());
+        let mut labels = Vec::new();
+        for (kind, ink) in [("query", Ink::Blue), ("buy", Ink::Vermilion)] {
+            let series: Vec<_> = series(points, workload, kind)
+                .map(|p| {
+                    p.measured.median_spread(as_f64(p.clients), &format!("{} clients", p.clients))
+                })
+                .collect();
+            panel.spread(&series, ink);
+            labels.extend(series.last().map(|last| (last.middle, ink, kind)));
+        }
+        panel.name(&labels);
+    }
+    Ok(Figure {
+        name: "1-clients",
+        title: "Latency of queries and purchases against the number of clients".into(),
+        caption: "Lines: medians. Bands: up to the 99th percentile.".into(),
+        canvas,
+        csv: csv(points.iter().map(|point| (point, point.measured)))?,
+    })
+}
+
+fn table(points: &[Point]) -> Table {
+    let head = [&["workload", "clients", "kind"][..], &Measured::HEAD].concat();
+    let row = |point: &Point| {
+        let own = [point.workload.to_owned(), point.clients.to_string(), point.kind.to_owned()];
+        [own.to_vec(), point.measured.cells()].concat()
+    };
+    Table { head, rows: points.iter().map(row).collect() }
+}

@@ -1,0 +1,82 @@
+//! What the requests of one kind took, as experiments compare it.
+
+use super::plot::panel::Spread;
+use super::words;
+use crate::client::report::{Kind, exact};
+use crate::loadtest::Summary;
+use serde::Serialize;
+use std::time::Duration;
+
+/// Counts and latencies of one kind of request, under one load. Times in microseconds.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Measured {
+    /// Those that succeeded.
+    pub requests: u64,
+    /// Those that did not, purchases refused for want of stock aside.
+    pub errors: u64,
+    /// Successes a second.
+    pub rate: f64,
+    /// The mean.
+    pub mean_us: f64,
+    /// Half of them took less.
+    pub p50_us: f64,
+    /// 99 of 100 took less.
+    pub p99_us: f64,
+    /// The longest.
+    pub max_us: f64,
+}
+
+impl Measured {
+    /// The part of a summary that is about one kind; `None` if none of them succeeded.
+    pub fn of(summary: &Summary, kind: Kind) -> Option<Measured> {
+        let counts = summary.of(kind);
+        (counts.succeeded() > 0).then(|| Measured {
+            requests: counts.succeeded(),
+            errors: counts.errors(),
+            rate: tenths(exact(counts.succeeded()) / summary.elapsed.as_secs_f64()),
+            mean_us: micros(counts.mean()),
+            p50_us: micros(counts.quantile(0.5)),
+            p99_us: micros(counts.quantile(0.99)),
+            max_us: micros(counts.max()),
+        })
+    }
+
+    /// With its median as the middle.
+    pub fn median_spread(&self, x: f64, what: &str) -> Spread {
+        Spread { x, middle: self.p50_us, p99: self.p99_us, tip: self.tip(what) }
+    }
+
+    /// With its mean as the middle.
+    pub fn mean_spread(&self, x: f64, what: &str) -> Spread {
+        Spread { x, middle: self.mean_us, p99: self.p99_us.max(self.mean_us), tip: self.tip(what) }
+    }
+
+    /// For who points at it.
+    pub fn tip(&self, what: &str) -> String {
+        let [mean, p50, p99] = [self.mean_us, self.p50_us, self.p99_us].map(words::time);
+        let rate = words::rate(self.rate);
+        format!("{what}: median {p50}, p99 {p99}, mean {mean}, {rate}")
+    }
+
+    /// Its cells in a table.
+    pub fn cells(&self) -> Vec<String> {
+        let times = [self.mean_us, self.p50_us, self.p99_us, self.max_us].map(words::time);
+        let mut cells = vec![self.requests.to_string(), words::rate(self.rate)];
+        cells.extend(times);
+        cells.push(self.errors.to_string());
+        cells
+    }
+
+    /// The heads of [`Measured::cells`].
+    pub const HEAD: [&'static str; 7] =
+        ["requests", "rate", "mean", "median", "p99", "longest", "errors"];
+}
+
+/// In microseconds, to a tenth.
+pub fn micros(duration: Duration) -> f64 {
+    tenths(duration.as_secs_f64() * 1e6)
+}
+
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}

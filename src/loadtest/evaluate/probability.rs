@@ -1,0 +1,267 @@
+//! Experiments 2 and 3: how long each kind of request takes with five clients who buy more and more
+//! often, with the cache and without it; once with the catalog as it is, once with a slow database.
+
+use super::chapter::{Chapter, Figure, Table, csv};
+use super::clients::name;
+use super::lab::Lab;
+use super::measured::Measured;
+use super::plot::panel::names_width;
+use super::plot::scale::{Spacing, micros, plain};
+use super::plot::{Axis, Canvas, Ink, Panel, Place, Scale};
+use super::words;
+use crate::error::Result;
+use crate::loadtest::{Summary, Workload};
+use serde::Serialize;
+use std::time::Duration;
+
+const CLIENTS: usize = 5;
+
+/// One kind of request, at one chance to buy, with or without the cache.
+#[derive(Debug, Serialize)]
+struct Point {
+    probability: f64,
+    cache: &'static str,
+    kind: &'static str,
+    #[serde(skip)]
+    measured: Measured,
+}
+
+/// What tells experiment 3 from experiment 2.
+struct Variant {
+    id: &'static str,
+    title: &'static str,
+    name: &'static str,
+    delay: Duration,
+    each: Duration,
+}
+
+/// Makes experiment 2.
+pub fn run(lab: &Lab) -> Result<Chapter> {
+    let each = Duration::from_millis(lab.pick(3_000, 300));
+    let title = "Latency against purchase probability, cache on and off";
+    let delay = Duration::ZERO;
+    run_variant(lab, &Variant { id: "probability", title, name: "2-probability", delay, each })
+}
+
+/// Makes the first half of experiment 3: the same with a slow database.
+pub fn run_delayed(lab: &Lab, delay: Duration) -> Result<Chapter> {
+    let each = Duration::from_millis(lab.pick(8_000, 1_200));
+    let title = "The same with a slow database";
+    run_variant(lab, &Variant { id: "delay", title, name: "3-delay", delay, each })
+}
+
+fn run_variant(lab: &Lab, variant: &Variant) -> Result<Chapter> {
+    let probabilities: &[f64] = lab.pick(&[0.0, 0.2, 0.4, 0.6, 0.8, 1.0], &[0.0, 0.4, 1.0]);
+    let delay = variant.delay;
+    lab.begin(&format!("{} {}", &variant.name[..1], variant.title), 2 * probabilities.len());
+    // Both are open at the same time and take turns, so that whatever else the machine does hits
+    // both alike.
+    let stores = [
+        ("on", lab.open(|config| config.catalog.delay = delay)?),
+        (
+            "off",
+            lab.open(|config| {
+                config.catalog.delay = delay;
+                config.frontend.cache_capacity = 0;
+            })?,
+        ),
+    ];
+    let mut points = Vec::new();
+    for &probability in probabilities {
+        for (cache, store) in &stores {
+            let workload = Workload::Mixed { probability };
+            let summary = lab.measure(store, workload, CLIENTS, variant.each)?;
+            for kind in Summary::KINDS {
+                let measured = Measured::of(&summary, kind);
+                let kind = name(kind);
+                points.extend(measured.map(|measured| Point {
+                    probability,
+                    cache,
+                    kind,
+                    measured,
+                }));
+            }
+        }
+    }
+    let database = match delay.as_millis() {
+        0 => String::new(),
+        ms => format!(
+            " Every request takes the catalog {ms} ms longer, as if its database were slow."
+        ),
+    };
+    Ok(Chapter {
+        id: variant.id,
+        title: variant.title,
+        setup: format!(
+            "{CLIENTS} clients query random toys of ten and buy what they saw with a chance from 0 \
+             to 1; {} s at each point. A cache for seven toys against none.{database} The benefit is \
+             how much less a request takes on average with the cache.",
+            variant.each.as_secs_f64()
+        ),
+        findings: findings(&points),
+        surprises: errors(&points),
+        figures: vec![figure(&points, variant)?],
+        table: table(&points),
+    })
+}
+
+fn series<'a>(
+    points: &'a [Point],
+    cache: &'static str,
+    kind: &'static str,
+) -> impl Iterator<Item = &'a Point> {
+    points.iter().filter(move |point| point.cache == cache && point.kind == kind)
+}
+
+/// The chance to buy, and by how many percent the cache shortens the mean.
+fn benefits(points: &[Point], kind: &'static str) -> Vec<(f64, f64)> {
+    let pairs = series(points, "on", kind).zip(series(points, "off", kind));
+    pairs
+        .map(|(on, off)| {
+            (on.probability, -words::percent(off.measured.mean_us, on.measured.mean_us))
+        })
+        .collect()
+}
+
+fn findings(points: &[Point]) -> Vec<String> {
+    let mut findings = Vec::new();
+    let queries = benefits(points, "query");
+    let pairs: Vec<_> = series(points, "on", "query").zip(series(points, "off", "query")).collect();
+    let in_words = |(on, off): &(&Point, &Point)| {
+        format!(
+            "at p = {} a query takes {} with the cache and {} without, {}",
+            on.probability,
+            words::time(on.measured.mean_us),
+            words::time(off.measured.mean_us),
+            saved(-words::percent(off.measured.mean_us, on.measured.mean_us))
+        )
+    };
+    if let (Some(first), Some(last)) = (pairs.first(), pairs.last()) {
+        let sentence = format!("{}; {}.", in_words(first), in_words(last));
+        findings.push(words::capital(&sentence));
+        findings.push(trend(&queries));
+    }
+    let purchases = benefits(points, "buy");
+    if let Some(mean) = mean(&purchases) {
+        let verdict = match mean {
+            10.0.. => "so less work at the catalog helps them too",
+            -10.0.. => "as was to be expected: no purchase goes through the cache",
+            _ => {
+                "which is not what a cache is for: the price of telling the front-end of each change"
+            }
+        };
+        findings.push(format!("Purchases: {} on average, {verdict}.", saved(mean)));
+    }
+    findings
+}
+
+fn saved(benefit: f64) -> String {
+    match benefit {
+        1.0.. => format!("{benefit:.0} % less"),
+        -1.0.. => "the same".to_owned(),
+        _ => format!("{:.0} % more", -benefit),
+    }
+}
+
+fn mean(benefits: &[(f64, f64)]) -> Option<f64> {
+    let count = u32::try_from(benefits.len()).ok().filter(|count| *count > 0)?;
+    Some(benefits.iter().map(|(_, benefit)| benefit).sum::<f64>() / f64::from(count))
+}
+
+/// How the benefit goes with the purchases.
+fn trend(benefits: &[(f64, f64)]) -> String {
+    let (Some(first), Some(last)) = (benefits.first(), benefits.last()) else {
+        return String::new();
+    };
+    let best = benefits.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(*first);
+    if last.1 < first.1 - 5.0 {
+        format!(
+            "The more is bought the less the cache helps, from {:.0} % to {:.0} %: each purchase \
+             drops the toy it bought, and the next query for it has to ask the catalog.",
+            first.1, last.1
+        )
+    } else {
+        format!(
+            "Against expectation, purchases do not take the benefit away: it is {:.0} % at p = {} and \
+             at most {:.0} %, at p = {}.",
+            last.1, last.0, best.1, best.0
+        )
+    }
+}
+
+fn errors(points: &[Point]) -> Vec<String> {
+    let failed = points.iter().filter(|point| point.measured.errors > 0);
+    let line = |p: &Point| {
+        let errors = words::count(p.measured.errors, "error");
+        format!("{errors} at p = {}, cache {}, {}", p.probability, p.cache, p.kind)
+    };
+    failed.map(line).collect()
+}
+
+fn figure(points: &[Point], variant: &Variant) -> Result<Figure> {
+    let mut canvas = Canvas::new(1_000.0, 400.0);
+    canvas.heading((20.0, 30.0), 17.0, variant.title);
+    let latencies = points.iter().flat_map(|p| [p.measured.mean_us, p.measured.p99_us]);
+    let y = Axis::new("latency", Scale::log(latencies, micros));
+    let mut chances: Vec<_> = points.iter().map(|point| point.probability).collect();
+    chances.sort_by(f64::total_cmp);
+    chances.dedup();
+    let x = Axis::new("purchase probability", Scale::marked(&chances, Spacing::Differences));
+    let names = names_width(&["cache off"]);
+    for (column, kind) in [(0.0, "query"), (1.0, "buy")] {
+        let place = Place::in_grid(&canvas, (3.0, 1.0), (column, 0.0), names);
+        let title = if kind == "query" { "Queries" } else { "Purchases" };
+        let mut panel = Panel::new(&mut canvas, place, title, x.clone(), y.clone());
+        let mut labels = Vec::new();
+        for (cache, label, ink) in
+            [("off", "cache off", Ink::Vermilion), ("on", "cache on", Ink::Blue)]
+        {
+            let spread = |p: &Point| {
+                p.measured.mean_spread(p.probability, &format!("p = {}, {label}", p.probability))
+            };
+            let series: Vec<_> = series(points, cache, kind).map(spread).collect();
+            panel.spread(&series, ink);
+            labels.extend(series.last().map(|last| (last.middle, ink, label)));
+        }
+        panel.name(&labels);
+    }
+    draw_benefits(&mut canvas, points, x);
+    Ok(Figure {
+        name: variant.name,
+        title: format!("{}, by chance to buy", variant.title),
+        caption:
+            "Lines: means. Bands: up to the 99th percentile. Bars: by how much the cache shortens \
+                  the mean."
+                .into(),
+        canvas,
+        csv: csv(points.iter().map(|point| (point, point.measured)))?,
+    })
+}
+
+fn draw_benefits(canvas: &mut Canvas, points: &[Point], x: Axis) {
+    let kinds = [("query", Ink::Green), ("buy", Ink::Purple)];
+    let all = kinds.map(|(kind, ink)| (kind, ink, benefits(points, kind)));
+    let values = || all.iter().flat_map(|(_, _, benefits)| benefits.iter().map(|(_, b)| *b));
+    let (low, high) = (values().fold(-10.0, f64::min), values().fold(50.0, f64::max));
+    let y =
+        Axis::new("benefit of the cache, %", Scale::linear(low, (high * 1.1).min(112.0), plain));
+    let place = Place::in_grid(canvas, (3.0, 1.0), (2.0, 0.0), 20.0);
+    let mut panel = Panel::new(canvas, place, "Benefit", x, y);
+    panel.line(&[(f64::MIN, 0.0), (f64::MAX, 0.0)], Ink::Faint, 1.0);
+    for (kind, ink, benefits) in &all {
+        let side = if *kind == "query" { -1.0 } else { 1.0 };
+        for (probability, benefit) in benefits {
+            panel.bar((*probability, *benefit), side * 7.0, 12.0, *ink);
+        }
+    }
+    panel.key(&[("queries", Ink::Green), ("purchases", Ink::Purple)]);
+}
+
+fn table(points: &[Point]) -> Table {
+    let head = [&["p", "cache", "kind"][..], &Measured::HEAD].concat();
+    let row = |point: &Point| {
+        let own = [point.probability.to_string(), point.cache.to_owned(), point.kind.to_owned()];
+        [own.to_vec(), point.measured.cells()].concat()
+    };
+    Table { head, rows: points.iter().map(row).collect() }
+}

@@ -1,0 +1,86 @@
+//! Writes the report: a page with everything in it, and each figure as CSV, SVG and PNG.
+
+use super::chapter::{Chapter, Figure, Table};
+use super::machine::Facts;
+use super::plot::{png, svg};
+use crate::error::{Error, Result};
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+const PAGE: &str = include_str!("report.html");
+
+/// Writes `report.html` and the files of the figures into a directory.
+pub fn write(directory: &Path, facts: &Facts, chapters: &[Chapter]) -> Result<()> {
+    let save = |name: String, bytes: &[u8]| {
+        let path = directory.join(name);
+        fs::write(&path, bytes).map_err(|e| Error::storage(&path, "cannot write it", e))
+    };
+    for Figure { name, title, canvas, csv, .. } in chapters.iter().flat_map(|c| &c.figures) {
+        save(format!("{name}.csv"), csv.as_bytes())?;
+        save(format!("{name}.svg"), svg::file(canvas, title).as_bytes())?;
+        save(format!("{name}.png"), &png::file(canvas)?)?;
+    }
+    save("report.html".to_owned(), page(facts, chapters).as_bytes())
+}
+
+/// Writing into a `String` cannot fail, here and below.
+fn page(facts: &Facts, chapters: &[Chapter]) -> String {
+    let mut rows = String::new();
+    for (name, value) in facts {
+        let _ = write!(rows, "<dt>{name}</dt><dd>{}</dd>", svg::escaped(value));
+    }
+    let (mut links, mut sections) = (String::new(), String::new());
+    for (number, chapter) in (1..).zip(chapters) {
+        let _ = write!(links, "<li><a href=\"#{}\">{}</a></li>", chapter.id, chapter.title);
+        sections += &section(number, chapter);
+    }
+    PAGE.replace("{{dark}}", &svg::dark_colours())
+        .replace("{{facts}}", &rows)
+        .replace("{{links}}", &links)
+        .replace("{{sections}}", &sections)
+}
+
+fn section(number: usize, chapter: &Chapter) -> String {
+    let Chapter { id, title, setup, findings, surprises, figures, table } = chapter;
+    let mut out = format!(
+        "<section id=\"{id}\">\n<h2>{number}. {title}</h2>\n<p class=\"setup\">{}</p>\n",
+        svg::escaped(setup)
+    );
+    for Figure { name, title, caption, canvas, .. } in figures {
+        let _ = write!(
+            out,
+            "<figure>\n{}<figcaption>{} <span class=\"files\">{name}.csv, .svg, .png</span></figcaption>\n\
+             </figure>\n",
+            svg::inline(canvas, title),
+            svg::escaped(caption)
+        );
+    }
+    // An experiment has one paragraph; its sentences were found one by one.
+    let _ = writeln!(out, "<p class=\"findings\">{}</p>", svg::escaped(&findings.join(" ")));
+    if !surprises.is_empty() {
+        out += "<div class=\"surprises\"><strong>Not as it should be</strong><ul>";
+        for surprise in surprises {
+            let _ = write!(out, "<li>{}</li>", svg::escaped(surprise));
+        }
+        out += "</ul></div>\n";
+    }
+    out + &table_in_html(table) + "</section>\n"
+}
+
+fn table_in_html(table: &Table) -> String {
+    let mut out =
+        "<details><summary>The numbers</summary><div class=\"wide\"><table>\n<tr>".to_owned();
+    for head in &table.head {
+        let _ = write!(out, "<th>{head}</th>");
+    }
+    out += "</tr>\n";
+    for row in &table.rows {
+        out += "<tr>";
+        for cell in row {
+            let _ = write!(out, "<td>{}</td>", svg::escaped(cell));
+        }
+        out += "</tr>\n";
+    }
+    out + "</table></div></details>\n"
+}
