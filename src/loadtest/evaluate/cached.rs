@@ -16,9 +16,9 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// How likely a request is a purchase.
-const PURCHASES: f64 = 0.12;
+const PURCHASES: f64 = 0.1;
 
-/// How likely a restock comes with the next request.
+/// How often the store restocks.
 const RESTOCK_EVERY: Duration = Duration::from_millis(400);
 
 /// The pause between two requests.
@@ -75,13 +75,13 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
     let (toys, steps) = shop(lab, &store, count)?;
     let last = store.status()?.cache;
     let mut canvas = Canvas::new(1_000.0, 430.0);
-    mosaic::draw(&mut canvas, &toys, &steps);
+    mosaic::draw(&mut canvas, &toys, &steps, last.capacity);
     Ok(Chapter {
         id: "cache",
         title: "Cache contents over time",
         setup: format!(
             "One client makes {count} requests, one after the other: it queries toys, the n-th most \
-             popular with weight 1/n, and with a chance of {:.0} % buys one instead. Every {} all \
+             popular with weight 1/√n, and with a chance of {:.0} % buys one instead. Every {} all \
              toys that were bought are restocked. The cache holds {} of {} toys.",
             PURCHASES * 100.0,
             words::time(RESTOCK_EVERY.as_secs_f64() * 1e6),
@@ -135,9 +135,10 @@ fn ask(shop: &mut Shop<'_>, toy: &str, is_purchase: bool) -> Result<()> {
     }
 }
 
-/// The place of a toy by popularity: the n-th has weight 1/n (Zipf).
+/// The place of a toy by popularity: the n-th has weight 1/√n, after Zipf but less steep, so that
+/// ten toys do not fit into a cache for seven.
 fn popular(random: &mut fastrand::Rng, toys: usize) -> usize {
-    let weight = |n: usize| u32::try_from(n + 1).map_or(0.0, |n| 1.0 / f64::from(n));
+    let weight = |n: usize| u32::try_from(n + 1).map_or(0.0, |n| f64::from(n).sqrt().recip());
     let mut left = random.f64() * (0..toys).map(weight).sum::<f64>();
     let chosen = (0..toys).find(|n| {
         left -= weight(*n);
@@ -202,8 +203,8 @@ fn findings(steps: &[Step], capacity: usize, toys: usize) -> Vec<String> {
             words::share(full, steps.len() as u64),
         ),
         format!(
-            "A toy left the cache {} times: {evicted} times to make room, and each time it was the one \
-             that had not been used for longest; {bought} times because it was bought ({} in all, the others of \
+            "A toy left the cache {} times: {evicted} times the one that had not been used for longest, \
+             to make room; {bought} times because it was bought ({} in all, the others of \
              toys that were not cached); {restocked} times because it was restocked. An invalidated toy comes back \
              only when it is asked for.",
             evicted + bought + restocked,

@@ -33,7 +33,7 @@ struct Point {
 /// Makes the experiment.
 pub fn run(lab: &Lab) -> Result<Chapter> {
     let clients: &[usize] = lab.pick(&[1, 2, 3, 4, 5], &[1, 3, 5]);
-    let each = Duration::from_millis(lab.pick(3_000, 300));
+    let each = Duration::from_millis(lab.pick(3_000, 250));
     lab.begin("1 Latency against clients", WORKLOADS.len() * clients.len());
     let store = lab.open(|_| {})?;
     let mut points = Vec::new();

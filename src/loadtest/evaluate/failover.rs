@@ -73,7 +73,7 @@ pub struct Outage {
 
 /// Makes the experiment.
 pub fn run(lab: &Lab) -> Result<Chapter> {
-    let duration = Duration::from_millis(lab.pick(18_000, 9_000));
+    let duration = Duration::from_millis(lab.pick(18_000, 7_500));
     lab.begin("5 Fail-over", 3);
     let mut store = lab.open(|_| {})?;
     let load = Load {

@@ -8,11 +8,11 @@ const TOP: f64 = 84.0;
 const ROW_HEIGHT: f64 = 27.0;
 const RIGHT: f64 = 20.0;
 
-/// Draws it, the most popular toy on top.
-pub fn draw(canvas: &mut Canvas, toys: &[String], steps: &[Step]) {
+/// Draws it, the most popular toy on top. The cache has room for `capacity` toys.
+pub fn draw(canvas: &mut Canvas, toys: &[String], steps: &[Step], capacity: usize) {
     canvas.heading((20.0, 30.0), 17.0, "Cache contents over time");
     draw_key(canvas);
-    let mosaic = Mosaic::new(canvas, toys, steps.len());
+    let mosaic = Mosaic::new(canvas, toys, steps.len(), capacity);
     mosaic.draw_frame(canvas);
     for (column, step) in steps.iter().enumerate() {
         mosaic.draw_step(canvas, column, step);
@@ -22,13 +22,19 @@ pub fn draw(canvas: &mut Canvas, toys: &[String], steps: &[Step]) {
 struct Mosaic<'a> {
     toys: &'a [String],
     steps: usize,
+    capacity: usize,
     /// The width of a column.
     width: f64,
 }
 
 impl Mosaic<'_> {
-    fn new<'a>(canvas: &Canvas, toys: &'a [String], steps: usize) -> Mosaic<'a> {
-        Mosaic { toys, steps, width: (canvas.width - LEFT - RIGHT) / number(steps.max(1)) }
+    fn new<'a>(canvas: &Canvas, toys: &'a [String], steps: usize, capacity: usize) -> Mosaic<'a> {
+        Mosaic {
+            toys,
+            steps,
+            capacity,
+            width: (canvas.width - LEFT - RIGHT) / number(steps.max(1)),
+        }
     }
 
     /// The upper left corner of a cell.
@@ -55,10 +61,16 @@ impl Mosaic<'_> {
 
     fn draw_step(&self, canvas: &mut Canvas, column: usize, step: &Step) {
         for (rank, toy) in step.cached.iter().enumerate() {
-            let opacity = 0.62 - 0.5 * number(rank) / number(step.cached.len().max(2) - 1);
+            // Of a full cache the last one is the palest: it goes next.
+            let opacity = 0.62 - 0.5 * number(rank) / number(self.capacity.max(2) - 1);
             let (x, y) = self.corner(column, self.row(toy));
-            let cell = (self.width + 0.2, ROW_HEIGHT - 3.0);
-            canvas.rectangle((x, y + 1.5), cell, Ink::Blue, (opacity * 100.0).round() / 100.0);
+            let cell = (self.width - 0.8, ROW_HEIGHT - 3.0);
+            canvas.rectangle(
+                (x + 0.4, y + 1.5),
+                cell,
+                Ink::Blue,
+                (opacity * 100.0).round() / 100.0,
+            );
         }
         for (toy, why) in &step.gone {
             let (x, y) = self.corner(column, self.row(toy));

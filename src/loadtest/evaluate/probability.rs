@@ -37,7 +37,7 @@ struct Variant {
 
 /// Makes experiment 2.
 pub fn run(lab: &Lab) -> Result<Chapter> {
-    let each = Duration::from_millis(lab.pick(3_000, 300));
+    let each = Duration::from_millis(lab.pick(3_000, 250));
     let title = "Latency against purchase probability, cache on and off";
     let delay = Duration::ZERO;
     run_variant(lab, &Variant { id: "probability", title, name: "2-probability", delay, each })
@@ -45,7 +45,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
 
 /// Makes the first half of experiment 3: the same with a slow database.
 pub fn run_delayed(lab: &Lab, delay: Duration) -> Result<Chapter> {
-    let each = Duration::from_millis(lab.pick(8_000, 1_200));
+    let each = Duration::from_millis(lab.pick(8_000, 800));
     let title = "The same with a slow database";
     run_variant(lab, &Variant { id: "delay", title, name: "3-delay", delay, each })
 }

@@ -54,7 +54,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
 
 fn measure(lab: &Lab) -> Result<Vec<Point>> {
     let clients: &[u32] = lab.pick(&[1, 2, 5, 8, 10, 12, 15, 20, 30, 40], &[2, 10, 30]);
-    let each = Duration::from_millis(lab.pick(5_000, 1_500));
+    let each = Duration::from_millis(lab.pick(5_000, 1_000));
     lab.begin("3 Queueing before a slow database", clients.len());
     let store = lab.open(|config| {
         config.catalog.delay = DELAY;

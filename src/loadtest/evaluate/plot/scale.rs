@@ -28,7 +28,7 @@ impl Scale {
         let (low, high) =
             positive.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
         let (low, high) = if low > high { (1.0, 10.0) } else { (low / 1.3, high * 1.3) };
-        let mantissas: &[f64] = if high / low > 300.0 {
+        let mantissas: &[f64] = if high / low > 3_000.0 {
             &[1.0]
         } else if high / low > 30.0 {
             &[1.0, 3.0]
@@ -50,10 +50,10 @@ impl Scale {
         let is_log = spacing == Spacing::Ratios;
         // Room on both sides, so that nothing is drawn on the axis.
         let (from, to) = if is_log {
-            let room = (last / first).powf(0.04);
+            let room = (last / first).powf(0.05);
             (first / room, last * room)
         } else {
-            let room = (last - first) * 0.04;
+            let room = (last - first) * 0.07;
             (first - room, last + room)
         };
         Scale { from, to, is_log, ticks: values.iter().map(|v| (*v, plain(*v))).collect() }
@@ -89,7 +89,7 @@ fn round_step(rough: f64) -> f64 {
 /// A number as short as it goes.
 pub fn plain(value: f64) -> String {
     let rounded = (value * 1e6).round() / 1e6;
-    format!("{rounded}")
+    format!("{rounded}").replace('-', "−")
 }
 
 /// Thousands as k.
