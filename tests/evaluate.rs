@@ -116,7 +116,8 @@ fn assert_says_what_the_data_says(page: &str, data: &BTreeMap<&str, Vec<Row>>) {
 
     let queue = data["3-queueing"].last().expect("rows");
     let (clients, mean) = (&queue["clients"], time(queue, "mean_us"));
-    says(format!("{clients} clients {mean}, of which {} is waiting", time(queue, "waiting_us")));
+    let elsewhere = time(queue, "elsewhere_us");
+    says(format!("{clients} clients {mean}, of which {elsewhere} not at the database"));
 
     let count = |column: &str, value: &str| {
         data["4-cache"].iter().filter(|row| row[column] == value).count()
@@ -125,8 +126,7 @@ fn assert_says_what_the_data_says(page: &str, data: &BTreeMap<&str, Vec<Row>>) {
 
     let errors = data["5-failover"].iter().filter(|row| row["is_error"] == "true").count();
     let errors = words::count(errors as u64, "error");
-    says(format!("Of {} customers", data["5-failover"].len()));
-    says(format!("({errors})"));
+    says(format!("{} requests, {errors}: ", data["5-failover"].len()));
 
     let queries = [("thread", "per session"), ("kind", "query"), ("connections", "1")];
     let rate = find("6-connections", &queries)["rate"].parse().expect("a number");

@@ -10,7 +10,7 @@ use super::plot::{Axis, Canvas, Ink, Panel, Place, Scale};
 use super::words;
 use crate::client::report::Kind;
 use crate::error::Result;
-use crate::loadtest::{Summary, Workload};
+use crate::loadtest::Workload;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -33,32 +33,28 @@ struct Point {
 /// Makes the experiment.
 pub fn run(lab: &Lab) -> Result<Chapter> {
     let clients: &[usize] = lab.pick(&[1, 2, 3, 4, 5], &[1, 3, 5]);
-    let each = Duration::from_millis(lab.pick(3_000, 250));
-    lab.begin("1 Latency against clients", WORKLOADS.len() * clients.len());
+    let each = Duration::from_millis(lab.pick(1_000, 250));
     let store = lab.open(|_| {})?;
-    let mut points = Vec::new();
-    for &clients in clients {
-        for (workload, load) in WORKLOADS {
-            let summary = lab.measure(&store, load, clients, each)?;
-            for kind in Summary::KINDS {
-                let measured = Measured::of(&summary, kind);
-                points.extend(measured.map(|m| Point {
-                    workload,
-                    clients,
-                    kind: name(kind),
-                    measured: m,
-                }));
-            }
-        }
-    }
+    let cases: Vec<_> =
+        clients.iter().flat_map(|n| WORKLOADS.map(|(name, load)| (*n, name, load))).collect();
+    let points = lab.rounds("1 Latency against clients", &cases, |(clients, _, workload)| {
+        lab.measure(&store, workload, clients, each)
+    })?;
+    let point = |((clients, workload, _), kind, measured)| Point {
+        workload,
+        clients,
+        kind: name(kind),
+        measured,
+    };
+    let points: Vec<_> = points.into_iter().map(point).collect();
     Ok(Chapter {
         id: "clients",
         title: "Latency against clients",
         setup: format!(
             "One to five clients, each on a connection of its own and each waiting for its answer \
              before it asks again. They only query, only buy, or query and buy what they saw with a \
-             chance of 0.75. {} s at each point, the cache on.",
-            each.as_secs_f64()
+             chance of 0.75. The cache is on. {}",
+            lab.pace(each)
         ),
         findings: findings(&points),
         surprises: errors(&points),

@@ -285,14 +285,14 @@ fn findings(evidence: &Evidence) -> Vec<String> {
     let Evidence { requests, summary, outages, agreement, .. } = evidence;
     let errors = summary.errors() + summary.unsent;
     let noticed = match errors {
-        0 => "none of them saw an error".to_owned(),
-        _ => format!("{} saw an error", words::share(errors, summary.requests() + summary.unsent)),
+        0 => "nobody noticed more than a wait".to_owned(),
+        _ => format!("{} noticed", words::share(errors, summary.requests() + summary.unsent)),
     };
     let gaps = ["query", "buy"].map(|kind| longest_gap(requests, kind).1);
     let mut findings = vec![format!(
-        "Of {} customers {noticed} ({}). The longest time without an answered query was {:.0} ms, \
-         without an answered purchase {:.0} ms (at this rate a customer of either kind comes every {:.0} ms and \
-         every {:.0} ms). The median purchase took {}, the slowest {}.",
+        "{} requests, {}: {noticed}. The longest time without an answered query was {:.0} ms, without \
+         an answered purchase {:.0} ms (at this rate a query is due every {:.0} ms, a purchase every \
+         {:.0} ms). The median purchase took {}, the slowest {}.",
         requests.len(),
         words::count(errors, "error"),
         gaps[0],

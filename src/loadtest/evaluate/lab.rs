@@ -6,8 +6,9 @@
 //! - Stores have plenty of every toy, restock hardly ever, and do not log requests, unless an
 //!   experiment says otherwise.
 
+use super::measured::Measured;
 use crate::client::api::{Keys, Shop};
-use crate::client::report::Tally;
+use crate::client::report::{Kind, Tally};
 use crate::config::{Config, all_flags};
 use crate::error::{Error, Result};
 use crate::http::Client;
@@ -22,6 +23,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+/// How often each point is measured, in a full evaluation.
+pub const ROUNDS: usize = 3;
 
 /// How long an answer, or a change of the store that has to come, may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -62,6 +66,17 @@ impl Lab {
         }
     }
 
+    /// How points are measured, in a sentence.
+    pub fn pace(&self, each: Duration) -> String {
+        let seconds = each.as_secs_f64();
+        match self.size {
+            Size::Full => {
+                format!("{seconds} s at each point, {ROUNDS} times; the median run is shown.")
+            }
+            Size::Quick => format!("{seconds} s at each point."),
+        }
+    }
+
     /// An experiment of so many steps begins: a bar for who looks, a line for who reads later.
     pub fn begin(&self, title: &str, steps: usize) {
         self.bar.reset();
@@ -98,21 +113,50 @@ impl Lab {
         Ok(open)
     }
 
-    /// Customers who wait for each answer, for so long. One step.
+    /// Measures all cases in several rounds; of each case and kind of request the median round counts.
+    /// What disturbs the machine for a while spoils a round of many cases, and not all rounds of one.
+    /// Returns them by case.
+    pub fn rounds<C: Copy>(
+        &self,
+        title: &str,
+        cases: &[C],
+        mut measure: impl FnMut(C) -> Result<Vec<(Kind, Measured)>>,
+    ) -> Result<Vec<(C, Kind, Measured)>> {
+        let rounds = self.pick(ROUNDS, 1);
+        self.begin(title, rounds * cases.len());
+        let mut runs = vec![Vec::new(); cases.len()];
+        for _ in 0..rounds {
+            for (case, runs) in cases.iter().zip(&mut runs) {
+                runs.extend(measure(*case)?);
+                self.step()?;
+            }
+        }
+        let mut all = Vec::new();
+        for (case, runs) in cases.iter().zip(runs) {
+            for kind in Summary::KINDS {
+                let of_kind = runs.iter().filter(|(other, _)| *other == kind);
+                let typical = Measured::typical(of_kind.map(|(_, run)| *run).collect());
+                all.extend(typical.map(|measured| (*case, kind, measured)));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Customers who wait for each answer, for so long. Returns what was asked for and succeeded.
     pub fn measure(
         &self,
         store: &OpenStore,
         workload: Workload,
         connections: usize,
         duration: Duration,
-    ) -> Result<Summary> {
+    ) -> Result<Vec<(Kind, Measured)>> {
         let load = self.load(store, workload, connections, duration);
         // What is only slow for the first time, such as connections to be made, is not measured.
         let warm_up = Load { span: Span::For(duration / 10), ..load.clone() };
         loadtest::run(&warm_up, &mut |_| {})?;
         let summary = loadtest::run(&load, &mut |_| {})?;
-        self.step()?;
-        Ok(summary)
+        let kinds = Summary::KINDS.into_iter();
+        Ok(kinds.filter_map(|kind| Some((kind, Measured::of(&summary, kind)?))).collect())
     }
 
     /// A load of customers who wait for each answer.

@@ -41,6 +41,13 @@ impl Measured {
         })
     }
 
+    /// The run with the median mean, of several that were made alike; with the errors of all.
+    pub fn typical(mut runs: Vec<Measured>) -> Option<Measured> {
+        runs.sort_by(|a, b| a.mean_us.total_cmp(&b.mean_us));
+        let errors = runs.iter().map(|run| run.errors).sum();
+        runs.get(runs.len() / 2).map(|median| Measured { errors, ..*median })
+    }
+
     /// With its median as the middle.
     pub fn median_spread(&self, x: f64, what: &str) -> Spread {
         Spread { x, middle: self.p50_us, p99: self.p99_us, tip: self.tip(what) }
@@ -79,4 +86,18 @@ pub fn micros(duration: Duration) -> f64 {
 
 fn tenths(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disturbed_run_does_not_count_but_its_errors_do() {
+        let run = |mean_us, errors| Measured { errors, mean_us, ..Measured::default() };
+        let typical = Measured::typical(vec![run(900.0, 2), run(10.0, 0), run(11.0, 1)]);
+        let typical = typical.expect("there are runs");
+        assert_eq!((typical.mean_us.to_bits(), typical.errors), (11f64.to_bits(), 3));
+        assert!(Measured::typical(Vec::new()).is_none());
+    }
 }

@@ -45,6 +45,7 @@ use std::path::PathBuf;
 pub fn command() -> Command {
     let quick = Arg::new("quick").long("quick").action(ArgAction::SetTrue);
     let out = Arg::new("out").long("out").value_name("DIRECTORY");
+    let only = Arg::new("only").long("only").value_name("N");
     let seed = Arg::new("seed").long("seed").value_name("N").value_parser(value_parser!(u64));
     Command::new("evaluate")
         .about("Opens stores of its own, makes the lab's six experiments, and writes a report")
@@ -52,6 +53,7 @@ pub fn command() -> Command {
         .args([
             quick.help("In less than a minute, to see that all of it works"),
             out.help("Where to write [default results/<time>]"),
+            only.value_parser(value_parser!(u8).range(1..=6)).help("Make this experiment alone"),
             seed.help("Of all random choices").default_value("1"),
         ])
 }
@@ -72,7 +74,9 @@ pub fn run(arguments: &ArgMatches, stop: Stop) -> Result<PathBuf> {
     let lab = Lab::new(&out, stop, size, seed);
     let experiments: [fn(&Lab) -> Result<Chapter>; 6] =
         [clients::run, probability::run, queueing::run, cached::run, failover::run, scaling::run];
-    let chapters: Result<Vec<Chapter>> = experiments.iter().map(|make| make(&lab)).collect();
+    let only = arguments.get_one::<u8>("only");
+    let wanted = (1..).zip(experiments).filter(|(number, _)| only.is_none_or(|n| n == number));
+    let chapters: Result<Vec<_>> = wanted.map(|(number, make)| Ok((number, make(&lab)?))).collect();
     lab.finish();
     report::write(&out, &facts, &chapters?)?;
     Ok(out)

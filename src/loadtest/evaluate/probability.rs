@@ -9,8 +9,9 @@ use super::plot::panel::names_width;
 use super::plot::scale::{Spacing, micros, plain};
 use super::plot::{Axis, Canvas, Ink, Panel, Place, Scale};
 use super::words;
+use crate::client::report::Kind;
 use crate::error::Result;
-use crate::loadtest::{Summary, Workload};
+use crate::loadtest::Workload;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ struct Variant {
 
 /// Makes experiment 2.
 pub fn run(lab: &Lab) -> Result<Chapter> {
-    let each = Duration::from_millis(lab.pick(3_000, 250));
+    let each = Duration::from_millis(lab.pick(1_000, 250));
     let title = "Latency against purchase probability, cache on and off";
     let delay = Duration::ZERO;
     run_variant(lab, &Variant { id: "probability", title, name: "2-probability", delay, each })
@@ -45,7 +46,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
 
 /// Makes the first half of experiment 3: the same with a slow database.
 pub fn run_delayed(lab: &Lab, delay: Duration) -> Result<Chapter> {
-    let each = Duration::from_millis(lab.pick(8_000, 800));
+    let each = Duration::from_millis(lab.pick(3_000, 800));
     let title = "The same with a slow database";
     run_variant(lab, &Variant { id: "delay", title, name: "3-delay", delay, each })
 }
@@ -53,7 +54,6 @@ pub fn run_delayed(lab: &Lab, delay: Duration) -> Result<Chapter> {
 fn run_variant(lab: &Lab, variant: &Variant) -> Result<Chapter> {
     let probabilities: &[f64] = lab.pick(&[0.0, 0.2, 0.4, 0.6, 0.8, 1.0], &[0.0, 0.4, 1.0]);
     let delay = variant.delay;
-    lab.begin(&format!("{} {}", &variant.name[..1], variant.title), 2 * probabilities.len());
     // Both are open at the same time and take turns, so that whatever else the machine does hits
     // both alike.
     let stores = [
@@ -66,23 +66,18 @@ fn run_variant(lab: &Lab, variant: &Variant) -> Result<Chapter> {
             })?,
         ),
     ];
-    let mut points = Vec::new();
-    for &probability in probabilities {
-        for (cache, store) in &stores {
-            let workload = Workload::Mixed { probability };
-            let summary = lab.measure(store, workload, CLIENTS, variant.each)?;
-            for kind in Summary::KINDS {
-                let measured = Measured::of(&summary, kind);
-                let kind = name(kind);
-                points.extend(measured.map(|measured| Point {
-                    probability,
-                    cache,
-                    kind,
-                    measured,
-                }));
-            }
-        }
-    }
+    let cases: Vec<_> = probabilities.iter().flat_map(|p| [(*p, 0), (*p, 1)]).collect();
+    let title = format!("{} {}", &variant.name[..1], variant.title);
+    let points = lab.rounds(&title, &cases, |(probability, store)| {
+        lab.measure(&stores[store].1, Workload::Mixed { probability }, CLIENTS, variant.each)
+    })?;
+    let point = |((probability, store), kind, measured): ((f64, usize), Kind, Measured)| Point {
+        probability,
+        cache: stores[store].0,
+        kind: name(kind),
+        measured,
+    };
+    let points: Vec<_> = points.into_iter().map(point).collect();
     let database = match delay.as_millis() {
         0 => String::new(),
         ms => format!(
@@ -94,9 +89,9 @@ fn run_variant(lab: &Lab, variant: &Variant) -> Result<Chapter> {
         title: variant.title,
         setup: format!(
             "{CLIENTS} clients query random toys of ten and buy what they saw with a chance from 0 \
-             to 1; {} s at each point. A cache for seven toys against none.{database} The benefit is \
-             how much less a request takes on average with the cache.",
-            variant.each.as_secs_f64()
+             to 1. A cache for seven toys against none.{database} The benefit is how much less a \
+             request takes on average with the cache. {}",
+            lab.pace(variant.each)
         ),
         findings: findings(&points),
         surprises: errors(&points),
@@ -243,8 +238,10 @@ fn draw_benefits(canvas: &mut Canvas, points: &[Point], x: Axis) {
     let all = kinds.map(|(kind, ink)| (kind, ink, benefits(points, kind)));
     let values = || all.iter().flat_map(|(_, _, benefits)| benefits.iter().map(|(_, b)| *b));
     let (low, high) = (values().fold(-10.0, f64::min), values().fold(50.0, f64::max));
-    let y =
-        Axis::new("benefit of the cache, %", Scale::linear(low, (high * 1.1).min(112.0), plain));
+    let y = Axis::new(
+        "benefit of the cache, %",
+        Scale::linear(low * 1.1, (high * 1.1).min(112.0), plain),
+    );
     let place = Place::in_grid(canvas, (3.0, 1.0), (2.0, 0.0), 20.0);
     let mut panel = Panel::new(canvas, place, "Benefit", x, y);
     panel.line(&[(f64::MIN, 0.0), (f64::MAX, 0.0)], Ink::Faint, 1.0);

@@ -26,7 +26,7 @@ struct Point {
     /// What the queueing law says of the mean.
     expected_us: f64,
     /// The mean without the time at the database.
-    waiting_us: f64,
+    elsewhere_us: f64,
     #[serde(skip)]
     measured: Measured,
 }
@@ -54,24 +54,24 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
 
 fn measure(lab: &Lab) -> Result<Vec<Point>> {
     let clients: &[u32] = lab.pick(&[1, 2, 5, 8, 10, 12, 15, 20, 30, 40], &[2, 10, 30]);
-    let each = Duration::from_millis(lab.pick(5_000, 1_000));
-    lab.begin("3 Queueing before a slow database", clients.len());
+    let each = Duration::from_millis(lab.pick(2_000, 1_000));
     let store = lab.open(|config| {
         config.catalog.delay = DELAY;
         config.catalog.threads = THREADS as usize;
         config.frontend.threads = 64;
         config.order.threads = 64;
     })?;
-    let mut points = Vec::new();
-    for &clients in clients {
-        let summary = lab.measure(&store, Workload::Buy, clients as usize, each)?;
-        let Some(measured) = Measured::of(&summary, Kind::Buy) else { continue };
-        let service_us = DELAY.as_secs_f64() * 1e6;
-        let expected_us = service_us * f64::from(clients.max(THREADS)) / f64::from(THREADS);
-        let waiting_us = (measured.mean_us - service_us).max(0.0);
-        points.push(Point { clients, expected_us, waiting_us, measured });
-    }
-    Ok(points)
+    let points = lab.rounds("3 Queueing before a slow database", clients, |clients| {
+        lab.measure(&store, Workload::Buy, clients as usize, each)
+    })?;
+    let service_us = DELAY.as_secs_f64() * 1e6;
+    let point = |(clients, _, measured): (u32, Kind, Measured)| Point {
+        clients,
+        expected_us: service_us * f64::from(clients.max(THREADS)) / f64::from(THREADS),
+        elsewhere_us: (measured.mean_us - service_us).max(0.0),
+        measured,
+    };
+    Ok(points.into_iter().map(point).collect())
 }
 
 fn findings(points: &[Point]) -> String {
@@ -84,10 +84,10 @@ fn findings(points: &[Point]) -> String {
     let limit = f64::from(THREADS) / DELAY.as_secs_f64();
     let at = |point: &Point| {
         format!(
-            "{} clients {}, of which {} is waiting",
+            "{} clients {}, of which {} not at the database",
             point.clients,
             words::time(point.measured.mean_us),
-            words::time(point.waiting_us)
+            words::time(point.elsewhere_us)
         )
     };
     let within = points.iter().rfind(|point| point.clients <= THREADS).map(at);
@@ -135,7 +135,12 @@ fn figure(points: &[Point]) -> Result<Figure> {
         panel.dot((*x, *mean), 4.0, Ink::Vermilion, &point.measured.tip(&format!("{x} clients")));
     }
     panel.note((most * 0.97, service * 0.45), Ink::Green, Anchor::End, "at the database: 200 ms");
-    panel.note((most * 0.97, service * 1.35), Ink::Vermilion, Anchor::End, "waiting for a thread");
+    panel.note(
+        (most * 0.97, service * 1.35),
+        Ink::Vermilion,
+        Anchor::End,
+        "waiting for a thread, and the rest of the way",
+    );
     panel.note((most * 0.05, highest), Ink::Text, Anchor::Start, "dashed: 200 ms × clients / 10");
 
     let limit = f64::from(THREADS) / DELAY.as_secs_f64();

@@ -10,13 +10,16 @@ use std::path::Path;
 
 const PAGE: &str = include_str!("report.html");
 
-/// Writes `report.html` and the files of the figures into a directory.
-pub fn write(directory: &Path, facts: &Facts, chapters: &[Chapter]) -> Result<()> {
+/// Writes `report.html` and the files of the figures into a directory. Chapters
+/// have the numbers of their experiments.
+pub fn write(directory: &Path, facts: &Facts, chapters: &[(u8, Chapter)]) -> Result<()> {
     let save = |name: String, bytes: &[u8]| {
         let path = directory.join(name);
         fs::write(&path, bytes).map_err(|e| Error::storage(&path, "cannot write it", e))
     };
-    for Figure { name, title, canvas, csv, .. } in chapters.iter().flat_map(|c| &c.figures) {
+    for Figure { name, title, canvas, csv, .. } in
+        chapters.iter().flat_map(|(_, chapter)| &chapter.figures)
+    {
         save(format!("{name}.csv"), csv.as_bytes())?;
         save(format!("{name}.svg"), svg::file(canvas, title).as_bytes())?;
         save(format!("{name}.png"), &png::file(canvas)?)?;
@@ -25,15 +28,19 @@ pub fn write(directory: &Path, facts: &Facts, chapters: &[Chapter]) -> Result<()
 }
 
 /// Writing into a `String` cannot fail, here and below.
-fn page(facts: &Facts, chapters: &[Chapter]) -> String {
+fn page(facts: &Facts, chapters: &[(u8, Chapter)]) -> String {
     let mut rows = String::new();
     for (name, value) in facts {
         let _ = write!(rows, "<dt>{name}</dt><dd>{}</dd>", svg::escaped(value));
     }
     let (mut links, mut sections) = (String::new(), String::new());
-    for (number, chapter) in (1..).zip(chapters) {
-        let _ = write!(links, "<li><a href=\"#{}\">{}</a></li>", chapter.id, chapter.title);
-        sections += &section(number, chapter);
+    for (number, chapter) in chapters {
+        let _ = write!(
+            links,
+            "<li value=\"{number}\"><a href=\"#{}\">{}</a></li>",
+            chapter.id, chapter.title
+        );
+        sections += &section(*number, chapter);
     }
     PAGE.replace("{{dark}}", &svg::dark_colours())
         .replace("{{facts}}", &rows)
@@ -41,7 +48,7 @@ fn page(facts: &Facts, chapters: &[Chapter]) -> String {
         .replace("{{sections}}", &sections)
 }
 
-fn section(number: usize, chapter: &Chapter) -> String {
+fn section(number: u8, chapter: &Chapter) -> String {
     let Chapter { id, title, setup, findings, surprises, figures, table } = chapter;
     let mut out = format!(
         "<section id=\"{id}\">\n<h2>{number}. {title}</h2>\n<p class=\"setup\">{}</p>\n",

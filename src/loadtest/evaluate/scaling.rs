@@ -12,7 +12,7 @@ use super::words;
 use crate::client::report::Kind;
 use crate::config::ThreadPer;
 use crate::error::Result;
-use crate::loadtest::{Summary, Workload};
+use crate::loadtest::Workload;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -26,8 +26,6 @@ const MODELS: [(ThreadPer, &str, Ink); 2] = [
     (ThreadPer::Session, "per session", Ink::Blue),
     (ThreadPer::Request, "per request", Ink::Vermilion),
 ];
-
-const KINDS: [(Kind, Workload); 2] = [(Kind::Query, Workload::Query), (Kind::Buy, Workload::Buy)];
 
 /// One kind of request, under one load, with one threading model.
 #[derive(Debug, Serialize)]
@@ -44,7 +42,7 @@ struct Point {
 pub fn run(lab: &Lab) -> Result<Chapter> {
     let connections: &[usize] = lab.pick(&[1, 2, 4, 8, 16, 32, 64, 128, 256], &[1, 8, 64]);
     let pools: &[usize] = lab.pick(&[1, 2, 4, 8, 16, 32, 64], &[1, 8, 64]);
-    let each = Duration::from_millis(lab.pick(2_000, 250));
+    let each = Duration::from_millis(lab.pick(800, 250));
     let by_connections = against_connections(lab, connections, each)?;
     let by_pool = against_pool(lab, pools, each)?;
     let all = by_connections.iter().chain(&by_pool);
@@ -52,13 +50,13 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
         id: "scaling",
         title: "Scaling: connections, pool size, and what a thread is given to",
         setup: format!(
-            "Connections that only query, or only buy, each waiting for its answer; {} s at each point. \
+            "Connections that only query, or only buy, each waiting for its answer. \
              First 1 to {} connections at a pool of {POOL} threads, then {CONNECTIONS} connections at \
              pools of 1 to {} threads. A thread is given to a session, which keeps it between its requests \
-             while there are threads for all, or to a request.",
-            each.as_secs_f64(),
+             while there are threads for all, or to a request. {}",
             connections.last().unwrap_or(&0),
             pools.last().unwrap_or(&0),
+            lab.pace(each),
         ),
         findings: [
             findings(&by_connections, Against::Connections),
@@ -78,56 +76,56 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
 }
 
 fn against_connections(lab: &Lab, connections: &[usize], each: Duration) -> Result<Vec<Point>> {
-    lab.begin("6 Scaling: connections", connections.len() * MODELS.len() * KINDS.len());
-    let open = |(model, name, _): (ThreadPer, &'static str, Ink)| {
-        let store = lab.open(|config| {
+    let open = |(model, _, _): (ThreadPer, &'static str, Ink)| {
+        lab.open(|config| {
             config.frontend.threads = POOL;
             config.frontend.thread_per = model;
-        });
-        Ok((name, store?))
+        })
     };
     let stores = [open(MODELS[0])?, open(MODELS[1])?];
-    let mut points = Vec::new();
-    for &connections in connections {
-        for (thread, store) in &stores {
-            points.extend(measure(lab, store, (thread, POOL, connections), each)?);
-        }
-    }
-    Ok(points)
+    let cases: Vec<_> = connections.iter().flat_map(|n| [(*n, 0), (*n, 1)]).collect();
+    let points = lab.rounds("6 Scaling: connections", &cases, |(connections, model)| {
+        measure(lab, &stores[model], connections, each)
+    })?;
+    let point = |((connections, model), kind, measured): ((usize, usize), Kind, Measured)| Point {
+        thread: MODELS[model].1,
+        pool: POOL,
+        connections,
+        kind: name(kind),
+        measured,
+    };
+    Ok(points.into_iter().map(point).collect())
 }
 
 fn against_pool(lab: &Lab, pools: &[usize], each: Duration) -> Result<Vec<Point>> {
-    lab.begin("6 Scaling: pool size", pools.len() * MODELS.len() * KINDS.len());
-    let mut points = Vec::new();
-    for &pool in pools {
-        for (model, thread, _) in MODELS {
-            let store = lab.open(|config| {
-                config.frontend.threads = pool;
-                config.frontend.thread_per = model;
-                // So that it is the front-end's pool that is seen.
-                config.order.threads = 64;
-                config.catalog.threads = 64;
-            })?;
-            points.extend(measure(lab, &store, (thread, pool, CONNECTIONS), each)?);
-        }
-    }
-    Ok(points)
+    let cases: Vec<_> = pools.iter().flat_map(|n| [(*n, 0), (*n, 1)]).collect();
+    let points = lab.rounds("6 Scaling: pool size", &cases, |(pool, model)| {
+        let store = lab.open(|config| {
+            config.frontend.threads = pool;
+            config.frontend.thread_per = MODELS[model].0;
+            // So that it is the front-end's pool that is seen.
+            config.order.threads = 64;
+            config.catalog.threads = 64;
+        })?;
+        measure(lab, &store, CONNECTIONS, each)
+    })?;
+    let point = |((pool, model), kind, measured): ((usize, usize), Kind, Measured)| {
+        let (thread, connections) = (MODELS[model].1, CONNECTIONS);
+        Point { thread, pool, connections, kind: name(kind), measured }
+    };
+    Ok(points.into_iter().map(point).collect())
 }
 
+/// Only queries, then only purchases.
 fn measure(
     lab: &Lab,
     store: &OpenStore,
-    (thread, pool, connections): (&'static str, usize, usize),
+    connections: usize,
     each: Duration,
-) -> Result<Vec<Point>> {
-    let mut points = Vec::new();
-    for (kind, workload) in KINDS {
-        let summary: Summary = lab.measure(store, workload, connections, each)?;
-        let measured = Measured::of(&summary, kind);
-        let kind = name(kind);
-        points.extend(measured.map(|measured| Point { thread, pool, connections, kind, measured }));
-    }
-    Ok(points)
+) -> Result<Vec<(Kind, Measured)>> {
+    let mut both = lab.measure(store, Workload::Query, connections, each)?;
+    both.extend(lab.measure(store, Workload::Buy, connections, each)?);
+    Ok(both)
 }
 
 /// What grows.

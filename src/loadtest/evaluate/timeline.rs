@@ -58,7 +58,9 @@ fn draw_requests(
         };
         panel.dot(at, radius, ink, tip);
     }
-    panel.key(&[("queries", Ink::Blue), ("purchases", Ink::Vermilion), ("errors", Ink::Text)]);
+    let key = [("queries", Ink::Blue), ("purchases", Ink::Vermilion), ("errors", Ink::Text)];
+    let shown = if requests.iter().any(|request| request.is_error) { &key[..] } else { &key[..2] };
+    panel.key(shown);
 }
 
 /// A strip for each replica.

@@ -216,7 +216,7 @@ impl<'a> Panel<'a> {
     }
 }
 
-/// How much room the names of series need at the right.
+/// How much room the names of series need at the right, in a font that is somewhat wider than ours too.
 pub fn names_width(series: &[&str]) -> f64 {
-    series.iter().map(|text| label_width(text)).fold(0.0, f64::max) + 12.0
+    series.iter().map(|text| label_width(text)).fold(0.0, f64::max) * 1.15 + 12.0
 }
