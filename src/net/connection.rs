@@ -2,8 +2,8 @@
 //! until when.
 //!
 //! * The socket blocks, with a timeout of [`Limits::stay`] for reading and writing. So the usual
-//!   request costs one `recv` and one `send`, and a silent or unwilling client costs a thread no
-//!   more than that timeout.
+//!   request costs one `send` and one `recv` (and before it some looks in vain, see `soon`), and a
+//!   silent or unwilling client costs a thread no more than that timeout.
 //! * A connection that waits for a request without a thread has no buffers: 10,000 cost little.
 //! * Closing takes three steps (RFC 9112 section 9.6): send the last words and shut down the
 //!   sending side; discard what still comes in; close when the client has closed. Closing at

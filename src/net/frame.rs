@@ -3,8 +3,8 @@
 //! * A payload has at most [`FRAME_BYTES_MAX`] bytes. That is less than 2^24, so the first byte of
 //!   a frame is always 0x00, which no HTTP request begins with: one port can take both.
 
-use crate::error::{Error, Result};
 use super::soon::read_soon;
+use crate::error::{Error, Result};
 use std::io::{self, ErrorKind, Write};
 use std::net::TcpStream;
 
