@@ -1,7 +1,7 @@
 # Needs Rust and nothing else. Flags for a program go into ARGS: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all client evaluate test soak model torture sabotage fuzz bench lint fmt clean help
+.PHONY: run-all client loadtest evaluate test soak model torture sabotage fuzz bench lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
 	cargo build --release --bins
@@ -11,6 +11,11 @@ client: ARGS ?= -c 5 -n 100 -p 0.8
 client: ## Send five customers into the open store
 	cargo build --release --bin client
 	@exec target/release/client $(ARGS)
+
+loadtest: ARGS ?= mixed -c 10 -d 10s
+loadtest: ## Measure the open store under load
+	cargo build --release --bin loadtest
+	@exec target/release/loadtest $(ARGS)
 
 evaluate: ## Make the lab's six experiments (minutes), write results/<time>/report.html
 	cargo build --release --bins

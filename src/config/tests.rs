@@ -106,7 +106,7 @@ fn a_mistake_in_the_file_is_refused_with_its_line_and_what_is_allowed() {
         ("[catalog]\ndata = \"\"", "catalog.data is \"\", expected a directory".to_owned()),
         ("[log]\nlevel = \"loud\"", "expected one of trace, debug, info, warn, error".to_owned()),
         ("[order]\nfail = \"crash@0\"", "expected crash@N, hang@N or fail-write@N".to_owned()),
-        ("[frontend]\ncache_capcity = 3", "line 2: unknown key cache_capcity in [frontend]; did you mean cache_capacity? allowed are listen, data, ".to_owned()),
+        ("[frontend]\ncache_capcity = 3", "line 2: unknown key cache_capcity in [frontend]; did you mean cache_capacity? allowed are listen, peer, ".to_owned()),
         ("\n[fronted]", "line 2: unknown section [fronted]; did you mean frontend? allowed are frontend, catalog, order, order.1, ".to_owned()),
         ("threads = 3", "line 1: unknown key threads outside the sections; allowed are frontend, ".to_owned()),
         ("[order.0]", "line 1: replica is \"0\", expected a whole number from 1 to 99".to_owned()),

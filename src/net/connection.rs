@@ -2,8 +2,8 @@
 //! until when.
 //!
 //! * The socket blocks, with a timeout of [`Limits::stay`] for reading and writing. So the usual
-//!   request costs one `recv` and one `send`, and a silent or unwilling client costs a thread no
-//!   more than that timeout.
+//!   request costs one `send` and one `recv` (and before it some looks in vain, see `soon`), and a
+//!   silent or unwilling client costs a thread no more than that timeout.
 //! * A connection that waits for a request without a thread has no buffers: 10,000 cost little.
 //! * Closing takes three steps (RFC 9112 section 9.6): send the last words and shut down the
 //!   sending side; discard what still comes in; close when the client has closed. Closing at
@@ -11,6 +11,7 @@
 //!   answer.
 
 use super::server::Limits;
+use super::soon::read_soon;
 use super::watched::Watched;
 use polling::{Event, Poller};
 use std::io::{self, ErrorKind, Read, Write};
@@ -103,14 +104,8 @@ impl<S> Connection<S> {
 
     /// Reads once.
     pub(super) fn receive(&mut self) -> io::Result<Received> {
-        const READ_BYTES_MIN: usize = 4 << 10;
-        const READ_BYTES_MAX: usize = 64 << 10;
-        let filled = self.input.len();
-        self.input.resize(filled + filled.clamp(READ_BYTES_MIN, READ_BYTES_MAX), 0);
-        let result = (&*self.socket).read(&mut self.input[filled..]);
-        let bytes = result.as_ref().map_or(0, |&bytes| bytes);
-        self.input.truncate(filled + bytes);
-        self.is_unseen |= bytes > 0;
+        let result = read_soon(&self.socket, &mut self.input);
+        self.is_unseen |= result.as_ref().is_ok_and(|bytes| *bytes > 0);
         received(result)
     }
 

@@ -3,8 +3,9 @@
 //! * A payload has at most [`FRAME_BYTES_MAX`] bytes. That is less than 2^24, so the first byte of
 //!   a frame is always 0x00, which no HTTP request begins with: one port can take both.
 
+use super::soon::read_soon;
 use crate::error::{Error, Result};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::TcpStream;
 
 /// The longest payload, far above any message: catch-up is sent in pieces below 1 MiB.
@@ -103,17 +104,11 @@ impl Frames {
 
     /// Receives the payload of the next frame; None when the peer closed before its first byte.
     pub fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
-        const READ_BYTES_MIN: usize = 16 << 10;
-        const READ_BYTES_MAX: usize = 256 << 10;
         if let Some(payload) = self.take_received()? {
             return Ok(Some(payload));
         }
-        let filled = self.input.len();
-        self.input.resize(filled + filled.clamp(READ_BYTES_MIN, READ_BYTES_MAX), 0);
-        let received = passing(self.stream.read(&mut self.input[filled..]));
-        self.input.truncate(filled + received.as_ref().map_or(0, |&bytes| bytes));
-        match received? {
-            0 if filled == 0 => Ok(None),
+        match passing(read_soon(&self.stream, &mut self.input))? {
+            0 if self.input.is_empty() => Ok(None),
             0 => Err(ErrorKind::UnexpectedEof.into()),
             _ => self.take_received()?.map(Some).ok_or(ErrorKind::WouldBlock.into()),
         }

@@ -21,6 +21,7 @@
 //! * `lobby`: where connections wait without a thread.
 //! * `crowd`: whether connections outnumber threads.
 //! * `watched`: a socket registered with the operating system's poller.
+//! * `soon`: a read that looks a few times before it sleeps.
 //! * [`frame`]: a length and a payload, the unit in which services speak.
 //! * [`rpc`]: the calling side: persistent connections, deadlines, one retry.
 
@@ -31,6 +32,7 @@ mod poller;
 mod lobby;
 mod crowd;
 mod watched;
+mod soon;
 pub mod frame;
 pub mod rpc;
 

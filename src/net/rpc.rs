@@ -10,8 +10,8 @@
 //!   That may do it twice, which is all right, because every message between our services may be
 //!   repeated. The other idle connections are as old as that one and are dropped.
 //! * A connection whose call did not end well is closed, as its answer may still come.
-//! * The usual call is one `send` and one `recv`: the socket's timeouts, set once, are the ticks at
-//!   which a waiting call looks at its deadline and at `abandoned`.
+//! * The usual call is one `send` and one `recv` that brings something: the socket's timeouts, set
+//!   once, are the ticks at which a waiting call looks at its deadline and at `abandoned`.
 
 use super::frame::{self, FRAME_BYTES_MAX, Frames};
 use crate::error::{Error, Result};

@@ -3,8 +3,8 @@
 //! A turn ends when the connection is parked, queued again, or closed, which is to drop it.
 //!
 //! * Requests that arrive together are answered together, with one write.
-//! * While there are threads for everyone, a thread stays for the next request and reads with a
-//!   plain blocking read; only silence ends the turn. In a crowd, every turn ends with the answer.
+//! * While there are threads for everyone, a thread stays for the next request and waits for it in a
+//!   read; only silence ends the turn. In a crowd, every turn ends with the answer.
 //! * A panic in the protocol closes that connection and nothing else.
 
 use super::connection::{Awaits, Connection, Received};

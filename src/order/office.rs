@@ -91,6 +91,7 @@ fn take_office(order: &Order, epoch: Epoch) -> Result<()> {
         tracing::info!("took office in epoch {epoch}, with {last} orders");
     }
     order.work.notify_all();
+    order.progress.notify_all();
     order.sync(last);
     Ok(())
 }

@@ -58,11 +58,10 @@ fn send_to(order: &Order, follower: ReplicaId, peer: &Rpc) {
         let epoch = append.view.epoch;
         match send(order, peer, append) {
             Ok(answer) => {
-                let mut replica = order.replica.lock();
-                replica.answered(epoch, follower, &answer, order.now());
-                let office = replica.office();
-                drop(replica);
-                order.progress.notify_all();
+                let office = order.step(|replica| {
+                    replica.answered(epoch, follower, &answer, order.now());
+                    replica.office()
+                });
                 if office == Some(Office::Asking) {
                     order.work.notify_all();
                 }

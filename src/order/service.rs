@@ -166,10 +166,20 @@ impl Order {
             Ok(()) | Err(Error::Unavailable { .. }) => {}
             Err(error) => crash(&error),
         }
+        self.step(|replica| replica.synced(self.file.durable()));
+    }
+
+    /// Lets the replica take something in, and wakes the purchases that wait for what came of it.
+    pub(super) fn step<T>(&self, step: impl FnOnce(&mut Replica) -> T) -> T {
         let mut replica = self.replica.lock();
-        replica.synced(self.file.durable());
+        let before = (replica.committed(), replica.office());
+        let outcome = step(&mut replica);
+        let is_progress = (replica.committed(), replica.office()) != before;
         drop(replica);
-        self.progress.notify_all();
+        if is_progress {
+            self.progress.notify_all();
+        }
+        outcome
     }
 
     /// Somebody knows a newer view than the one this replica leads in.
