@@ -74,7 +74,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
     })?;
     let (toys, steps) = shop(lab, &store, count)?;
     let last = store.status()?.cache;
-    let mut canvas = Canvas::new(1_000.0, 430.0);
+    let mut canvas = Canvas::new(1_000.0, 406.0);
     mosaic::draw(&mut canvas, &toys, &steps, last.capacity);
     Ok(Chapter {
         id: "cache",
@@ -192,14 +192,20 @@ fn findings(steps: &[Step], capacity: usize, toys: usize) -> Vec<String> {
     let full = steps.iter().filter(|step| step.cached.len() == capacity).count() as u64;
     vec![
         format!(
-            "Of {queries} queries {hits} were answered from the cache ({}), although it has room for \
-             only {capacity} of {toys} toys: those that are popular stay. It was full {}and after {} of \
-             the requests.",
+            "Of {queries} queries {hits} were answered from the cache ({}); one that always held some {capacity} of \
+             the {toys} toys, whichever, would answer {}: {}. It was full {} and after {} of all requests.",
             words::share(hits, queries),
-            filled.map_or_else(String::new, |at| format!(
-                "for the first time after {} requests ",
-                at + 1
-            )),
+            words::share(capacity as u64, toys as u64),
+            if hits * toys as u64 >= queries * capacity as u64 {
+                "it pays to keep what was used last"
+            } else {
+                "purchases and restocks, which leave places empty, cost more than it brings to keep what was \
+                 used last"
+            },
+            filled.map_or_else(
+                || "at no time".to_owned(),
+                |at| format!("for the first time after {} requests", at + 1)
+            ),
             words::share(full, steps.len() as u64),
         ),
         format!(

@@ -76,6 +76,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
     let duration = Duration::from_millis(lab.pick(18_000, 7_500));
     lab.begin("5 Fail-over", 3);
     let mut store = lab.open(|_| {})?;
+    store.await_first_sale()?;
     let load = Load {
         pace: Pace::Open { rate: RATE },
         ..lab.load(&store, Workload::Mixed { probability: 0.5 }, CONNECTIONS, duration)

@@ -13,6 +13,7 @@ use crate::config::{Config, all_flags};
 use crate::error::{Error, Result};
 use crate::http::Client;
 use crate::loadtest::{self, Load, Pace, Span, Summary, Workload};
+use crate::model::{Item, Quantity};
 use crate::protocol::status::FrontendStatus;
 use crate::protocol::web::Data;
 use crate::stop::Stop;
@@ -212,6 +213,16 @@ impl OpenStore {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
+    }
+
+    /// Makes the first sale. It waits for half a second: a catalog that has just started does not know
+    /// whose caches its predecessor has promised to tell of changes.
+    pub fn await_first_sale(&self) -> Result<()> {
+        let tally = Mutex::default();
+        let mut shop = self.shop(&tally);
+        let name = shop.names()?.pop().ok_or_else(|| Error::invalid("the store has no toys"))?;
+        let quantity = Quantity::try_from(1)?;
+        shop.buy(&Item { name, quantity }).map(drop)
     }
 
     /// A customer by hand.

@@ -61,6 +61,7 @@ fn measure(lab: &Lab) -> Result<Vec<Point>> {
         config.frontend.threads = 64;
         config.order.threads = 64;
     })?;
+    store.await_first_sale()?;
     let points = lab.rounds("3 Queueing before a slow database", clients, |clients| {
         lab.measure(&store, Workload::Buy, clients as usize, each)
     })?;
