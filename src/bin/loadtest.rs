@@ -28,13 +28,11 @@ fn run() -> Result<ExitCode> {
              failed, 2 could not run",
         )
         .subcommand_required(true)
-        .subcommands(arguments::workloads())
-        .subcommand(evaluate::command());
+        .subcommands(arguments::workloads().into_iter().chain([evaluate::command()]));
     let (config, all) = config::load(command, "")?;
     let (name, arguments) = all.subcommand().expect("clap requires one");
     if name == "evaluate" {
-        let directory = evaluate::run(arguments, Stop::install(&all)?)?;
-        println!("{}", directory.join("report.html").display());
+        println!("{}", evaluate::run(arguments, Stop::install(&all)?)?.display());
         return Ok(ExitCode::SUCCESS);
     }
     load(&Load::from_arguments(name, arguments, &config)?, arguments)

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How often each point is measured, in a full evaluation.
-pub const ROUNDS: usize = 3;
+const ROUNDS: usize = 3;
 
 /// How long an answer, or a change of the store that has to come, may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -45,8 +45,7 @@ pub struct Lab {
     directory: PathBuf,
     stop: Stop,
     bar: ProgressBar,
-    /// How thoroughly.
-    pub size: Size,
+    size: Size,
     /// Of all random choices.
     pub seed: u64,
 }

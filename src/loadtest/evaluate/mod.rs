@@ -58,7 +58,7 @@ pub fn command() -> Command {
         ])
 }
 
-/// Makes all experiments and writes the report. Returns the directory.
+/// Makes all experiments and writes the report. Returns where the page is.
 pub fn run(arguments: &ArgMatches, stop: Stop) -> Result<PathBuf> {
     let size = if arguments.get_flag("quick") { Size::Quick } else { Size::Full };
     let seed = *arguments.get_one("seed").expect("it has a default");
@@ -79,5 +79,5 @@ pub fn run(arguments: &ArgMatches, stop: Stop) -> Result<PathBuf> {
     let chapters: Result<Vec<_>> = wanted.map(|(number, make)| Ok((number, make(&lab)?))).collect();
     lab.finish();
     report::write(&out, &facts, &chapters?)?;
-    Ok(out)
+    Ok(out.join(report::PAGE))
 }

@@ -8,7 +8,10 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-const PAGE: &str = include_str!("report.html");
+/// The name of the page.
+pub const PAGE: &str = "report.html";
+
+const TEMPLATE: &str = include_str!("report.html");
 
 /// Writes `report.html` and the files of the figures into a directory. Chapters
 /// have the numbers of their experiments.
@@ -24,7 +27,7 @@ pub fn write(directory: &Path, facts: &Facts, chapters: &[(u8, Chapter)]) -> Res
         save(format!("{name}.svg"), svg::file(canvas, title).as_bytes())?;
         save(format!("{name}.png"), &png::file(canvas)?)?;
     }
-    save("report.html".to_owned(), page(facts, chapters).as_bytes())
+    save(PAGE.to_owned(), page(facts, chapters).as_bytes())
 }
 
 /// Writing into a `String` cannot fail, here and below.
@@ -42,7 +45,8 @@ fn page(facts: &Facts, chapters: &[(u8, Chapter)]) -> String {
         );
         sections += &section(*number, chapter);
     }
-    PAGE.replace("{{dark}}", &svg::dark_colours())
+    TEMPLATE
+        .replace("{{dark}}", &svg::dark_colours())
         .replace("{{facts}}", &rows)
         .replace("{{links}}", &links)
         .replace("{{sections}}", &sections)

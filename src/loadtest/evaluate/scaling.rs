@@ -162,9 +162,13 @@ fn findings(points: &[Point], against: Against) -> Vec<String> {
         let (Some(first), Some(last)) = (sessions.first(), sessions.last()) else { continue };
         let (Some(best), Some(knee)) = (best(&sessions), knee(&sessions)) else { continue };
         let noun = against.noun();
+        let end = match words::percent(best.measured.rate, last.measured.rate) {
+            ..-10.0 => format!(", and {} at {}", words::rate(last.measured.rate), against.of(last)),
+            _ => String::new(),
+        };
         findings.push(format!(
-            "{plural} against {noun}: {} at {} grows to {} at {}; 90 % of that is reached with {}. At {} \
-             {noun} the median is {} and the 99th percentile {}. {}",
+            "{plural} against {noun}: {} at {}, at most {} at {}{end}; 90 % of the most is reached with \
+             {}. At {} {noun} the median is {} and the 99th percentile {}. {}",
             words::rate(first.measured.rate),
             against.of(first),
             words::rate(best.measured.rate),
@@ -199,14 +203,16 @@ fn models(sessions: &[&Point], requests: &[&Point], against: Against) -> String 
     let worst = pairs.iter().min_by(|a, b| a.1.total_cmp(&b.1));
     let best = pairs.iter().max_by(|a, b| a.1.total_cmp(&b.1));
     let (Some(worst), Some(best)) = (worst, best) else { return String::new() };
-    let noun = against.noun();
     if worst.1 > -5.0 && best.1 < 5.0 {
         return "A thread per request makes no difference beyond 5 %.".to_owned();
     }
+    let signed = |percent: f64| format!("{percent:+.0} %").replace('-', "−");
     format!(
-        "A thread per request brings from {:+.0} % (at {} {noun}) to {:+.0} % (at {} {noun}) of the throughput of \
-         a thread per session.",
-        worst.1, worst.0, best.1, best.0
+        "A thread per request changes the throughput by {} (at {}) to {} (at {}).",
+        signed(worst.1),
+        worst.0,
+        signed(best.1),
+        best.0
     )
 }
 

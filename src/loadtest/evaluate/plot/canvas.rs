@@ -34,8 +34,6 @@ pub(super) struct Style {
     pub(super) size: f64,
     pub(super) weight: Weight,
     pub(super) anchor: Anchor,
-    /// Whether it is read from below.
-    pub(super) turned: bool,
 }
 
 /// Which part of a text is at its point.
@@ -69,13 +67,11 @@ pub enum Ink {
     Green,
     /// The fourth.
     Purple,
-    /// The fifth.
-    Amber,
 }
 
 impl Ink {
     /// All of them.
-    pub(super) const ALL: [Ink; 9] = [
+    pub(super) const ALL: [Ink; 8] = [
         Ink::Paper,
         Ink::Text,
         Ink::Faint,
@@ -84,7 +80,6 @@ impl Ink {
         Ink::Vermilion,
         Ink::Green,
         Ink::Purple,
-        Ink::Amber,
     ];
 
     /// Red, green and blue on a light page and on a dark one.
@@ -98,7 +93,6 @@ impl Ink {
             Ink::Vermilion => [0x00d5_5e00, 0x00ff_8547],
             Ink::Green => [0x0000_9e73, 0x002f_c99a],
             Ink::Purple => [0x00b0_559a, 0x00e0_94c4],
-            Ink::Amber => [0x00e0_9b00, 0x00f5_c04a],
         }
     }
 }
@@ -153,12 +147,6 @@ impl Canvas {
         self.text_with(at, text, ink, Style::new(11.0, Weight::Regular, anchor));
     }
 
-    /// A small text that is read from below.
-    pub fn turned_note(&mut self, at: Point, ink: Ink, text: &str) {
-        let style = Style::new(11.0, Weight::Regular, Anchor::Start);
-        self.text_with(at, text, ink, Style { turned: true, ..style });
-    }
-
     fn text_with(&mut self, at: Point, text: &str, ink: Ink, style: Style) {
         self.shapes.push(Shape::Text { at, text: text.to_owned(), ink, style });
     }
@@ -166,7 +154,7 @@ impl Canvas {
 
 impl Style {
     fn new(size: f64, weight: Weight, anchor: Anchor) -> Style {
-        Style { size, weight, anchor, turned: false }
+        Style { size, weight, anchor }
     }
 }
 

@@ -12,9 +12,8 @@
 //! * [`svg`], [`png`]: a canvas as a file.
 //! * `font`: the embedded typeface, its widths and outlines.
 //!
-//! Why not a plotting crate: the usual one draws bitmaps without smoothing and knows one set of
-//! colours; here a figure follows the light or dark of the page around it, and every label is set where
-//! it can be read.
+//! Why not a plotting crate: here a figure follows the light or dark of the page around it, its bitmap is
+//! smooth, and every label is set where it can be read.
 
 pub mod canvas;
 pub mod scale;

@@ -106,8 +106,7 @@ fn letters((x, y): Point, text: &str, style: Style) -> Option<Path> {
         pen.begin = pixels(begin - before);
         font::outline(letter, style.weight, &mut pen);
     }
-    let turn = if style.turned { Transform::from_rotate(-90.0) } else { Transform::identity() };
-    pen.path.finish()?.transform(turn.post_translate(pixels(x), pixels(y)))
+    pen.path.finish()?.transform(Transform::from_translate(pixels(x), pixels(y)))
 }
 
 /// Draws letters on a line.

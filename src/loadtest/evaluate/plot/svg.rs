@@ -88,15 +88,10 @@ fn write_text(
         Weight::Regular => "",
         Weight::SemiBold => " font-weight=\"600\"",
     };
-    let turn = if style.turned {
-        format!(" transform=\"rotate(-90 {x:.1} {y:.1})\"")
-    } else {
-        String::new()
-    };
     let (size, fill, text) = (style.size, fill(ink), escaped(text));
     write!(
         out,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" {fill}{anchor}{weight}{turn}>{text}</text>"
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" {fill}{anchor}{weight}>{text}</text>"
     )
 }
 
