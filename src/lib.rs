@@ -45,7 +45,7 @@
 //! | ground | [`storage`] (durable files), [`net`] (the one server, frames, calls), [`http`] |
 //! | messages | [`protocol`] |
 //! | services | [`catalog`], [`order`], [`frontend`] |
-//! | around | [`client`], [`audit`], [`supervisor`] |
+//! | around | [`client`], [`audit`], [`supervisor`], [`loadtest`] |
 //!
 //! A module imports strictly lower layers only; services never import each other. `tests/tidy.rs`
 //! checks it.
@@ -65,3 +65,4 @@ pub mod frontend;
 pub mod client;
 pub mod supervisor;
 pub mod audit;
+pub mod loadtest;

@@ -48,7 +48,8 @@ impl Keys {
         Keys { prefix: format!("{}-{session}", self.prefix), made: 0 }
     }
 
-    fn make(&mut self) -> String {
+    /// The next key.
+    pub fn make(&mut self) -> String {
         self.made += 1;
         format!("{}-{}", self.prefix, self.made)
     }

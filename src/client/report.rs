@@ -9,7 +9,7 @@ use std::fs::File;
 use std::time::Duration;
 
 /// The kinds of request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A toy by its name.
     Query,
@@ -169,13 +169,14 @@ impl Display for Report {
     }
 }
 
+/// A count as a number to calculate with.
 #[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
-fn exact(count: u64) -> f64 {
+pub fn exact(count: u64) -> f64 {
     count as f64
 }
 
 /// Microseconds in the unit that people would choose, with about three digits.
-fn in_words(micros: f64) -> String {
+pub fn in_words(micros: f64) -> String {
     match micros {
         ..999.5 => format!("{micros:.0} µs"),
         ..9_995.0 => format!("{:.2} ms", micros / 1e3),

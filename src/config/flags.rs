@@ -50,12 +50,14 @@ pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
     ];
     let mut settings: Vec<_> = keys::settings(config);
     settings.sort_by_key(|setting| setting.section != own);
+    let has_subcommands = command.has_subcommands();
     let flags = settings.iter().map(|setting| flag(setting, own, config));
+    let all = flags.chain(common.map(|arg| arg.help_heading("All programs")));
     command
         .version(env!("CARGO_PKG_VERSION"))
         .args_override_self(true)
-        .args(flags)
-        .args(common.map(|arg| arg.help_heading("All programs")))
+        // After a subcommand they mean the same as before it.
+        .args(all.map(|arg| arg.global(has_subcommands)))
 }
 
 /// The flag of one setting. In its own program it goes without the section's name.

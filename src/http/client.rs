@@ -9,19 +9,15 @@
 //!   sent again, once, on a new one; anything else is not, for it may have been done
 //!   (RFC 9110 §9.2.2).
 
-use super::body::Body;
-use super::framing::{Framing, Persistence, RESPONSE_BODY_BYTES_MAX};
+use super::arrival::{HEAD_BYTES_MAX, Head};
+use super::framing::RESPONSE_BODY_BYTES_MAX;
 use super::refusal::Refusal;
 use super::response::{push_decimal, push_header};
 use crate::error::{Error, Result};
-use httparse::{EMPTY_HEADER, Status};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-/// The longest head of a response, in bytes, and the most headers in it.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-const HEADERS_MAX: usize = 64;
 /// The size of a read: room for any usual response.
 const READ_BYTES: usize = 8 * 1024;
 
@@ -56,15 +52,6 @@ enum Failure {
     Closed,
     /// Everything else.
     Broken(String),
-}
-
-/// What the head of a response says about the rest.
-struct Head {
-    status: u16,
-    bytes: usize,
-    /// `None` if the body ends with the connection.
-    body: Option<Body>,
-    persists: bool,
 }
 
 impl Client {
@@ -269,33 +256,14 @@ impl Response {
     }
 }
 
-impl Head {
-    /// The head at the start of `received`, or `None` when it is not all there yet.
-    fn parse(received: &[u8], method: &str) -> Result<Option<Head>, Failure> {
-        let mut headers = [EMPTY_HEADER; HEADERS_MAX];
-        let mut parsed = httparse::Response::new(&mut headers);
-        let bytes = match parsed.parse(received) {
-            Ok(Status::Complete(bytes)) => bytes,
-            Ok(Status::Partial) if received.len() <= HEAD_BYTES_MAX => return Ok(None),
-            Ok(Status::Partial) => {
-                return Err(Failure::Broken("the response's head is too long".into()));
-            }
-            Err(error) => {
-                return Err(Failure::Broken(format!("the response is malformed: {error}")));
-            }
-        };
-        let (Some(status), Some(minor)) = (parsed.code, parsed.version) else { return Ok(None) };
-        let framing = Framing::of(parsed.headers)?;
-        let is_bodiless = method == "HEAD" || status < 200 || matches!(status, 204 | 304);
-        let body =
-            if is_bodiless { Some(Body::fixed(bytes, 0)) } else { framing.response_body(bytes)? };
-        let persists = framing.persistence(minor) != Persistence::Close;
-        Ok(Some(Head { status, bytes, body, persists }))
+impl From<String> for Failure {
+    fn from(why: String) -> Failure {
+        Failure::Broken(why)
     }
 }
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Failure {
-        Failure::Broken(format!("the response is malformed: {}", refusal.message))
+        Failure::Broken(refusal.into())
     }
 }

@@ -12,7 +12,7 @@
 //! `head` splits and judges the lines up to the empty one, and `fault` words what is wrong with
 //! them; `framing` reads from them where the request ends, and `body` finds that end. `message` is
 //! what a handler sees, and `form` decodes the escapes in it; `response` writes the answer.
-//! [`Client`] is the other side of the wire.
+//! [`Client`] is the other side of the wire, and `arrival` finds where a response ends there.
 //!
 //! - Whatever leaves in doubt where a request ends is refused and the connection closed; nothing is
 //!   guessed. A guess that differs from the guess of a proxy in front is a smuggled request.
@@ -30,8 +30,10 @@ mod framing;
 mod body;
 mod response;
 mod connection;
+mod arrival;
 mod client;
 
+pub use arrival::Arrival;
 pub use client::{Client, Response};
 pub use connection::Connection;
 pub use form::{form_pairs, percent_encode};

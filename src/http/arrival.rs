@@ -1,0 +1,73 @@
+//! Finds the end of a response among the bytes received so far, for those who ask: [`super::Client`],
+//! and the load test, which reads many answers at once and looks at little more than their status.
+
+use super::body::Body;
+use super::framing::{Framing, Persistence};
+use super::refusal::Refusal;
+use httparse::{EMPTY_HEADER, Status};
+
+/// The longest head of a response, in bytes, and the most headers in it.
+pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
+const HEADERS_MAX: usize = 64;
+
+/// What the head of a response says about the rest.
+pub(super) struct Head {
+    pub status: u16,
+    /// The length of the head.
+    pub bytes: usize,
+    /// `None` if the body ends with the connection.
+    pub body: Option<Body>,
+    /// Whether the connection goes on after it.
+    pub persists: bool,
+}
+
+impl Head {
+    /// The head at the start of `received`, or `None` when it is not all there yet. The error says
+    /// what is wrong with it.
+    pub(super) fn parse(received: &[u8], method: &str) -> Result<Option<Head>, String> {
+        let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+        let mut parsed = httparse::Response::new(&mut headers);
+        let bytes = match parsed.parse(received) {
+            Ok(Status::Complete(bytes)) => bytes,
+            Ok(Status::Partial) if received.len() <= HEAD_BYTES_MAX => return Ok(None),
+            Ok(Status::Partial) => return Err("the response's head is too long".to_owned()),
+            Err(error) => return Err(format!("the response is malformed: {error}")),
+        };
+        let (Some(status), Some(minor)) = (parsed.code, parsed.version) else { return Ok(None) };
+        let framing = Framing::of(parsed.headers)?;
+        let is_bodiless = method == "HEAD" || status < 200 || matches!(status, 204 | 304);
+        let body =
+            if is_bodiless { Some(Body::fixed(bytes, 0)) } else { framing.response_body(bytes)? };
+        let persists = framing.persistence(minor) != Persistence::Close;
+        Ok(Some(Head { status, bytes, body, persists }))
+    }
+}
+
+/// A response that is there as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its status.
+    pub status: u16,
+    /// Its length, body included: the next one begins there.
+    pub bytes: usize,
+    /// Whether the connection goes on after it.
+    pub persists: bool,
+}
+
+impl Arrival {
+    /// The first response in `received`, to anything but HEAD; `None` while it is not all there. The
+    /// error says what is wrong with it. Costs no allocation unless it is chunked.
+    pub fn first(received: &[u8]) -> Result<Option<Arrival>, String> {
+        let Some(head) = Head::parse(received, "GET")? else { return Ok(None) };
+        let mut body = head.body.ok_or("the response does not say where it ends")?;
+        let end = body.end(received)?;
+        Ok(end.map(|bytes| Arrival { status: head.status, bytes, persists: head.persists }))
+    }
+}
+
+/// A response breaks the rules that it shares with requests.
+impl From<Refusal> for String {
+    fn from(refusal: Refusal) -> String {
+        format!("the response is malformed: {}", refusal.message)
+    }
+}

@@ -1,0 +1,157 @@
+//! Shows a [`Summary`]: to people as text, to programs as JSON and CSV. All say the same numbers.
+
+use super::summary::{Counts, Summary};
+use crate::client::report::{Kind, exact, in_words};
+use serde_json::{Map, Value, json};
+use std::fmt::{self, Display};
+use std::time::Duration;
+
+/// The percentiles that are shown, by name.
+pub const QUANTILES: [(&str, f64); 4] =
+    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
+/// The longest bar of the histogram, in characters.
+const BAR_CHARS: usize = 40;
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:6} {:>9} {:>9} {:>9}", "", "requests", "per s", "mean")?;
+        for (name, _) in QUANTILES {
+            write!(f, " {name:>9}")?;
+        }
+        writeln!(f, " {:>9}", "max")?;
+        for (kind, counts) in self.asked() {
+            let rate = counts.rate(self.elapsed);
+            write!(f, "{kind:6} {:>9} {rate:>9.0}", counts.requests())?;
+            if counts.succeeded() > 0 {
+                for time in times(counts).map(|(_, time)| micros(time)) {
+                    write!(f, " {:>9}", in_words(time))?;
+                }
+            }
+            writeln!(f)?;
+        }
+        for (kind, counts) in self.asked() {
+            write_histogram(f, kind, counts)?;
+        }
+        writeln!(f)?;
+        for (kind, counts) in self.asked() {
+            write_outcomes(f, kind, counts)?;
+        }
+        if self.unsent > 0 {
+            writeln!(f, "{} more were due but never sent: the store did not keep up", self.unsent)?;
+        }
+        writeln!(
+            f,
+            "{} requests, {} errors, in {:.2} s: {:.0} answers/s; seed {}",
+            self.requests(),
+            self.errors(),
+            self.elapsed.as_secs_f64(),
+            self.rate(),
+            self.seed
+        )
+    }
+}
+
+/// `buy: 90 × 200, 8 × 409 (sold out), 2 × timed out`.
+fn write_outcomes(f: &mut fmt::Formatter<'_>, kind: Kind, counts: &Counts) -> fmt::Result {
+    let statuses = counts.statuses.iter().map(|(status, count)| match status {
+        409 => format!("{count} × 409 (sold out)"),
+        status => format!("{count} × {status}"),
+    });
+    let failures = counts.failures.iter().map(|(failure, count)| format!("{count} × {failure}"));
+    let all: Vec<_> = statuses.chain(failures).collect();
+    writeln!(f, "{kind}: {}", all.join(", "))
+}
+
+/// A bar for each range of latencies, from the shortest to the longest; each range is about twice as
+/// long as the one before.
+fn write_histogram(f: &mut fmt::Formatter<'_>, kind: Kind, counts: &Counts) -> fmt::Result {
+    let latencies = counts.latencies();
+    let ranges: Vec<(u64, u64)> = ranges()
+        .map(|(from, to)| (to, latencies.count_between(from + 1, to)))
+        .skip_while(|(to, _)| *to < latencies.min())
+        .take_while(|(to, count)| *count > 0 || *to < latencies.max())
+        .collect();
+    let most = ranges.iter().map(|(_, count)| *count).max().unwrap_or(0);
+    if most > 0 {
+        writeln!(f, "\n{kind}")?;
+    }
+    for (to, count) in ranges {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 40")]
+        let bar = (exact(count) / exact(most) * exact(BAR_CHARS as u64)).ceil() as usize;
+        let share = 100.0 * exact(count) / exact(latencies.len());
+        writeln!(
+            f,
+            "≤ {:>7} {:█<bar$}{:gap$} {share:>5.1} %",
+            in_words(exact(to) / 1e3),
+            "",
+            "",
+            gap = BAR_CHARS - bar
+        )?;
+    }
+    Ok(())
+}
+
+/// 1, 2, 5, 10, 20, 50 … microseconds up to an hour, each with the one before it, in nanoseconds.
+fn ranges() -> impl Iterator<Item = (u64, u64)> {
+    let bounds = (3..13).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power)));
+    bounds.scan(0, |before, bound| Some((std::mem::replace(before, bound), bound)))
+}
+
+/// The times that are shown of each kind, by name.
+fn times(counts: &Counts) -> impl Iterator<Item = (&'static str, Duration)> {
+    let quantiles = QUANTILES.map(|(name, quantile)| (name, counts.quantile(quantile)));
+    [("mean", counts.mean())].into_iter().chain(quantiles).chain([("max", counts.max())])
+}
+
+fn micros(time: Duration) -> f64 {
+    exact(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)) / 1e3
+}
+
+impl Summary {
+    /// The numbers as JSON; times in microseconds unless their name says otherwise.
+    pub fn to_json(&self) -> Value {
+        let kinds =
+            self.asked().map(|(kind, counts)| (kind.to_string(), self.kind_to_json(counts)));
+        json!({
+            "seed": self.seed,
+            "elapsed_s": self.elapsed.as_secs_f64(),
+            "requests": self.requests(),
+            "errors": self.errors(),
+            "unsent": self.unsent,
+            "rate_per_s": self.rate(),
+            "kinds": kinds.collect::<Map<_, _>>(),
+        })
+    }
+
+    fn kind_to_json(&self, counts: &Counts) -> Value {
+        let statuses = counts.statuses.iter().map(|(key, count)| (key.to_string(), json!(count)));
+        let failures = counts.failures.iter().map(|(key, count)| (key.to_string(), json!(count)));
+        let times = times(counts).map(|(name, time)| (name.to_owned(), json!(micros(time))));
+        json!({
+            "requests": counts.requests(),
+            "succeeded": counts.succeeded(),
+            "sold_out": counts.sold_out(),
+            "errors": counts.errors(),
+            "rate_per_s": counts.rate(self.elapsed),
+            "statuses": statuses.collect::<Map<_, _>>(),
+            "failures": failures.collect::<Map<_, _>>(),
+            "latency_us": times.collect::<Map<_, _>>(),
+        })
+    }
+
+    /// The numbers as CSV, a row for each kind; times in microseconds.
+    pub fn to_csv(&self) -> String {
+        let mut text = "kind,requests,succeeded,sold_out,errors,rate_per_s".to_owned();
+        let names = ["mean"].into_iter().chain(QUANTILES.map(|(name, _)| name)).chain(["max"]);
+        text.extend(names.map(|name| format!(",{name}_us")));
+        for (kind, counts) in self.asked() {
+            let numbers =
+                [counts.requests(), counts.succeeded(), counts.sold_out(), counts.errors()];
+            text.extend(["\n".to_owned(), kind.to_string()]);
+            text.extend(numbers.map(|number| format!(",{number}")));
+            text.extend([format!(",{:.1}", counts.rate(self.elapsed))]);
+            text.extend(times(counts).map(|(_, time)| format!(",{:.1}", micros(time))));
+        }
+        text + "\n"
+    }
+}
