@@ -1,20 +1,81 @@
-//! The load: cached queries and purchases in a closed loop, from our own generator or from wrk.
+//! The load, in a closed loop: queries from our own generator or from wrk, purchases from our own.
 
-use super::{float, micros};
-use hdrhistogram::Histogram;
+use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use std::{fmt, fs};
 use toystore::http::Client;
+use toystore::loadtest::{self, Load, Pace, Span, Summary, Workload};
 
-/// Before a measurement, for connections and caches.
-const WARM_UP: Duration = Duration::from_millis(200);
 /// Far more than an answer takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Requests a second for one toy, on so many kept-alive connections, from one thread of wrk.
-pub fn queries_with_wrk(address: &str, connections: usize, seconds: u64) -> f64 {
+/// Where queries come from. Both use one thread, whatever the number of connections.
+#[derive(Debug, Clone, Copy)]
+pub enum Generator {
+    /// This process; any of the toys.
+    Ours,
+    /// Always the same toy.
+    Wrk,
+}
+
+impl Generator {
+    /// The one that is asked for: `--with wrk`, else our own.
+    pub fn of(words: &[String]) -> Generator {
+        if words.iter().any(|word| word == "wrk") { Generator::Wrk } else { Generator::Ours }
+    }
+
+    /// Requests a second, for whole seconds, on so many kept-alive connections.
+    pub fn queries(self, address: &str, connections: usize, seconds: u64) -> f64 {
+        match self {
+            Generator::Ours => {
+                let span = Duration::from_secs(seconds);
+                run(address, Workload::Query, connections, span).rate()
+            }
+            Generator::Wrk => wrk(address, connections, seconds),
+        }
+    }
+}
+
+impl fmt::Display for Generator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Generator::Ours => "our own generator",
+            Generator::Wrk => "wrk",
+        })
+    }
+}
+
+/// Purchases, by so many clients, each on a connection of its own. All succeed.
+pub fn buys(address: &str, clients: usize, span: Duration) -> Summary {
+    run(address, Workload::Buy, clients, span)
+}
+
+fn run(address: &str, workload: Workload, connections: usize, span: Duration) -> Summary {
+    let load = Load {
+        address: address.to_owned(),
+        workload,
+        pace: Pace::Closed,
+        span: Span::For(span),
+        connections,
+        pipeline: 1,
+        seed: 1,
+        deadline: PATIENCE,
+    };
+    let summary = loadtest::run(&load, &mut |_| {});
+    let summary = summary.unwrap_or_else(|error| panic!("{address}: {error}"));
+    for (kind, counts) in summary.asked() {
+        let (asked, done) = (counts.requests(), counts.succeeded());
+        assert_eq!(
+            asked, done,
+            "{address}: {kind:?}: {:?}, {:?}",
+            counts.statuses, counts.failures
+        );
+    }
+    summary
+}
+
+fn wrk(address: &str, connections: usize, seconds: u64) -> f64 {
     let output = Command::new("wrk")
         .args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s")])
         .arg(format!("http://{address}/products/Tux"))
@@ -28,55 +89,14 @@ pub fn queries_with_wrk(address: &str, connections: usize, seconds: u64) -> f64 
     rate.unwrap_or_else(|| panic!("no rate: {said}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// What purchases took.
-pub struct Buys {
-    /// A second.
-    pub rate: f64,
-    /// Times in µs.
-    pub waits: Histogram<u64>,
-}
-
-impl Buys {
-    pub fn p50(&self) -> u64 {
-        self.waits.value_at_quantile(0.5)
-    }
-
-    pub fn p99(&self) -> u64 {
-        self.waits.value_at_quantile(0.99)
-    }
-}
-
-/// Purchases of one Tux each, by so many clients, each on a connection of its own.
-pub fn buys(address: &str, clients: usize, span: Duration) -> Buys {
-    let waits = Mutex::new(Histogram::<u64>::new(3).expect("valid"));
-    let begin = Instant::now() + WARM_UP;
-    let end = begin + span;
-    thread::scope(|scope| {
-        for _ in 0..clients {
-            scope.spawn(|| {
-                let own = customer(address, begin, end);
-                waits.lock().expect("no panic").add(own).expect("same bounds");
-            });
-        }
-    });
-    let waits = waits.into_inner().expect("no panic");
-    Buys { rate: float(waits.len()) / span.as_secs_f64(), waits }
-}
-
-/// Buys until `end`; what was bought between `begin` and `end` counts.
-fn customer(address: &str, begin: Instant, end: Instant) -> Histogram<u64> {
-    let mut waits = Histogram::new(3).expect("valid");
-    let mut client = Client::new(address, PATIENCE);
-    loop {
-        let asked = Instant::now();
-        if asked >= end {
-            return waits;
-        }
-        assert_eq!(buy_one(&mut client), 200);
-        if asked >= begin && Instant::now() <= end {
-            waits.record(micros(asked)).expect("it grows");
-        }
-    }
+/// Writes an initial database of so many toys, the first of which is Tux, that no load empties. Returns
+/// the setting for it.
+pub fn endless_stock(directory: &Path, toys: usize) -> String {
+    let others = (2..=toys).map(|n| format!("Toy {n},{n},1000000000\n"));
+    let first = "name,price,quantity\nTux,19.9,1000000000\n".to_owned();
+    let path = directory.join(format!("{toys}-toys.csv"));
+    fs::write(&path, std::iter::once(first).chain(others).collect::<String>()).expect("a file");
+    format!("--catalog-initial={}", path.display())
 }
 
 /// Buys one Tux. Returns the status, 0 for none.
