@@ -8,21 +8,24 @@
 mod support;
 mod measure;
 
-use measure::load::{PATIENCE, buys, endless_stock};
+use hdrhistogram::Histogram;
+use measure::load::{PATIENCE, endless_stock};
 use measure::{ROUNDS, Spread, Wanted, float, judge, micros, status, wanted};
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 use support::{ALL, Cluster, Id, REPLICAS};
 use toystore::catalog::file::{read_toys, write_toys};
 use toystore::catalog::stock::Stock;
-use toystore::client::report::Kind;
 use toystore::http::Client;
 use toystore::model::{CallId, Entry, Epoch, Item, Key, OrderNumber, Quantity};
 use toystore::order::file::OrderFile;
 
 const ORDERS: u64 = 1_000_000;
 const TOYS: usize = 100_000;
+const FEW_TOYS: usize = 10;
 const SESSIONS: usize = 10;
 const ROUND: Duration = Duration::from_secs(2);
 
@@ -31,7 +34,7 @@ fn main() {
         return;
     }
     let directory = tempfile::tempdir().expect("a directory");
-    let empty = Cluster::open(&[&endless_stock(directory.path(), 10)]);
+    let empty = Cluster::open(&[&endless_stock(directory.path(), FEW_TOYS)]);
     let mut full = Cluster::open(&[&endless_stock(directory.path(), TOYS)]);
     empty.await_in_sync();
     full.await_in_sync();
@@ -62,20 +65,19 @@ fn main() {
 
 /// Latencies in the full store beside those in the empty one.
 fn compare(empty: &Cluster, full: &Cluster, clients: usize) {
-    let mut micros = [Vec::new(), Vec::new()];
+    let mut latencies = [Vec::new(), Vec::new()];
     for round in 0..ROUNDS {
         for turn in 0..2 {
             let which = (round + turn) % 2;
-            let address = [empty, full][which].address(Id::Frontend);
-            let summary = buys(address, clients, ROUND);
-            let waits = summary.of(Kind::Buy);
-            micros[which].push([0.5, 0.99].map(|q| waits.quantile(q).as_secs_f64() * 1e6));
+            let (store, toys) = [(empty, FEW_TOYS), (full, TOYS)][which];
+            let waits = buy(store.address(Id::Frontend), toys, clients);
+            latencies[which].push([0.5, 0.99].map(|q| float(waits.value_at_quantile(q))));
         }
     }
     println!("\na purchase by {clients} clients, {ROUNDS} rounds of {ROUND:?} in turns");
     for (place, name) in ["p50", "p99"].into_iter().enumerate() {
         let [empty, full] = [0, 1].map(|which: usize| {
-            micros[which].iter().map(|round: &[f64; 2]| round[place]).collect::<Vec<_>>()
+            latencies[which].iter().map(|round: &[f64; 2]| round[place]).collect::<Vec<_>>()
         });
         let ratio = Spread::of_ratios(&full, &empty);
         let [empty, full] = [empty, full].map(|rounds| Spread::of(rounds).median);
@@ -84,12 +86,38 @@ fn compare(empty: &Cluster, full: &Cluster, clients: usize) {
     }
 }
 
+/// How long purchases of any of so many toys take, in µs. The load test would ask for the list of all toys
+/// first, which is longer than a client of ours takes.
+fn buy(address: &str, toys: usize, clients: usize) -> Histogram<u64> {
+    let waits = Mutex::new(Histogram::<u64>::new(3).expect("valid"));
+    let until = Instant::now() + ROUND;
+    thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(|| {
+                let mut own = Histogram::<u64>::new(3).expect("valid");
+                let mut client = Client::new(address, PATIENCE);
+                while Instant::now() < until {
+                    let body =
+                        format!(r#"{{"name":"Toy {}","quantity":1}}"#, fastrand::usize(2..=toys));
+                    let begun = Instant::now();
+                    let bought = client.send("POST", "/orders", &[], body.as_bytes());
+                    own.record(micros(begun)).expect("it grows");
+                    assert_eq!(bought.expect("it answers").status, 200);
+                }
+                waits.lock().expect("no panic").add(own).expect("same bounds");
+            });
+        }
+    });
+    waits.into_inner().expect("no panic")
+}
+
 /// Seconds from the start of a replica until it answers.
 fn start(store: &mut Cluster) -> f64 {
     let (id, begun) = (Id::Order(1), Instant::now());
     store.spawn(id, &[]);
     while !store.is_ready(id) {
         assert!(begun.elapsed() < PATIENCE, "{}", store.log(id));
+        thread::sleep(Duration::from_millis(2));
     }
     let seconds = float(micros(begun)) / 1e6;
     store.end(id);
@@ -121,7 +149,7 @@ fn write_orders(store: &Cluster) {
     let (mut shelves, position) = (stock.shelves().to_vec(), stock.position());
     let orders = store.data(Id::Order(REPLICAS[0]));
     {
-        let mut loaded = OrderFile::load(&orders, None).expect("it is whole");
+        let loaded = OrderFile::load(&orders, None).expect("it is whole");
         assert_eq!(loaded.log.last(), OrderNumber(0), "nobody has bought anything");
         for number in 1..=ORDERS {
             let place = usize::try_from(number).expect("64 bits") % shelves.len();
