@@ -1,7 +1,7 @@
 # Needs Rust and nothing else. Flags for a program go into ARGS: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all client test soak model torture sabotage fuzz bench \
+.PHONY: run-all client loadtest test soak model torture sabotage fuzz bench \
 	bench-floor bench-etcd peers lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
@@ -12,6 +12,11 @@ client: ARGS ?= -c 5 -n 100 -p 0.8
 client: ## Send five customers into the open store
 	cargo build --release --bin client
 	@exec target/release/client $(ARGS)
+
+loadtest: ARGS ?= mixed -c 10 -d 10s
+loadtest: ## Measure the open store under load
+	cargo build --release --bin loadtest
+	@exec target/release/loadtest $(ARGS)
 
 # Not optimized, so that every debug assertion and overflow check takes part.
 test: ## Run every test

@@ -4,7 +4,8 @@
 use super::body::Body;
 use super::framing::{Framing, Persistence};
 use super::refusal::Refusal;
-use httparse::{EMPTY_HEADER, Status};
+use httparse::{ParserConfig, Status};
+use std::mem::MaybeUninit;
 
 /// The longest head of a response, in bytes, and the most headers in it.
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -25,9 +26,11 @@ impl Head {
     /// The head at the start of `received`, or `None` when it is not all there yet. The error says
     /// what is wrong with it.
     pub(super) fn parse(received: &[u8], method: &str) -> Result<Option<Head>, String> {
-        let mut headers = [EMPTY_HEADER; HEADERS_MAX];
-        let mut parsed = httparse::Response::new(&mut headers);
-        let bytes = match parsed.parse(received) {
+        let mut slots = [MaybeUninit::uninit(); HEADERS_MAX];
+        let mut parsed = httparse::Response::new(&mut []);
+        let parser = ParserConfig::default();
+        let parsing = parser.parse_response_with_uninit_headers(&mut parsed, received, &mut slots);
+        let bytes = match parsing {
             Ok(Status::Complete(bytes)) => bytes,
             Ok(Status::Partial) if received.len() <= HEAD_BYTES_MAX => return Ok(None),
             Ok(Status::Partial) => return Err("the response's head is too long".to_owned()),

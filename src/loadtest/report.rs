@@ -62,39 +62,38 @@ fn write_outcomes(f: &mut fmt::Formatter<'_>, kind: Kind, counts: &Counts) -> fm
     writeln!(f, "{kind}: {}", all.join(", "))
 }
 
-/// A bar for each range of latencies, from the shortest to the longest; each range is about twice as
-/// long as the one before.
+/// A bar for each range of latencies, from the shortest to the longest.
 fn write_histogram(f: &mut fmt::Formatter<'_>, kind: Kind, counts: &Counts) -> fmt::Result {
-    let latencies = counts.latencies();
-    let ranges: Vec<(u64, u64)> = ranges()
-        .map(|(from, to)| (to, latencies.count_between(from + 1, to)))
-        .skip_while(|(to, _)| *to < latencies.min())
-        .take_while(|(to, count)| *count > 0 || *to < latencies.max())
-        .collect();
-    let most = ranges.iter().map(|(_, count)| *count).max().unwrap_or(0);
-    if most > 0 {
-        writeln!(f, "\n{kind}")?;
-    }
-    for (to, count) in ranges {
+    let ranges = ranges(counts);
+    let Some(most) = ranges.iter().map(|(_, count)| *count).max() else { return Ok(()) };
+    writeln!(f, "\n{kind}")?;
+    for (bound, count) in ranges {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 40")]
         let bar = (exact(count) / exact(most) * exact(BAR_CHARS as u64)).ceil() as usize;
-        let share = 100.0 * exact(count) / exact(latencies.len());
-        writeln!(
-            f,
-            "≤ {:>7} {:█<bar$}{:gap$} {share:>5.1} %",
-            in_words(exact(to) / 1e3),
-            "",
-            "",
-            gap = BAR_CHARS - bar
-        )?;
+        let (bound, gap) = (in_words(exact(bound) / 1e3), BAR_CHARS - bar);
+        let share = 100.0 * exact(count) / exact(counts.succeeded());
+        writeln!(f, "≤ {bound:>7} {:█<bar$}{:gap$} {share:>5.1} %", "", "")?;
     }
     Ok(())
 }
 
-/// 1, 2, 5, 10, 20, 50 … microseconds up to an hour, each with the one before it, in nanoseconds.
-fn ranges() -> impl Iterator<Item = (u64, u64)> {
+/// How many latencies are up to 1, 2, 5, 10, 20, 50 … microseconds and above the bound before, as far
+/// as there are any; the bounds are in nanoseconds.
+fn ranges(counts: &Counts) -> Vec<(u64, u64)> {
     let bounds = (3..13).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power)));
-    bounds.scan(0, |before, bound| Some((std::mem::replace(before, bound), bound)))
+    let mut ranges: Vec<_> = bounds.map(|bound| (bound, 0)).collect();
+    let latencies = counts.latencies();
+    let place = |latency| ranges.partition_point(|(bound, _)| *bound < latency);
+    let recorded = latencies.iter_recorded().map(|at| {
+        (place(latencies.lowest_equivalent(at.value_iterated_to())), at.count_at_value())
+    });
+    for (place, count) in recorded.collect::<Vec<_>>() {
+        ranges[place].1 += count;
+    }
+    let is_used = |range: &(u64, u64)| range.1 > 0;
+    let first = ranges.iter().position(is_used).unwrap_or(ranges.len());
+    let end = ranges.iter().rposition(is_used).map_or(first, |last| last + 1);
+    ranges[first..end].to_vec()
 }
 
 /// The times that are shown of each kind, by name.

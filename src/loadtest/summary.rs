@@ -67,6 +67,11 @@ impl Summary {
         self.counts.iter().map(Counts::errors).sum()
     }
 
+    /// The longest latency of a request that succeeded.
+    pub fn max(&self) -> Duration {
+        self.counts.iter().map(Counts::max).max().unwrap_or_default()
+    }
+
     /// Answered requests a second, whatever the answer.
     pub fn rate(&self) -> f64 {
         self.counts.iter().map(|counts| counts.rate(self.elapsed)).sum()
