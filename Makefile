@@ -1,7 +1,8 @@
 # Needs Rust and nothing else. Flags for a program go into ARGS: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all client loadtest evaluate test soak model torture sabotage fuzz bench lint fmt clean help
+.PHONY: run-all client loadtest evaluate test soak model torture sabotage fuzz bench \
+	bench-floor bench-etcd peers lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
 	cargo build --release --bins
@@ -47,8 +48,18 @@ fuzz: ## Look for bytes that break a reader, FUZZ_SECONDS (60) each; needs cargo
 			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -use_value_profile=1 || exit 1; \
 	done
 
-bench: ## Measure
+bench: ## Measure everything, or one part: ARGS="--bench pieces"
 	cargo bench $(ARGS)
+
+bench-floor: peers ## Cached queries beside a bare loop, axum, actix-web, nginx; ARGS="10 --with wrk"
+	cargo bench --bench floor -- $(ARGS)
+
+bench-etcd: peers ## Purchases beside puts to Debian's etcd-server; ARGS="1 10" are numbers of clients
+	cargo bench --bench etcd -- $(ARGS)
+
+# A crate of their own, because they bring an async runtime. The client of etcd needs protoc.
+peers:
+	cargo build --release --manifest-path benches/peers/Cargo.toml
 
 lint: ## Check the format and the lints
 	cargo fmt --check
@@ -61,4 +72,4 @@ clean: ## Remove what was built (data/ stays; run-all --fresh empties it)
 	cargo clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -168,7 +168,8 @@ fn check_books(path: &Path, stock: &Stock) -> Result<()> {
     }
 }
 
-fn write_toys(path: &Path, stock: &Stock) -> Result<()> {
+/// Writes the shelves to `toys.csv`.
+pub fn write_toys(path: &Path, stock: &Stock) -> Result<()> {
     let mut contents = TOYS.header().into_bytes();
     for shelf in stock.shelves() {
         let Toy { name, price, quantity, version } = &shelf.toy;
