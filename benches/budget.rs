@@ -35,13 +35,13 @@ use toystore::model::{
 use toystore::net::{Limits, Rpc, Server};
 use toystore::order::file::ORDERS;
 use toystore::protocol::catalog::{
-    Change, Changes, Peer as CatalogPeer, Request as ToCatalog, Sold,
+    Change, Changes, Peer as CatalogPeer, Request as ToCatalog, Sales, Sold,
 };
 use toystore::protocol::order::{self, Append, Appended, Bought, Outcome, Peer};
 use toystore::protocol::port::{Port, Service};
 use toystore::protocol::purchase::Purchase;
 use toystore::protocol::web::{self, Receipt};
-use toystore::protocol::{answer, ask, question, wanted as still_wanted};
+use toystore::protocol::{Answer, answer, ask, question, wanted as still_wanted};
 use toystore::storage::CsvLog;
 
 /// How long each part is repeated in a round.
@@ -104,7 +104,7 @@ fn measure_parts(other_side: &str, directory: &Path) -> [f64; 7] {
     [
         http,
         frame::<Bought>(&rpc, &order::Request::Buy(purchase())),
-        frame::<Sold>(&rpc, &ToCatalog::Purchase(purchase())),
+        frame::<Sales>(&rpc, &ToCatalog::Purchase { purchases: vec![purchase()] }),
         sync_at_once(directory, 1),
         frame::<Changes>(&rpc, &changes),
         frame::<Appended>(&rpc, &Peer::Append(append())),
@@ -195,7 +195,8 @@ impl Service for OtherSide {
             answer(question::<order::Request>(payload).map(|_| bought), output);
         } else if starts("purchase") {
             let sold = Sold { cost: Price(1990), version: 123_456 };
-            answer(question::<ToCatalog>(payload).map(|_| sold), output);
+            let sales: Sales = vec![Answer::Data(sold)];
+            answer(question::<ToCatalog>(payload).map(|_| sales), output);
         } else if starts("append") {
             let identity = append().view.in_sync[0].identity.clone();
             let appended = Appended { identity, outcome: Outcome::Synced(OrderNumber(123_457)) };

@@ -274,7 +274,7 @@ fn stock(c: &mut Criterion) {
 /// Drives one purchase through the leader, with followers that have synced everything at once.
 fn sell(leader: &mut Replica, purchase: &Purchase) {
     leader.begin(purchase).expect("it leads");
-    let (number, _) = leader.sold(purchase).expect("it leads");
+    let number = leader.sold(purchase).expect("it leads");
     let appends = [2, 1].map(|id| (ReplicaId(id), leader.next_append(ReplicaId(id), Moment::ZERO)));
     leader.synced(number);
     for (id, append) in appends {

@@ -17,11 +17,11 @@ use crate::error::Result;
 use crate::http::{Request as HttpRequest, Responder};
 use crate::model::{Epoch, Item, Key, Toy};
 use crate::net::{Limits, Server};
-use crate::protocol::catalog::{Books, Office, Open, Peer, Request, Sold};
+use crate::protocol::catalog::{Books, Office, Open, Peer, Request, Sales, Sold};
 use crate::protocol::port::{Port, Service};
 use crate::protocol::purchase::Purchase;
 use crate::protocol::web::{self, ShownToy};
-use crate::protocol::{answer, question};
+use crate::protocol::{Answer, answer, question};
 use crate::stop::{Stop, crash};
 use crate::storage::Directory;
 use parking_lot::RwLock;
@@ -111,23 +111,28 @@ impl Catalog {
         books
     }
 
-    /// Sells for an order. Returns when that is on disk and out of every cache.
-    fn purchase(&self, purchase: Purchase) -> Result<Sold> {
+    /// Sells for orders, each for itself. Returns when that is on disk and out of every cache.
+    fn purchase(&self, purchases: Vec<Purchase>) -> Vec<Result<Sold>> {
         self.delay();
-        let name = purchase.item.name.clone();
-        let (sold, position, change) = {
+        let (sales, position, change) = {
             let mut stock = self.stock.write();
-            let (sold, record) = stock.purchase(purchase)?;
-            self.write(record.as_slice(), &stock);
-            let change = match record {
-                Some(_) => self.subscribers.publish(&name, sold.version),
-                None => self.subscribers.last(),
+            let mut sell_each = |purchase: Purchase| {
+                let name = purchase.item.name.clone();
+                let (sold, record) = stock.purchase(purchase)?;
+                self.write(record.as_slice(), &stock);
+                if record.is_some() {
+                    self.subscribers.publish(&name, sold.version);
+                }
+                Ok(sold)
             };
-            (sold, stock.position(), change)
+            let sales: Vec<_> = purchases.into_iter().map(&mut sell_each).collect();
+            (sales, stock.position(), self.subscribers.last())
         };
-        self.sync(position);
-        self.subscribers.await_coverage(change);
-        Ok(sold)
+        if sales.iter().any(Result::is_ok) {
+            self.sync(position);
+            self.subscribers.await_coverage(change);
+        }
+        sales
     }
 
     /// Sells by hand (C6).
@@ -217,7 +222,10 @@ impl Service for Customers {
             Ok(Request::Query { name }) => answer(self.0.query(&name), output),
             Ok(Request::List) => answer(Ok(self.0.list()), output),
             Ok(Request::Books) => answer(Ok(self.0.books()), output),
-            Ok(Request::Purchase(purchase)) => answer(self.0.purchase(purchase), output),
+            Ok(Request::Purchase { purchases }) => {
+                let sales = self.0.purchase(purchases);
+                answer(Ok(sales.into_iter().map(Answer::from).collect::<Sales>()), output);
+            }
             Err(error) => answer::<()>(Err(error), output),
         }
     }

@@ -14,12 +14,14 @@
 //! * [`file`]: `orders.csv`, the view, and how far it is committed.
 //! * [`service`]: threads and locks, frames and HTTP.
 //! * [`purchase`]: the leader's path of one purchase.
+//! * [`sales`]: the queue to the catalog: those that wait are sold with one call.
 //! * [`replication`]: the leader's sending side, a thread per follower.
 //! * [`office`]: what the leader owes the catalog, on a thread of its own.
 //! * [`recovery`]: on start, what was missed.
 
 pub mod service;
 pub mod purchase;
+pub mod sales;
 pub mod replica;
 pub mod leadership;
 pub mod log;

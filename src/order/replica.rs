@@ -340,18 +340,18 @@ impl Replica {
     }
 
     /// The catalog sold: the order's place in the log, which may be there already because taking office
-    /// found the open purchase. The second value says whether it is new, to be written.
-    pub fn sold(&mut self, purchase: &Purchase) -> Result<(OrderNumber, Fresh)> {
+    /// found the open purchase. If the log grew, the new entry is to be written.
+    pub fn sold(&mut self, purchase: &Purchase) -> Result<OrderNumber> {
         let Purchase { epoch, ref key, ref item, .. } = *purchase;
         match self.leading(epoch) {
             Some(leadership) => leadership.end(key),
             None => return Err(Error::NotLeader { epoch: self.epoch().0 }),
         }
         if let Some(entry) = self.log.find(key) {
-            return Ok((entry.number, Fresh::No));
+            return Ok(entry.number);
         }
         let open = Open { key: key.clone(), item: item.clone() };
-        Ok((self.log_open(epoch, open)?, Fresh::Yes))
+        self.log_open(epoch, open)
     }
 
     /// The catalog refused: nothing was sold.
@@ -476,13 +476,4 @@ impl Replica {
             self.committed = leadership.advance(self.durable, self.committed);
         }
     }
-}
-
-/// Whether an entry is new in the log and has to be written to disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fresh {
-    /// It is.
-    Yes,
-    /// Somebody else wrote it, or is writing it.
-    No,
 }

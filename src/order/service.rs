@@ -12,6 +12,7 @@ use super::office::OfficeHolder;
 use super::recovery;
 use super::replica::{Replica, Taken};
 use super::replication::Senders;
+use super::sales::Sales;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::{Request as HttpRequest, Responder};
@@ -62,6 +63,7 @@ pub struct Order {
     /// Signalled when something was committed, or the role changed.
     pub(super) progress: Condvar,
     pub(super) file: OrderFile,
+    pub(super) sales: Sales,
     views: Mutex<()>,
     /// The catalog's request address.
     pub(super) catalog: Rpc,
@@ -88,6 +90,7 @@ impl Order {
             work: Condvar::new(),
             progress: Condvar::new(),
             file,
+            sales: Sales::default(),
             views: Mutex::new(()),
             catalog: Rpc::new(&config.catalog.listen),
             catalog_peer: Rpc::new(&config.catalog.peer),

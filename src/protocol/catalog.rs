@@ -1,5 +1,6 @@
 //! What the catalog is asked.
 
+use super::Answer;
 use super::purchase::Purchase;
 use crate::model::{Epoch, Item, Key, Toy};
 use serde::{Deserialize, Serialize};
@@ -19,9 +20,13 @@ pub enum Request {
     List,
     /// What came and went of each toy? Sent by the audit. Answer: [`Books`].
     Books,
-    /// Sell. Sent by the leader, and sent again with the same key until there is an answer. The catalog's
-    /// sync of the sale decides: from then on it rolls forward into the order log, never back.
-    Purchase(Purchase),
+    /// Sell, each for itself. Sent by the leader, and sent again with the same keys until there is an
+    /// answer. The catalog's sync of a sale decides: from then on it rolls forward into the order
+    /// log, never back. Answer: [`Sales`].
+    Purchase {
+        /// All that waited when the call was made.
+        purchases: Vec<Purchase>,
+    },
 }
 
 /// A sale that was made and synced, and that no front-end's cache contradicts any more.
@@ -32,6 +37,9 @@ pub struct Sold {
     /// The toy's version after the sale.
     pub version: u64,
 }
+
+/// The answer to [`Request::Purchase`]: what became of each, in order.
+pub type Sales = Vec<Answer<Sold>>;
 
 /// On the peer address, which never waits behind customers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | `query`, `list` | front-end → catalog | request | [`Toy`](crate::model::Toy), a list of them |
 //! | `books` | audit → catalog | request | [`catalog::Books`] |
-//! | `purchase` | leader → catalog | request | [`catalog::Sold`] |
+//! | `purchase` | leader → catalog | request | [`catalog::Sales`] |
 //! | `take_office`, `settle` | leader → catalog | peer | [`catalog::Office`], `null` |
 //! | `changes` | front-end → catalog | peer | [`catalog::Changes`], held back until there are some |
 //! | `buy`, `order_details` | front-end → leader | request | [`order::Bought`], [`Entry`](crate::model::Entry) |
@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 /// The frame that answers: what was asked for, or why not.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer<T> {
     /// It was done.
@@ -42,12 +42,24 @@ pub enum Answer<T> {
     Error(Error),
 }
 
+impl<T> From<Result<T>> for Answer<T> {
+    fn from(outcome: Result<T>) -> Answer<T> {
+        outcome.map_or_else(Answer::Error, Answer::Data)
+    }
+}
+
+impl<T> From<Answer<T>> for Result<T> {
+    fn from(answer: Answer<T>) -> Result<T> {
+        match answer {
+            Answer::Data(data) => Ok(data),
+            Answer::Error(error) => Err(error),
+        }
+    }
+}
+
 /// Appends the answering frame's payload to `output`.
 pub fn answer<T: Serialize>(outcome: Result<T>, output: &mut Vec<u8>) {
-    let answer = match outcome {
-        Ok(data) => Answer::Data(data),
-        Err(error) => Answer::Error(error),
-    };
+    let answer = Answer::from(outcome);
     serde_json::to_writer(output, &answer).expect("a Vec takes every write, an answer has no maps");
 }
 
@@ -67,8 +79,7 @@ pub fn ask<Q: Serialize, T: DeserializeOwned>(
     let payload = serde_json::to_vec(question).expect("questions have string keys");
     let answer = peer.call(&payload, deadline, abandoned)?;
     match serde_json::from_slice::<Answer<T>>(&answer) {
-        Ok(Answer::Data(data)) => Ok(data),
-        Ok(Answer::Error(error)) => Err(error),
+        Ok(answer) => answer.into(),
         Err(error) => Err(Error::unanswered(format!(
             "{} gave an answer that is none: {error}",
             peer.address()

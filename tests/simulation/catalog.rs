@@ -151,8 +151,10 @@ impl Catalog {
                 let reply = Ok(Answer::Toy(toy));
                 self.waiting.push(Waiting { tag, reply, position, change: None });
             }
-            Question::Catalog(Request::Purchase(purchase)) => {
-                self.purchase(tag, purchase, context)?;
+            Question::Catalog(Request::Purchase { purchases }) => {
+                for purchase in purchases {
+                    self.purchase(tag, purchase, context)?;
+                }
             }
             Question::Door(Door::Withdraw { item }) => {
                 let name = item.name.clone();

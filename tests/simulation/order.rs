@@ -10,7 +10,7 @@ use toystore::error::{Error, Result};
 use toystore::model::{Entry, Epoch, Identity, Member, Moment, OrderNumber, ReplicaId, View};
 use toystore::order::leadership::{HEARTBEAT, Office};
 use toystore::order::log::Log;
-use toystore::order::replica::{Begin, Duty, Fresh, Replica, Taken};
+use toystore::order::replica::{Begin, Duty, Replica, Taken};
 use toystore::protocol::catalog;
 use toystore::protocol::order::{Append, Appended, Bought, Outcome, Peer, Request};
 use toystore::protocol::purchase::Purchase;
@@ -436,7 +436,9 @@ impl Order {
 
     /// One turn of the loop in `Order::sell`.
     fn sell(task: &mut Purchasing, context: &mut Context<'_>) {
-        let question = Question::Catalog(catalog::Request::Purchase(task.purchase.clone()));
+        let question = Question::Catalog(catalog::Request::Purchase {
+            purchases: vec![task.purchase.clone()],
+        });
         let tag = context.ask(Node::Catalog, question, task.deadline);
         task.stage = Stage::Selling { tag, reply: None };
     }
@@ -449,11 +451,12 @@ impl Order {
     ) -> Option<Result<Bought>> {
         let error = match reply {
             Ok(Answer::Sold(sold)) => {
+                let before = self.replica.log().last();
                 return match self.replica.sold(&task.purchase) {
                     Err(error) => Some(Err(error)),
-                    Ok((number, fresh)) => {
-                        if fresh == Fresh::Yes {
-                            self.write(OrderNumber(number.0 - 1));
+                    Ok(number) => {
+                        if number > before {
+                            self.write(before);
                         }
                         task.stage = Stage::Committing { number, version: Some(sold.version) };
                         None

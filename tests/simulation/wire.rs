@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 use toystore::error::{Error, Result};
 use toystore::model::{Entry, Item, Key, OrderNumber, ReplicaId, Toy};
+use toystore::protocol::purchase::Purchase;
 use toystore::protocol::{catalog, order};
 
 /// A process, or a customer.
@@ -113,8 +114,10 @@ pub fn describe(question: &Question) -> String {
                 buy.epoch
             )
         }
-        Question::Catalog(catalog::Request::Purchase(purchase)) => {
-            format!("sell {} in epoch {}", purchase.key, purchase.epoch)
+        Question::Catalog(catalog::Request::Purchase { purchases }) => {
+            let sale =
+                |purchase: &Purchase| format!("{} in epoch {}", purchase.key, purchase.epoch);
+            format!("sell {}", purchases.iter().map(sale).collect::<Vec<_>>().join(", "))
         }
         other => format!("{other:?}"),
     }
