@@ -3,8 +3,9 @@
 //! border (a request, a frame, a file).
 
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A moment, as the time since some fixed start of this process. Pure modules are told it; only
@@ -130,9 +131,11 @@ pub const TOY_NAME_BYTES_MAX: usize = 100;
 
 /// The identity of one purchase: the client's `Idempotency-Key`, else one that the front-end makes
 /// for the request and keeps through its retries. 1 to [`Key::BYTES_MAX`] visible ASCII characters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Key(Box<str>);
+///
+/// Shared, because a leader has each in its log, in its table of keys, and on the way to each follower.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Key(Arc<str>);
 
 impl Key {
     /// The longest key, in bytes.
@@ -175,9 +178,9 @@ impl TryFrom<String> for Key {
     }
 }
 
-impl From<Key> for String {
-    fn from(key: Key) -> String {
-        key.0.into()
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

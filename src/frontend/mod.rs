@@ -62,9 +62,9 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
         ..Limits::default()
     };
     let door = Arc::new(session::Door::new(products, orders));
+    let peer_limits = Limits { threads: PEER_THREADS, ..Limits::default() };
+    let peer_server = Server::start("peer", &settings.peer, Arc::new(Port(peers)), peer_limits)?;
     let server = Server::start("session", &settings.listen, door, limits)?;
-    let limits = Limits { threads: PEER_THREADS, ..Limits::default() };
-    let peer_server = Server::start("peer", &settings.peer, Arc::new(Port(peers)), limits)?;
     tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
     while !stop.wait(Duration::from_secs(3_600)) {}
     server.stop();

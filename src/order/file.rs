@@ -145,7 +145,8 @@ impl OrderFile {
 
 fn open(path: &Path) -> Result<(Log, CsvLog)> {
     let mut log = Log::default();
-    let (csv, torn) = CsvLog::open(path, &ORDERS, |row| log.push(decode(row)?))?;
+    let (csv, torn) = CsvLog::open(path, &ORDERS, |row| log.restore(decode(row)?))?;
+    log.restore_keys();
     if let Some(torn) = torn {
         tracing::warn!("{}: {torn}", path.display());
     }

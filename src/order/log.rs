@@ -13,7 +13,8 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
 /// How many of the last orders are found by key.
-pub const KEYS_MAX: u64 = 100_000;
+pub const KEYS_MAX: u64 = KEYS_KEPT as u64;
+const KEYS_KEPT: usize = 100_000;
 
 /// Entries 1 to `last`, found by number and, the recent ones, by key.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -86,6 +87,24 @@ impl Log {
     /// Appends the next entry. Refuses one that would break an invariant, which only a damaged file
     /// or a faulty sender can ask for.
     pub fn push(&mut self, entry: Entry) -> Result<()> {
+        if let Some(twin) = self.keys.get(&entry.key) {
+            return Err(Error::invalid(format!(
+                "order {} has the key of order {twin}: {}",
+                entry.number, entry.key
+            )));
+        }
+        let key = entry.key.clone();
+        self.restore(entry)?;
+        self.keys.insert(key, self.last());
+        if self.entries.len() > KEYS_KEPT {
+            self.keys.remove(&self.entries[self.entries.len() - 1 - KEYS_KEPT].key);
+        }
+        Ok(())
+    }
+
+    /// Appends the next entry, as it was in a log before. It is found by key only after
+    /// [`Log::restore_keys`], which needs to look at the last [`KEYS_MAX`] only.
+    pub fn restore(&mut self, entry: Entry) -> Result<()> {
         let (number, epoch) = (self.last().next(), self.last_epoch());
         if entry.number != number || entry.epoch < epoch {
             return Err(Error::invalid(format!(
@@ -95,39 +114,25 @@ impl Log {
                 self.last(),
             )));
         }
-        if let Some(twin) = self.keys.get(&entry.key) {
-            return Err(Error::invalid(format!(
-                "order {number} has the key of order {twin}: {}",
-                entry.key
-            )));
-        }
         match self.epochs.last_mut() {
             Some((last, end)) if *last == entry.epoch => *end = number,
             _ => self.epochs.push((entry.epoch, number)),
         }
-        self.keys.insert(entry.key.clone(), number);
         self.entries.push(entry);
-        if let Some(forgotten) = number.0.checked_sub(KEYS_MAX).map(OrderNumber)
-            && let Some(entry) = self.get(forgotten)
-        {
-            let key = entry.key.clone();
-            self.keys.remove(&key);
-        }
         Ok(())
+    }
+
+    /// Has the last entries found by key.
+    pub fn restore_keys(&mut self) {
+        let recent = self.entries.iter().rev().take(KEYS_KEPT);
+        self.keys = recent.map(|entry| (entry.key.clone(), entry.number)).collect();
     }
 
     /// Takes away every entry after `number`.
     pub fn cut_after(&mut self, number: OrderNumber) {
         let kept = usize::try_from(number.0).map_or(usize::MAX, |n| n);
-        let oldest_before = self.last().0.saturating_sub(KEYS_MAX);
-        for entry in self.entries.drain(kept.min(self.entries.len())..) {
-            self.keys.remove(&entry.key);
-        }
-        let oldest_now = self.last().0.saturating_sub(KEYS_MAX);
-        for number in oldest_now + 1..=oldest_before.min(self.last().0) {
-            let key = self.get(OrderNumber(number)).map(|entry| entry.key.clone());
-            self.keys.extend(key.map(|key| (key, OrderNumber(number))));
-        }
+        self.entries.truncate(kept);
+        self.restore_keys();
         self.epochs.clear();
         for entry in &self.entries {
             match self.epochs.last_mut() {
