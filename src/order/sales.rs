@@ -3,7 +3,9 @@
 //!
 //! Like the threads that share a sync of a log, or the writers of `LevelDB`: a thread that finds nobody
 //! asking takes all sales that wait, its own among them, to the catalog. Those that come meanwhile wait,
-//! and when the call is over, the first of them takes the next turn, with all of them.
+//! and when the call is over, the first of them takes the next turn, with all of them. A sale that has
+//! waited for [`PATIENCE`] waits for no other call: a slow catalog is asked by as many threads as there
+//! are.
 //!
 //! A turn that is dropped, by a panic too, tells every sale of it that has no outcome yet that nobody
 //! knows how it ended.
@@ -15,23 +17,29 @@ use parking_lot::Mutex;
 use std::mem;
 use std::sync::Arc;
 use std::thread::{self, Thread};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Longer than a call takes, unless the catalog or its disk is slow.
+pub const PATIENCE: Duration = Duration::from_millis(3);
 
 /// Where sales wait.
-#[derive(Default)]
-pub struct Sales(Mutex<Queue>);
+pub struct Sales {
+    patience: Duration,
+    queue: Mutex<Queue>,
+}
 
 #[derive(Default)]
 struct Queue {
     waiting: Vec<Arc<Sale>>,
-    /// Whether a thread is asking the catalog.
-    asking: bool,
+    /// How many threads are asking the catalog.
+    asking: usize,
 }
 
 /// A purchase that is to be sold.
 pub struct Sale {
     /// What is bought.
     pub purchase: Purchase,
+    added: Instant,
     /// Who waits for the outcome.
     thread: Thread,
     outcome: Mutex<Option<Result<Logged>>>,
@@ -55,11 +63,16 @@ pub enum Next<'a> {
 }
 
 impl Sales {
+    /// No sale waits longer than `patience` for the calls of others.
+    pub fn new(patience: Duration) -> Sales {
+        Sales { patience, queue: Mutex::default() }
+    }
+
     /// Puts a purchase of this thread into the queue.
     pub fn add(&self, purchase: Purchase) -> Arc<Sale> {
-        let (thread, outcome) = (thread::current(), Mutex::new(None));
-        let sale = Arc::new(Sale { purchase, thread, outcome });
-        self.0.lock().waiting.push(sale.clone());
+        let (added, thread) = (Instant::now(), thread::current());
+        let sale = Arc::new(Sale { purchase, added, thread, outcome: Mutex::new(None) });
+        self.queue.lock().waiting.push(sale.clone());
         sale
     }
 
@@ -69,21 +82,24 @@ impl Sales {
             if let Some(outcome) = sale.outcome.lock().take() {
                 return Next::Over(outcome);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            let mut queue = self.0.lock();
-            if left.is_zero() {
+            let now = Instant::now();
+            let mut queue = self.queue.lock();
+            let is_waiting = queue.waiting.iter().any(|other| Arc::ptr_eq(other, sale));
+            if now >= deadline {
                 queue.waiting.retain(|other| !Arc::ptr_eq(other, sale));
                 // It may have been this thread that was called.
                 queue.call_first();
                 return Next::Over(Err(unanswered()));
             }
-            if !queue.asking && queue.waiting.iter().any(|other| Arc::ptr_eq(other, sale)) {
-                queue.asking = true;
+            let turn_at = sale.added + self.patience;
+            if is_waiting && (queue.asking == 0 || now >= turn_at) {
+                queue.asking += 1;
                 let sales = mem::take(&mut queue.waiting);
-                return Next::Ask(Turn { queue: &self.0, sales, asking: true });
+                return Next::Ask(Turn { queue: &self.queue, sales, asking: true });
             }
             drop(queue);
-            thread::park_timeout(left);
+            let until = if is_waiting { turn_at.min(deadline) } else { deadline };
+            thread::park_timeout(until.saturating_duration_since(now));
         }
     }
 }
@@ -114,7 +130,7 @@ impl Turn<'_> {
     pub fn leave(&mut self) {
         if mem::take(&mut self.asking) {
             let mut queue = self.queue.lock();
-            queue.asking = false;
+            queue.asking -= 1;
             queue.call_first();
         }
     }
@@ -151,7 +167,6 @@ fn unanswered() -> Error {
 mod tests {
     use super::*;
     use crate::model::{CallId, Epoch, Item, Key, Quantity};
-    use std::time::Duration;
 
     const SOON: Duration = Duration::from_secs(20);
 
@@ -186,7 +201,7 @@ mod tests {
 
     #[test]
     fn who_finds_nobody_asking_takes_all_that_wait_and_the_others_wait_for_the_next_turn() {
-        let sales = Sales::default();
+        let sales = Sales::new(SOON);
         let [first, second] = [1, 2].map(|n| sales.add(purchase(n)));
         let mut ours = turn(&sales, &second);
         assert_eq!(ours.sales().iter().map(number).collect::<Vec<_>>(), [1, 2]);
@@ -203,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_next_is_woken_and_so_is_everyone_who_was_asked_for() {
-        let sales = Sales::default();
+        let sales = Sales::new(SOON);
         let sale = sales.add(purchase(1));
         let ours = turn(&sales, &sale);
         thread::scope(|scope| {
@@ -229,8 +244,19 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_call_holds_nobody_up() {
+        let sales = Sales::new(Duration::from_millis(1));
+        let first = sales.add(purchase(1));
+        let slow = turn(&sales, &first);
+        let second = sales.add(purchase(2));
+        assert_eq!(turn(&sales, &second).sales().iter().map(number).collect::<Vec<_>>(), [2]);
+        slow.tell(vec![Ok(logged(1))]);
+        assert_eq!(outcome(&sales, &first, SOON), Ok(logged(1)));
+    }
+
+    #[test]
     fn a_turn_that_ends_without_an_answer_leaves_nobody_waiting() {
-        let sales = Sales::default();
+        let sales = Sales::new(SOON);
         let [first, second] = [1, 2].map(|n| sales.add(purchase(n)));
         drop(turn(&sales, &first));
         for sale in [&first, &second] {
@@ -242,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_is_called_too_late_calls_the_next() {
-        let sales = Sales::default();
+        let sales = Sales::new(SOON);
         let first = sales.add(purchase(1));
         let mut ours = turn(&sales, &first);
         let late = sales.add(purchase(2));
@@ -251,7 +277,7 @@ mod tests {
                 let sale = sales.add(purchase(3));
                 matches!(sales.next(&sale, Instant::now() + SOON), Next::Ask(_))
             });
-            while sales.0.lock().waiting.len() < 2 {
+            while sales.queue.lock().waiting.len() < 2 {
                 thread::yield_now();
             }
             ours.leave();
@@ -262,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_sale_that_nobody_asked_for_in_time_leaves_the_queue() {
-        let sales = Sales::default();
+        let sales = Sales::new(SOON);
         let late = sales.add(purchase(1));
         assert!(matches!(outcome(&sales, &late, Duration::ZERO), Err(Error::Unanswered { .. })));
         let next = sales.add(purchase(2));

@@ -12,7 +12,7 @@ use super::office::OfficeHolder;
 use super::recovery;
 use super::replica::{Replica, Taken};
 use super::replication::Senders;
-use super::sales::Sales;
+use super::sales::{self, Sales};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::{Request as HttpRequest, Responder};
@@ -90,7 +90,7 @@ impl Order {
             work: Condvar::new(),
             progress: Condvar::new(),
             file,
-            sales: Sales::default(),
+            sales: Sales::new(sales::PATIENCE),
             views: Mutex::new(()),
             catalog: Rpc::new(&config.catalog.listen),
             catalog_peer: Rpc::new(&config.catalog.peer),
