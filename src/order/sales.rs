@@ -4,8 +4,8 @@
 //! Like the threads that share a sync of a log, or the writers of `LevelDB`: a thread that finds nobody
 //! asking takes all sales that wait, its own among them, to the catalog. Those that come meanwhile wait,
 //! and when the call is over, the first of them takes the next turn, with all of them. A sale that has
-//! waited for [`PATIENCE`] waits for no other call: a slow catalog is asked by as many threads as there
-//! are.
+//! waited for [`PATIENCE`] goes by itself: a slow catalog is asked by as many threads as there are, and
+//! the queue is at its door (L4).
 //!
 //! A turn that is dropped, by a panic too, tells every sale of it that has no outcome yet that nobody
 //! knows how it ended.
@@ -20,7 +20,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// Longer than a call takes, unless the catalog or its disk is slow.
-pub const PATIENCE: Duration = Duration::from_millis(3);
+pub const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Where sales wait.
 pub struct Sales {
@@ -84,21 +84,25 @@ impl Sales {
             }
             let now = Instant::now();
             let mut queue = self.queue.lock();
-            let is_waiting = queue.waiting.iter().any(|other| Arc::ptr_eq(other, sale));
+            let place = queue.waiting.iter().position(|other| Arc::ptr_eq(other, sale));
             if now >= deadline {
                 queue.waiting.retain(|other| !Arc::ptr_eq(other, sale));
                 // It may have been this thread that was called.
                 queue.call_first();
                 return Next::Over(Err(unanswered()));
             }
-            let turn_at = sale.added + self.patience;
-            if is_waiting && (queue.asking == 0 || now >= turn_at) {
+            let alone_at = sale.added + self.patience;
+            let sales = match place {
+                Some(_) if queue.asking == 0 => mem::take(&mut queue.waiting),
+                Some(place) if now >= alone_at => vec![queue.waiting.remove(place)],
+                _ => vec![],
+            };
+            if !sales.is_empty() {
                 queue.asking += 1;
-                let sales = mem::take(&mut queue.waiting);
                 return Next::Ask(Turn { queue: &self.queue, sales, asking: true });
             }
             drop(queue);
-            let until = if is_waiting { turn_at.min(deadline) } else { deadline };
+            let until = if place.is_some() { alone_at.min(deadline) } else { deadline };
             thread::park_timeout(until.saturating_duration_since(now));
         }
     }
@@ -248,8 +252,11 @@ mod tests {
         let sales = Sales::new(Duration::from_millis(1));
         let first = sales.add(purchase(1));
         let slow = turn(&sales, &first);
-        let second = sales.add(purchase(2));
-        assert_eq!(turn(&sales, &second).sales().iter().map(number).collect::<Vec<_>>(), [2]);
+        let [second, third] = [2, 3].map(|n| sales.add(purchase(n)));
+        for sale in [second, third] {
+            let ours = turn(&sales, &sale);
+            assert_eq!(ours.sales().iter().map(number).collect::<Vec<_>>(), [number(&sale)]);
+        }
         slow.tell(vec![Ok(logged(1))]);
         assert_eq!(outcome(&sales, &first, SOON), Ok(logged(1)));
     }
