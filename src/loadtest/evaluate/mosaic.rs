@@ -134,7 +134,7 @@ fn draw_key<DB: DrawingBackend>(sheet: &Sheet<DB>) -> Drawn<DB> {
     let mut x = LEFT;
     for (mark, meaning) in KEY {
         sheet.draw(&mark.at((x, y)))?;
-        sheet.draw_text(meaning, &style, (x + 30, y))?;
+        sheet.draw_text(meaning, &style, (x + 30, y + 4))?;
         x += 30 + sheet.estimate_text_size(meaning, &style)?.0.cast_signed() + 60;
     }
     Ok(())

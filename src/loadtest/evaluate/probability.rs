@@ -15,6 +15,8 @@ use crate::client::report::Kind;
 use crate::error::Result;
 use crate::loadtest::Workload;
 use plotters::backend::DrawingBackend;
+use plotters::coord::ranged1d::Ranged;
+use plotters::series::LineSeries;
 use plotters::style::Color;
 use serde::Serialize;
 use std::time::Duration;
@@ -252,8 +254,11 @@ impl CacheOnAndOff<'_> {
         let y = Scale::linear(low * 1.1, (high * 1.1).min(112.0), plain);
         let (x, unit) = ("purchase probability", "benefit of the cache, %");
         let frame = Frame { title: "Benefit", x, y: unit, right: 60 };
-        let mut panel = Panel::new(cell, frame, self.chances(), y)?;
-        panel.rectangle([(f64::MIN, 0.0), (f64::MAX, 0.0)], FAINT.to_rgba())?;
+        let chances = self.chances();
+        let x_range = chances.range();
+        let mut panel = Panel::new(cell, frame, chances, y)?;
+        let zero = [(x_range.start, 0.0), (x_range.end, 0.0)];
+        panel.chart.draw_series(LineSeries::new(zero, FAINT.stroke_width(3)))?;
         for (ink, aside, benefits) in &all {
             for (probability, benefit) in benefits {
                 let left = probability + aside;

@@ -44,11 +44,11 @@ pub struct Timeline<'a> {
 
 impl Drawing for Timeline<'_> {
     fn heading(&self) -> (&str, u32) {
-        ("Fail-over under load", 1_560)
+        ("Fail-over under load", 1_640)
     }
 
     fn draw<DB: DrawingBackend>(&self, sheet: &Sheet<DB>) -> Drawn<DB> {
-        let (above, below) = sheet.split_vertically(1_060);
+        let (above, below) = sheet.split_vertically(1_010);
         self.draw_requests(&above)?;
         self.draw_views(&below)
     }

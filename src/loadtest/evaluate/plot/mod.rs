@@ -120,6 +120,6 @@ pub fn label(ink: RGBColor, anchor: HPos) -> TextStyle<'static> {
 }
 
 fn bold(size: u32, ink: RGBColor, anchor: HPos) -> TextStyle<'static> {
-    let font = (FAMILY, size).into_font().style(FontStyle::Bold);
+    let font = FontDesc::new(FontFamily::Name(FAMILY), f64::from(size), FontStyle::Bold);
     font.color(&ink).pos(Pos::new(anchor, VPos::Center))
 }

@@ -52,8 +52,9 @@ impl<DB: DrawingBackend> Panel<'_, DB> {
         let mut chart = ChartBuilder::on(sheet)
             .margin_top(TOP)
             .margin_right(frame.right)
+            .margin_bottom(18)
             .set_label_area_size(LabelAreaPosition::Left, LEFT)
-            .set_label_area_size(LabelAreaPosition::Bottom, 126)
+            .set_label_area_size(LabelAreaPosition::Bottom, 108)
             .build_cartesian_2d(x, y)?;
         chart
             .configure_mesh()
@@ -62,6 +63,8 @@ impl<DB: DrawingBackend> Panel<'_, DB> {
             .light_line_style(TRANSPARENT)
             .axis_style(FAINT.stroke_width(3))
             .set_all_tick_mark_size(10)
+            // In the bitmap a text is somewhat higher than in the SVG.
+            .y_label_offset(5)
             .label_style(note(FAINT, HPos::Center))
             .axis_desc_style(note(FAINT, HPos::Center))
             .x_desc(frame.x)
@@ -154,7 +157,7 @@ impl<DB: DrawingBackend> Panel<'_, DB> {
             highest = label.0 - LABEL_HEIGHT;
         }
         for (y, ink, text) in labels {
-            let at = (width.end - base.0 + 24, y - base.1);
+            let at = (width.end - base.0 + 24, y - base.1 + 4);
             self.sheet.draw_text(text, &label(ink, HPos::Left), at)?;
         }
         Ok(())

@@ -33,7 +33,7 @@ impl Scale {
         let (low, high) =
             positive.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
         let (low, high) = if low > high { (1.0, 10.0) } else { (low / 1.3, high * 1.3) };
-        // `plotters` marks powers of ten; fewer than two decades need more.
+        // `plotters` marks powers of ten; a few decades need more.
         let mantissas: &[f64] = match high / low {
             ..30.0 => &[1.0, 2.0, 5.0],
             ..3_000.0 => &[1.0, 3.0],
