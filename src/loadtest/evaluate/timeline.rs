@@ -107,7 +107,8 @@ impl Timeline<'_> {
         let frame = Frame { title: "Replicas", x: "", y: "", right: RIGHT };
         let mut panel = Panel::new(sheet, frame, x, y)?;
         let ends = self.moments.iter().skip(1).map(seconds).chain([self.seconds]);
-        for (moment, end) in self.moments.iter().zip(ends) {
+        let shown = self.moments.iter().zip(ends).filter(|(m, _)| seconds(m) < self.seconds);
+        for (moment, end) in shown {
             for (row, replica) in (0u32..).map(f64::from).zip(&replicas) {
                 let opacity = match moment.is_member(*replica) {
                     _ if moment.view.leader == *replica => 0.9,
