@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use tiny_skia::Pixmap;
 use toystore::loadtest::evaluate::words;
 
 const FIGURES: [&str; 8] = [
@@ -63,7 +63,7 @@ fn rows(path: &Path) -> Vec<Row> {
 /// Every element that is opened is closed, and there is more than a sheet of paper.
 fn assert_is_drawing(svg: &str) {
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{}", &svg[..80]);
-    for element in ["svg", "text", "title", "style", "circle"] {
+    for element in ["svg", "text"] {
         let opened = svg.matches(&format!("<{element}")).count();
         assert_eq!(opened, svg.matches(&format!("</{element}>")).count(), "{element}");
     }
@@ -72,10 +72,11 @@ fn assert_is_drawing(svg: &str) {
 }
 
 fn assert_is_picture(png: &[u8]) {
-    let picture = Pixmap::decode_png(png).expect("a PNG");
-    assert!(picture.width() >= 1_000 && picture.height() >= 400);
-    let paper = picture.pixels()[0];
-    let drawn = picture.pixels().iter().filter(|pixel| **pixel != paper).count();
+    let mut picture = png::Decoder::new(Cursor::new(png)).read_info().expect("a PNG");
+    let mut pixels = vec![0; picture.output_buffer_size().expect("it fits into memory")];
+    let size = picture.next_frame(&mut pixels).expect("a whole one");
+    assert!(size.width >= 2_000 && size.height >= 800);
+    let drawn = pixels.chunks(3).filter(|pixel| **pixel != pixels[..3]).count();
     assert!(drawn > 5_000, "{drawn} pixels are not paper");
 }
 

@@ -4,8 +4,9 @@
 
 use super::chapter::{Chapter, Figure, Table, csv};
 use super::lab::{Lab, OpenStore};
+use super::mosaic::Mosaic;
+use super::plot::Picture;
 use super::words;
-use super::{mosaic, plot::Canvas};
 use crate::client::api::Shop;
 use crate::config::Restock;
 use crate::error::{Error, Result};
@@ -74,8 +75,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
     })?;
     let (toys, steps) = shop(lab, &store, count)?;
     let last = store.status()?.cache;
-    let mut canvas = Canvas::new(1_000.0, 406.0);
-    mosaic::draw(&mut canvas, &toys, &steps, last.capacity);
+    let mosaic = Mosaic { toys: &toys, steps: &steps, capacity: last.capacity };
     Ok(Chapter {
         id: "cache",
         title: "Cache contents over time",
@@ -96,7 +96,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
             caption: "A row per toy, a column per request. Filled while the toy is cached: dark when just \
                       used, pale when it is the next to be evicted."
                 .into(),
-            canvas,
+            picture: Picture::of(&mosaic)?,
             csv: rows(&steps)?,
         }],
         table: table(&toys, &steps),

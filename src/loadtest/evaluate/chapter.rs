@@ -1,6 +1,6 @@
 //! What an experiment hands over: figures with their data, a table, and what is seen.
 
-use super::plot::Canvas;
+use super::plot::Picture;
 use crate::error::{Error, Result};
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ pub struct Figure {
     /// How to read it.
     pub caption: String,
     /// The drawing.
-    pub canvas: Canvas,
+    pub picture: Picture,
     /// The rows behind it, as CSV.
     pub csv: String,
 }

@@ -4,13 +4,14 @@
 use super::chapter::{Chapter, Figure, Table, csv};
 use super::lab::Lab;
 use super::measured::Measured;
-use super::plot::panel::names_width;
+use super::plot::panel::Frame;
 use super::plot::scale::{Spacing, micros};
-use super::plot::{Axis, Canvas, Ink, Panel, Place, Scale};
+use super::plot::{BLUE, Drawing, Drawn, Panel, Picture, Scale, Sheet, VERMILION};
 use super::words;
 use crate::client::report::Kind;
 use crate::error::Result;
 use crate::loadtest::Workload;
+use plotters::backend::DrawingBackend;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -154,37 +155,45 @@ fn errors(points: &[Point]) -> Vec<String> {
     failed.map(line).collect()
 }
 
-fn figure(points: &[Point]) -> Result<Figure> {
-    let mut canvas = Canvas::new(1_000.0, 400.0);
-    canvas.heading((20.0, 30.0), 17.0, "Latency against clients");
-    let latencies = points.iter().flat_map(|p| [p.measured.p50_us, p.measured.p99_us]);
-    let y = Axis::new("latency", Scale::log(latencies, micros));
-    let mut clients: Vec<_> = points.iter().map(|point| as_f64(point.clients)).collect();
-    clients.dedup();
-    clients.sort_by(f64::total_cmp);
-    clients.dedup();
-    let names = names_width(&["query"]);
-    for (column, (workload, _)) in (0u8..).zip(WORKLOADS) {
-        let place = Place::in_grid(&canvas, (3.0, 1.0), (f64::from(column), 0.0), names);
-        let x = Axis::new("clients", Scale::marked(&clients, Spacing::Differences));
-        let mut panel = Panel::new(&mut canvas, place, &words::capital(workload), x, y.clone());
-        let mut labels = Vec::new();
-        for (kind, ink) in [("query", Ink::Blue), ("buy", Ink::Vermilion)] {
-            let series: Vec<_> = series(points, workload, kind)
-                .map(|p| {
-                    p.measured.median_spread(as_f64(p.clients), &format!("{} clients", p.clients))
-                })
-                .collect();
-            panel.spread(&series, ink);
-            labels.extend(series.last().map(|last| (last.middle, ink, kind)));
-        }
-        panel.name(&labels);
+/// A panel for each workload.
+struct Latencies<'a>(&'a [Point]);
+
+impl Drawing for Latencies<'_> {
+    fn heading(&self) -> (&str, u32) {
+        ("Latency against clients", 1_200)
     }
+
+    fn draw<DB: DrawingBackend>(&self, sheet: &Sheet<DB>) -> Drawn<DB> {
+        let Latencies(points) = self;
+        let mut clients: Vec<_> = points.iter().map(|point| as_f64(point.clients)).collect();
+        clients.sort_by(f64::total_cmp);
+        clients.dedup();
+        for (cell, (workload, _)) in sheet.split_evenly((1, 3)).iter().zip(WORKLOADS) {
+            let title = words::capital(workload);
+            let frame = Frame { title: &title, x: "clients", y: "latency", right: 150 };
+            let x = Scale::marked(&clients, Spacing::Differences);
+            let latencies = points.iter().flat_map(|p| [p.measured.p50_us, p.measured.p99_us]);
+            let mut panel = Panel::new(cell, frame, x, Scale::log(latencies, micros))?;
+            let mut labels = Vec::new();
+            for (kind, ink) in [("query", BLUE), ("buy", VERMILION)] {
+                let series: Vec<_> = series(points, workload, kind)
+                    .map(|p| p.measured.median_spread(as_f64(p.clients)))
+                    .collect();
+                panel.spread(&series, ink)?;
+                labels.extend(series.last().map(|last| (last.middle, ink, kind)));
+            }
+            panel.name(&labels)?;
+        }
+        Ok(())
+    }
+}
+
+fn figure(points: &[Point]) -> Result<Figure> {
     Ok(Figure {
         name: "1-clients",
         title: "Latency of queries and purchases against the number of clients".into(),
         caption: "Lines: medians. Bands: up to the 99th percentile.".into(),
-        canvas,
+        picture: Picture::of(&Latencies(points))?,
         csv: csv(points.iter().map(|point| (point, point.measured)))?,
     })
 }

@@ -4,7 +4,8 @@
 use super::chapter::{Chapter, Figure, Table, csv};
 use super::clients::name;
 use super::lab::{Lab, OpenStore};
-use super::timeline::{self, Moment};
+use super::plot::Picture;
+use super::timeline::{Moment, Timeline};
 use super::words;
 use crate::audit;
 use crate::client::report::{Kind, exact};
@@ -275,7 +276,7 @@ fn chapter(evidence: &Evidence) -> Result<Chapter> {
                 "A dot per request, at the moment at which it was due. Shaded: a replica is down. \
                       Below: who leads (dark), who is in sync (light), who is not (blank)."
                     .into(),
-            canvas: timeline::draw(requests, outages, moments, seconds * 1e3),
+            picture: Picture::of(&Timeline { requests, outages, moments, seconds })?,
             csv: csv(requests)?,
         }],
         table: table(evidence),

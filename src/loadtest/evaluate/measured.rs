@@ -49,20 +49,13 @@ impl Measured {
     }
 
     /// With its median as the middle.
-    pub fn median_spread(&self, x: f64, what: &str) -> Spread {
-        Spread { x, middle: self.p50_us, p99: self.p99_us, tip: self.tip(what) }
+    pub fn median_spread(&self, x: f64) -> Spread {
+        Spread { x, middle: self.p50_us, p99: self.p99_us }
     }
 
     /// With its mean as the middle.
-    pub fn mean_spread(&self, x: f64, what: &str) -> Spread {
-        Spread { x, middle: self.mean_us, p99: self.p99_us.max(self.mean_us), tip: self.tip(what) }
-    }
-
-    /// For who points at it.
-    pub fn tip(&self, what: &str) -> String {
-        let [mean, p50, p99] = [self.mean_us, self.p50_us, self.p99_us].map(words::time);
-        let rate = words::rate(self.rate);
-        format!("{what}: median {p50}, p99 {p99}, mean {mean}, {rate}")
+    pub fn mean_spread(&self, x: f64) -> Spread {
+        Spread { x, middle: self.mean_us, p99: self.p99_us.max(self.mean_us) }
     }
 
     /// Its cells in a table.

@@ -1,134 +1,143 @@
 //! The picture of experiment 4: a row per toy, a column per request, filled while the toy is cached.
 
 use super::cached::{Step, Why};
-use super::plot::{Anchor, Canvas, Ink};
+use super::plot::panel::{Frame, LEFT};
+use super::plot::scale::plain;
+use super::plot::{
+    BLUE, Drawing, Drawn, FAINT, PURPLE, Panel, Scale, Sheet, TEXT, VERMILION, note,
+};
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
 
-const LEFT: f64 = 84.0;
-const TOP: f64 = 84.0;
-const ROW_HEIGHT: f64 = 27.0;
-const RIGHT: f64 = 20.0;
-
-/// Draws it, the most popular toy on top. The cache has room for `capacity` toys.
-pub fn draw(canvas: &mut Canvas, toys: &[String], steps: &[Step], capacity: usize) {
-    canvas.heading((20.0, 30.0), 17.0, "Cache contents over time");
-    draw_key(canvas);
-    let mosaic = Mosaic::new(canvas, toys, steps.len(), capacity);
-    mosaic.draw_frame(canvas);
-    for (column, step) in steps.iter().enumerate() {
-        mosaic.draw_step(canvas, column, step);
-    }
+/// What is drawn: the most popular toy on top. The cache has room for `capacity` toys.
+pub struct Mosaic<'a> {
+    /// The rows.
+    pub toys: &'a [String],
+    /// The columns.
+    pub steps: &'a [Step],
+    /// Of the cache.
+    pub capacity: usize,
 }
 
-struct Mosaic<'a> {
-    toys: &'a [String],
-    steps: usize,
-    capacity: usize,
-    /// The width of a column.
-    width: f64,
+/// What happened to a toy in a request.
+#[derive(Debug, Clone, Copy)]
+enum Mark {
+    Hit,
+    Miss,
+    Evicted,
+    Bought,
+    BoughtElsewhere,
+    Restocked,
+}
+
+const KEY: [(Mark, &str); 6] = [
+    (Mark::Hit, "hit"),
+    (Mark::Miss, "miss: fetched"),
+    (Mark::Evicted, "evicted: least recently used"),
+    (Mark::Bought, "bought: dropped"),
+    (Mark::BoughtElsewhere, "bought, not cached"),
+    (Mark::Restocked, "restocked: dropped"),
+];
+
+impl Drawing for Mosaic<'_> {
+    fn heading(&self) -> (&str, u32) {
+        ("Cache contents over time", 1_218)
+    }
+
+    fn draw<DB: DrawingBackend>(&self, sheet: &Sheet<DB>) -> Drawn<DB> {
+        let y = Scale::rows(self.toys.iter().cloned());
+        let x = Scale::linear(0.0, number(self.steps.len()), plain);
+        let frame = Frame { title: "", x: "requests", y: "", right: 60 };
+        let mut panel = Panel::new(sheet, frame, x, y)?;
+        for (column, step) in self.steps.iter().enumerate() {
+            self.draw_cached(&mut panel, number(column), step)?;
+        }
+        for (column, step) in self.steps.iter().enumerate() {
+            let middle = number(column) + 0.5;
+            for (toy, mark) in marks(step) {
+                panel.chart.plotting_area().draw(&mark.at((middle, self.row(toy) + 0.5)))?;
+            }
+        }
+        draw_key(sheet)
+    }
 }
 
 impl Mosaic<'_> {
-    fn new<'a>(canvas: &Canvas, toys: &'a [String], steps: usize, capacity: usize) -> Mosaic<'a> {
-        Mosaic {
-            toys,
-            steps,
-            capacity,
-            width: (canvas.width - LEFT - RIGHT) / number(steps.max(1)),
-        }
-    }
-
-    /// The upper left corner of a cell.
-    fn corner(&self, column: usize, row: usize) -> (f64, f64) {
-        (LEFT + number(column) * self.width, TOP + number(row) * ROW_HEIGHT)
-    }
-
-    fn draw_frame(&self, canvas: &mut Canvas) {
-        let (right, bottom) = self.corner(self.steps, self.toys.len());
-        for (row, toy) in self.toys.iter().enumerate() {
-            let (_, y) = self.corner(0, row);
-            canvas.line(&[(LEFT, y), (right, y)], Ink::Grid, 1.0);
-            canvas.note((LEFT - 8.0, y + 18.0), Ink::Text, Anchor::End, toy);
-        }
-        canvas.line(&[(LEFT, bottom), (right, bottom)], Ink::Faint, 1.0);
-        for column in (0..=self.steps).step_by(10) {
-            let (x, _) = self.corner(column, 0);
-            canvas.line(&[(x, bottom), (x, bottom + 4.0)], Ink::Faint, 1.0);
-            canvas.note((x, bottom + 17.0), Ink::Faint, Anchor::Middle, &column.to_string());
-        }
-        let middle = LEFT + (right - LEFT) / 2.0;
-        canvas.note((middle, bottom + 34.0), Ink::Faint, Anchor::Middle, "requests");
-    }
-
-    fn draw_step(&self, canvas: &mut Canvas, column: usize, step: &Step) {
+    fn draw_cached<DB: DrawingBackend>(
+        &self,
+        panel: &mut Panel<'_, DB>,
+        column: f64,
+        step: &Step,
+    ) -> Drawn<DB> {
         for (rank, toy) in step.cached.iter().enumerate() {
             // Of a full cache the last one is the palest: it goes next.
             let opacity = 0.62 - 0.5 * number(rank) / number(self.capacity.max(2) - 1);
-            let (x, y) = self.corner(column, self.row(toy));
-            let cell = (self.width - 0.8, ROW_HEIGHT - 3.0);
-            canvas.rectangle(
-                (x + 0.4, y + 1.5),
-                cell,
-                Ink::Blue,
-                (opacity * 100.0).round() / 100.0,
-            );
+            let row = self.row(toy);
+            let corners = [(column + 0.04, row + 0.07), (column + 0.96, row + 0.93)];
+            panel.rectangle(corners, BLUE.mix((opacity * 100.0).round() / 100.0))?;
         }
-        for (toy, why) in &step.gone {
-            let (x, y) = self.corner(column, self.row(toy));
-            let at = (x + self.width / 2.0, y + ROW_HEIGHT / 2.0);
-            match why {
-                Why::Evicted => cross(canvas, at),
-                Why::Bought => diamond(canvas, at, Ink::Vermilion),
-                Why::Restocked => diamond(canvas, at, Ink::Purple),
+        Ok(())
+    }
+
+    fn row(&self, toy: &str) -> f64 {
+        number(self.toys.iter().position(|other| other == toy).unwrap_or(0))
+    }
+}
+
+/// What is marked in the column of a request, and at which toy.
+fn marks(step: &Step) -> impl Iterator<Item = (&String, Mark)> {
+    let gone = step.gone.iter().map(|(toy, why)| match why {
+        Why::Evicted => (toy, Mark::Evicted),
+        Why::Bought => (toy, Mark::Bought),
+        Why::Restocked => (toy, Mark::Restocked),
+    });
+    let dropped = step.gone.iter().any(|(toy, _)| *toy == step.toy);
+    let asked = match (step.is_purchase, step.is_hit) {
+        (true, _) if dropped => None,
+        (true, _) => Some(Mark::BoughtElsewhere),
+        (false, true) => Some(Mark::Hit),
+        (false, false) => Some(Mark::Miss),
+    };
+    gone.chain(asked.map(|mark| (&step.toy, mark)))
+}
+
+impl Mark {
+    /// The mark with its middle at a point.
+    fn at<'a, Coord: Clone + 'static, DB: DrawingBackend + 'a>(
+        self,
+        at: Coord,
+    ) -> DynElement<'a, DB, Coord> {
+        let ring = |ink: RGBColor| {
+            EmptyElement::at(at.clone())
+                + Circle::new((0, 0), 10, ink.filled())
+                + Circle::new((0, 0), 6, WHITE.filled())
+        };
+        let diamond = |ink: RGBColor| {
+            let corners = vec![(-13, 0), (0, -16), (13, 0), (0, 16)];
+            EmptyElement::at(at.clone()) + Polygon::new(corners, ink)
+        };
+        match self {
+            Mark::Hit => Circle::new(at, 6, TEXT.filled()).into_dyn(),
+            Mark::Miss => ring(TEXT).into_dyn(),
+            Mark::Evicted => {
+                (EmptyElement::at(at) + Cross::new((0, 0), 10, FAINT.stroke_width(5))).into_dyn()
             }
-        }
-        let (x, y) = self.corner(column, self.row(&step.toy));
-        let at = (x + self.width / 2.0, y + ROW_HEIGHT / 2.0);
-        let dropped = step.gone.iter().any(|(toy, _)| *toy == step.toy);
-        match (step.is_purchase, step.is_hit) {
-            (true, _) if !dropped => ring(canvas, at, Ink::Vermilion),
-            (true, _) => {}
-            (false, true) => canvas.dot(at, 2.2, Ink::Text, ""),
-            (false, false) => ring(canvas, at, Ink::Text),
+            Mark::Bought => diamond(VERMILION).into_dyn(),
+            Mark::BoughtElsewhere => ring(VERMILION).into_dyn(),
+            Mark::Restocked => diamond(PURPLE).into_dyn(),
         }
     }
-
-    fn row(&self, toy: &str) -> usize {
-        self.toys.iter().position(|other| other == toy).unwrap_or(0)
-    }
 }
 
-fn cross(canvas: &mut Canvas, (x, y): (f64, f64)) {
-    canvas.line(&[(x - 3.5, y - 3.5), (x + 3.5, y + 3.5)], Ink::Faint, 1.8);
-    canvas.line(&[(x - 3.5, y + 3.5), (x + 3.5, y - 3.5)], Ink::Faint, 1.8);
-}
-
-fn diamond(canvas: &mut Canvas, (x, y): (f64, f64), ink: Ink) {
-    canvas.area(&[(x - 4.5, y), (x, y - 5.5), (x + 4.5, y), (x, y + 5.5)], ink, 1.0);
-}
-
-fn ring(canvas: &mut Canvas, at: (f64, f64), ink: Ink) {
-    canvas.dot(at, 3.6, ink, "");
-    canvas.dot(at, 2.2, Ink::Paper, "");
-}
-
-/// A mark, in which ink, and what it means.
-type Mark = (fn(&mut Canvas, (f64, f64), Ink), Ink, &'static str);
-
-fn draw_key(canvas: &mut Canvas) {
-    let marks: [Mark; 6] = [
-        (|canvas, at, ink| canvas.dot(at, 2.2, ink, ""), Ink::Text, "hit"),
-        (ring, Ink::Text, "miss: fetched"),
-        (|canvas, at, _| cross(canvas, at), Ink::Faint, "evicted: least recently used"),
-        (diamond, Ink::Vermilion, "bought: dropped"),
-        (ring, Ink::Vermilion, "bought, not cached"),
-        (diamond, Ink::Purple, "restocked: dropped"),
-    ];
+fn draw_key<DB: DrawingBackend>(sheet: &Sheet<DB>) -> Drawn<DB> {
+    let (style, y) = (note(TEXT, HPos::Left), 60);
     let mut x = LEFT;
-    for (draw, ink, meaning) in marks {
-        draw(canvas, (x, 56.0), ink);
-        canvas.note((x + 10.0, 60.0), Ink::Text, Anchor::Start, meaning);
-        x += 10.0 + super::plot::canvas::label_width(meaning) + 18.0;
+    for (mark, meaning) in KEY {
+        sheet.draw(&mark.at((x, y)))?;
+        sheet.draw_text(meaning, &style, (x + 30, y + 4))?;
+        x += 30 + sheet.estimate_text_size(meaning, &style)?.0.cast_signed() + 60;
     }
+    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a hundred requests")]

@@ -5,13 +5,19 @@ use super::chapter::{Chapter, Figure, Table, csv};
 use super::clients::name;
 use super::lab::Lab;
 use super::measured::Measured;
-use super::plot::panel::names_width;
+use super::plot::panel::Frame;
 use super::plot::scale::{Spacing, micros, plain};
-use super::plot::{Axis, Canvas, Ink, Panel, Place, Scale};
+use super::plot::{
+    BLUE, Drawing, Drawn, FAINT, GREEN, PURPLE, Panel, Picture, Scale, Sheet, VERMILION,
+};
 use super::words;
 use crate::client::report::Kind;
 use crate::error::Result;
 use crate::loadtest::Workload;
+use plotters::backend::DrawingBackend;
+use plotters::coord::ranged1d::Ranged;
+use plotters::series::LineSeries;
+use plotters::style::Color;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -193,34 +199,77 @@ fn errors(points: &[Point]) -> Vec<String> {
     failed.map(line).collect()
 }
 
-fn figure(points: &[Point], variant: &Variant) -> Result<Figure> {
-    let mut canvas = Canvas::new(1_000.0, 400.0);
-    canvas.heading((20.0, 30.0), 17.0, variant.title);
-    let latencies = points.iter().flat_map(|p| [p.measured.mean_us, p.measured.p99_us]);
-    let y = Axis::new("latency", Scale::log(latencies, micros));
-    let mut chances: Vec<_> = points.iter().map(|point| point.probability).collect();
-    chances.sort_by(f64::total_cmp);
-    chances.dedup();
-    let x = Axis::new("purchase probability", Scale::marked(&chances, Spacing::Differences));
-    let names = names_width(&["cache off"]);
-    for (column, kind) in [(0.0, "query"), (1.0, "buy")] {
-        let place = Place::in_grid(&canvas, (3.0, 1.0), (column, 0.0), names);
-        let title = if kind == "query" { "Queries" } else { "Purchases" };
-        let mut panel = Panel::new(&mut canvas, place, title, x.clone(), y.clone());
+/// A panel for each kind of request, and one for what the cache brings.
+struct CacheOnAndOff<'a> {
+    title: &'static str,
+    points: &'a [Point],
+}
+
+impl Drawing for CacheOnAndOff<'_> {
+    fn heading(&self) -> (&str, u32) {
+        (self.title, 1_200)
+    }
+
+    fn draw<DB: DrawingBackend>(&self, sheet: &Sheet<DB>) -> Drawn<DB> {
+        let cells = sheet.split_evenly((1, 3));
+        self.draw_latencies(&cells[0], "Queries", "query")?;
+        self.draw_latencies(&cells[1], "Purchases", "buy")?;
+        self.draw_benefits(&cells[2])
+    }
+}
+
+impl CacheOnAndOff<'_> {
+    fn chances(&self) -> Scale {
+        let mut chances: Vec<_> = self.points.iter().map(|point| point.probability).collect();
+        chances.sort_by(f64::total_cmp);
+        chances.dedup();
+        Scale::marked(&chances, Spacing::Differences)
+    }
+
+    fn draw_latencies<DB: DrawingBackend>(
+        &self,
+        cell: &Sheet<DB>,
+        title: &str,
+        kind: &'static str,
+    ) -> Drawn<DB> {
+        let latencies = self.points.iter().flat_map(|p| [p.measured.mean_us, p.measured.p99_us]);
+        let frame = Frame { title, x: "purchase probability", y: "latency", right: 230 };
+        let mut panel = Panel::new(cell, frame, self.chances(), Scale::log(latencies, micros))?;
         let mut labels = Vec::new();
-        for (cache, label, ink) in
-            [("off", "cache off", Ink::Vermilion), ("on", "cache on", Ink::Blue)]
-        {
-            let spread = |p: &Point| {
-                p.measured.mean_spread(p.probability, &format!("p = {}, {label}", p.probability))
-            };
-            let series: Vec<_> = series(points, cache, kind).map(spread).collect();
-            panel.spread(&series, ink);
+        for (cache, label, ink) in [("off", "cache off", VERMILION), ("on", "cache on", BLUE)] {
+            let series: Vec<_> = series(self.points, cache, kind)
+                .map(|point| point.measured.mean_spread(point.probability))
+                .collect();
+            panel.spread(&series, ink)?;
             labels.extend(series.last().map(|last| (last.middle, ink, label)));
         }
-        panel.name(&labels);
+        panel.name(&labels)
     }
-    draw_benefits(&mut canvas, points, x);
+
+    fn draw_benefits<DB: DrawingBackend>(&self, cell: &Sheet<DB>) -> Drawn<DB> {
+        let kinds = [("query", GREEN, -0.06), ("buy", PURPLE, 0.01)];
+        let all = kinds.map(|(kind, ink, aside)| (ink, aside, benefits(self.points, kind)));
+        let values = || all.iter().flat_map(|(_, _, benefits)| benefits.iter().map(|(_, b)| *b));
+        let (low, high) = (values().fold(-10.0, f64::min), values().fold(50.0, f64::max));
+        let y = Scale::linear(low * 1.1, (high * 1.1).min(112.0), plain);
+        let (x, unit) = ("purchase probability", "benefit of the cache, %");
+        let frame = Frame { title: "Benefit", x, y: unit, right: 60 };
+        let chances = self.chances();
+        let x_range = chances.range();
+        let mut panel = Panel::new(cell, frame, chances, y)?;
+        let zero = [(x_range.start, 0.0), (x_range.end, 0.0)];
+        panel.chart.draw_series(LineSeries::new(zero, FAINT.stroke_width(3)))?;
+        for (ink, aside, benefits) in &all {
+            for (probability, benefit) in benefits {
+                let left = probability + aside;
+                panel.rectangle([(left, 0.0), (left + 0.05, *benefit)], ink.mix(0.85))?;
+            }
+        }
+        panel.key(&[("queries", GREEN), ("purchases", PURPLE)])
+    }
+}
+
+fn figure(points: &[Point], variant: &Variant) -> Result<Figure> {
     Ok(Figure {
         name: variant.name,
         title: format!("{}, by chance to buy", variant.title),
@@ -228,30 +277,9 @@ fn figure(points: &[Point], variant: &Variant) -> Result<Figure> {
             "Lines: means. Bands: up to the 99th percentile. Bars: by how much the cache shortens \
                   the mean."
                 .into(),
-        canvas,
+        picture: Picture::of(&CacheOnAndOff { title: variant.title, points })?,
         csv: csv(points.iter().map(|point| (point, point.measured)))?,
     })
-}
-
-fn draw_benefits(canvas: &mut Canvas, points: &[Point], x: Axis) {
-    let kinds = [("query", Ink::Green), ("buy", Ink::Purple)];
-    let all = kinds.map(|(kind, ink)| (kind, ink, benefits(points, kind)));
-    let values = || all.iter().flat_map(|(_, _, benefits)| benefits.iter().map(|(_, b)| *b));
-    let (low, high) = (values().fold(-10.0, f64::min), values().fold(50.0, f64::max));
-    let y = Axis::new(
-        "benefit of the cache, %",
-        Scale::linear(low * 1.1, (high * 1.1).min(112.0), plain),
-    );
-    let place = Place::in_grid(canvas, (3.0, 1.0), (2.0, 0.0), 20.0);
-    let mut panel = Panel::new(canvas, place, "Benefit", x, y);
-    panel.line(&[(f64::MIN, 0.0), (f64::MAX, 0.0)], Ink::Faint, 1.0);
-    for (kind, ink, benefits) in &all {
-        let side = if *kind == "query" { -1.0 } else { 1.0 };
-        for (probability, benefit) in benefits {
-            panel.bar((*probability, *benefit), side * 7.0, 12.0, *ink);
-        }
-    }
-    panel.key(&[("queries", Ink::Green), ("purchases", Ink::Purple)]);
 }
 
 fn table(points: &[Point]) -> Table {

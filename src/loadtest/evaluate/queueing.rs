@@ -4,12 +4,18 @@
 use super::chapter::{Chapter, Figure, csv};
 use super::lab::Lab;
 use super::measured::Measured;
+use super::plot::panel::Frame;
 use super::plot::scale::plain;
-use super::plot::{Anchor, Axis, Canvas, Ink, Panel, Place, Scale};
+use super::plot::{
+    BLUE, Drawing, Drawn, GREEN, Panel, Picture, Scale, Sheet, TEXT, VERMILION, note,
+};
 use super::{probability, words};
 use crate::client::report::Kind;
 use crate::error::Result;
 use crate::loadtest::Workload;
+use plotters::backend::DrawingBackend;
+use plotters::style::Color;
+use plotters::style::text_anchor::HPos;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -109,63 +115,79 @@ fn findings(points: &[Point]) -> String {
     )
 }
 
+/// What a purchase takes, and how many there are.
+struct Queue<'a>(&'a [Point]);
+
+impl Drawing for Queue<'_> {
+    fn heading(&self) -> (&str, u32) {
+        ("Queueing before a slow database", 1_200)
+    }
+
+    fn draw<DB: DrawingBackend>(&self, sheet: &Sheet<DB>) -> Drawn<DB> {
+        let cells = sheet.split_evenly((1, 2));
+        self.draw_latencies(&cells[0])?;
+        self.draw_rates(&cells[1])
+    }
+}
+
+impl Queue<'_> {
+    fn against_clients(&self, value: fn(&Point) -> f64) -> Vec<(f64, f64)> {
+        self.0.iter().map(|point| (f64::from(point.clients), value(point))).collect()
+    }
+
+    fn most(&self) -> f64 {
+        self.0.last().map_or(1.0, |point| f64::from(point.clients))
+    }
+
+    fn draw_latencies<DB: DrawingBackend>(&self, cell: &Sheet<DB>) -> Drawn<DB> {
+        let (most, service) = (self.most(), DELAY.as_secs_f64() * 1e3);
+        let means = self.against_clients(|point| point.measured.mean_us / 1e3);
+        let law = self.against_clients(|point| point.expected_us / 1e3);
+        let values = means.iter().chain(&law).map(|(_, value)| *value);
+        let highest = values.fold(2.0 * service, f64::max);
+        let (title, y) = ("Service and waiting", "mean latency of a purchase, ms");
+        let frame = Frame { title, x: "clients", y, right: 90 };
+        let (x, y) = (Scale::linear(0.0, most, plain), Scale::linear(0.0, highest * 1.08, plain));
+        let mut panel = Panel::new(cell, frame, x, y)?;
+        let first = means.first().map_or(0.0, |mean| mean.0);
+        panel.rectangle([(first, 0.0), (most, service)], GREEN.mix(0.22))?;
+        let waiting = means.iter().map(|(x, mean)| (*x, mean.max(service)));
+        panel.area(
+            waiting.chain([(most, service), (first, service)]).collect(),
+            VERMILION.mix(0.22),
+        )?;
+        panel.dashed_line(&law, TEXT)?;
+        panel.dots(&means, 12, VERMILION)?;
+        let right = most * 0.97;
+        let at_database = "at the database: 200 ms";
+        panel.text((right, service * 0.5), at_database, note(GREEN, HPos::Right))?;
+        let waiting = "waiting for a thread, and the rest of the way";
+        panel.text((right, service * 1.35), waiting, note(VERMILION, HPos::Right))?;
+        let law = "dashed: 200 ms × clients / 10";
+        panel.text((most * 0.05, highest), law, note(TEXT, HPos::Left))
+    }
+
+    fn draw_rates<DB: DrawingBackend>(&self, cell: &Sheet<DB>) -> Drawn<DB> {
+        let (most, limit) = (self.most(), f64::from(THREADS) / DELAY.as_secs_f64());
+        let frame = Frame { title: "Throughput", x: "clients", y: "purchases/s", right: 90 };
+        let (x, y) = (Scale::linear(0.0, most, plain), Scale::linear(0.0, limit * 1.2, plain));
+        let mut panel = Panel::new(cell, frame, x, y)?;
+        panel.dashed_line(&[(0.0, limit), (most, limit)], TEXT)?;
+        let at = (most * 0.97, limit * 1.06);
+        panel.text(at, "10 threads / 200 ms", note(TEXT, HPos::Right))?;
+        let rates = self.against_clients(|point| point.measured.rate);
+        panel.line(&rates, BLUE)?;
+        panel.dots(&rates, 12, BLUE)
+    }
+}
+
 fn figure(points: &[Point]) -> Result<Figure> {
-    let mut canvas = Canvas::new(1_000.0, 400.0);
-    canvas.heading((20.0, 30.0), 17.0, "Queueing before a slow database");
-    let most = points.last().map_or(1.0, |point| f64::from(point.clients));
-    let x = Axis::new("clients", Scale::linear(0.0, most, plain));
-    let millis = |us: f64| us / 1e3;
-    let service = millis(DELAY.as_secs_f64() * 1e6);
-    let means: Vec<_> =
-        points.iter().map(|p| (f64::from(p.clients), millis(p.measured.mean_us))).collect();
-    let highest = means.iter().map(|(_, mean)| *mean).fold(2.0 * service, f64::max);
-
-    let place = Place::in_grid(&canvas, (2.0, 1.0), (0.0, 0.0), 30.0);
-    let y = Axis::new("mean latency of a purchase, ms", Scale::linear(0.0, highest * 1.08, plain));
-    let mut panel = Panel::new(&mut canvas, place, "Service and waiting", x.clone(), y);
-    let first = means.first().map_or(0.0, |mean| mean.0);
-    let floor = [(first, 0.0), (most, 0.0)];
-    let level = [(most, service), (first, service)];
-    panel.area(&[&floor[..], &level].concat(), Ink::Green, 0.22);
-    let above: Vec<_> = means.iter().map(|(x, mean)| (*x, mean.max(service))).collect();
-    panel.area(&[&above[..], &level].concat(), Ink::Vermilion, 0.22);
-    let law: Vec<_> =
-        points.iter().map(|p| (f64::from(p.clients), millis(p.expected_us))).collect();
-    panel.dashed_line(&law, Ink::Text);
-    for ((x, mean), point) in means.iter().zip(points) {
-        panel.dot((*x, *mean), 4.0, Ink::Vermilion, &point.measured.tip(&format!("{x} clients")));
-    }
-    panel.note((most * 0.97, service * 0.45), Ink::Green, Anchor::End, "at the database: 200 ms");
-    panel.note(
-        (most * 0.97, service * 1.35),
-        Ink::Vermilion,
-        Anchor::End,
-        "waiting for a thread, and the rest of the way",
-    );
-    panel.note((most * 0.05, highest), Ink::Text, Anchor::Start, "dashed: 200 ms × clients / 10");
-
-    let limit = f64::from(THREADS) / DELAY.as_secs_f64();
-    let place = Place::in_grid(&canvas, (2.0, 1.0), (1.0, 0.0), 30.0);
-    let y = Axis::new("purchases/s", Scale::linear(0.0, limit * 1.2, plain));
-    let mut panel = Panel::new(&mut canvas, place, "Throughput", x, y);
-    panel.dashed_line(&[(0.0, limit), (most, limit)], Ink::Text);
-    panel.note((most * 0.97, limit * 1.04), Ink::Text, Anchor::End, "10 threads / 200 ms");
-    let rates: Vec<_> = points.iter().map(|p| (f64::from(p.clients), p.measured.rate)).collect();
-    panel.line(&rates, Ink::Blue, 2.2);
-    for (rate, point) in rates.iter().zip(points) {
-        panel.dot(
-            *rate,
-            4.0,
-            Ink::Blue,
-            &point.measured.tip(&format!("{} clients", point.clients)),
-        );
-    }
     Ok(Figure {
         name: "3-queueing",
         title: "Waiting time and throughput of purchases against clients, with a slow database"
             .into(),
         caption: "Dots: measured. Dashed: what ten threads of 200 ms can do at best.".into(),
-        canvas,
+        picture: Picture::of(&Queue(points))?,
         csv: csv(points.iter().map(|point| (point, point.measured)))?,
     })
 }

@@ -2,7 +2,6 @@
 
 use super::chapter::{Chapter, Figure, Table};
 use super::machine::Facts;
-use super::plot::{png, svg};
 use crate::error::{Error, Result};
 use std::fmt::Write;
 use std::fs;
@@ -20,12 +19,12 @@ pub fn write(directory: &Path, facts: &Facts, chapters: &[(u8, Chapter)]) -> Res
         let path = directory.join(name);
         fs::write(&path, bytes).map_err(|e| Error::storage(&path, "cannot write it", e))
     };
-    for Figure { name, title, canvas, csv, .. } in
+    for Figure { name, picture, csv, .. } in
         chapters.iter().flat_map(|(_, chapter)| &chapter.figures)
     {
         save(format!("{name}.csv"), csv.as_bytes())?;
-        save(format!("{name}.svg"), svg::file(canvas, title).as_bytes())?;
-        save(format!("{name}.png"), &png::file(canvas)?)?;
+        save(format!("{name}.svg"), picture.svg.as_bytes())?;
+        save(format!("{name}.png"), &picture.png)?;
     }
     save(PAGE.to_owned(), page(facts, chapters).as_bytes())
 }
@@ -34,7 +33,7 @@ pub fn write(directory: &Path, facts: &Facts, chapters: &[(u8, Chapter)]) -> Res
 fn page(facts: &Facts, chapters: &[(u8, Chapter)]) -> String {
     let mut rows = String::new();
     for (name, value) in facts {
-        let _ = write!(rows, "<dt>{name}</dt><dd>{}</dd>", svg::escaped(value));
+        let _ = write!(rows, "<dt>{name}</dt><dd>{}</dd>", escaped(value));
     }
     let (mut links, mut sections) = (String::new(), String::new());
     for (number, chapter) in chapters {
@@ -46,7 +45,6 @@ fn page(facts: &Facts, chapters: &[(u8, Chapter)]) -> String {
         sections += &section(*number, chapter);
     }
     TEMPLATE
-        .replace("{{dark}}", &svg::dark_colours())
         .replace("{{facts}}", &rows)
         .replace("{{links}}", &links)
         .replace("{{sections}}", &sections)
@@ -56,23 +54,24 @@ fn section(number: u8, chapter: &Chapter) -> String {
     let Chapter { id, title, setup, findings, surprises, figures, table } = chapter;
     let mut out = format!(
         "<section id=\"{id}\">\n<h2>{number}. {title}</h2>\n<p class=\"setup\">{}</p>\n",
-        svg::escaped(setup)
+        escaped(setup)
     );
-    for Figure { name, title, caption, canvas, .. } in figures {
+    for Figure { name, title, caption, picture, .. } in figures {
         let _ = write!(
             out,
-            "<figure>\n{}<figcaption>{} <span class=\"files\">{name}.csv, .svg, .png</span></figcaption>\n\
+            "<figure>\n<div role=\"img\" aria-label=\"{}\">{}</div><figcaption>{} <span class=\"files\">{name}.csv, .svg, .png</span></figcaption>\n\
              </figure>\n",
-            svg::inline(canvas, title),
-            svg::escaped(caption)
+            escaped(title),
+            picture.svg,
+            escaped(caption)
         );
     }
     // An experiment has one paragraph; its sentences were found one by one.
-    let _ = writeln!(out, "<p class=\"findings\">{}</p>", svg::escaped(&findings.join(" ")));
+    let _ = writeln!(out, "<p class=\"findings\">{}</p>", escaped(&findings.join(" ")));
     if !surprises.is_empty() {
         out += "<div class=\"surprises\"><strong>Not as it should be</strong><ul>";
         for surprise in surprises {
-            let _ = write!(out, "<li>{}</li>", svg::escaped(surprise));
+            let _ = write!(out, "<li>{}</li>", escaped(surprise));
         }
         out += "</ul></div>\n";
     }
@@ -89,9 +88,14 @@ fn table_in_html(table: &Table) -> String {
     for row in &table.rows {
         out += "<tr>";
         for cell in row {
-            let _ = write!(out, "<td>{}</td>", svg::escaped(cell));
+            let _ = write!(out, "<td>{}</td>", escaped(cell));
         }
         out += "</tr>\n";
     }
     out + "</table></div></details>\n"
+}
+
+/// A text in which nothing is read as markup.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -5,14 +5,16 @@ use super::chapter::{Chapter, Figure, Table, csv};
 use super::clients::name;
 use super::lab::{Lab, OpenStore};
 use super::measured::Measured;
-use super::plot::panel::names_width;
+use super::plot::panel::Frame;
 use super::plot::scale::{Spacing, micros, thousands};
-use super::plot::{Axis, Canvas, Ink, Panel, Place, Scale};
+use super::plot::{BLUE, Drawing, Drawn, Panel, Picture, Scale, Sheet, VERMILION};
 use super::words;
 use crate::client::report::Kind;
 use crate::config::ThreadPer;
 use crate::error::Result;
 use crate::loadtest::Workload;
+use plotters::backend::DrawingBackend;
+use plotters::style::RGBColor;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -22,10 +24,8 @@ const POOL: usize = 10;
 /// How many connections there are while the pool grows.
 const CONNECTIONS: usize = 64;
 
-const MODELS: [(ThreadPer, &str, Ink); 2] = [
-    (ThreadPer::Session, "per session", Ink::Blue),
-    (ThreadPer::Request, "per request", Ink::Vermilion),
-];
+const MODELS: [(ThreadPer, &str, RGBColor); 2] =
+    [(ThreadPer::Session, "per session", BLUE), (ThreadPer::Request, "per request", VERMILION)];
 
 /// One kind of request, under one load, with one threading model.
 #[derive(Debug, Serialize)]
@@ -76,7 +76,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
 }
 
 fn against_connections(lab: &Lab, connections: &[usize], each: Duration) -> Result<Vec<Point>> {
-    let open = |(model, _, _): (ThreadPer, &'static str, Ink)| {
+    let open = |(model, _, _): (ThreadPer, &'static str, RGBColor)| {
         lab.open(|config| {
             config.frontend.threads = POOL;
             config.frontend.thread_per = model;
@@ -227,76 +227,107 @@ fn surprise(point: &Point) -> String {
     )
 }
 
-/// The points of a threading model, and its ink.
-type Series<'a> = (&'static str, Ink, Vec<&'a Point>);
+/// A column for queries and one for purchases.
+struct Scaling<'a> {
+    points: &'a [Point],
+    against: Against,
+}
 
-fn draw_rates(mut panel: Panel<'_>, all: &[Series<'_>], against: Against) {
-    let mut labels = Vec::new();
-    for (thread, ink, series) in all {
-        let at = |p: &&Point| (as_f64(against.of(p)), p.measured.rate);
-        let rates: Vec<_> = series.iter().map(at).collect();
-        panel.line(&rates, *ink, 2.2);
-        for (rate, point) in rates.iter().zip(series) {
-            panel.dot(*rate, 3.5, *ink, &point.measured.tip(&what(point, against)));
+impl Drawing for Scaling<'_> {
+    fn heading(&self) -> (&str, u32) {
+        let heading = match self.against {
+            Against::Connections => "Scaling with connections, 10 threads",
+            Against::Pool => "Scaling with the pool, 64 connections",
+        };
+        (heading, 2_040)
+    }
+
+    fn draw<DB: DrawingBackend>(&self, sheet: &Sheet<DB>) -> Drawn<DB> {
+        let cells = sheet.split_evenly((2, 2));
+        self.draw_rates(&cells[0], "Queries: throughput", "query")?;
+        self.draw_rates(&cells[1], "Purchases: throughput", "buy")?;
+        self.draw_latencies(&cells[2], "Queries: latency", "query")?;
+        self.draw_latencies(&cells[3], "Purchases: latency", "buy")
+    }
+}
+
+impl<'a> Scaling<'a> {
+    fn of_kind(&self, kind: &str) -> impl Iterator<Item = &'a Point> {
+        self.points.iter().filter(move |point| point.kind == kind)
+    }
+
+    fn x_of(&self, point: &Point) -> f64 {
+        as_f64(self.against.of(point))
+    }
+
+    fn panel<DB: DrawingBackend>(
+        &self,
+        cell: &Sheet<DB>,
+        (title, measure): (&str, &str),
+        y: Scale,
+    ) -> Drawn<DB, Panel<'static, DB>> {
+        let mut steps: Vec<_> = self.points.iter().map(|point| self.x_of(point)).collect();
+        steps.sort_by(f64::total_cmp);
+        steps.dedup();
+        let x = match self.against {
+            Against::Connections => "connections",
+            Against::Pool => "threads in the pool",
+        };
+        let frame = Frame { title, x, y: measure, right: 300 };
+        Panel::new(cell, frame, Scale::marked(&steps, Spacing::Ratios), y)
+    }
+
+    fn draw_rates<DB: DrawingBackend>(
+        &self,
+        cell: &Sheet<DB>,
+        title: &str,
+        kind: &str,
+    ) -> Drawn<DB> {
+        let most = self.of_kind(kind).map(|point| point.measured.rate).fold(1.0, f64::max);
+        let y = Scale::linear(0.0, most * 1.1, thousands);
+        let mut panel = self.panel(cell, (title, "answers/s"), y)?;
+        let mut labels = Vec::new();
+        for (_, thread, ink) in MODELS {
+            let series = series(self.points, thread, kind);
+            let rates: Vec<_> = series.iter().map(|p| (self.x_of(p), p.measured.rate)).collect();
+            panel.line(&rates, ink)?;
+            panel.dots(&rates, 10, ink)?;
+            labels.extend(rates.last().map(|last| (last.1, ink, thread)));
         }
-        labels.extend(rates.last().map(|last| (last.1, *ink, *thread)));
+        panel.name(&labels)
     }
-    panel.name(&labels);
-}
 
-fn draw_latencies(mut panel: Panel<'_>, all: &[Series<'_>], against: Against) {
-    let mut labels = Vec::new();
-    for (thread, ink, series) in all {
-        let spread =
-            |p: &&Point| p.measured.median_spread(as_f64(against.of(p)), &what(p, against));
-        let spreads: Vec<_> = series.iter().map(spread).collect();
-        panel.spread(&spreads, *ink);
-        labels.extend(spreads.last().map(|last| (last.middle, *ink, *thread)));
+    fn draw_latencies<DB: DrawingBackend>(
+        &self,
+        cell: &Sheet<DB>,
+        title: &str,
+        kind: &str,
+    ) -> Drawn<DB> {
+        let latencies = self.of_kind(kind).flat_map(|p| [p.measured.p50_us, p.measured.p99_us]);
+        let y = Scale::log(latencies, micros);
+        let mut panel = self.panel(cell, (title, "latency: median, and up to p99"), y)?;
+        let mut labels = Vec::new();
+        for (_, thread, ink) in MODELS {
+            let series = series(self.points, thread, kind);
+            let spreads: Vec<_> =
+                series.iter().map(|p| p.measured.median_spread(self.x_of(p))).collect();
+            panel.spread(&spreads, ink)?;
+            labels.extend(spreads.last().map(|last| (last.middle, ink, thread)));
+        }
+        panel.name(&labels)
     }
-    panel.name(&labels);
-}
-
-fn what(point: &Point, against: Against) -> String {
-    format!("a thread {}, {} {}", point.thread, against.of(point), against.noun())
 }
 
 fn figure(points: &[Point], against: Against) -> Result<Figure> {
-    let (name, title, label) = match against {
-        Against::Connections => {
-            ("6-connections", "Scaling with connections, 10 threads", "connections")
-        }
-        Against::Pool => ("6-pool", "Scaling with the pool, 64 connections", "threads in the pool"),
-    };
-    let mut canvas = Canvas::new(1_000.0, 680.0);
-    canvas.heading((20.0, 30.0), 17.0, title);
-    let mut steps: Vec<_> = points.iter().map(|point| as_f64(against.of(point))).collect();
-    steps.sort_by(f64::total_cmp);
-    steps.dedup();
-    let x = Axis::new(label, Scale::marked(&steps, Spacing::Ratios));
-    for (column, (kind, plural)) in [(0.0, ("query", "Queries")), (1.0, ("buy", "Purchases"))] {
-        let of_kind = || points.iter().filter(|point| point.kind == kind);
-        let most = of_kind().map(|point| point.measured.rate).fold(1.0, f64::max);
-        let rates = Axis::new("answers/s", Scale::linear(0.0, most * 1.1, thousands));
-        let latencies = of_kind().flat_map(|p| [p.measured.p50_us, p.measured.p99_us]);
-        let latencies = Axis::new("latency: median, and up to p99", Scale::log(latencies, micros));
-        let series = MODELS.map(|(_, thread, ink)| (thread, ink, series(points, thread, kind)));
-        let names = names_width(&["per session"]);
-        let place = Place::in_grid(&canvas, (2.0, 2.0), (column, 0.0), names);
-        let title = format!("{plural}: throughput");
-        draw_rates(Panel::new(&mut canvas, place, &title, x.clone(), rates), &series, against);
-        let place = Place::in_grid(&canvas, (2.0, 2.0), (column, 1.0), names);
-        let title = format!("{plural}: latency");
-        draw_latencies(
-            Panel::new(&mut canvas, place, &title, x.clone(), latencies),
-            &series,
-            against,
-        );
-    }
+    let drawing = Scaling { points, against };
     Ok(Figure {
-        name,
-        title: title.to_owned(),
+        name: match against {
+            Against::Connections => "6-connections",
+            Against::Pool => "6-pool",
+        },
+        title: drawing.heading().0.to_owned(),
         caption: "A thread per session against a thread per request.".into(),
-        canvas,
+        picture: Picture::of(&drawing)?,
         csv: csv(points.iter().map(|point| (point, point.measured)))?,
     })
 }

@@ -1,9 +1,18 @@
 //! The picture of experiment 5: the latency of every request over time, and who led.
 
 use super::failover::{Outage, Request};
+use super::plot::panel::Frame;
 use super::plot::scale::{micros, plain};
-use super::plot::{Anchor, Axis, Canvas, Ink, Panel, Place, Scale};
+use super::plot::{
+    BLUE, Drawing, Drawn, GREEN, PURPLE, Panel, Scale, Sheet, TEXT, VERMILION, label,
+};
 use crate::model::{ReplicaId, View};
+use plotters::coord::ranged1d::Ranged;
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
+
+/// To the right of both charts.
+const RIGHT: u32 = 108;
 
 /// From this moment on this view was in force.
 #[derive(Debug)]
@@ -21,75 +30,95 @@ impl Moment {
     }
 }
 
-const ROW_HEIGHT: f64 = 24.0;
-
-/// Draws it. `end_ms` is when the last request was due.
-pub fn draw(requests: &[Request], outages: &[Outage], moments: &[Moment], end_ms: f64) -> Canvas {
-    let mut canvas = Canvas::new(1_000.0, 520.0);
-    canvas.heading((20.0, 30.0), 17.0, "Fail-over under load");
-    let place = Place { left: 84.0, top: 84.0, width: 880.0, height: 270.0 };
-    draw_requests(&mut canvas, place, requests, outages, end_ms);
-    draw_views(&mut canvas, place, moments, end_ms);
-    canvas
+/// What is drawn. `seconds` is when the last request was due.
+pub struct Timeline<'a> {
+    /// Every one.
+    pub requests: &'a [Request],
+    /// Who was down.
+    pub outages: &'a [Outage],
+    /// Who led, and who was in sync.
+    pub moments: &'a [Moment],
+    /// The length of the x axis.
+    pub seconds: f64,
 }
 
-fn draw_requests(
-    canvas: &mut Canvas,
-    place: Place,
-    requests: &[Request],
-    outages: &[Outage],
-    end_ms: f64,
-) {
-    let x = Axis::new("seconds", Scale::linear(0.0, end_ms / 1e3, plain));
-    let latencies = requests.iter().map(|request| request.latency_ms * 1e3);
-    let y = Axis::new("latency from when it was due", Scale::log(latencies, micros));
-    let mut panel = Panel::new(canvas, place, "Latency", x, y);
-    for outage in outages {
-        let label = format!("{} down", outage.role);
-        let (from, to) = (outage.killed_ms / 1e3, outage.restarted_ms / 1e3);
-        panel.stretch(from, to, Ink::Purple, &label);
+impl Drawing for Timeline<'_> {
+    fn heading(&self) -> (&str, u32) {
+        ("Fail-over under load", 1_640)
     }
-    for request in requests {
-        let at = (request.due_ms / 1e3, request.latency_ms * 1e3);
-        let (radius, ink, tip) = match (request.is_error, request.kind) {
-            (true, _) => (4.5, Ink::Text, request.outcome.as_str()),
-            (false, "buy") => (1.9, Ink::Vermilion, ""),
-            (false, _) => (1.9, Ink::Blue, ""),
-        };
-        panel.dot(at, radius, ink, tip);
+
+    fn draw<DB: DrawingBackend>(&self, sheet: &Sheet<DB>) -> Drawn<DB> {
+        let (above, below) = sheet.split_vertically(1_010);
+        self.draw_requests(&above)?;
+        self.draw_views(&below)
     }
-    let key = [("queries", Ink::Blue), ("purchases", Ink::Vermilion), ("errors", Ink::Text)];
-    let shown = if requests.iter().any(|request| request.is_error) { &key[..] } else { &key[..2] };
-    panel.key(shown);
 }
 
-/// A strip for each replica.
-fn draw_views(canvas: &mut Canvas, place: Place, moments: &[Moment], end_ms: f64) {
-    let top = place.top + place.height + 62.0;
-    let x_of = |ms: f64| place.left + place.width * (ms / end_ms).clamp(0.0, 1.0);
-    let mut replicas: Vec<_> = moments.iter().flat_map(|moment| moment.view.ids()).collect();
-    replicas.sort_unstable();
-    replicas.dedup();
-    for (row, replica) in (0u8..).zip(&replicas) {
-        let y = top + f64::from(row) * ROW_HEIGHT;
-        let name = format!("replica {replica}");
-        canvas.note((place.left - 8.0, y + 15.0), Ink::Text, Anchor::End, &name);
-        let ends = moments.iter().skip(1).map(|moment| moment.at_ms).chain([end_ms]);
-        for (moment, end) in moments.iter().zip(ends) {
-            let (x, right) = (x_of(moment.at_ms), x_of(end));
-            let opacity = match moment.is_member(*replica) {
-                _ if moment.view.leader == *replica => 0.9,
-                true => 0.25,
-                false => continue,
-            };
-            canvas.rectangle((x, y), (right - x, ROW_HEIGHT - 5.0), Ink::Green, opacity);
+impl Timeline<'_> {
+    fn draw_requests<DB: DrawingBackend>(&self, sheet: &Sheet<DB>) -> Drawn<DB> {
+        let latencies = self.requests.iter().map(|request| request.latency_ms * 1e3);
+        let (x, y) = (Scale::linear(0.0, self.seconds, plain), Scale::log(latencies, micros));
+        let (low, high) = (y.range().start, y.range().end);
+        let latency = "latency from when it was due";
+        let frame = Frame { title: "Latency", x: "seconds", y: latency, right: RIGHT };
+        let mut panel = Panel::new(sheet, frame, x, y)?;
+        for outage in self.outages {
+            let (from, to) =
+                (outage.killed_ms / 1e3, (outage.restarted_ms / 1e3).min(self.seconds));
+            panel.rectangle([(from, low), (to, high)], PURPLE.mix(0.10))?;
+            for end in [from, to] {
+                panel.chart.draw_series([PathElement::new(
+                    [(end, low), (end, high)],
+                    PURPLE.stroke_width(4),
+                )])?;
+            }
+            let top = (f64::midpoint(from, to), high / (high / low).powf(0.04));
+            panel.text(top, &format!("{} down", outage.role), label(PURPLE, HPos::Center))?;
         }
+        let series = [
+            ("queries", (false, "query"), 5, BLUE),
+            ("purchases", (false, "buy"), 5, VERMILION),
+            ("errors", (true, "query"), 13, TEXT),
+            ("errors", (true, "buy"), 13, TEXT),
+        ];
+        let mut key = Vec::new();
+        for (name, which, radius, ink) in series {
+            let own = self.requests.iter().filter(|r| (r.is_error, r.kind) == which);
+            let dots: Vec<_> = own.map(|r| (r.due_ms / 1e3, r.latency_ms * 1e3)).collect();
+            panel.dots(&dots, radius, ink)?;
+            if !dots.is_empty() && !key.contains(&(name, ink)) {
+                key.push((name, ink));
+            }
+        }
+        panel.key(&key)
     }
-    let y = top + f64::from(u8::try_from(replicas.len()).unwrap_or(0)) * ROW_HEIGHT + 12.0;
-    for moment in moments.iter().filter(|moment| moment.at_ms < end_ms) {
-        let x = x_of(moment.at_ms);
-        canvas.line(&[(x, top), (x, y - 8.0)], Ink::Faint, 1.0);
-        let epoch = format!("epoch {}", moment.view.epoch);
-        canvas.note((x, y + 2.0), Ink::Faint, Anchor::Start, &epoch);
+
+    /// A row for each replica.
+    fn draw_views<DB: DrawingBackend>(&self, sheet: &Sheet<DB>) -> Drawn<DB> {
+        let mut replicas: Vec<_> =
+            self.moments.iter().flat_map(|moment| moment.view.ids()).collect();
+        replicas.sort_unstable();
+        replicas.dedup();
+        let seconds = |moment: &Moment| moment.at_ms / 1e3;
+        let seen = self.moments.iter().filter(|moment| seconds(moment) < self.seconds);
+        let epochs = seen.map(|moment| (seconds(moment), format!("epoch {}", moment.view.epoch)));
+        let x = Scale::labelled(self.seconds, epochs);
+        let y = Scale::rows(replicas.iter().map(|replica| format!("replica {replica}")));
+        let frame = Frame { title: "Replicas", x: "", y: "", right: RIGHT };
+        let mut panel = Panel::new(sheet, frame, x, y)?;
+        let ends = self.moments.iter().skip(1).map(seconds).chain([self.seconds]);
+        let shown = self.moments.iter().zip(ends).filter(|(m, _)| seconds(m) < self.seconds);
+        for (moment, end) in shown {
+            for (row, replica) in (0u32..).map(f64::from).zip(&replicas) {
+                let opacity = match moment.is_member(*replica) {
+                    _ if moment.view.leader == *replica => 0.9,
+                    true => 0.25,
+                    false => continue,
+                };
+                let corners = [(seconds(moment), row + 0.1), (end, row + 0.9)];
+                panel.rectangle(corners, GREEN.mix(opacity))?;
+            }
+        }
+        Ok(())
     }
 }

@@ -1,25 +1,30 @@
-//! From a value to its place on an axis, and the ticks that the axis shows. Pure.
+//! What is measured on an axis, and the values that are written there. The places are `plotters`'.
 
 use crate::client::report::in_words;
+use plotters::coord::combinators::{IntoLogRange, LogCoord};
+use plotters::coord::ranged1d::{
+    BoldPoints, KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter,
+};
+use plotters::coord::types::RangedCoordf64;
+use std::ops::Range;
 
 /// How values are laid out on an axis.
 #[derive(Debug, Clone)]
 pub struct Scale {
-    from: f64,
-    to: f64,
+    range: Range<f64>,
     is_log: bool,
+    /// The values are rows with names, between which there is nothing.
+    pub(super) is_rows: bool,
     /// Values that are marked, with what is written there.
-    pub(super) ticks: Vec<(f64, String)>,
+    ticks: Vec<(f64, String)>,
 }
 
 impl Scale {
-    /// Equal differences are equally far. The ends are those given.
+    /// Equal differences are equally far.
     pub fn linear(from: f64, to: f64, write: fn(f64) -> String) -> Scale {
-        let step = round_step((to - from) / 5.0);
-        let first = (from / step).ceil();
-        let values = (0..).map(|i| (first + f64::from(i)) * step);
-        let values = values.take_while(|value| *value <= to + step * 1e-6);
-        Scale { from, to, is_log: false, ticks: values.map(|v| (v, write(v))).collect() }
+        let range = from..to;
+        let ticks = RangedCoordf64::from(range.clone()).key_points(BoldPoints(6));
+        Scale::new(range, false, ticks.into_iter().map(|v| (v, write(v))))
     }
 
     /// Equal ratios are equally far: for what spans decades. Covers these values, all above 0.
@@ -28,45 +33,84 @@ impl Scale {
         let (low, high) =
             positive.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
         let (low, high) = if low > high { (1.0, 10.0) } else { (low / 1.3, high * 1.3) };
-        let mantissas: &[f64] = if high / low > 3_000.0 {
-            &[1.0]
-        } else if high / low > 30.0 {
-            &[1.0, 3.0]
-        } else {
-            &[1.0, 2.0, 5.0]
+        // `plotters` marks powers of ten; a few decades need more.
+        let mantissas: &[f64] = match high / low {
+            ..30.0 => &[1.0, 2.0, 5.0],
+            ..3_000.0 => &[1.0, 3.0],
+            _ => &[1.0],
         };
         #[expect(clippy::cast_possible_truncation, reason = "a decade is a small number")]
         let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
         let ticks =
             decades.flat_map(|decade| mantissas.iter().map(move |m| m * 10f64.powi(decade)));
         let ticks = ticks.filter(|v| (low..=high).contains(v)).map(|v| (v, write(v)));
-        Scale { from: low, to: high, is_log: true, ticks: ticks.collect() }
+        Scale::new(low..high, true, ticks)
     }
 
-    /// Each of these values is marked; doublings, with `log`, are equally far.
+    /// Each of these values is marked; with `Ratios`, doublings are equally far.
     pub fn marked(values: &[f64], spacing: Spacing) -> Scale {
         let (first, last) = (values.first().copied(), values.last().copied());
         let (first, last) = (first.unwrap_or(0.0), last.unwrap_or(1.0));
-        let is_log = spacing == Spacing::Ratios;
         // Room on both sides, so that nothing is drawn on the axis.
-        let (from, to) = if is_log {
+        let is_log = spacing == Spacing::Ratios;
+        let range = if is_log {
             let room = (last / first).powf(0.05);
-            (first / room, last * room)
+            first / room..last * room
         } else {
             let room = (last - first) * 0.07;
-            (first - room, last + room)
+            first - room..last + room
         };
-        Scale { from, to, is_log, ticks: values.iter().map(|v| (*v, plain(*v))).collect() }
+        Scale::new(range, is_log, values.iter().map(|v| (*v, plain(*v))))
     }
 
-    /// Where a value is: 0 at the beginning, 1 at the end.
-    pub fn place(&self, value: f64) -> f64 {
-        let place = if self.is_log {
-            (value.max(f64::MIN_POSITIVE) / self.from).ln() / (self.to / self.from).ln()
+    /// From 0 to an end, with texts at some values.
+    pub fn labelled(to: f64, ticks: impl IntoIterator<Item = (f64, String)>) -> Scale {
+        Scale::new(0.0..to, false, ticks)
+    }
+
+    /// A row for each name, from top to bottom; row `n` is from `n` to `n + 1`.
+    pub fn rows(names: impl IntoIterator<Item = String>) -> Scale {
+        let ticks = (0u32..).map(|row| f64::from(row) + 0.5).zip(names);
+        let mut scale = Scale::new(0.0..0.0, false, ticks);
+        scale.is_rows = true;
+        scale.range.start = scale.ticks.last().map_or(1.0, |(middle, _)| middle + 0.5);
+        scale
+    }
+
+    fn new(
+        range: Range<f64>,
+        is_log: bool,
+        ticks: impl IntoIterator<Item = (f64, String)>,
+    ) -> Scale {
+        Scale { range, is_log, is_rows: false, ticks: ticks.into_iter().collect() }
+    }
+}
+
+impl Ranged for Scale {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        if self.is_log {
+            LogCoord::from(self.range.clone().log_scale()).map(value, limit)
         } else {
-            (value - self.from) / (self.to - self.from)
-        };
-        place.clamp(0.0, 1.0)
+            RangedCoordf64::from(self.range.clone()).map(value, limit)
+        }
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.ticks.iter().map(|(value, _)| *value).collect()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
+    }
+}
+
+impl ValueFormatter<f64> for Scale {
+    fn format_ext(&self, value: &f64) -> String {
+        let tick = self.ticks.iter().find(|(tick, _)| tick.to_bits() == value.to_bits());
+        tick.map_or_else(String::new, |(_, text)| text.clone())
     }
 }
 
@@ -77,13 +121,6 @@ pub enum Spacing {
     Differences,
     /// Equal ratios.
     Ratios,
-}
-
-/// 1, 2 or 5 times a power of ten, about as large as `rough`.
-fn round_step(rough: f64) -> f64 {
-    let power = 10f64.powf(rough.max(f64::MIN_POSITIVE).log10().floor());
-    let mantissa = [1.0, 2.0, 5.0].into_iter().find(|m| m * power >= rough * 0.999);
-    mantissa.unwrap_or(10.0) * power
 }
 
 /// A number as short as it goes.
@@ -129,11 +166,10 @@ mod tests {
 
     #[test]
     fn a_value_has_its_place() {
-        let linear = Scale::linear(0.0, 10.0, plain);
-        assert!((linear.place(2.5) - 0.25).abs() < 1e-9);
-        assert!((linear.place(99.0) - 1.0).abs() < 1e-9, "not beyond the axis");
         let doublings = Scale::marked(&[1.0, 2.0, 4.0], Spacing::Ratios);
-        let places = [1.0, 2.0, 4.0].map(|value| doublings.place(value));
-        assert!((places[1] - 0.5).abs() < 1e-9 && places[0] > 0.0 && places[2] < 1.0);
+        let places = [1.0, 2.0, 4.0].map(|value| doublings.map(&value, (0, 1_000)));
+        assert!(places[1] == 500 && places[0] > 0 && places[2] < 1_000, "{places:?}");
+        let rows = Scale::rows(["Tux".to_owned(), "Lego".to_owned()]);
+        assert_eq!([0.0, 1.0].map(|row| rows.map(&row, (1_000, 0))), [0, 500], "downwards");
     }
 }
