@@ -86,7 +86,9 @@ impl Sales {
             let mut queue = self.queue.lock();
             let place = queue.waiting.iter().position(|other| Arc::ptr_eq(other, sale));
             if now >= deadline {
-                queue.waiting.retain(|other| !Arc::ptr_eq(other, sale));
+                if let Some(place) = place {
+                    queue.waiting.remove(place);
+                }
                 // It may have been this thread that was called.
                 queue.call_first();
                 return Next::Over(Err(unanswered()));

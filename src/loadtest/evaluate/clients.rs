@@ -3,7 +3,7 @@
 
 use super::chapter::{Chapter, Figure, Table, csv};
 use super::lab::Lab;
-use super::measured::Measured;
+use super::measured::{Measured, number};
 use super::plot::panel::Frame;
 use super::plot::scale::{Spacing, micros};
 use super::plot::{BLUE, Drawing, Drawn, Panel, Picture, Scale, Sheet, VERMILION};
@@ -125,7 +125,7 @@ fn knee(points: &[Point], workload: &str, kind: &str) -> String {
     let series: Vec<_> = series(points, workload, kind).collect();
     let gains = series.windows(2).map(|pair| {
         let [before, after] = pair else { return (0, 0.0) };
-        let ideal = words::percent(as_f64(before.clients), as_f64(after.clients));
+        let ideal = words::percent(number(before.clients), number(after.clients));
         let real = words::percent(before.measured.rate, after.measured.rate);
         (before.clients, real / ideal)
     });
@@ -141,18 +141,11 @@ fn knee(points: &[Point], workload: &str, kind: &str) -> String {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a handful of clients")]
-fn as_f64(count: usize) -> f64 {
-    count as f64
-}
-
 fn errors(points: &[Point]) -> Vec<String> {
-    let failed = points.iter().filter(|point| point.measured.errors > 0);
-    let line = |point: &Point| {
-        let errors = words::count(point.measured.errors, "error");
-        format!("{errors} at {} clients, {}, {}", point.clients, point.workload, point.kind)
+    let complaint = |Point { clients, workload, kind, measured }: &Point| {
+        measured.complaint(&format!("{clients} clients, {workload}, {kind}"))
     };
-    failed.map(line).collect()
+    points.iter().filter_map(complaint).collect()
 }
 
 /// A panel for each workload.
@@ -165,19 +158,17 @@ impl Drawing for Latencies<'_> {
 
     fn draw<DB: DrawingBackend>(&self, sheet: &Sheet<DB>) -> Drawn<DB> {
         let Latencies(points) = self;
-        let mut clients: Vec<_> = points.iter().map(|point| as_f64(point.clients)).collect();
-        clients.sort_by(f64::total_cmp);
-        clients.dedup();
         for (cell, (workload, _)) in sheet.split_evenly((1, 3)).iter().zip(WORKLOADS) {
             let title = words::capital(workload);
             let frame = Frame { title: &title, x: "clients", y: "latency", right: 150 };
-            let x = Scale::marked(&clients, Spacing::Differences);
+            let clients = points.iter().map(|point| number(point.clients));
+            let x = Scale::marked(clients, Spacing::Differences);
             let latencies = points.iter().flat_map(|p| [p.measured.p50_us, p.measured.p99_us]);
             let mut panel = Panel::new(cell, frame, x, Scale::log(latencies, micros))?;
             let mut labels = Vec::new();
             for (kind, ink) in [("query", BLUE), ("buy", VERMILION)] {
                 let series: Vec<_> = series(points, workload, kind)
-                    .map(|p| p.measured.median_spread(as_f64(p.clients)))
+                    .map(|p| p.measured.median_spread(number(p.clients)))
                     .collect();
                 panel.spread(&series, ink)?;
                 labels.extend(series.last().map(|last| (last.middle, ink, kind)));
@@ -199,10 +190,6 @@ fn figure(points: &[Point]) -> Result<Figure> {
 }
 
 fn table(points: &[Point]) -> Table {
-    let head = [&["workload", "clients", "kind"][..], &Measured::HEAD].concat();
-    let row = |point: &Point| {
-        let own = [point.workload.to_owned(), point.clients.to_string(), point.kind.to_owned()];
-        [own.to_vec(), point.measured.cells()].concat()
-    };
-    Table { head, rows: points.iter().map(row).collect() }
+    let row = |p: &Point| ([p.workload.into(), p.clients.to_string(), p.kind.into()], p.measured);
+    Measured::table(["workload", "clients", "kind"], points.iter().map(row))
 }

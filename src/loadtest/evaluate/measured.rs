@@ -1,5 +1,6 @@
 //! What the requests of one kind took, as experiments compare it.
 
+use super::chapter::Table;
 use super::plot::panel::Spread;
 use super::words;
 use crate::client::report::{Kind, exact};
@@ -67,9 +68,26 @@ impl Measured {
         cells
     }
 
-    /// The heads of [`Measured::cells`].
-    pub const HEAD: [&'static str; 7] =
-        ["requests", "rate", "mean", "median", "p99", "longest", "errors"];
+    /// A table of what was measured, each behind what tells it from the others.
+    pub fn table<const N: usize>(
+        names: [&'static str; N],
+        rows: impl IntoIterator<Item = ([String; N], Measured)>,
+    ) -> Table {
+        let cells = ["requests", "rate", "mean", "median", "p99", "longest", "errors"];
+        let row = |(own, measured): ([String; N], Measured)| [&own[..], &measured.cells()].concat();
+        Table { head: [&names[..], &cells].concat(), rows: rows.into_iter().map(row).collect() }
+    }
+
+    /// What is to be said of its errors, if there are any.
+    pub fn complaint(&self, place: &str) -> Option<String> {
+        let errors = words::count(self.errors, "error");
+        (self.errors > 0).then(|| format!("{errors} at {place}"))
+    }
+}
+
+/// A count as a number to reckon and draw with.
+pub fn number(count: usize) -> f64 {
+    exact(count as u64)
 }
 
 /// In microseconds, to a tenth.

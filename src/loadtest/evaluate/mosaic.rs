@@ -1,6 +1,7 @@
 //! The picture of experiment 4: a row per toy, a column per request, filled while the toy is cached.
 
 use super::cached::{Step, Why};
+use super::measured::number;
 use super::plot::panel::{Frame, LEFT};
 use super::plot::scale::plain;
 use super::plot::{
@@ -138,9 +139,4 @@ fn draw_key<DB: DrawingBackend>(sheet: &Sheet<DB>) -> Drawn<DB> {
         x += 30 + sheet.estimate_text_size(meaning, &style)?.0.cast_signed() + 60;
     }
     Ok(())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a hundred requests")]
-fn number(count: usize) -> f64 {
-    count as f64
 }

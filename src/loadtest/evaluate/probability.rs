@@ -191,12 +191,10 @@ fn trend(benefits: &[(f64, f64)]) -> String {
 }
 
 fn errors(points: &[Point]) -> Vec<String> {
-    let failed = points.iter().filter(|point| point.measured.errors > 0);
-    let line = |p: &Point| {
-        let errors = words::count(p.measured.errors, "error");
-        format!("{errors} at p = {}, cache {}, {}", p.probability, p.cache, p.kind)
+    let complaint = |Point { probability, cache, kind, measured }: &Point| {
+        measured.complaint(&format!("p = {probability}, cache {cache}, {kind}"))
     };
-    failed.map(line).collect()
+    points.iter().filter_map(complaint).collect()
 }
 
 /// A panel for each kind of request, and one for what the cache brings.
@@ -220,10 +218,8 @@ impl Drawing for CacheOnAndOff<'_> {
 
 impl CacheOnAndOff<'_> {
     fn chances(&self) -> Scale {
-        let mut chances: Vec<_> = self.points.iter().map(|point| point.probability).collect();
-        chances.sort_by(f64::total_cmp);
-        chances.dedup();
-        Scale::marked(&chances, Spacing::Differences)
+        let chances = self.points.iter().map(|point| point.probability);
+        Scale::marked(chances, Spacing::Differences)
     }
 
     fn draw_latencies<DB: DrawingBackend>(
@@ -283,10 +279,6 @@ fn figure(points: &[Point], variant: &Variant) -> Result<Figure> {
 }
 
 fn table(points: &[Point]) -> Table {
-    let head = [&["p", "cache", "kind"][..], &Measured::HEAD].concat();
-    let row = |point: &Point| {
-        let own = [point.probability.to_string(), point.cache.to_owned(), point.kind.to_owned()];
-        [own.to_vec(), point.measured.cells()].concat()
-    };
-    Table { head, rows: points.iter().map(row).collect() }
+    let row = |p: &Point| ([p.probability.to_string(), p.cache.into(), p.kind.into()], p.measured);
+    Measured::table(["p", "cache", "kind"], points.iter().map(row))
 }

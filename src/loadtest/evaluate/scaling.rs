@@ -1,10 +1,10 @@
 //! Experiment 6: throughput and latency against the number of connections and against the size of the
 //! front-end's pool, with a thread per session and with a thread per request.
 
-use super::chapter::{Chapter, Figure, Table, csv};
+use super::chapter::{Chapter, Figure, csv};
 use super::clients::name;
 use super::lab::{Lab, OpenStore};
-use super::measured::Measured;
+use super::measured::{Measured, number};
 use super::plot::panel::Frame;
 use super::plot::scale::{Spacing, micros, thousands};
 use super::plot::{BLUE, Drawing, Drawn, Panel, Picture, Scale, Sheet, VERMILION};
@@ -63,15 +63,12 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
             findings(&by_pool, Against::Pool),
         ]
         .concat(),
-        surprises: all.clone().filter(|point| point.measured.errors > 0).map(surprise).collect(),
+        surprises: all.clone().filter_map(surprise).collect(),
         figures: vec![
             figure(&by_connections, Against::Connections)?,
             figure(&by_pool, Against::Pool)?,
         ],
-        table: Table {
-            head: [&["thread", "pool", "connections", "kind"][..], &Measured::HEAD].concat(),
-            rows: all.map(row).collect(),
-        },
+        table: Measured::table(["thread", "pool", "connections", "kind"], all.map(row)),
     })
 }
 
@@ -216,15 +213,10 @@ fn models(sessions: &[&Point], requests: &[&Point], against: Against) -> String 
     )
 }
 
-fn surprise(point: &Point) -> String {
-    format!(
-        "{} at {} connections, a pool of {}, a thread {}, {}",
-        words::count(point.measured.errors, "error"),
-        point.connections,
-        point.pool,
-        point.thread,
-        point.kind
-    )
+fn surprise(point: &Point) -> Option<String> {
+    let Point { thread, pool, connections, kind, measured } = point;
+    let place = format!("{connections} connections, a pool of {pool}, a thread {thread}, {kind}");
+    measured.complaint(&place)
 }
 
 /// A column for queries and one for purchases.
@@ -257,7 +249,7 @@ impl<'a> Scaling<'a> {
     }
 
     fn x_of(&self, point: &Point) -> f64 {
-        as_f64(self.against.of(point))
+        number(self.against.of(point))
     }
 
     fn panel<DB: DrawingBackend>(
@@ -266,15 +258,13 @@ impl<'a> Scaling<'a> {
         (title, measure): (&str, &str),
         y: Scale,
     ) -> Drawn<DB, Panel<'static, DB>> {
-        let mut steps: Vec<_> = self.points.iter().map(|point| self.x_of(point)).collect();
-        steps.sort_by(f64::total_cmp);
-        steps.dedup();
+        let steps = self.points.iter().map(|point| self.x_of(point));
         let x = match self.against {
             Against::Connections => "connections",
             Against::Pool => "threads in the pool",
         };
         let frame = Frame { title, x, y: measure, right: 300 };
-        Panel::new(cell, frame, Scale::marked(&steps, Spacing::Ratios), y)
+        Panel::new(cell, frame, Scale::marked(steps, Spacing::Ratios), y)
     }
 
     fn draw_rates<DB: DrawingBackend>(
@@ -332,17 +322,7 @@ fn figure(points: &[Point], against: Against) -> Result<Figure> {
     })
 }
 
-fn row(point: &Point) -> Vec<String> {
-    let own = [
-        point.thread.to_owned(),
-        point.pool.to_string(),
-        point.connections.to_string(),
-        point.kind.to_owned(),
-    ];
-    [own.to_vec(), point.measured.cells()].concat()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "some hundreds")]
-fn as_f64(count: usize) -> f64 {
-    count as f64
+fn row(p: &Point) -> ([String; 4], Measured) {
+    let own = [p.thread.into(), p.pool.to_string(), p.connections.to_string(), p.kind.into()];
+    (own, p.measured)
 }

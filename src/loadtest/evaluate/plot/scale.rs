@@ -47,8 +47,12 @@ impl Scale {
         Scale::new(low..high, true, ticks)
     }
 
-    /// Each of these values is marked; with `Ratios`, doublings are equally far.
-    pub fn marked(values: &[f64], spacing: Spacing) -> Scale {
+    /// Each of these values is marked, in whatever order and however often they come; with `Ratios`,
+    /// doublings are equally far.
+    pub fn marked(values: impl IntoIterator<Item = f64>, spacing: Spacing) -> Scale {
+        let mut values: Vec<_> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
         let (first, last) = (values.first().copied(), values.last().copied());
         let (first, last) = (first.unwrap_or(0.0), last.unwrap_or(1.0));
         // Room on both sides, so that nothing is drawn on the axis.
@@ -166,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_value_has_its_place() {
-        let doublings = Scale::marked(&[1.0, 2.0, 4.0], Spacing::Ratios);
+        let doublings = Scale::marked([1.0, 2.0, 4.0], Spacing::Ratios);
         let places = [1.0, 2.0, 4.0].map(|value| doublings.map(&value, (0, 1_000)));
         assert!(places[1] == 500 && places[0] > 0 && places[2] < 1_000, "{places:?}");
         let rows = Scale::rows(["Tux".to_owned(), "Lego".to_owned()]);
