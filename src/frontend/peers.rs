@@ -19,7 +19,11 @@ pub struct Peers {
 
 impl Peers {
     fn status(&self) -> FrontendStatus {
-        FrontendStatus { view: self.election.view(), cache: self.products.cache_status() }
+        FrontendStatus {
+            view: self.election.view(),
+            led: self.election.is_led(),
+            cache: self.products.cache_status(),
+        }
     }
 }
 

@@ -1,17 +1,143 @@
-//! What a service says of itself at `GET /status`, in JSON: for people, for pages, for experiments.
+//! What a service says of itself at `GET /status`, in JSON: for people, for the cluster page, for
+//! experiments. `GET /metrics` has the same numbers in Prometheus' spelling.
 
-use crate::model::View;
+use super::catalog::Book;
+use super::order::Health;
+use crate::model::{Epoch, OrderNumber, ReplicaId, View};
 use serde::{Deserialize, Serialize};
 
-/// The front-end, on its peer address.
+/// What every service says; `own` is what only this kind of service has to say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status<T> {
+    /// `front-end`, `catalog`, or `order 3`.
+    pub service: String,
+    /// Its process.
+    pub pid: u32,
+    /// How long it has been running.
+    pub uptime_ms: u64,
+    /// Its request address: who is there.
+    pub sessions: Sessions,
+    /// Its request address: what was asked there since it started.
+    pub requests: Vec<Requests>,
+    /// The last things it reported in its log, the oldest first; at most [`EVENTS_MAX`].
+    pub events: Vec<Event>,
+    /// The rest, beside the fields above.
+    #[serde(flatten)]
+    pub own: T,
+}
+
+/// How many events a status has at most.
+pub const EVENTS_MAX: usize = 100;
+
+/// The threads and connections of an address, of one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions {
+    /// Threads it has.
+    pub threads: usize,
+    /// Threads with a connection.
+    pub busy: usize,
+    /// Connections.
+    pub open: usize,
+    /// Connections that wait without a thread for their next request.
+    pub parked: usize,
+    /// Connections that wait for a thread.
+    pub queued: usize,
+}
+
+/// The requests of one kind that ended one way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Requests {
+    /// What was asked: at the front-end `query`, `list`, `buy`, `order` or `other`; at the catalog
+    /// `query`, `list`, `purchase` or `other`; at a replica `buy`, `order` or `other`.
+    pub kind: String,
+    /// How it went.
+    pub outcome: Outcome,
+    /// How many, since the service started.
+    pub count: u64,
+    /// What they took together.
+    pub seconds: f64,
+    /// How many of them took how long: at most the bound of the same place in [`LATENCY_BOUNDS`], and
+    /// longer than the one before; the last, which has no bound, counts those beyond all.
+    pub latencies: Vec<u64>,
+}
+
+/// How a request went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It got what it asked for.
+    Served,
+    /// It was refused, because of what it asked for: not enough stock, an unknown toy, bad input.
+    Refused,
+    /// It could not be done: nobody leads, the catalog is down.
+    Failed,
+}
+
+/// Upper bounds of latencies, in seconds: 1, 2, 5 in each power of ten.
+pub const LATENCY_BOUNDS: [f64; 19] = [
+    0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
+    0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+];
+
+/// A line of a service's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Counts from 1 in each process.
+    pub number: u64,
+    /// When, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// `INFO`, `WARN` or `ERROR`.
+    pub level: String,
+    /// What happened.
+    pub text: String,
+}
+
+/// The catalog's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogStatus {
+    /// What came and went of each toy.
+    pub toys: Vec<Book>,
+    /// Sales that are not known to be orders yet.
+    pub open_sales: usize,
+    /// Front-ends that are told of changes.
+    pub subscribers: usize,
+    /// What each query and each purchase takes longer, to play a slow database.
+    pub delay_ms: u64,
+}
+
+/// A replica's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderStatus {
+    /// What the controller is told.
+    #[serde(flatten)]
+    pub health: Health,
+    /// The epoch in which it leads and serves, if it does; a leader that is taking office does not yet.
+    pub serves_in: Option<Epoch>,
+    /// From the leader: how far each other replica is.
+    pub followers: Vec<FollowerStatus>,
+}
+
+/// How far a replica is behind its leader, as the leader knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowerStatus {
+    /// Which.
+    pub id: ReplicaId,
+    /// It has everything up to here on disk.
+    pub matched: OrderNumber,
+    /// Orders that it lacks.
+    pub lag: u64,
+}
+
+/// The front-end's own, on its peer address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrontendStatus {
     /// Who leads, and who is in sync; none before the first election.
     pub view: Option<View>,
+    /// Whether the leader of that view answers.
+    pub led: bool,
     /// The product cache.
     pub cache: CacheStatus,
 }
-
 /// The product cache, all of one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheStatus {
