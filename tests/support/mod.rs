@@ -469,8 +469,8 @@ pub fn signal(process: &Child, signal: Signal) {
     kill_process(Pid::from_child(process), signal).expect("it runs");
 }
 
-/// A loopback address that no other cluster has, where the system has more than one.
-fn own_host() -> String {
+/// A loopback address that nobody else has, where the system has more than one.
+pub fn own_host() -> String {
     static CLUSTERS: AtomicU32 = AtomicU32::new(0);
     if !cfg!(target_os = "linux") {
         return "127.0.0.1".into();

@@ -10,7 +10,7 @@
 //! - *slow*: everything arrives this much later.
 //! - *cut*: connections break at once, and new ones too.
 
-use crate::support::Id;
+use crate::support::{Id, own_host};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -40,6 +40,8 @@ pub enum Weather {
 
 /// All links of a store.
 pub struct Network {
+    /// Where its links are dialled: not where the store has its addresses, some of which are only reserved.
+    host: String,
     sky: Arc<Sky>,
     acceptors: Vec<JoinHandle<()>>,
     addresses: Vec<SocketAddr>,
@@ -60,13 +62,14 @@ struct State {
 impl Network {
     /// A network without links, in fair weather.
     pub fn new() -> Network {
-        Network { sky: Arc::default(), acceptors: Vec::new(), addresses: Vec::new() }
+        let (acceptors, addresses) = (Vec::new(), Vec::new());
+        Network { host: own_host(), sky: Arc::default(), acceptors, addresses }
     }
 
     /// Lays a link from a caller to the address of a callee. Returns the address to dial instead.
     pub fn link(&mut self, way: Way, callee: &str) -> String {
         let callee: SocketAddr = callee.parse().expect("an address with a port");
-        let listener = TcpListener::bind((callee.ip(), 0)).expect("a free port");
+        let listener = TcpListener::bind((self.host.as_str(), 0)).expect("a free port");
         let address = listener.local_addr().expect("bound");
         let sky = self.sky.clone();
         // Joined when the network is dropped.
