@@ -43,7 +43,7 @@
 //! | words | [`error`], [`model`] |
 //! | settings | [`config`], [`trace`], [`stop`] |
 //! | ground | [`storage`] (durable files), [`net`] (the one server, frames, calls), [`http`] |
-//! | messages | [`protocol`] |
+//! | messages | [`protocol`]; [`pages`], for people with a browser |
 //! | services | [`catalog`], [`order`], [`frontend`] |
 //! | around | [`client`], [`audit`], [`supervisor`], [`loadtest`] |
 //!
@@ -59,6 +59,7 @@ pub mod storage;
 pub mod net;
 pub mod http;
 pub mod protocol;
+pub mod pages;
 pub mod catalog;
 pub mod order;
 pub mod frontend;

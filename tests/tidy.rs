@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 11] = [
     &["trace", "stop"],
     &["storage", "net"],
     &["http"],
-    &["protocol"],
+    &["protocol", "pages"],
     &["client", "frontend", "order", "catalog"],
     &["supervisor", "audit"],
     &["loadtest"],

@@ -1,0 +1,77 @@
+//! The web pages: plain files, embedded in the program, without a framework or a build step. A service
+//! that shows one finds its files here and sends them; what the pages do, they do in the browser.
+//!
+//! * `storefront/`: the shop. The front-end shows it at `/`.
+//! * `shared/`: the colours, the pictures of the toys, and how a page asks the store.
+//!
+//! - Paths are relative, also within the pages, so that a page works below any path that ends in `/`.
+//! - A page needs nothing from anywhere else, and its policy makes sure: a browser loads and runs
+//!   only what came from the same address. So a toy's name cannot become a program, whatever it is.
+
+use crate::http::Responder;
+
+/// A page: the file that is shown, at the path `[""]`, and those that it needs.
+pub struct Page {
+    /// All of them.
+    pub files: &'static [File],
+}
+
+/// A file of a page.
+pub struct File {
+    /// Its path, from where the page is. Of the page itself, it is empty.
+    pub path: &'static str,
+    content_type: &'static str,
+    /// What is in it.
+    pub bytes: &'static [u8],
+}
+
+/// The shop.
+pub static STOREFRONT: Page = Page {
+    files: &[
+        html("", include_bytes!("storefront/index.html")),
+        css("assets/storefront.css", include_bytes!("storefront/storefront.css")),
+        THEME,
+        TOYS,
+    ],
+};
+
+const THEME: File = css("assets/theme.css", include_bytes!("shared/theme.css"));
+const TOYS: File = svg("assets/toys.svg", include_bytes!("shared/toys.svg"));
+
+/// `nosniff` holds the browser to the content type; the referrer is nobody's business, least of all
+/// where an address is a secret.
+const SECURITY: [(&str, &str); 3] = [
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+];
+
+impl Page {
+    /// The file at the decoded segments of a path, if there is one.
+    pub fn file(&self, path: &[&str]) -> Option<&'static File> {
+        self.files.iter().find(|file| file.path.split('/').eq(path.iter().copied()))
+    }
+}
+
+/// Sends a file. Returns the status, for the access log.
+pub fn send(responder: Responder<'_>, file: &File) -> u16 {
+    let [policy, sniffing, referrer] = SECURITY;
+    let headers = [("Content-Type", file.content_type), policy, sniffing, referrer];
+    responder.send(200, &headers, file.bytes);
+    200
+}
+
+const fn html(path: &'static str, bytes: &'static [u8]) -> File {
+    File { path, content_type: "text/html; charset=utf-8", bytes }
+}
+
+const fn css(path: &'static str, bytes: &'static [u8]) -> File {
+    File { path, content_type: "text/css; charset=utf-8", bytes }
+}
+
+const fn svg(path: &'static str, bytes: &'static [u8]) -> File {
+    File { path, content_type: "image/svg+xml", bytes }
+}
