@@ -20,12 +20,21 @@ fn run() -> Result<()> {
         .long("fresh")
         .action(ArgAction::SetTrue)
         .help("Empty the data directories first");
+    let page = Arg::new("page")
+        .long("page")
+        .action(ArgAction::SetTrue)
+        .help("Serve the cluster page even if this is no terminal");
+    let no_page = Arg::new("no-page")
+        .long("no-page")
+        .action(ArgAction::SetTrue)
+        .conflicts_with("page")
+        .help("No cluster page and no commands from the keyboard");
     let command = Command::new("run-all")
         .about(
             "Starts the catalog, the order replicas and the front-end, and closes them on Ctrl-C",
         )
         .after_help("Example: run-all --fresh --frontend-cache-capacity 0")
-        .arg(fresh);
+        .args([fresh, page, no_page]);
     let (config, arguments) = config::load(command, "")?;
     supervisor::run(&config, &arguments)
 }

@@ -95,6 +95,8 @@ static KEYS: &[Key] = &[
     key("client", "deadline_ms", Milliseconds(1..=HOUR_MS, |c, _| &mut c.client.deadline), "How long an answer may take"),
     key("client", "orders", MaybeFile(|c, _| &mut c.client.orders), "CSV file to save the orders to; empty for none"),
 
+    key("page", "listen", OwnAddress(|c, _| &mut c.page.listen), "Where run-all shows the cluster page; loopback only"),
+
     key("log", "format", OneOf(|c, _| &mut c.log.format), "How a line looks"),
     key("log", "level", OneOf(|c, _| &mut c.log.level), "The least important lines to write"),
 ];

@@ -40,6 +40,8 @@ pub struct Config {
     pub order: Order,
     /// The client.
     pub client: Client,
+    /// The cluster page.
+    pub page: Page,
     /// What all processes say about themselves.
     pub log: Log,
 }
@@ -183,6 +185,13 @@ pub struct Client {
     pub orders: Option<PathBuf>,
 }
 
+/// The settings of the cluster page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Where `run-all` serves it, `host:port`, on loopback only.
+    pub listen: String,
+}
+
 /// What all processes say about themselves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Log {
@@ -269,6 +278,12 @@ impl Default for Client {
             deadline: Duration::from_secs(15),
             orders: None,
         }
+    }
+}
+
+impl Default for Page {
+    fn default() -> Page {
+        Page { listen: "127.0.0.1:8080".to_owned() }
     }
 }
 

@@ -35,6 +35,29 @@ pub static STOREFRONT: Page = Page {
     ],
 };
 
+/// The cluster page.
+pub static CLUSTER: Page = Page {
+    files: &[
+        html("", include_bytes!("cluster/index.html")),
+        css("assets/cluster.css", include_bytes!("cluster/cluster.css")),
+        js("assets/cluster.js", include_bytes!("cluster/cluster.js")),
+        js("assets/diagram.js", include_bytes!("cluster/diagram.js")),
+        js("assets/services.js", include_bytes!("cluster/services.js")),
+        js("assets/controls.js", include_bytes!("cluster/controls.js")),
+        js("assets/toys.js", include_bytes!("cluster/toys.js")),
+        js("assets/charts.js", include_bytes!("cluster/charts.js")),
+        js("assets/events.js", include_bytes!("cluster/events.js")),
+        js("assets/states.js", include_bytes!("cluster/states.js")),
+        js("assets/svg.js", include_bytes!("cluster/svg.js")),
+        ASK,
+        ICON,
+        THEME,
+        TOYS,
+    ],
+};
+
+const ASK: File = js("assets/ask.js", include_bytes!("shared/ask.js"));
+const ICON: File = svg("assets/icon.svg", include_bytes!("shared/icon.svg"));
 const THEME: File = css("assets/theme.css", include_bytes!("shared/theme.css"));
 const TOYS: File = svg("assets/toys.svg", include_bytes!("shared/toys.svg"));
 
@@ -70,6 +93,10 @@ const fn html(path: &'static str, bytes: &'static [u8]) -> File {
 
 const fn css(path: &'static str, bytes: &'static [u8]) -> File {
     File { path, content_type: "text/css; charset=utf-8", bytes }
+}
+
+const fn js(path: &'static str, bytes: &'static [u8]) -> File {
+    File { path, content_type: "text/javascript; charset=utf-8", bytes }
 }
 
 const fn svg(path: &'static str, bytes: &'static [u8]) -> File {

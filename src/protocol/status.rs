@@ -111,6 +111,9 @@ pub struct OrderStatus {
     /// What the controller is told.
     #[serde(flatten)]
     pub health: Health,
+    /// The epoch of the last order in its log. Two logs whose last orders have the same number and the same
+    /// epoch are the same log.
+    pub last_epoch: Epoch,
     /// The epoch in which it leads and serves, if it does; a leader that is taking office does not yet.
     pub serves_in: Option<Epoch>,
     /// From the leader: how far each other replica is.
@@ -139,7 +142,7 @@ pub struct FrontendStatus {
     pub cache: CacheStatus,
 }
 /// The product cache, all of one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheStatus {
     /// How many toys have room; 0 if it is switched off.
     pub capacity: usize,

@@ -11,24 +11,38 @@
 //!   work. Should the supervisor itself be killed, they end by themselves.
 //! - Each service reads the same configuration as the supervisor: it is passed the flags that the
 //!   supervisor was given, and inherits the environment.
+//! - For a person at a terminal there is more: [`command`]s, typed ([`keyboard`]) or clicked on the cluster
+//!   [`page`], crash, pause and start services ([`control`]) and let [`shoppers`] in; [`desk`] has it all
+//!   together, [`watch`] knows how the store is.
 
 pub mod store;
+mod service;
 mod process;
 mod relay;
 mod fresh;
+mod command;
+mod keyboard;
+mod control;
+mod shoppers;
+mod watch;
+mod page;
+mod desk;
 
 pub use process::Output;
+pub use service::ServiceId;
 pub use store::{Opened, Store};
 
 use crate::config::{self, Config};
 use crate::error::Result;
 use crate::stop::Stop;
 use clap::ArgMatches;
+use desk::{Desk, Wish};
+use keyboard::Keyboard;
 use process::Service;
 use relay::say;
 use std::time::{Duration, Instant};
 
-/// The pause between two looks at whether a service has ended.
+/// The pause between two looks at whether a service has ended, and whether there are commands.
 const WATCH_POLL: Duration = Duration::from_millis(50);
 
 /// Opens the store, keeps it open until this process is asked to end, and closes it.
@@ -39,15 +53,42 @@ pub fn run(config: &Config, arguments: &ArgMatches) -> Result<()> {
     }
     let flags = config::given_flags(arguments, config);
     let mut store = Store::closed(config, &flags, &Output::Relayed)?;
+    let keyboard = Keyboard::attached().filter(|_| !arguments.get_flag("no-page"));
+    let mut desk = None;
+    if keyboard.is_some() || arguments.get_flag("page") {
+        desk = Some(Desk::open(config, &store, keyboard)?);
+    }
     let begin = Instant::now();
     let opened = store.open(&stop);
     if let Ok(Opened::Yes) = opened {
         store.invite(config, &flags, begin.elapsed());
-        store.watch(&stop);
+        desk.iter().for_each(Desk::invite);
+        attend(&mut store, desk.as_mut(), &stop);
     }
     say("closing the store");
-    store.close(|name, how| say(&format!("{name:8} ended: {how}")));
+    desk.iter_mut().for_each(Desk::close);
+    store.close(|id, how| say(&format!("{id:8} ended: {how}")));
     opened.map(|_| ())
+}
+
+/// Tells of services that end and carries out commands, until this process is asked to end.
+fn attend(store: &mut Store, mut desk: Option<&mut Desk>, stop: &Stop) {
+    while !stop.wait(WATCH_POLL) {
+        for process in &mut store.processes {
+            let Some(how) = process.newly_ended() else { continue };
+            let id = process.service.id;
+            say(&format!("{id} has ended ({how}); the others go on. Start it again with"));
+            say(&format!("  {}", process.service.command_line()));
+            if let Some(desk) = &desk {
+                desk.tell(&format!("{id} has ended ({how})"));
+            }
+        }
+        if let Some(desk) = &mut desk
+            && desk.attend(store) == Wish::Closed
+        {
+            return;
+        }
+    }
 }
 
 /// What is said to whoever ran it.
@@ -55,8 +96,8 @@ impl Store {
     /// Says that the store is open, and what one can do there.
     fn invite(&self, config: &Config, flags: &[String], after: Duration) {
         for process in &self.processes {
-            let Service { name, listen, .. } = &process.service;
-            say(&format!("{name:8} at {listen}, pid {}", process.pid()));
+            let Service { id, listen, .. } = &process.service;
+            say(&format!("{id:8} at {listen}, pid {}", process.pid()));
         }
         let door = format!("http://{}", config.frontend.listen);
         let client = match flags {
@@ -82,20 +123,5 @@ impl Store {
     fn kill_line(&self) -> String {
         let replica = self.processes.iter().rev().nth(1);
         replica.map_or_else(String::new, |process| format!("kill -9 {}", process.pid()))
-    }
-
-    /// Tells of services that end, until this process is asked to end.
-    fn watch(&mut self, stop: &Stop) {
-        while !stop.wait(WATCH_POLL) {
-            for process in &mut self.processes {
-                if let Some(how) = process.newly_ended() {
-                    let Service { name, .. } = &process.service;
-                    say(&format!(
-                        "{name} has ended ({how}); the others go on. Start it again with"
-                    ));
-                    say(&format!("  {}", process.service.command_line()));
-                }
-            }
-        }
     }
 }

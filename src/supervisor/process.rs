@@ -6,6 +6,7 @@
 //! supervisor be killed, the pipe ends, and with it the service (`--exit-with-parent`).
 
 use super::relay;
+use super::service::ServiceId;
 use crate::error::{Error, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::OpenOptions;
@@ -35,16 +36,16 @@ pub enum Output {
 /// What there is to know of a service to start it.
 #[derive(Debug, Clone)]
 pub(super) struct Service {
-    /// What it is called in the output, such as `order 3`.
-    pub(super) name: String,
+    /// Which it is.
+    pub(super) id: ServiceId,
     /// Its executable.
     pub(super) program: PathBuf,
     /// Its command line.
     pub(super) arguments: Vec<String>,
     /// Where it answers requests.
     pub(super) listen: String,
-    /// Where it answers the other services, if it does.
-    pub(super) peer: Option<String>,
+    /// Where it answers the other services, and how it is doing.
+    pub(super) peer: String,
     /// Where what it says goes to.
     pub(super) output: Output,
 }
@@ -78,7 +79,18 @@ pub(super) struct Process {
     pub(super) service: Service,
     child: Child,
     relays: Vec<JoinHandle<()>>,
-    ended: Option<ExitStatus>,
+    state: State,
+}
+
+/// How a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It was started and has not ended.
+    Running,
+    /// It stands still until it is told to go on.
+    Paused,
+    /// It has ended like this.
+    Ended(ExitStatus),
 }
 
 impl Process {
@@ -86,7 +98,7 @@ impl Process {
     /// [`Process::end`] joins them.
     pub(super) fn start(service: Service) -> Result<Process> {
         let error = |error: io::Error| Error::Service {
-            name: service.name.clone(),
+            name: service.id.to_string(),
             why: format!("cannot start {}: {error}", service.program.display()),
         };
         let [stdout, stderr] = service.output.open().map_err(error)?;
@@ -101,12 +113,12 @@ impl Process {
             .map_err(error)?;
         let mut relays = Vec::new();
         if let Some(pipe) = child.stdout.take() {
-            relays.push(relay::start(&service.name, pipe).map_err(error)?);
+            relays.push(relay::start(&service.id.to_string(), pipe).map_err(error)?);
         }
         if let Some(pipe) = child.stderr.take() {
-            relays.push(relay::start(&service.name, pipe).map_err(error)?);
+            relays.push(relay::start(&service.id.to_string(), pipe).map_err(error)?);
         }
-        Ok(Process { service, child, relays, ended: None })
+        Ok(Process { service, child, relays, state: State::Running })
     }
 
     /// Its process id.
@@ -119,25 +131,56 @@ impl Process {
         matches!(health_status(&self.service.listen), Ok(200))
     }
 
+    /// How it is, as far as is known.
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
     /// How it ended, the first time that this is asked after its end.
     pub(super) fn newly_ended(&mut self) -> Option<String> {
-        if self.ended.is_some() {
+        if self.has_ended() {
             return None;
         }
-        self.ended = self.child.try_wait().ok().flatten();
-        self.ended.map(how)
+        let status = self.child.try_wait().ok().flatten()?;
+        self.state = State::Ended(status);
+        Some(how(status))
     }
 
     /// Kills it as a crash would, without a chance to finish anything, and waits for its end.
     pub(super) fn kill(&mut self) {
         // Both fail only if it has ended by itself, which is what was wanted.
         let _ = self.child.kill();
-        self.ended = self.child.wait().ok().or(self.ended);
+        if let Ok(status) = self.child.wait() {
+            self.state = State::Ended(status);
+        }
+    }
+
+    /// Makes it stand still: it keeps its memory and its connections, and does nothing.
+    pub(super) fn pause(&mut self) {
+        self.signal(Signal::STOP);
+        self.state = State::Paused;
+    }
+
+    /// Lets it go on.
+    pub(super) fn resume(&mut self) {
+        self.signal(Signal::CONT);
+        self.state = State::Running;
+    }
+
+    /// Sends it a signal. One that has just ended by itself needs none.
+    pub(super) fn signal(&self, signal: Signal) {
+        if !self.has_ended() {
+            let _ = kill_process(Pid::from_child(&self.child), signal);
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
     }
 
     /// Ends it and says how that went; `None` if it had ended before.
     pub(super) fn end(mut self) -> Option<String> {
-        let outcome = if self.ended.is_some() { None } else { Some(self.terminate()) };
+        let outcome = if self.has_ended() { None } else { Some(self.terminate()) };
         for relay in self.relays {
             // A relay that panicked has nothing more to say.
             let _ = relay.join();
@@ -145,10 +188,10 @@ impl Process {
         outcome
     }
 
-    /// SIGTERM, and SIGKILL if that does not help in time.
+    /// SIGTERM, and SIGKILL if that does not help in time. A paused one has to go on to hear it.
     fn terminate(&mut self) -> String {
-        // An error means that it has just ended by itself, which is what was wanted.
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        self.signal(Signal::TERM);
+        self.signal(Signal::CONT);
         let deadline = Instant::now() + END_TIMEOUT;
         while Instant::now() < deadline {
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -163,7 +206,7 @@ impl Process {
 }
 
 /// How a process ended, in words.
-fn how(status: ExitStatus) -> String {
+pub(super) fn how(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => {

@@ -4,6 +4,7 @@
 //! - Whatever runs when a [`Store`] is dropped is ended.
 
 use super::process::{Output, Process, Service};
+use super::service::ServiceId;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::stop::Stop;
@@ -43,6 +44,11 @@ impl Store {
         Ok(Store { services, processes: Vec::new() })
     }
 
+    /// Its services, in the order of their start.
+    pub(super) fn services(&self) -> &[Service] {
+        &self.services
+    }
+
     /// Starts each service when the one before is ready, unless this process is asked to end.
     pub fn open(&mut self, stop: &Stop) -> Result<Opened> {
         for service in self.services.clone() {
@@ -65,48 +71,48 @@ impl Store {
         for process in &mut self.processes {
             if let Some(how) = process.newly_ended() {
                 let why = format!("ended while the store was opening ({how})");
-                return Err(Error::Service { name: process.service.name.clone(), why });
+                return Err(Error::Service { name: process.service.id.to_string(), why });
             }
         }
         match self.processes.last() {
             Some(process) if !is_ready && Instant::now() > deadline => {
                 let why = format!("was not ready within {READY_TIMEOUT:?}");
-                Err(Error::Service { name: process.service.name.clone(), why })
+                Err(Error::Service { name: process.service.id.to_string(), why })
             }
             _ => Ok(is_ready),
         }
     }
 
-    /// Crashes a service, as `kill -9` does. A name is what the output calls it, such as `order 3`.
-    pub fn kill(&mut self, name: &str) -> Result<()> {
-        self.process(name)?.kill();
+    /// Crashes a service, as `kill -9` does.
+    pub fn kill(&mut self, id: ServiceId) -> Result<()> {
+        self.process(id)?.kill();
         Ok(())
     }
 
     /// Starts a service again that has ended, without waiting until it is ready.
-    pub fn restart(&mut self, name: &str) -> Result<()> {
-        let process = self.process(name)?;
+    pub fn restart(&mut self, id: ServiceId) -> Result<()> {
+        let process = self.process(id)?;
         let old = std::mem::replace(process, Process::start(process.service.clone())?);
         old.end();
         Ok(())
     }
 
-    /// Ends the services that still run, the last started first, and tells of each by name how it
+    /// Ends the services that still run, the last started first, and tells of each how it
     /// ended.
-    pub fn close(&mut self, mut tell: impl FnMut(&str, &str)) {
+    pub fn close(&mut self, mut tell: impl FnMut(ServiceId, &str)) {
         while let Some(process) = self.processes.pop() {
-            let name = process.service.name.clone();
+            let id = process.service.id;
             if let Some(how) = process.end() {
-                tell(&name, &how);
+                tell(id, &how);
             }
         }
     }
 
-    fn process(&mut self, name: &str) -> Result<&mut Process> {
+    pub(super) fn process(&mut self, id: ServiceId) -> Result<&mut Process> {
         let mut processes = self.processes.iter_mut();
         processes
-            .find(|process| process.service.name == name)
-            .ok_or_else(|| Error::invalid(format!("the store has no service \"{name}\"")))
+            .find(|process| process.service.id == id)
+            .ok_or_else(|| Error::invalid(format!("the store has no service \"{id}\"")))
     }
 }
 
@@ -118,26 +124,28 @@ impl Drop for Store {
 
 /// The services in the order of their start.
 fn services(config: &Config, flags: &[String], output: &Output) -> Result<Vec<Service>> {
-    let service = |name: String, file: &str, own: Vec<String>, listen: &str, peer: Option<&str>| {
+    let service = |id: ServiceId, own: Vec<String>, listen: &str, peer: &str| {
+        let program = match id {
+            ServiceId::Catalog => "catalog",
+            ServiceId::Order(_) => "order",
+            ServiceId::Frontend => "frontend",
+        };
         Ok(Service {
-            name,
-            program: sibling(file)?,
+            id,
+            program: sibling(program)?,
             arguments: [own, flags.to_vec()].concat(),
             listen: listen.to_owned(),
-            peer: peer.map(str::to_owned),
+            peer: peer.to_owned(),
             output: output.clone(),
         })
     };
     let (catalog, frontend) = (&config.catalog, &config.frontend);
-    let peer = Some(catalog.peer.as_str());
-    let mut all = vec![service("catalog".to_owned(), "catalog", vec![], &catalog.listen, peer)];
+    let mut all = vec![service(ServiceId::Catalog, vec![], &catalog.listen, &catalog.peer)];
     for (id, replica) in &config.order.replicas {
         let own = vec!["--id".to_owned(), id.to_string()];
-        let peer = Some(replica.peer.as_str());
-        all.push(service(format!("order {id}"), "order", own, &replica.listen, peer));
+        all.push(service(ServiceId::Order(*id), own, &replica.listen, &replica.peer));
     }
-    let peer = Some(frontend.peer.as_str());
-    all.push(service("frontend".to_owned(), "frontend", vec![], &frontend.listen, peer));
+    all.push(service(ServiceId::Frontend, vec![], &frontend.listen, &frontend.peer));
     all.into_iter().collect()
 }
 
@@ -154,10 +162,10 @@ fn sibling(file: &str) -> Result<PathBuf> {
 /// of another store, and answer our health checks.
 fn check_addresses(services: &[Service]) -> Result<()> {
     for service in services {
-        for address in [Some(&service.listen), service.peer.as_ref()].into_iter().flatten() {
+        for address in [&service.listen, &service.peer] {
             TcpListener::bind(address.as_str()).map_err(|error| Error::Listen {
                 address: address.clone(),
-                why: format!("{error}; {} needs it", service.name),
+                why: format!("{error}; {} needs it", service.id),
             })?;
         }
     }

@@ -12,6 +12,7 @@ use crate::client::report::{Kind, exact};
 use crate::error::{Error, Result};
 use crate::loadtest::{self, Answer, Load, Pace, Summary, Workload};
 use crate::model::ReplicaId;
+use crate::supervisor::ServiceId;
 use serde::Serialize;
 use std::fs;
 use std::thread;
@@ -175,7 +176,7 @@ impl Watch {
         };
         let replica = replica.ok_or_else(|| Error::unavailable("there is no follower"))?;
         let killed_ms = self.now_ms();
-        store.store.kill(&format!("order {replica}"))?;
+        store.store.kill(ServiceId::Order(replica))?;
         let restarted_ms = f64::INFINITY;
         self.outages.push(Outage { replica, role, killed_ms, restarted_ms, member_ms: None });
         Ok(())
@@ -185,7 +186,7 @@ impl Watch {
         let now_ms = self.now_ms();
         let outage = self.outages.last_mut().expect("the script kills before it restarts");
         outage.restarted_ms = now_ms;
-        store.store.restart(&format!("order {}", outage.replica))
+        store.store.restart(ServiceId::Order(outage.replica))
     }
 
     fn look_until(&mut self, store: &OpenStore, until: Instant) -> Result<()> {

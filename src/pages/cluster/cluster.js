@@ -1,0 +1,53 @@
+// The cluster page: asks for the state of the store, again and again, and has each part of the page show it.
+
+import { Failure, Poll, ask } from "./ask.js";
+import { Charts } from "./charts.js";
+import { Controls } from "./controls.js";
+import { Events } from "./events.js";
+import { Diagram } from "./diagram.js";
+import { Cache, Stock } from "./toys.js";
+import { Services } from "./services.js";
+
+const EVERY_MS = 400;
+
+const controls = new Controls();
+const events = new Events();
+const charts = new Charts();
+const parts = [new Diagram(), new Services(controls), new Cache(), new Stock(), charts, events, controls];
+
+const poll = new Poll(async () => {
+  try {
+    const state = await ask(`state?event=${events.last}&unix_ms=${charts.last}`);
+    showView(state);
+    for (const part of parts) part.show(state);
+    document.body.classList.remove("lost");
+  } catch (error) {
+    if (error instanceof Failure) showLost(error);
+    throw error;
+  }
+}, EVERY_MS);
+controls.ondone = () => poll.now();
+
+/** Says who leads, and whether the logs agree. */
+function showView({ view, services }) {
+  say("view", view === null
+    ? "No leader was elected yet."
+    : `Epoch ${view.epoch}: replica ${view.leader} leads, in sync: ${view.in_sync.map(({ id }) => id).join(", ")}`);
+  const logs = services.filter(({ log, answers }) => log && answers).map(({ log }) => log);
+  // By the log matching property: two logs whose last orders have the same number and epoch are the same.
+  const ends = new Set(logs.map(({ last, last_epoch: epoch }) => `${last} of ${epoch}`));
+  say("agreement", ends.size === 1 && logs.length > 1 ? `All ${logs.length} logs agree: ${logs[0].last} orders.` : "");
+}
+
+function showLost({ status }) {
+  document.body.classList.add("lost");
+  say("view", status === 403
+    ? "The token of this address is an old one: open the address that run-all printed."
+    : "run-all does not answer. Is the store closed?");
+}
+
+/** Changes a text only if it is another one, so that nothing is read out twice. */
+function say(id, text) {
+  const element = document.getElementById(id);
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -1,0 +1,54 @@
+// What one can do to the store: everything is a command, and the same as in the terminal.
+
+import { Failure, ask } from "./ask.js";
+
+export class Controls {
+  /** Called when a command was carried out. */
+  ondone = () => {};
+
+  #said = document.getElementById("said");
+  #shoppers = document.getElementById("shoppers");
+  #count = document.getElementById("shoppers-count");
+  #text = document.getElementById("shoppers-text");
+  #slow = document.getElementById("slow");
+  #under = 0;
+
+  constructor() {
+    const line = document.getElementById("line");
+    this.#shoppers.addEventListener("input", () => { this.#count.textContent = this.#shoppers.value; });
+    this.#shoppers.addEventListener("change", () => this.command(`shoppers ${this.#shoppers.value}`));
+    this.#slow.addEventListener("change", () => this.command(this.#slow.checked ? "slow on" : "slow off"));
+    document.getElementById("type").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.command(line.value || line.placeholder);
+      line.value = "";
+    });
+  }
+
+  /** Has a command carried out, and shows what came of it. */
+  async command(line) {
+    this.#under += 1;
+    try {
+      this.#said.textContent = await ask("commands", { method: "POST", body: line });
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      this.#said.textContent = error.message;
+    } finally {
+      this.#under -= 1;
+      this.ondone();
+    }
+  }
+
+  show({ shoppers, shoppers_max: max, delay_ms: delay }) {
+    this.#shoppers.max = max;
+    // What a person is just setting is not set back.
+    if (this.#under === 0 && document.activeElement !== this.#shoppers) this.#shoppers.value = shoppers.present;
+    if (document.activeElement !== this.#shoppers) this.#count.textContent = shoppers.present;
+    if (this.#under === 0) this.#slow.checked = delay > 0;
+    const { queries, orders, refused, failed } = shoppers;
+    this.#text.textContent = queries === 0
+      ? "Nobody shops. Let some in, and then pull a plug."
+      : `${queries} looks, ${orders} orders, ${refused} refused, ${failed} failed`;
+    this.#text.classList.toggle("bad", failed > 0);
+  }
+}

@@ -1,0 +1,12 @@
+// What a service can be, in words.
+
+export const STATES = {
+  leader: "leader",
+  taking_office: "taking office",
+  in_sync: "in sync",
+  catching_up: "catching up",
+  up: "up",
+  silent: "does not answer",
+  paused: "paused",
+  down: "down",
+};

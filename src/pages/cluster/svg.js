@@ -1,0 +1,8 @@
+// An element of a drawing.
+
+/** Makes one, which still has to be put somewhere. */
+export function element(name, attributes) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}

@@ -1,0 +1,87 @@
+// The toys: those in the cache, in the order in which they will go, and those on the shelves.
+
+import { element } from "./svg.js";
+
+/** Those that `toys.svg` has a picture of. */
+const DRAWN = new Set(["tux", "whale", "elephant", "fox", "python", "dolphin", "lego", "barbie", "monopoly", "frisbee"]);
+
+function picture(name) {
+  const id = name.toLowerCase();
+  const svg = element("svg", { viewBox: "0 0 96 96", "aria-hidden": "true" });
+  svg.append(element("use", { href: `assets/toys.svg#${DRAWN.has(id) ? id : "gift"}` }));
+  return svg;
+}
+
+/** The LRU cache as a row. */
+export class Cache {
+  #row = document.getElementById("cache-row");
+  #text = document.getElementById("cache-text");
+  #shown = "";
+
+  show({ cache }) {
+    if (!cache) return;
+    const { capacity, toys, hits, misses, evictions, invalidations } = cache;
+    this.#text.textContent = capacity === 0
+      ? "Switched off: every query goes to the catalog."
+      : `${toys.length} of ${capacity}: ${hits} hits, ${misses} misses, ${evictions} evictions, ${invalidations} invalidations`;
+    const now = JSON.stringify([capacity, toys]);
+    if (now === this.#shown) return;
+    this.#shown = now;
+    const places = Array.from({ length: Math.max(capacity, toys.length) }, (_, place) => tile(toys[place]));
+    this.#row.replaceChildren(...places);
+  }
+}
+
+function tile(toy) {
+  const item = document.createElement("li");
+  if (!toy) {
+    item.className = "vacant";
+    item.textContent = "empty";
+    return item;
+  }
+  const version = document.createElement("small");
+  version.textContent = `version ${toy.version}`;
+  item.append(picture(toy.name), toy.name, version);
+  return item;
+}
+
+/** What is left of each toy. */
+export class Stock {
+  #list = document.querySelector("#stock ul");
+  #items = new Map();
+
+  show({ toys }) {
+    for (const toy of toys) {
+      let item = this.#items.get(toy.name);
+      if (!item) {
+        item = new Shelf(toy.name);
+        this.#items.set(toy.name, item);
+        this.#list.append(item.element);
+      }
+      item.show(toy);
+    }
+  }
+}
+
+class Shelf {
+  element = document.createElement("li");
+  #bar = document.createElement("span");
+  #text = document.createElement("span");
+
+  constructor(name) {
+    const label = document.createElement("span");
+    label.textContent = name;
+    this.#bar.className = "bar";
+    this.#bar.append(document.createElement("span"));
+    this.#text.className = "number";
+    this.element.append(picture(name), label, this.#bar, this.#text);
+  }
+
+  show({ quantity, initial, sold }) {
+    const share = Math.min(1, quantity / Math.max(initial, 1));
+    this.#bar.firstChild.style.inlineSize = `${share * 100}%`;
+    this.#bar.classList.toggle("low", share < 0.1);
+    this.#text.textContent = quantity === 0 ? "sold out" : quantity;
+    this.element.title = `${sold} sold`;
+  }
+}

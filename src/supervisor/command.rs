@@ -1,0 +1,123 @@
+//! The commands for an open store, as one types them: `crash 3`, `pause catalog`, `shoppers 5`. The
+//! keyboard and the cluster page's buttons speak the same words. Pure.
+
+use super::service::ServiceId;
+use super::shoppers::SHOPPERS_MAX;
+use crate::error::{Error, Result};
+
+/// What a person wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// `kill -9`.
+    Crash(Target),
+    /// `kill -STOP`: it keeps its connections, and answers nobody.
+    Pause(Target),
+    /// `kill -CONT`.
+    Continue(Target),
+    /// Start one that has ended.
+    Start(Target),
+    /// The catalog takes longer for everything.
+    SlowDatabase,
+    /// It does not any more.
+    NormalDatabase,
+    /// Let so many customers shop.
+    Shoppers(usize),
+    /// Show how the store is.
+    Status,
+    /// Show the commands.
+    Help,
+    /// Close the store.
+    Quit,
+}
+
+/// Whom a command is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// This service.
+    Service(ServiceId),
+    /// Whichever replica leads.
+    Leader,
+}
+
+/// What `help` says.
+pub const HELP: &str = "\
+crash 3       kill -9; also: crash catalog, crash frontend, crash leader
+pause 2       let it stand still, with its connections open
+continue 2    let it go on
+start 3       start it again
+slow on       a slow database: each question to the catalog takes 200 ms longer
+slow off      as it was
+shoppers 5    let five customers shop; 0 sends them home
+status        how everybody is
+help          this
+quit          close the store; Ctrl-C does, too";
+
+impl Command {
+    /// Reads what was typed.
+    pub fn parse(line: &str) -> Result<Command> {
+        let line = line.trim().to_lowercase();
+        let (verb, rest) =
+            line.split_once(' ').map_or((&*line, ""), |(verb, rest)| (verb, rest.trim()));
+        match (verb, rest) {
+            ("crash", whom) => target(verb, whom).map(Command::Crash),
+            ("pause", whom) => target(verb, whom).map(Command::Pause),
+            ("continue", whom) => target(verb, whom).map(Command::Continue),
+            ("start", whom) => target(verb, whom).map(Command::Start),
+            ("slow", "on") => Ok(Command::SlowDatabase),
+            ("slow", "off") => Ok(Command::NormalDatabase),
+            ("slow", _) => Err(Error::invalid("slow how? Type slow on, or slow off")),
+            ("shoppers", count) => match count.parse() {
+                Ok(count) if count <= SHOPPERS_MAX => Ok(Command::Shoppers(count)),
+                _ => Err(Error::invalid(format!("how many shoppers? From 0 to {SHOPPERS_MAX}"))),
+            },
+            ("status", "") => Ok(Command::Status),
+            ("help" | "?", "") => Ok(Command::Help),
+            ("quit" | "exit", "") => Ok(Command::Quit),
+            _ => Err(Error::invalid(format!("no such command: \"{line}\"; help lists them"))),
+        }
+    }
+}
+
+fn target(verb: &str, whom: &str) -> Result<Target> {
+    if whom == "leader" {
+        return Ok(Target::Leader);
+    }
+    let service = ServiceId::named(whom).map(Target::Service);
+    service.ok_or_else(|| {
+        Error::invalid(format!("{verb} whom? The number of a replica, leader, catalog or frontend"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ReplicaId;
+
+    #[test]
+    fn what_is_typed_is_understood_or_explained() {
+        let order = |id| Target::Service(ServiceId::Order(ReplicaId(id)));
+        for (typed, expected) in [
+            ("crash 3", Ok(Command::Crash(order(3)))),
+            ("  Crash   order 3 \n", Ok(Command::Crash(order(3)))),
+            ("pause leader", Ok(Command::Pause(Target::Leader))),
+            ("continue catalog", Ok(Command::Continue(Target::Service(ServiceId::Catalog)))),
+            ("start front-end", Ok(Command::Start(Target::Service(ServiceId::Frontend)))),
+            ("slow on", Ok(Command::SlowDatabase)),
+            ("shoppers 0", Ok(Command::Shoppers(0))),
+            ("shoppers 20", Ok(Command::Shoppers(20))),
+            ("status", Ok(Command::Status)),
+            ("?", Ok(Command::Help)),
+            ("quit", Ok(Command::Quit)),
+            ("crash", Err("crash whom? The number of a replica, leader, catalog or frontend")),
+            ("crash Tux", Err("crash whom? The number of a replica, leader, catalog or frontend")),
+            ("slow", Err("slow how? Type slow on, or slow off")),
+            ("shoppers many", Err("how many shoppers? From 0 to 20")),
+            ("shoppers 21", Err("how many shoppers? From 0 to 20")),
+            ("quit now", Err("no such command: \"quit now\"; help lists them")),
+            ("", Err("no such command: \"\"; help lists them")),
+        ] {
+            let parsed = Command::parse(typed).map_err(|error| error.to_string());
+            assert_eq!(parsed, expected.map_err(str::to_owned), "{typed:?}");
+        }
+    }
+}

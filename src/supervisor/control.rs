@@ -1,0 +1,119 @@
+//! Carries out commands on the open store, for the terminal and for the cluster page. Belongs to the
+//! thread that owns the processes.
+
+use super::command::{Command, HELP, Target};
+use super::process::{Process, State};
+use super::service::ServiceId;
+use super::shoppers::Shoppers;
+use super::store::Store;
+use super::watch::board::Board;
+use crate::error::{Error, Result};
+use rustix::process::Signal;
+
+/// What a command needs.
+pub(super) struct Control<'a> {
+    pub(super) store: &'a mut Store,
+    pub(super) shoppers: &'a mut Shoppers,
+    pub(super) board: &'a Board,
+}
+
+/// What came of a command.
+pub(super) enum Done {
+    /// This, to be told to whoever gave it and to everybody who watches.
+    Changed(String),
+    /// This, to be told to whoever asked.
+    Asked(String),
+    /// The store is to be closed.
+    Quit,
+}
+
+impl Control<'_> {
+    /// Carries out a command, or says why that cannot be.
+    pub(super) fn obey(&mut self, command: Command) -> Result<Done> {
+        let changed = match command {
+            Command::Crash(target) => self.crash(target)?,
+            Command::Pause(target) => self.pause(target)?,
+            Command::Continue(target) => self.resume(target)?,
+            Command::Start(target) => self.start(target)?,
+            Command::SlowDatabase => self.tell_catalog(Signal::USR1, "the database is slow now")?,
+            Command::NormalDatabase => {
+                self.tell_catalog(Signal::USR2, "the database is as it was")?
+            }
+            Command::Shoppers(count) => {
+                self.shoppers.set(count)?;
+                format!("shoppers in the store: {count}")
+            }
+            Command::Status => return Ok(Done::Asked(self.board.picture().to_string())),
+            Command::Help => return Ok(Done::Asked(HELP.to_owned())),
+            Command::Quit => return Ok(Done::Quit),
+        };
+        Ok(Done::Changed(changed))
+    }
+
+    fn crash(&mut self, target: Target) -> Result<String> {
+        let process = self.running(target)?;
+        process.kill();
+        Ok(format!("{} is crashed (kill -9 {})", process.service.id, process.pid()))
+    }
+
+    fn pause(&mut self, target: Target) -> Result<String> {
+        let process = self.running(target)?;
+        if process.state() == State::Paused {
+            return Err(refused(process, "is paused already"));
+        }
+        process.pause();
+        Ok(format!("{} stands still (kill -STOP {})", process.service.id, process.pid()))
+    }
+
+    fn resume(&mut self, target: Target) -> Result<String> {
+        let process = self.running(target)?;
+        if process.state() != State::Paused {
+            return Err(refused(process, "is not paused"));
+        }
+        process.resume();
+        Ok(format!("{} goes on (kill -CONT {})", process.service.id, process.pid()))
+    }
+
+    fn start(&mut self, target: Target) -> Result<String> {
+        let id = self.service(target)?;
+        let process = self.store.process(id)?;
+        if !process.has_ended() {
+            return Err(refused(process, "runs already"));
+        }
+        self.store.restart(id)?;
+        Ok(format!("{id} is started, pid {}", self.store.process(id)?.pid()))
+    }
+
+    /// A catalog that is only starting would end by this signal.
+    fn tell_catalog(&mut self, signal: Signal, done: &str) -> Result<String> {
+        let catalog = self.running(Target::Service(ServiceId::Catalog))?;
+        if catalog.state() == State::Paused || !catalog.is_ready() {
+            return Err(refused(catalog, "does not answer"));
+        }
+        catalog.signal(signal);
+        Ok(done.to_owned())
+    }
+
+    fn running(&mut self, target: Target) -> Result<&mut Process> {
+        let id = self.service(target)?;
+        let process = self.store.process(id)?;
+        if process.has_ended() {
+            return Err(Error::invalid(format!("{id} does not run; start it first")));
+        }
+        Ok(process)
+    }
+
+    fn service(&self, target: Target) -> Result<ServiceId> {
+        match target {
+            Target::Service(id) => Ok(id),
+            Target::Leader => match self.board.leader() {
+                Some(leader) => Ok(ServiceId::Order(leader)),
+                None => Err(Error::unavailable("nobody leads at the moment")),
+            },
+        }
+    }
+}
+
+fn refused(process: &Process, why: &str) -> Error {
+    Error::invalid(format!("{} {why}", process.service.id))
+}

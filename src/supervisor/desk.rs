@@ -1,0 +1,118 @@
+//! Where a person sits while the store is open: commands come from the keyboard and from the cluster page,
+//! are carried out one after the other, and answered. Called by `run-all`'s own thread, which owns the
+//! processes.
+
+use super::command::Command;
+use super::control::{Control, Done};
+use super::keyboard::Keyboard;
+use super::page::{Access, Order, Page};
+use super::relay::say;
+use super::shoppers::Shoppers;
+use super::store::Store;
+use super::watch::Watch;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crossbeam_channel::{Receiver, bounded};
+
+/// More commands than this at once are refused.
+const COMMANDS_WAITING_MAX: usize = 16;
+
+/// The desk.
+pub(super) struct Desk {
+    keyboard: Option<Keyboard>,
+    page: Option<Page>,
+    /// What was asked for on the page.
+    orders: Receiver<Order>,
+    watch: Watch,
+    shoppers: Shoppers,
+}
+
+/// Whether the store is to stay open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Yes.
+    Open,
+    /// No: somebody has said so.
+    Closed,
+}
+
+impl Desk {
+    /// A desk for this store, with a keyboard if there is one, and with a page. It does without a page
+    /// whose address is taken, if there is a keyboard.
+    pub(super) fn open(config: &Config, store: &Store, keyboard: Option<Keyboard>) -> Result<Desk> {
+        let watch = Watch::start(store.services())?;
+        let shoppers = Shoppers::nobody(&config.frontend.listen);
+        let (sender, orders) = bounded(COMMANDS_WAITING_MAX);
+        let access =
+            Access { board: watch.board.clone(), shoppers: shoppers.counts(), orders: sender };
+        let page = match Page::open(&config.page.listen, access) {
+            Err(error @ Error::Listen { .. }) if keyboard.is_some() => {
+                say(&format!("no cluster page: {error}; --page-listen takes another address"));
+                None
+            }
+            page => Some(page?),
+        };
+        Ok(Desk { keyboard, page, orders, watch, shoppers })
+    }
+
+    /// Says where the page is, and what one can type.
+    pub(super) fn invite(&self) {
+        if let Some(page) = &self.page {
+            say(&format!("watch it, break it and mend it at {}", page.url()));
+        }
+        if self.keyboard.is_some() {
+            say("or type: crash 3, start 3, shoppers 5, status, help, quit");
+        }
+    }
+
+    /// Carries out what was typed or clicked since the last call.
+    pub(super) fn attend(&mut self, store: &mut Store) -> Wish {
+        self.watch.board.look(&store.processes);
+        let typed = self.keyboard.as_mut().map(Keyboard::lines).unwrap_or_default();
+        for line in typed.iter().filter(|line| !line.trim().is_empty()) {
+            match self.obey(line, store) {
+                Ok(Done::Changed(text) | Done::Asked(text)) => text.lines().for_each(say),
+                Ok(Done::Quit) => return Wish::Closed,
+                Err(error) => say(&error.to_string()),
+            }
+        }
+        while let Ok(Order { line, answer }) = self.orders.try_recv() {
+            let done = self.obey(&line, store);
+            if let Ok(Done::Changed(text)) = &done {
+                say(text);
+            }
+            let is_last = matches!(done, Ok(Done::Quit));
+            let said = done.map(|done| match done {
+                Done::Changed(text) | Done::Asked(text) => text,
+                Done::Quit => "the store closes".to_owned(),
+            });
+            // Whoever asked may have given up.
+            answer.try_send(said).ok();
+            if is_last {
+                return Wish::Closed;
+            }
+        }
+        Wish::Open
+    }
+
+    /// Tells whoever watches.
+    pub(super) fn tell(&self, text: &str) {
+        self.watch.board.tell(text);
+    }
+
+    /// Sends the shoppers home, while there is a store to shop in.
+    pub(super) fn close(&mut self) {
+        self.shoppers.dismiss(0);
+    }
+
+    fn obey(&mut self, line: &str, store: &mut Store) -> Result<Done> {
+        let board = &*self.watch.board;
+        let mut control = Control { store, shoppers: &mut self.shoppers, board };
+        let done = Command::parse(line).and_then(|command| control.obey(command))?;
+        if let Done::Changed(text) = &done {
+            board.tell(text);
+        }
+        board.look(&store.processes);
+        Ok(done)
+    }
+}

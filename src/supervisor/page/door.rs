@@ -1,0 +1,115 @@
+//! The cluster page's address. Below the token:
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /`, `GET /assets/<file>` | the page |
+//! | `GET /state?event=N&unix_ms=T` | the store, with what happened after event N and moment T |
+//! | `POST /commands`, body `crash 3` | what came of the command |
+
+use super::guard::Guard;
+use super::{Access, Order};
+use crate::error::{Error, Result};
+use crate::http::{Request, Responder, error_body};
+use crate::pages::{self, CLUSTER};
+use crate::protocol::port::Service;
+use crate::protocol::{answer, web};
+use crate::supervisor::shoppers::{Counts, SHOPPERS_MAX};
+use crate::supervisor::watch::board::{Seen, Snapshot};
+use crossbeam_channel::bounded;
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// For a command to be carried out. Sending shoppers home takes longest: each may be in the middle of a request.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The address.
+pub struct Door {
+    pub guard: Arc<Guard>,
+    pub access: Access,
+}
+
+/// What the page is sent.
+#[derive(Serialize)]
+struct State {
+    #[serde(flatten)]
+    store: Snapshot,
+    shoppers: Counts,
+    shoppers_max: usize,
+}
+
+impl Door {
+    fn state(&self, seen: Seen) -> State {
+        State {
+            store: self.access.board.snapshot(seen),
+            shoppers: *self.access.shoppers.lock(),
+            shoppers_max: SHOPPERS_MAX,
+        }
+    }
+
+    /// Has a command carried out.
+    fn command(&self, line: &[u8]) -> Result<String> {
+        let line = str::from_utf8(line).map_err(|_| Error::invalid("a command is UTF-8"))?;
+        let (answer, answered) = bounded(1);
+        self.access.orders.try_send(Order { line: line.to_owned(), answer }).map_err(|_| {
+            Error::unavailable("too many commands at once, or the store is closing")
+        })?;
+        answered
+            .recv_timeout(DEADLINE)
+            .unwrap_or_else(|_| Err(Error::unavailable("the command is not done yet")))
+    }
+}
+
+impl Service for Door {
+    fn frame(&self, _: &[u8], output: &mut Vec<u8>) {
+        answer::<()>(Err(Error::invalid("the cluster page answers HTTP only")), output);
+    }
+
+    fn http(&self, request: &Request<'_>, path: &[&str], responder: Responder<'_>) -> u16 {
+        let below = match self.guard.admit(request, path) {
+            Ok(below) => below,
+            Err(why) => {
+                responder.send(403, &[], &error_body(403, why));
+                return 403;
+            }
+        };
+        match (request.method, below) {
+            // The page's links are relative, so its own path ends in a slash.
+            ("GET" | "HEAD", []) => {
+                responder.send(308, &[("Location", &format!("{}/", request.path))], b"");
+                308
+            }
+            ("GET" | "HEAD", ["state"]) => {
+                web::respond(responder, &seen(request).map(|seen| self.state(seen)))
+            }
+            ("POST", ["commands"]) => web::respond(responder, &self.command(request.body)),
+            ("GET" | "HEAD", file) => match CLUSTER.file(file) {
+                Some(file) => pages::send(responder, file),
+                None => web::no_such_path(responder),
+            },
+            (_, ["commands"]) => web::wrong_method(responder, "POST"),
+            _ => web::wrong_method(responder, "GET, HEAD"),
+        }
+    }
+}
+
+/// What the page says that it has seen.
+fn seen(request: &Request<'_>) -> Result<Seen> {
+    let mut seen = Seen::default();
+    for pair in request.query() {
+        let (field, value) = pair?;
+        let number = value
+            .parse()
+            .map_err(|_| Error::invalid(format!("{field} is \"{value}\", expected a number")))?;
+        match &*field {
+            "event" => seen.event = number,
+            "unix_ms" => seen.unix_ms = number,
+            _ => {
+                return Err(Error::invalid(format!(
+                    "query field {field:?}, expected event or unix_ms"
+                )));
+            }
+        }
+    }
+    Ok(seen)
+}

@@ -1,0 +1,83 @@
+//! The cluster page: the store, live, with what a lesson needs to break and mend it. Served by `run-all` on
+//! a loopback address of its own.
+//!
+//! ```text
+//!  browser ── state? ────▶ door, guard ──▶ what the watch knows
+//!          ── crash 3 ──▶ door, guard ──▶ the thread that owns the processes
+//! ```
+//!
+//! * [`guard`] (pure): lets in who has the token, from the page itself.
+//! * [`door`]: the page's address: its files, the state as JSON, commands.
+
+mod guard;
+mod door;
+
+use super::shoppers::Counts;
+use super::watch::board::Board;
+use crate::error::{Error, Result};
+use crate::net::{Limits, Server};
+use crate::protocol::port::Port;
+use crossbeam_channel::Sender;
+use door::Door;
+use guard::Guard;
+use parking_lot::Mutex;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+/// A few browser tabs, and a command that waits.
+const THREADS: usize = 4;
+
+/// A command as it was given, and where to say what came of it.
+pub struct Order {
+    pub line: String,
+    pub answer: Sender<Result<String>>,
+}
+
+/// What the page shows and asks for.
+pub struct Access {
+    pub board: Arc<Board>,
+    pub shoppers: Arc<Mutex<Counts>>,
+    /// To the thread that carries out commands.
+    pub orders: Sender<Order>,
+}
+
+/// The page. Dropping it closes it.
+pub struct Page {
+    url: String,
+    _server: Server,
+}
+
+impl Page {
+    /// Opens the page at `address`, which has to be a loopback address: whoever reaches it could try to
+    /// get in.
+    pub fn open(address: &str, access: Access) -> Result<Page> {
+        check_is_loopback(address)?;
+        let guard = Arc::new(Guard::new()?);
+        let door = Arc::new(Port(Door { guard: guard.clone(), access }));
+        let limits = Limits { threads: THREADS, ..Limits::default() };
+        let server = Server::start("page", address, door, limits)?;
+        Ok(Page { url: guard.url(server.address()), _server: server })
+    }
+
+    /// Where a browser finds it, token included.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// An error if anybody outside this machine could reach the address.
+fn check_is_loopback(address: &str) -> Result<()> {
+    let meant = address
+        .to_socket_addrs()
+        .map_err(|error| Error::Listen { address: address.to_owned(), why: error.to_string() })?;
+    if meant.map(|address: SocketAddr| address.ip()).all(|ip| ip.is_loopback()) {
+        return Ok(());
+    }
+    Err(Error::Config {
+        place: "page.listen".to_owned(),
+        why: format!(
+            "\"{address}\" can be reached from other machines, expected a loopback address such as \
+             127.0.0.1:8080: the page can kill processes"
+        ),
+    })
+}

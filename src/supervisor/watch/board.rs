@@ -1,0 +1,122 @@
+//! What is known of the store: the threads that ask the services write it, the page and the terminal
+//! read it. One lock, never held across a call.
+
+use super::feed::{Entry, Feed};
+use super::pace::{Pace, Sample};
+use super::picture::{Known, Picture};
+use super::{Own, Report};
+use crate::model::ReplicaId;
+use crate::supervisor::process::{Process, Service, State};
+use crate::supervisor::service::ServiceId;
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The board.
+pub struct Board {
+    state: Mutex<Knowledge>,
+}
+
+struct Knowledge {
+    services: Vec<Known>,
+    feed: Feed,
+    pace: Pace,
+}
+
+/// What the page is sent.
+#[derive(Serialize)]
+pub struct Snapshot {
+    unix_ms: u64,
+    #[serde(flatten)]
+    picture: Picture,
+    /// Those that are new to the page.
+    events: Vec<Entry>,
+    /// Those that are new to the page.
+    samples: Vec<Sample>,
+}
+
+impl Board {
+    /// A board for these services, of which nothing is known yet.
+    pub fn new(services: &[Service]) -> Board {
+        let unknown = |service: &Service| Known {
+            id: service.id,
+            listen: service.listen.clone(),
+            pid: 0,
+            process: State::Ended(std::process::ExitStatus::default()),
+            report: None,
+            answers: false,
+        };
+        let services = services.iter().map(unknown).collect();
+        let state = Knowledge { services, feed: Feed::default(), pace: Pace::default() };
+        Board { state: Mutex::new(state) }
+    }
+
+    /// Notes how the processes are.
+    pub fn look(&self, processes: &[Process]) {
+        let mut state = self.state.lock();
+        for process in processes {
+            let id = process.service.id;
+            let Some(known) = state.services.iter_mut().find(|known| known.id == id) else {
+                continue;
+            };
+            known.answers &= known.pid == process.pid() && !process.has_ended();
+            known.pid = process.pid();
+            known.process = process.state();
+        }
+    }
+
+    /// A service has answered, or not.
+    pub fn hear(&self, id: ServiceId, report: Option<Report>) {
+        let unix_ms = unix_ms();
+        let mut state = self.state.lock();
+        let Knowledge { services, feed, pace } = &mut *state;
+        let Some(known) = services.iter_mut().find(|known| known.id == id) else { return };
+        known.answers = report.is_some();
+        let Some(report) = report else { return };
+        feed.hear(id, report.pid, &report.events);
+        if let Own::Frontend(front) = &report.own {
+            feed.refused(unix_ms, pace.hear(unix_ms, &report, &front.cache));
+        }
+        known.report = Some(report);
+    }
+
+    /// Something that the supervisor did or saw.
+    pub fn tell(&self, text: &str) {
+        self.state.lock().feed.tell(unix_ms(), text);
+    }
+
+    /// Who leads, as far as is known.
+    pub fn leader(&self) -> Option<ReplicaId> {
+        self.picture().leader()
+    }
+
+    /// The store as it is.
+    pub fn picture(&self) -> Picture {
+        Picture::of(&self.state.lock().services)
+    }
+
+    /// The store as it is, and what happened after what the page has seen.
+    pub fn snapshot(&self, seen: Seen) -> Snapshot {
+        let state = self.state.lock();
+        Snapshot {
+            unix_ms: unix_ms(),
+            picture: Picture::of(&state.services),
+            events: state.feed.after(seen.event).cloned().collect(),
+            samples: state.pace.after(seen.unix_ms).cloned().collect(),
+        }
+    }
+}
+
+/// What a page has seen already.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seen {
+    /// The number of the last event.
+    pub event: u64,
+    /// The moment of the last sample.
+    pub unix_ms: u64,
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,95 @@
+//! What is known of the open store: every service is asked for its status, several times a second. For
+//! the cluster page and for `status` at the terminal.
+//!
+//! ```text
+//!  services ◀── GET /status ── a thread for each ──▶ board ──▶ picture, pace, feed
+//! ```
+//!
+//! * [`board`]: what is known, behind a lock.
+//! * [`picture`] (pure): the store at one moment.
+//! * [`pace`] (pure): rates and latencies of the last two minutes.
+//! * [`feed`] (pure): what happened, in words.
+//!
+//! A service that is paused holds up only its own thread.
+
+pub mod board;
+mod picture;
+mod pace;
+mod feed;
+
+use super::process::Service;
+use crate::error::{Error, Result};
+use crate::http::Client;
+use crate::protocol::status::{CatalogStatus, FrontendStatus, OrderStatus, Status};
+use crate::protocol::web::Data;
+use board::Board;
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use serde::Deserialize;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// The pause between two questions.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// A service that takes longer is silent.
+const DEADLINE: Duration = Duration::from_millis(400);
+
+/// What a service says of itself.
+pub type Report = Status<Own>;
+
+/// What only one kind of service says.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Own {
+    Frontend(FrontendStatus),
+    Order(OrderStatus),
+    Catalog(CatalogStatus),
+}
+
+/// The threads that ask. Dropping it stops and joins them.
+pub struct Watch {
+    pub board: Arc<Board>,
+    stop: Option<Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Begins to ask these services.
+    pub fn start(services: &[Service]) -> Result<Watch> {
+        let board = Arc::new(Board::new(services));
+        let (stop, stopped) = bounded::<()>(0);
+        let mut watch = Watch { board, stop: Some(stop), threads: Vec::new() };
+        for Service { id, peer, .. } in services {
+            let (board, stopped, id) = (watch.board.clone(), stopped.clone(), *id);
+            let mut client = Client::new(peer, DEADLINE);
+            // Joined by `Drop for Watch`.
+            let thread = thread::Builder::new().name(format!("watch {id}")).spawn(move || {
+                while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                    board.hear(id, ask(&mut client));
+                }
+            });
+            let cannot = |e| Error::unavailable(format!("cannot start a thread: {e}"));
+            watch.threads.push(thread.map_err(cannot)?);
+        }
+        Ok(watch)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread that watches a service panicked");
+            }
+        }
+    }
+}
+
+/// `None` if the service is down, or hangs, or is none of ours.
+fn ask(client: &mut Client) -> Option<Report> {
+    let response = client.send("GET", "/status", &[], b"").ok()?;
+    let status = serde_json::from_slice::<Data<Report>>(&response.body).ok()?;
+    (response.status == 200).then_some(status.data)
+}

@@ -1,0 +1,372 @@
+//! The store at one moment, as the cluster page draws it and `status` prints it: made from what each
+//! process is and what each service last said. Pure.
+
+use super::{Own, Report};
+use crate::model::{Epoch, OrderNumber, ReplicaId, View};
+use crate::protocol::catalog::Book;
+use crate::protocol::status::{CacheStatus, FollowerStatus, Sessions};
+use crate::supervisor::process;
+use crate::supervisor::service::ServiceId;
+use serde::Serialize;
+use std::fmt::{self, Display};
+
+/// What is known of one service.
+#[derive(Debug, Clone)]
+pub struct Known {
+    pub id: ServiceId,
+    pub listen: String,
+    pub pid: u32,
+    pub process: process::State,
+    /// The last that it said.
+    pub report: Option<Report>,
+    /// Whether it answered when it was last asked.
+    pub answers: bool,
+}
+
+/// The store.
+#[derive(Debug, Serialize)]
+pub struct Picture {
+    services: Vec<ServicePicture>,
+    /// The view in force, as the front-end last said.
+    view: Option<View>,
+    cache: Option<CacheStatus>,
+    toys: Vec<Book>,
+    /// Sales that are not orders yet.
+    open_sales: usize,
+    /// What each question to the catalog takes longer.
+    delay_ms: u64,
+}
+
+/// A service.
+#[derive(Debug, Serialize)]
+struct ServicePicture {
+    name: String,
+    /// If it is one.
+    replica: Option<ReplicaId>,
+    pid: u32,
+    listen: String,
+    state: State,
+    /// The rest is old if it does not answer.
+    answers: bool,
+    sessions: Option<Sessions>,
+    log: Option<LogPicture>,
+}
+
+/// How far a replica's log is.
+#[derive(Debug, Serialize)]
+struct LogPicture {
+    last: OrderNumber,
+    last_epoch: Epoch,
+    committed: OrderNumber,
+    /// Orders that it lacks, as far as its leader knows.
+    lag: Option<u64>,
+}
+
+/// What a service does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Its process has ended.
+    Down,
+    /// Its process stands still.
+    Paused,
+    /// Its process runs, and says nothing: it starts, or hangs.
+    Silent,
+    /// A service without a replica's roles, or a replica without a view.
+    Up,
+    /// Leads and sells.
+    Leader,
+    /// Leads, and brings the log in order before it sells.
+    TakingOffice,
+    /// A commit waits for it.
+    InSync,
+    /// It takes what it missed; nobody waits for it.
+    CatchingUp,
+}
+
+impl Picture {
+    /// The store of these services.
+    pub fn of(services: &[Known]) -> Picture {
+        let own = |known: &Known| known.report.as_ref().map(|report| report.own.clone());
+        let mut picture = Picture {
+            services: Vec::new(),
+            view: None,
+            cache: None,
+            toys: Vec::new(),
+            open_sales: 0,
+            delay_ms: 0,
+        };
+        for known in services {
+            match own(known) {
+                Some(Own::Frontend(front)) => {
+                    picture.view = front.view.filter(|_| known.answers);
+                    picture.cache = Some(front.cache);
+                }
+                Some(Own::Catalog(catalog)) => {
+                    picture.toys = catalog.toys;
+                    picture.open_sales = catalog.open_sales;
+                    picture.delay_ms = catalog.delay_ms;
+                }
+                _ => {}
+            }
+        }
+        if picture.view.is_none() {
+            picture.view = newest_view(services);
+        }
+        let followers = followers(services, picture.view.as_ref());
+        let view = picture.view.as_ref();
+        picture.services = services.iter().map(|known| show(known, view, &followers)).collect();
+        picture
+    }
+
+    /// Who leads, if somebody does and answers.
+    pub fn leader(&self) -> Option<ReplicaId> {
+        let leads = |service: &&ServicePicture| service.state == State::Leader;
+        self.services.iter().find(leads).and_then(|service| service.replica)
+    }
+}
+
+/// Without a front-end: the newest view that a replica has heard of.
+fn newest_view(services: &[Known]) -> Option<View> {
+    let views = services.iter().filter(|known| known.answers).filter_map(|known| {
+        match &known.report.as_ref()?.own {
+            Own::Order(order) => order.health.view.clone(),
+            _ => None,
+        }
+    });
+    views.max_by_key(|view| view.epoch)
+}
+
+/// What the leader of the view knows of the others.
+fn followers(services: &[Known], view: Option<&View>) -> Vec<FollowerStatus> {
+    let Some(view) = view else { return Vec::new() };
+    let leader = services.iter().find(|known| known.id == ServiceId::Order(view.leader));
+    match leader.and_then(|known| known.report.as_ref()).map(|report| &report.own) {
+        Some(Own::Order(order)) => order.followers.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn show(known: &Known, view: Option<&View>, followers: &[FollowerStatus]) -> ServicePicture {
+    let replica = match known.id {
+        ServiceId::Order(id) => Some(id),
+        _ => None,
+    };
+    let log = known.report.as_ref().and_then(|report| match &report.own {
+        Own::Order(order) => Some(LogPicture {
+            last: order.health.last,
+            last_epoch: order.last_epoch,
+            committed: order.health.committed,
+            lag: followers.iter().find(|other| Some(other.id) == replica).map(|other| other.lag),
+        }),
+        _ => None,
+    });
+    ServicePicture {
+        name: known.id.to_string(),
+        replica,
+        pid: known.pid,
+        listen: known.listen.clone(),
+        state: state(known, view),
+        answers: known.answers,
+        sessions: known.report.as_ref().map(|report| report.sessions),
+        log,
+    }
+}
+
+fn state(known: &Known, view: Option<&View>) -> State {
+    match known.process {
+        process::State::Ended(_) => return State::Down,
+        process::State::Paused => return State::Paused,
+        process::State::Running => {}
+    }
+    if !known.answers {
+        return State::Silent;
+    }
+    let Some(Own::Order(order)) = known.report.as_ref().map(|report| &report.own) else {
+        return State::Up;
+    };
+    let Some(view) = view else { return State::Up };
+    let is_member = view.has(order.health.id, &order.health.identity);
+    match (view.leader == order.health.id, is_member) {
+        (true, true) if order.serves_in == Some(view.epoch) => State::Leader,
+        (true, true) => State::TakingOffice,
+        (false, true) => State::InSync,
+        (_, false) => State::CatchingUp,
+    }
+}
+
+impl Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            State::Down => "down",
+            State::Paused => "paused",
+            State::Silent => "does not answer",
+            State::Up => "up",
+            State::Leader => "leader ★",
+            State::TakingOffice => "taking office",
+            State::InSync => "in sync",
+            State::CatchingUp => "catching up",
+        })
+    }
+}
+
+impl Display for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.view {
+            Some(view) => writeln!(f, "{view}")?,
+            None => writeln!(f, "no leader was elected yet")?,
+        }
+        write!(f, "{:9} {:15} {:>7} {:>9} {:>5}", "", "", "last", "committed", "lag")?;
+        write!(f, " {:>7} {:>11} {:>6} {:>6}", "threads", "connections", "parked", "queued")?;
+        for service in &self.services {
+            write!(f, "\n{:9} {:15}", service.name, service.state)?;
+            let log = service.log.as_ref();
+            write!(f, " {:>7}", shown(log.map(|log| log.last)))?;
+            write!(f, " {:>9}", shown(log.map(|log| log.committed)))?;
+            write!(f, " {:>5}", shown(log.and_then(|log| log.lag)))?;
+            if let Some(Sessions { threads, busy, open, parked, queued }) = service.sessions {
+                write!(
+                    f,
+                    " {:>7} {open:>11} {parked:>6} {queued:>6}",
+                    format!("{busy}/{threads}")
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn shown(number: Option<impl Display>) -> String {
+    number.map_or_else(String::new, |number| number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Identity, Member};
+    use crate::protocol::order::Health;
+    use crate::protocol::status::{FrontendStatus, OrderStatus};
+    use std::process::ExitStatus;
+
+    const RUNNING: process::State = process::State::Running;
+
+    fn member(id: u32) -> Member {
+        Member { id: ReplicaId(id), identity: identity(id) }
+    }
+
+    fn identity(id: u32) -> Identity {
+        serde_json::from_value(format!("disk-{id}").into()).expect("an identity is a text")
+    }
+
+    fn view(epoch: u64, leader: u32, in_sync: &[u32]) -> View {
+        let in_sync = in_sync.iter().map(|id| member(*id)).collect();
+        View { epoch: Epoch(epoch), leader: ReplicaId(leader), in_sync }
+    }
+
+    fn known(id: ServiceId, process: process::State, own: Option<Own>) -> Known {
+        let answers = own.is_some();
+        let report = own.map(|own| Report {
+            service: id.to_string(),
+            pid: 7,
+            uptime_ms: 1,
+            sessions: Sessions { threads: 10, busy: 3, open: 5, parked: 2, queued: 1 },
+            requests: vec![],
+            events: vec![],
+            own,
+        });
+        Known { id, listen: "127.0.0.1:1".to_owned(), pid: 7, process, report, answers }
+    }
+
+    fn replica(id: u32, view: &View, serves: bool, followers: &[(u32, u64)]) -> Known {
+        let health = Health {
+            id: ReplicaId(id),
+            identity: identity(id),
+            view: Some(view.clone()),
+            starting: false,
+            last: OrderNumber(40 + u64::from(id)),
+            committed: OrderNumber(40),
+            catalog_reachable: true,
+            lagging: vec![],
+            caught_up: vec![],
+        };
+        let follower =
+            |&(id, lag)| FollowerStatus { id: ReplicaId(id), matched: OrderNumber(42 - lag), lag };
+        let own = OrderStatus {
+            health,
+            last_epoch: Epoch(1),
+            serves_in: serves.then_some(view.epoch),
+            followers: followers.iter().map(follower).collect(),
+        };
+        known(ServiceId::Order(ReplicaId(id)), RUNNING, Some(Own::Order(own)))
+    }
+
+    fn front_end(view: &View) -> Known {
+        let cache = CacheStatus::default();
+        let own = FrontendStatus { view: Some(view.clone()), led: true, cache };
+        known(ServiceId::Frontend, RUNNING, Some(Own::Frontend(own)))
+    }
+
+    fn states(services: &[Known]) -> Vec<State> {
+        Picture::of(services).services.iter().map(|service| service.state).collect()
+    }
+
+    #[test]
+    fn each_replica_is_what_view_and_process_make_of_it() {
+        let now = view(2, 2, &[1, 2]);
+        let mut services = vec![
+            known(ServiceId::Catalog, process::State::Paused, None),
+            replica(1, &now, false, &[]),
+            replica(2, &now, true, &[(1, 1), (3, 37)]),
+            replica(3, &view(1, 3, &[1, 2, 3]), false, &[]),
+            front_end(&now),
+        ];
+        assert_eq!(
+            states(&services),
+            [State::Paused, State::InSync, State::Leader, State::CatchingUp, State::Up]
+        );
+        let picture = Picture::of(&services);
+        assert_eq!(picture.leader(), Some(ReplicaId(2)));
+        let lags: Vec<_> = picture.services[1..4]
+            .iter()
+            .map(|service| service.log.as_ref().and_then(|log| log.lag))
+            .collect();
+        assert_eq!(lags, [Some(1), None, Some(37)]);
+
+        services[2] = replica(2, &now, false, &[]);
+        assert_eq!(states(&services)[2], State::TakingOffice);
+        services[2].answers = false;
+        assert_eq!(states(&services)[2], State::Silent);
+        assert_eq!(Picture::of(&services).leader(), None);
+        services[2].process = process::State::Ended(ExitStatus::default());
+        assert_eq!(states(&services)[2], State::Down);
+    }
+
+    #[test]
+    fn without_a_front_end_the_newest_view_that_a_replica_has_heard_of_is_shown() {
+        let (old, new) = (view(1, 3, &[1, 2, 3]), view(2, 2, &[1, 2]));
+        let mut services =
+            vec![replica(1, &new, false, &[]), replica(2, &new, true, &[]), front_end(&old)];
+        services[2].answers = false;
+        assert_eq!(Picture::of(&services).view, Some(new));
+    }
+
+    #[test]
+    fn a_terminal_gets_a_table() {
+        let now = view(2, 2, &[1, 2]);
+        let ended = process::State::Ended(ExitStatus::default());
+        let services = [
+            known(ServiceId::Catalog, ended, None),
+            replica(1, &now, false, &[]),
+            replica(2, &now, true, &[(1, 1)]),
+            front_end(&now),
+        ];
+        let expected = "\
+epoch 2: replica 2 leads, in sync: 1 2
+                             last committed   lag threads connections parked queued
+catalog   down                                   
+order 1   in sync              41        40     1    3/10           5      2      1
+order 2   leader ★             42        40          3/10           5      2      1
+frontend  up                                         3/10           5      2      1";
+        assert_eq!(Picture::of(&services).to_string(), expected);
+    }
+}
