@@ -10,10 +10,11 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use support::Id::{Catalog, Frontend, Order};
+use support::run_all::RunAll;
 use support::{ALL, Cluster, Customer, Id, REPLICAS, finish, signal, wait_until};
 use toystore::model::Toy;
 use toystore::protocol::catalog;
@@ -405,53 +406,6 @@ fn a_replica_answers_by_hand() {
     assert_eq!(leader.send("DELETE", "/orders", &[], b"").0, 405);
     assert_eq!(leader.get("/nowhere").0, 404);
     assert_eq!(store.assert_conserved(), 1);
-}
-
-/// `run-all`, and a file with what it says.
-struct RunAll {
-    process: Child,
-    said: PathBuf,
-}
-
-impl RunAll {
-    fn start(store: &Cluster, arguments: &[&str]) -> RunAll {
-        let said = store.path("run-all.log");
-        let stdout = File::create(&said).expect("a file");
-        let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
-        command.args(arguments).arg("--exit-with-parent").stdin(Stdio::piped()).stdout(stdout);
-        let mut run_all = RunAll { process: command.spawn().expect("a process"), said };
-        run_all.wait_until_said("the store is open at http://");
-        run_all
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(&self.said).expect("a file")
-    }
-
-    fn wait_until_said(&mut self, text: &str) {
-        wait_until(text, || {
-            let ended = self.process.try_wait().expect("it is our child");
-            assert!(ended.is_none(), "{ended:?}: {}", self.said());
-            self.said().contains(text)
-        });
-    }
-
-    /// The first number that follows a text in what it said.
-    fn number_after(&self, text: &str) -> i32 {
-        let said = self.said();
-        let (_, rest) = said.split_once(text).unwrap_or_else(|| panic!("{text} in {said}"));
-        let digits = rest.chars().take_while(char::is_ascii_digit).collect::<String>();
-        digits.parse().expect("a number")
-    }
-}
-
-impl Drop for RunAll {
-    fn drop(&mut self) {
-        self.process.kill().and_then(|()| self.process.wait()).ok();
-        if thread::panicking() {
-            eprintln!("--- run-all:\n{}", self.said());
-        }
-    }
 }
 
 #[test]

@@ -9,6 +9,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod run_all;
+
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

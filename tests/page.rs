@@ -1,0 +1,310 @@
+//! The cluster page and the commands of `run-all`: who may use them, and what comes of them.
+
+mod support;
+
+use rustix::process::Signal;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use serde_json::Value;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
+use std::thread;
+use support::Id::{Catalog, Frontend};
+use support::run_all::RunAll;
+use support::{ALL, Cluster, Customer, PATIENCE, finish, own_host, signal, wait_for, wait_until};
+
+/// A store with a cluster page, and somebody who uses it.
+struct Lesson {
+    store: Cluster,
+    run_all: RunAll,
+    /// Host and port of the page.
+    address: String,
+    /// `/` and the token.
+    token: String,
+    http: Customer,
+}
+
+impl Lesson {
+    fn begin() -> Lesson {
+        let store = Cluster::closed(&[]);
+        let listen = format!("--page-listen={}:0", own_host());
+        let mut run_all = RunAll::start(&store, &["--page", &listen]);
+        run_all.wait_until_said("watch it, break it and mend it at http://");
+        let said = run_all.said();
+        let (_, url) = said.split_once("mend it at http://").expect("just seen");
+        let (address, rest) = url.split_once('/').expect("a path");
+        let (token, _) = rest.split_once('/').expect("it ends in a slash");
+        let (address, token) = (address.to_owned(), format!("/{token}"));
+        let http = Customer::of(&address);
+        Lesson { store, run_all, address, token, http }
+    }
+
+    fn state(&mut self) -> Value {
+        let (status, mut body) = self.http.get(&format!("{}/state", self.token));
+        assert_eq!(status, 200, "{body}");
+        body["data"].take()
+    }
+
+    /// Gives a command; what came of it.
+    fn command(&mut self, line: &str) -> (u16, String) {
+        let target = format!("{}/commands", self.token);
+        let (status, body) = self.http.send("POST", &target, &[], line.as_bytes());
+        let said = if status == 200 { &body["data"] } else { &body["error"]["message"] };
+        (status, said.as_str().expect("words").to_owned())
+    }
+
+    /// Gives a command that works.
+    fn done(&mut self, line: &str) -> String {
+        let (status, said) = self.command(line);
+        assert_eq!(status, 200, "{line}: {said}");
+        said
+    }
+
+    /// The state of a service, as the page shows it.
+    fn state_of(&mut self, name: &str) -> String {
+        let state = self.state();
+        let services = state["services"].as_array().expect("a list");
+        let service = services.iter().find(|service| service["name"] == name).expect(name);
+        service["state"].as_str().expect("a word").to_owned()
+    }
+
+    fn await_state(&mut self, name: &str, expected: &str) {
+        wait_until(&format!("{name} is {expected}"), || self.state_of(name) == expected);
+    }
+
+    fn await_event(&mut self, text: &str) {
+        wait_until(text, || self.state()["events"].to_string().contains(text));
+    }
+}
+
+/// Sends a request as it is, and returns the status.
+fn raw(address: &str, request: &str) -> u16 {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer, and the end");
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line")
+}
+
+#[test]
+fn whoever_lacks_the_token_or_comes_from_elsewhere_is_refused() {
+    let mut lesson = Lesson::begin();
+    let (address, token) = (lesson.address.clone(), lesson.token.clone());
+    let request = |method: &str, path: &str, headers: &str| {
+        format!(
+            "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n"
+        )
+    };
+    let host = format!("Host: {address}\r\n");
+    let origin = format!("{host}Origin: http://{address}\r\n");
+    let foreign = format!("{host}Origin: http://evil.example\r\n");
+    let neighbour = format!("{host}Origin: http://127.0.0.1:3000\r\n");
+    let commands = format!("{token}/commands");
+    for (method, path, headers, status) in [
+        ("GET", format!("{token}/"), &host, 200),
+        ("HEAD", format!("{token}/"), &host, 200),
+        ("GET", token.clone(), &host, 308),
+        ("GET", format!("{token}/state"), &host, 200),
+        ("GET", format!("{token}/state?event=7"), &origin, 200),
+        ("GET", format!("{token}/state?event=x"), &host, 400),
+        ("GET", format!("{token}/nowhere"), &host, 404),
+        ("GET", commands.clone(), &host, 405),
+        ("POST", format!("{token}/state"), &host, 405),
+        ("POST", commands.clone(), &origin, 400),
+        // Without the token.
+        ("GET", "/".to_owned(), &host, 403),
+        ("GET", "/state".to_owned(), &host, 403),
+        ("POST", "/commands".to_owned(), &host, 403),
+        ("POST", "/0000000000000000/commands".to_owned(), &host, 403),
+        ("GET", format!("/x{token}/state"), &host, 403),
+        // From elsewhere, with it.
+        ("GET", format!("{token}/"), &"Host: evil.example\r\n".to_owned(), 403),
+        ("POST", commands.clone(), &"Host: evil.example:8080\r\n".to_owned(), 403),
+        ("POST", commands.clone(), &foreign, 403),
+        ("POST", commands, &neighbour, 403),
+        ("GET", format!("{token}/state"), &foreign, 403),
+    ] {
+        assert_eq!(
+            raw(&address, &request(method, &path, headers)),
+            status,
+            "{method} {path} {headers}"
+        );
+    }
+    // Nothing of it is at any other address of the store.
+    for id in ALL {
+        let mut customer = lesson.store.customer(id);
+        for path in ["/state".to_owned(), format!("{token}/state"), format!("{token}/")] {
+            assert_eq!(customer.get(&path).0, 404, "{id:?} {path}");
+        }
+        for path in ["/commands".to_owned(), format!("{token}/commands")] {
+            assert_eq!(customer.send("POST", &path, &[], b"crash 3").0, 404, "{id:?} {path}");
+        }
+    }
+    assert_eq!(lesson.state_of("order 3"), "leader", "nothing was crashed");
+}
+
+#[test]
+fn a_page_that_others_could_reach_is_not_opened() {
+    let store = Cluster::closed(&[]);
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
+        command.args(["--page", &format!("--page-listen={address}")]);
+        let output = command.stderr(Stdio::piped()).output().expect("a process");
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("expected a loopback address"), "{said}");
+    }
+}
+
+#[test]
+fn without_a_terminal_there_is_no_page() {
+    let store = Cluster::closed(&[]);
+    let run_all = RunAll::start(&store, &[]);
+    store.leader();
+    assert!(!run_all.said().contains("mend it at"), "{}", run_all.said());
+    assert!(!run_all.said().contains("or type"), "{}", run_all.said());
+}
+
+#[test]
+fn the_whole_lesson_can_be_given_by_commands() {
+    let mut lesson = Lesson::begin();
+    lesson.await_state("order 3", "leader");
+    lesson.await_state("order 1", "in_sync");
+    assert_eq!(lesson.done("shoppers 3"), "shoppers in the store: 3");
+    wait_until("orders", || lesson.state()["shoppers"]["orders"].as_u64() > Some(20));
+    wait_until("a sample with queries", || {
+        let state = lesson.state();
+        let samples = state["samples"].as_array().expect("a list");
+        samples.iter().any(|sample| sample["query"]["p50_ms"].as_f64() > Some(0.0))
+    });
+
+    let said = lesson.done("crash leader");
+    assert!(said.starts_with("order 3 is crashed (kill -9 "), "{said}");
+    lesson.await_state("order 3", "down");
+    lesson.await_state("order 2", "leader");
+    lesson.await_event("order 3 is crashed");
+    lesson.await_event("replica 3 is down; epoch 2: replica 2 leads, in sync: 1 2");
+    let before = lesson.state()["shoppers"]["orders"].as_u64();
+    wait_until("orders at the new leader", || {
+        lesson.state()["shoppers"]["orders"].as_u64() > before.map(|orders| orders + 20)
+    });
+    assert_eq!(lesson.command("crash 3"), (400, "order 3 does not run; start it first".into()));
+    assert_eq!(lesson.command("pause 3").0, 400);
+    assert_eq!(lesson.command("start 2"), (400, "order 2 runs already".into()));
+
+    assert!(lesson.done("start 3").starts_with("order 3 is started, pid "));
+    lesson.await_event("took them from replica 2");
+    lesson.await_state("order 3", "in_sync");
+    assert_eq!(lesson.done("shoppers 0"), "shoppers in the store: 0");
+    let ends = wait_for("all logs are the same", || {
+        let state = lesson.state();
+        let services = state["services"].as_array().expect("a list").clone();
+        let logs: Vec<_> = services.iter().filter(|service| !service["log"].is_null()).collect();
+        let ends = logs
+            .iter()
+            .map(|service| (service["log"]["last"].clone(), service["log"]["last_epoch"].clone()));
+        let ends: Vec<_> = ends.collect();
+        (ends.len() == 3 && ends.iter().all(|end| end == &ends[0])).then_some(ends)
+    });
+    let logs = [1, 2, 3].map(|id| {
+        let file = lesson.store.path(&format!("order-{id}/orders.csv"));
+        fs::read_to_string(file).expect("a log")
+    });
+    assert!(logs.iter().all(|log| *log == logs[0]), "by the byte");
+    assert_eq!(ends[0].0.as_u64(), logs[0].lines().count().checked_sub(1).map(|n| n as u64));
+    assert_eq!(lesson.state()["shoppers"]["failed"], 0, "nobody noticed");
+}
+
+#[test]
+fn what_is_paused_stands_still_until_it_goes_on() {
+    let mut lesson = Lesson::begin();
+    lesson.await_state("order 3", "leader");
+    assert!(lesson.done("pause leader").starts_with("order 3 stands still (kill -STOP "));
+    lesson.await_state("order 3", "paused");
+    lesson.await_state("order 2", "leader");
+    assert_eq!(lesson.command("pause 3"), (400, "order 3 is paused already".into()));
+    assert_eq!(lesson.command("continue 2"), (400, "order 2 is not paused".into()));
+    assert_eq!(lesson.store.customer(Frontend).buy_one("Tux"), 1);
+    assert!(lesson.done("continue 3").starts_with("order 3 goes on"));
+    lesson.await_state("order 3", "in_sync");
+    // One that is paused is closed like every other.
+    lesson.done("pause 1");
+    signal(&lesson.run_all.process, Signal::TERM);
+    assert_eq!(finish(&mut lesson.run_all.process).code(), Some(0));
+    assert!(
+        lesson.run_all.said().contains("order 1  ended: exit code 0"),
+        "{}",
+        lesson.run_all.said()
+    );
+}
+
+#[test]
+fn a_slow_database_is_slow_until_it_is_not() {
+    let mut lesson = Lesson::begin();
+    lesson.await_state("order 3", "leader");
+    for (line, said, delay_ms) in
+        [("slow on", "the database is slow now", 200), ("slow off", "the database is as it was", 0)]
+    {
+        assert_eq!(lesson.done(line), said);
+        wait_until(said, || lesson.state()["delay_ms"] == delay_ms);
+    }
+    assert!(lesson.done("crash catalog").starts_with("catalog is crashed"));
+    assert_eq!(lesson.command("slow on"), (400, "catalog does not run; start it first".into()));
+    lesson.done("start catalog");
+    lesson.await_state("catalog", "up");
+    assert_eq!(lesson.store.customer(Catalog).get("/health").0, 200);
+}
+
+#[test]
+fn a_terminal_takes_the_same_commands() {
+    let store = Cluster::closed(&[]);
+    let taken = TcpListener::bind((own_host(), 0)).expect("a free port");
+    let taken = taken.local_addr().map(|address| (taken, address)).expect("bound");
+
+    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&keyboard).and_then(|()| unlockpt(&keyboard)).expect("it is ours");
+    let name = ptsname(&keyboard, Vec::new()).expect("it has a name");
+    let screen = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(name.to_str().expect("a path"))
+        .expect("a terminal");
+    let said = store.path("terminal.log");
+    let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
+    command
+        .arg(format!("--page-listen={}", taken.1))
+        .env("NO_COLOR", "1")
+        .stdin(screen.try_clone().expect("a descriptor"))
+        .stdout(screen.try_clone().expect("a descriptor"))
+        .stderr(screen);
+    let mut keyboard = File::from(keyboard);
+    let mut log = File::create(&said).expect("a file");
+    let mut display = keyboard.try_clone().expect("a descriptor");
+    // Copies what the terminal shows, until it is gone.
+    let copier = thread::spawn(move || std::io::copy(&mut display, &mut log));
+    let mut run_all = RunAll::spawn(command, said);
+    run_all.wait_until_said("or type: crash 3, start 3, shoppers 5, status, help, quit");
+    assert!(run_all.said().contains("no cluster page: cannot listen on"), "{}", run_all.said());
+    wait_until("a leader", || {
+        writeln!(keyboard, "status").expect("a terminal");
+        run_all.said().contains("leader ★")
+    });
+    for (typed, expected) in [
+        ("crash 3", "order 3 is crashed (kill -9 "),
+        ("crash 3", "order 3 does not run; start it first"),
+        ("start 3", "order 3 is started, pid "),
+        ("pause 2", "order 2 stands still"),
+        ("continue 2", "order 2 goes on"),
+        ("jump", "no such command: \"jump\"; help lists them"),
+        ("help", "close the store; Ctrl-C does, too"),
+    ] {
+        writeln!(keyboard, "{typed}").expect("a terminal");
+        run_all.wait_until_said(expected);
+    }
+    writeln!(keyboard, "quit").expect("a terminal");
+    assert_eq!(finish(&mut run_all.process).code(), Some(0));
+    // The read of a terminal whose other side is closed fails; that it ends is all.
+    copier.join().expect("no panic").ok();
+}
