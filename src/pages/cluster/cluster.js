@@ -33,10 +33,14 @@ function showView({ view, services }) {
   say("view", view === null
     ? "No leader was elected yet."
     : `Epoch ${view.epoch}: replica ${view.leader} leads, in sync: ${view.in_sync.map(({ id }) => id).join(", ")}`);
-  const logs = services.filter(({ log, answers }) => log && answers).map(({ log }) => log);
+  const logs = services.filter(({ log }) => log).map(({ log, answers }) => ({ ...log, answers }));
   // By the log matching property: two logs whose last orders have the same number and epoch are the same.
   const ends = new Set(logs.map(({ last, last_epoch: epoch }) => `${last} of ${epoch}`));
-  say("agreement", ends.size === 1 && logs.length > 1 ? `All ${logs.length} logs agree: ${logs[0].last} orders.` : "");
+  const agree = logs.length > 1 && ends.size === 1 && logs.every(({ answers }) => answers);
+  say("agreement", agree
+    ? `All ${logs.length} logs agree: ${logs[0].last} orders.`
+    : `Orders in the logs: ${logs.map(({ last }) => last).join(", ")}.`);
+  document.getElementById("agreement").classList.toggle("good", agree);
 }
 
 function showLost({ status }) {

@@ -3,12 +3,12 @@
 import { STATES } from "./states.js";
 import { element } from "./svg.js";
 
-const WIDTH = 176;
+const WIDTH = 190;
 const HEIGHT = 96;
-const FRONTEND = { x: 178, y: 146 };
-const CATALOG = { x: 560, y: 22 };
-const SHOPPERS = { x: 0, y: 162, width: 116, height: 64 };
-const REPLICAS = { from: 330, to: 950, y: 292 };
+const FRONTEND = { x: 186, y: 116 };
+const CATALOG = { x: 560, y: 6 };
+const SHOPPERS = { x: 2, y: 132, width: 124, height: 64 };
+const REPLICAS = { from: 344, to: 962, y: 244 };
 
 export class Diagram {
   #svg = document.querySelector("#map svg");
@@ -69,7 +69,7 @@ export class Diagram {
 
     const arrows = [];
     const [front, stock] = [FRONTEND, CATALOG];
-    if (shopping && up(frontend)) arrows.push(arrow(SHOPPERS.width, 194, front.x, 194, "HTTP", "flows"));
+    if (shopping && up(frontend)) arrows.push(arrow(SHOPPERS.x + SHOPPERS.width, 164, front.x, 164, "HTTP", "flows"));
     if (up(frontend) && up(catalog)) {
       arrows.push(arrow(front.x + WIDTH, front.y + 18, stock.x, stock.y + 40, "query", shopping && "flows"));
       arrows.push(arrow(stock.x, stock.y + 74, front.x + WIDTH, front.y + 50, "changes", "quiet"));
@@ -114,9 +114,10 @@ function arrow(x1, y1, x2, y2, word, kind) {
 /** From the leader to a follower, below them. */
 function bow(from, to, y, kind) {
   const group = element("g", { class: kind || "still" });
-  const [start, end] = from < to ? [from + WIDTH - 36, to + 36] : [from + 36, to + WIDTH - 36];
-  const depth = Math.abs(end - start) > 320 ? 56 : 40;
-  const text = element("text", { x: (start + end) / 2, y: y + depth * 0.75 - 7, "text-anchor": "middle" });
+  const isNext = Math.abs(to - from) < 2 * WIDTH;
+  const [away, depth] = isNext ? [36, 36] : [64, 70];
+  const [start, end] = from < to ? [from + WIDTH - away, to + 36] : [from + away, to + WIDTH - 36];
+  const text = element("text", { x: (start + end) / 2, y: y + depth * 0.75 + 4, "text-anchor": "middle" });
   text.textContent = "append";
   group.append(element("path", { d: `M${start} ${y} C${start} ${y + depth} ${end} ${y + depth} ${end} ${y + 2}`, "marker-end": "url(#head)" }), text);
   return group;

@@ -2,6 +2,9 @@
 
 const SHOWN_MAX = 300;
 
+// A fail-over is a matter of milliseconds.
+const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+
 export class Events {
   /** The number of the last event that was seen. */
   last = 0;
@@ -29,7 +32,7 @@ function row({ unix_ms: ms, who, level, text }) {
   item.classList.add(level.toLowerCase());
   const time = document.createElement("time");
   time.dateTime = new Date(ms).toISOString();
-  time.textContent = new Date(ms).toLocaleTimeString("en-GB");
+  time.textContent = CLOCK.format(ms);
   const name = document.createElement("b");
   name.textContent = who;
   const words = document.createElement("span");

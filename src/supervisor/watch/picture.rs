@@ -58,7 +58,7 @@ struct LogPicture {
     last: OrderNumber,
     last_epoch: Epoch,
     committed: OrderNumber,
-    /// Orders that it lacks, as far as its leader knows.
+    /// Orders that it lacks, unless it leads.
     lag: Option<u64>,
 }
 
@@ -157,7 +157,10 @@ fn show(known: &Known, view: Option<&View>, followers: &[FollowerStatus]) -> Ser
             last: order.health.last,
             last_epoch: order.last_epoch,
             committed: order.health.committed,
-            lag: followers.iter().find(|other| Some(other.id) == replica).map(|other| other.lag),
+            lag: followers
+                .iter()
+                .find(|other| Some(other.id) == replica)
+                .map(|other| lag(other, order.health.last)),
         }),
         _ => None,
     });
@@ -171,6 +174,13 @@ fn show(known: &Known, view: Option<&View>, followers: &[FollowerStatus]) -> Ser
         sessions: known.report.as_ref().map(|report| report.sessions),
         log,
     }
+}
+
+/// What a replica lacks: as its leader knows, or as its own log says. A leader that has just begun has heard
+/// of nobody yet, and one that is down is heard of no more.
+fn lag(follower: &FollowerStatus, last: OrderNumber) -> u64 {
+    let leader_last = follower.matched.0 + follower.lag;
+    follower.lag.min(leader_last.saturating_sub(last.0))
 }
 
 fn state(known: &Known, view: Option<&View>) -> State {
@@ -283,7 +293,7 @@ mod tests {
             identity: identity(id),
             view: Some(view.clone()),
             starting: false,
-            last: OrderNumber(40 + u64::from(id)),
+            last: OrderNumber(if id == 3 { 5 } else { 40 + u64::from(id) }),
             committed: OrderNumber(40),
             catalog_reachable: true,
             lagging: vec![],
@@ -316,7 +326,8 @@ mod tests {
         let mut services = vec![
             known(ServiceId::Catalog, process::State::Paused, None),
             replica(1, &now, false, &[]),
-            replica(2, &now, true, &[(1, 1), (3, 37)]),
+            // It has not heard of replica 3 yet.
+            replica(2, &now, true, &[(1, 1), (3, 42)]),
             replica(3, &view(1, 3, &[1, 2, 3]), false, &[]),
             front_end(&now),
         ];
