@@ -165,6 +165,7 @@ impl<S> Lobby<S> {
     pub(super) fn gauges(&self) -> Gauges {
         let free_threads = self.free_threads.load(Ordering::Relaxed);
         Gauges {
+            threads: self.limits.threads,
             open: self.open.load(Ordering::Relaxed),
             busy: self.limits.threads.saturating_sub(free_threads),
             parked: self.parked.lock().count(),

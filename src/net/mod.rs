@@ -37,4 +37,4 @@ pub mod frame;
 pub mod rpc;
 
 pub use rpc::Rpc;
-pub use server::{Gauges, Limits, Progress, Protocol, Server};
+pub use server::{Gauges, Limits, Progress, Protocol, Server, Watch};

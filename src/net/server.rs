@@ -97,6 +97,8 @@ impl Default for Limits {
 /// How a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gauges {
+    /// Threads that serve.
+    pub threads: usize,
     /// Connections.
     pub open: usize,
     /// Threads with a connection.
@@ -107,11 +109,14 @@ pub struct Gauges {
     pub queued: usize,
 }
 
+/// Tells how a server is doing, also to those who do not own it.
+pub type Watch = Arc<dyn Fn() -> Gauges + Send + Sync>;
+
 /// A running server. Dropping it stops it.
 pub struct Server {
     address: SocketAddr,
     stop: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
-    gauges: Box<dyn Fn() -> Gauges + Send + Sync>,
+    gauges: Watch,
     poller: Option<JoinHandle<()>>,
     pool: ThreadPool,
     /// Disconnected once every worker has left.
@@ -153,7 +158,7 @@ impl Server {
             .spawn(move || door.run())
             .map_err(cannot_listen)?;
 
-        let gauges = Box::new({
+        let gauges: Watch = Arc::new({
             let lobby = Arc::clone(&lobby);
             move || lobby.gauges()
         });
@@ -169,6 +174,11 @@ impl Server {
     /// How it is doing.
     pub fn gauges(&self) -> Gauges {
         (self.gauges)()
+    }
+
+    /// The same, for somebody else to ask.
+    pub fn watch(&self) -> Watch {
+        Arc::clone(&self.gauges)
     }
 
     /// Takes no more connections, finishes the requests in flight, closes the idle ones and joins
