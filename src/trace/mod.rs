@@ -8,17 +8,25 @@
 //! - Events with the target `access` are the access log (F9). Switched off, one costs the load of a
 //!   flag.
 //! - A panic is one line as well.
+//! - The last [`events`] stay in memory, for the status.
+
+mod events;
+
+pub use events::{EVENTS_MAX, Event, events};
 
 use crate::config::{self, Config, LogFormat};
+use events::Recorder;
 use std::io::{self, BufWriter, IsTerminal};
 use std::panic;
 use time::OffsetDateTime;
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -48,13 +56,14 @@ pub fn start(config: &Config) -> Trace {
         .thread_name("trace")
         .finish(BufWriter::with_capacity(WRITE_BYTES, io::stderr()));
     let lost = Lost(lines.error_counter());
-    let layer = tracing_subscriber::fmt::layer().with_writer(lines).with_timer(UtcMilliseconds);
+    let written = lines.with_max_level(level(config));
+    let layer = tracing_subscriber::fmt::layer().with_writer(written).with_timer(UtcMilliseconds);
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let layer = match config.log.format {
         LogFormat::Text => layer.with_target(false).with_ansi(colour).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
-    tracing_subscriber::registry().with(filter(config)).with(layer).init();
+    tracing_subscriber::registry().with(filter(config)).with(layer).with(Recorder).init();
     panic::set_hook(Box::new(|panic| {
         let text = panic.to_string().replace('\n', " ");
         let thread = std::thread::current();
@@ -63,17 +72,22 @@ pub fn start(config: &Config) -> Trace {
     Trace { _lost: lost, _writer: writer }
 }
 
-/// Which events are written.
+/// The least important level that is written.
+fn level(config: &Config) -> Level {
+    match config.log.level {
+        config::Level::Trace => Level::TRACE,
+        config::Level::Debug => Level::DEBUG,
+        config::Level::Info => Level::INFO,
+        config::Level::Warn => Level::WARN,
+        config::Level::Error => Level::ERROR,
+    }
+}
+
+/// Which events are looked at: those to be written and those to be kept.
 fn filter(config: &Config) -> Targets {
-    let level = match config.log.level {
-        config::Level::Trace => LevelFilter::TRACE,
-        config::Level::Debug => LevelFilter::DEBUG,
-        config::Level::Info => LevelFilter::INFO,
-        config::Level::Warn => LevelFilter::WARN,
-        config::Level::Error => LevelFilter::ERROR,
-    };
-    let access = if config.frontend.access_log { level } else { LevelFilter::OFF };
-    Targets::new().with_default(level).with_target(ACCESS, access)
+    let level = level(config);
+    let access = if config.frontend.access_log { level.into() } else { LevelFilter::OFF };
+    Targets::new().with_default(level.max(Level::INFO)).with_target(ACCESS, access)
 }
 
 /// Says at the end how many lines were dropped, if any.
@@ -106,7 +120,6 @@ fn format_moment(at: OffsetDateTime, writer: &mut impl std::fmt::Write) -> std::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tracing::Level;
 
     #[test]
     fn times_are_written_in_full_width() {
@@ -127,7 +140,8 @@ mod tests {
         for (access_log, level, access_info, other_info) in [
             (true, config::Level::Info, true, true),
             (false, config::Level::Info, false, true),
-            (true, config::Level::Warn, false, false),
+            // Not written, but kept for the status.
+            (true, config::Level::Warn, false, true),
         ] {
             let mut config = Config::default();
             config.frontend.access_log = access_log;

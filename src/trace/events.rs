@@ -1,0 +1,106 @@
+//! The last things that this process reported in its log, for its status: INFO and above, whatever
+//! level is written, without the access log. Filled by a layer that [`start`](super::start) sets up.
+
+use super::ACCESS;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use time::OffsetDateTime;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+use tracing_subscriber::layer::Context;
+
+/// How many are kept.
+pub const EVENTS_MAX: usize = 100;
+
+/// A line of a service's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Counts from 1 in each process.
+    pub number: u64,
+    /// When, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// `INFO`, `WARN` or `ERROR`.
+    pub level: String,
+    /// What happened, as it is printed.
+    pub text: String,
+}
+
+/// One for the process, as the log is.
+static EVENTS: Mutex<Ring> = Mutex::new(Ring { events: VecDeque::new(), last: 0 });
+
+/// The last events, the oldest first.
+pub fn events() -> Vec<Event> {
+    EVENTS.lock().events.iter().cloned().collect()
+}
+
+/// The newest events; the oldest makes room.
+struct Ring {
+    events: VecDeque<Event>,
+    last: u64,
+}
+
+impl Ring {
+    fn push(&mut self, level: Level, text: String) {
+        let unix_ms = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+        self.last += 1;
+        if self.events.len() == EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(Event {
+            number: self.last,
+            unix_ms: u64::try_from(unix_ms).unwrap_or(0),
+            level: level.to_string(),
+            text,
+        });
+    }
+}
+
+/// Keeps what is reported.
+pub(super) struct Recorder;
+
+impl<S: Subscriber> Layer<S> for Recorder {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        // Looked at here rather than by a filter: one that lets a line pass for some layers only would
+        // be asked about every line of the access log.
+        let level = *event.metadata().level();
+        if level > Level::INFO || event.metadata().target() == ACCESS {
+            return;
+        }
+        let mut text = String::new();
+        if DefaultFields::new().format_fields(Writer::new(&mut text), event).is_ok() {
+            EVENTS.lock().push(level, text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    #[test]
+    fn the_last_events_are_kept_as_printed_and_no_more() {
+        let recorder = tracing_subscriber::registry().with(Recorder);
+        tracing::subscriber::with_default(recorder, || {
+            tracing::info!("the first");
+            tracing::debug!("not important");
+            tracing::info!(target: ACCESS, "a request");
+            for _ in 0..EVENTS_MAX - 1 {
+                tracing::info!("one more");
+            }
+            tracing::warn!(replica = 3, "cannot be {}", "reached");
+        });
+        let events = events();
+        assert_eq!(events.len(), EVENTS_MAX);
+        let last = events.last().expect("not empty");
+        assert_eq!(
+            (last.level.as_str(), last.text.as_str()),
+            ("WARN", "cannot be reached replica=3")
+        );
+        assert_eq!(last.number, EVENTS_MAX as u64 + 1, "neither debug nor access lines count");
+        assert_eq!(events[0].number, 2, "the first made room");
+    }
+}
