@@ -271,11 +271,11 @@ impl Controller {
         } else if !self.fresh {
             "the front-end has started".into()
         } else if let Some(member) = in_sync.iter().find(|member| !old.in_sync.contains(member)) {
-            format!("replica {} has caught up", member.id)
+            format!("replica {} has caught up and is let in", member.id)
         } else if let Some(member) = old.in_sync.iter().find(|member| !in_sync.contains(member)) {
-            format!("replica {} {}", member.id, self.failing(member.id, now))
+            format!("replica {} {} and is left out", member.id, self.failing(member.id, now))
         } else if let Some(id) = lagging.first() {
-            format!("replica {id} lags behind")
+            format!("replica {id} lags behind and is left out")
         } else {
             return None;
         };

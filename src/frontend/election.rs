@@ -163,7 +163,14 @@ impl Elector {
         let Remembered { view, committed } = remembered;
         let ids = replicas.keys().copied();
         let controller = Controller::new(ids, view, committed, unclean, election.now());
-        let seat = Seat { controller, remembered: committed, path, election, reports };
+        let seat = Seat {
+            controller,
+            remembered: committed,
+            leaderless_since: None,
+            path,
+            election,
+            reports,
+        };
         elector.spawn("controller".into(), move || seat.run())?;
         Ok(elector)
     }
@@ -263,6 +270,8 @@ struct Seat {
     controller: Controller,
     /// The committed number on disk.
     remembered: OrderNumber,
+    /// Since when purchases have to wait, if they do and somebody was told.
+    leaderless_since: Option<Moment>,
     path: PathBuf,
     election: Arc<Election>,
     reports: Receiver<(ReplicaId, Report)>,
@@ -321,7 +330,8 @@ impl Seat {
         if committed.0 >= self.remembered.0 + REMEMBER_EVERY {
             self.remember(self.controller.last_view().cloned());
         }
-        let led = self.controller.is_led(self.election.now());
+        let now = self.election.now();
+        let led = self.controller.is_led(now);
         let mut state = self.election.state.lock();
         state.committed = committed;
         if state.led == led {
@@ -332,6 +342,10 @@ impl Seat {
         self.election.changed.notify_all();
         if !led {
             tracing::warn!("no order replica can lead; purchases have to wait");
+            self.leaderless_since = Some(now);
+        } else if let Some(since) = self.leaderless_since.take() {
+            let ms = now.saturating_sub(since).as_millis();
+            tracing::info!("there is a leader again, after {ms} ms; purchases go on");
         }
     }
 

@@ -93,7 +93,7 @@ impl Subscriber {
                 return Err((error, acknowledged.is_some()));
             }
             if acknowledged.is_none() {
-                tracing::info!("hears of changes from the catalog");
+                tracing::info!("hears of changes from the catalog: the cache is in use");
             }
             acknowledged = Some(changes.up_to);
         }

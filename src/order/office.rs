@@ -80,14 +80,15 @@ fn take_office(order: &Order, epoch: Epoch) -> Result<()> {
             order.replica.lock().office_refused(epoch);
         })?;
     let mut replica = order.replica.lock();
+    let served = replica.office() == Some(Office::Serving);
     let Some(write_after) = replica.took_office(epoch, office.open)? else { return Ok(()) };
     order.write(&replica, write_after);
-    let (last, serving) = (replica.log().last(), replica.office() == Some(Office::Serving));
+    let last = replica.log().last();
     drop(replica);
     if last > write_after {
         tracing::info!("rolls open sales forward: {}", last.0 - write_after.0);
     }
-    if !serving {
+    if !served {
         tracing::info!("took office in epoch {epoch}, with {last} orders");
     }
     order.work.notify_all();
