@@ -34,12 +34,15 @@ use toystore::model::{
 };
 use toystore::net::{Limits, Rpc, Server};
 use toystore::order::file::ORDERS;
+use toystore::protocol::about::{About, Subject};
 use toystore::protocol::catalog::{
     Change, Changes, Peer as CatalogPeer, Request as ToCatalog, Sales, Sold,
 };
 use toystore::protocol::order::{self, Append, Appended, Bought, Outcome, Peer};
 use toystore::protocol::port::{Port, Service};
 use toystore::protocol::purchase::Purchase;
+use toystore::protocol::status::{CatalogStatus, Kind};
+use toystore::protocol::tally::Asked;
 use toystore::protocol::web::{self, Receipt};
 use toystore::protocol::{Answer, answer, ask, question, wanted as still_wanted};
 use toystore::storage::CsvLog;
@@ -176,7 +179,9 @@ fn median_micros(mut once: impl FnMut()) -> f64 {
 
 /// Answers everything at once, as the services would, until this process is ended.
 fn other_side(address: &str) {
-    let server = Server::start("other", address, Arc::new(Port(OtherSide)), Limits::default());
+    let about = Arc::new(About::new("other", Arc::new(OtherSide), &[Kind::Buy]));
+    let port = Arc::new(Port::requests(OtherSide, about));
+    let server = Server::start("other", address, port, Limits::default());
     let _server = server.expect("the address is free");
     loop {
         thread::park();
@@ -186,31 +191,44 @@ fn other_side(address: &str) {
 struct OtherSide;
 
 impl Service for OtherSide {
-    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) {
+    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
         // What is asked is read as the service of that question would.
         let starts =
             |method: &str| payload[b"{\"method_name\":\"".len()..].starts_with(method.as_bytes());
-        if starts("buy") {
+        let outcome = if starts("buy") {
             let bought = Bought { number: OrderNumber(123_456), version: Some(123_456) };
-            answer(question::<order::Request>(payload).map(|_| bought), output);
+            answer(question::<order::Request>(payload).map(|_| bought), output)
         } else if starts("purchase") {
             let sold = Sold { cost: Price(1990), version: 123_456 };
             let sales: Sales = vec![Answer::Data(sold)];
-            answer(question::<ToCatalog>(payload).map(|_| sales), output);
+            answer(question::<ToCatalog>(payload).map(|_| sales), output)
         } else if starts("append") {
             let identity = append().view.in_sync[0].identity.clone();
             let appended = Appended { identity, outcome: Outcome::Synced(OrderNumber(123_457)) };
-            answer(question::<Peer>(payload).map(|_| appended), output);
+            answer(question::<Peer>(payload).map(|_| appended), output)
         } else {
             let change = Change { name: "Tux".into(), version: 123_456 };
             let changes = Changes { up_to: 123_456, invalidate: vec![change] };
-            answer(question::<CatalogPeer>(payload).map(|_| changes), output);
-        }
+            answer(question::<CatalogPeer>(payload).map(|_| changes), output)
+        };
+        Asked::one(Kind::Buy, outcome)
     }
 
-    fn http(&self, request: &HttpRequest<'_>, _: &[&str], responder: Responder<'_>) -> u16 {
+    fn http(&self, request: &HttpRequest<'_>, _: &[&str], responder: Responder<'_>) -> Asked {
         let bought = web::item(request).map(|_| Receipt { order_number: OrderNumber(123_456) });
-        web::respond(responder, &bought)
+        Asked::one(Kind::Buy, web::respond(responder, &bought))
+    }
+}
+
+impl Subject for OtherSide {
+    type Own = CatalogStatus;
+
+    fn own(&self) -> CatalogStatus {
+        CatalogStatus { toys: vec![], open_sales: 0, subscribers: 0, delay_ms: 0 }
+    }
+
+    fn healthy(&self, responder: Responder<'_>) -> u16 {
+        web::healthy(responder, "other side")
     }
 }
 

@@ -6,6 +6,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput};
 use std::hint::black_box;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,20 +21,21 @@ use toystore::frontend::orders::Orders;
 use toystore::frontend::products::Products;
 use toystore::frontend::router::route;
 use toystore::frontend::session::Door;
-use toystore::http::{Connection, Request as HttpRequest, Responder};
+use toystore::http::Connection;
 use toystore::model::{
     CallId, Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, Quantity,
     ReplicaId, Toy, View,
 };
-use toystore::net::{Limits, Protocol, Server, frame};
+use toystore::net::{Limits, Progress, Protocol, Server, frame};
 use toystore::order::file::ORDERS;
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
 use toystore::protocol::catalog::{Changes, Request};
 use toystore::protocol::order::{self, Append, Bought, Outcome};
-use toystore::protocol::port::{Port, Service};
 use toystore::protocol::purchase::Purchase;
-use toystore::protocol::{Answer, answer, question, web};
+use toystore::protocol::status::Kind;
+use toystore::protocol::tally::Tally;
+use toystore::protocol::{Answer, answer, question};
 use toystore::storage::{CsvLog, Directory};
 
 const QUERY: &[u8] = b"GET /products/Tux HTTP/1.1\r\nHost: 127.0.0.1:8081\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n";
@@ -90,8 +92,7 @@ fn query(c: &mut Criterion) {
     });
 
     let directory = tempfile::tempdir().expect("a directory");
-    let catalog =
-        Server::start("catalog", "127.0.0.1:0", Arc::new(Port(OneToy)), Limits::default());
+    let catalog = Server::start("catalog", "127.0.0.1:0", Arc::new(OneToy), Limits::default());
     let catalog = catalog.expect("a free port");
     let products = Arc::new(Products::new(&catalog.address().to_string(), 10));
     let elector = Elector::start(
@@ -100,7 +101,7 @@ fn query(c: &mut Criterion) {
     );
     let elector = elector.expect("it starts without replicas");
     let orders = Orders::new(&Config::default(), elector.election(), products.clone());
-    let door = Door::new(products.clone(), orders);
+    let door = Door::new(products.clone(), orders, Arc::new(Tally::new(&[Kind::Query])));
     let mut session = door.open("127.0.0.1:1".parse().expect("an address"));
     let mut output = Vec::new();
     door.serve(&mut session, QUERY, &mut output);
@@ -128,20 +129,30 @@ fn query(c: &mut Criterion) {
 /// A catalog that has a Tux.
 struct OneToy;
 
-impl Service for OneToy {
-    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) {
+impl Protocol for OneToy {
+    type Session = ();
+
+    fn open(&self, _: SocketAddr) {}
+
+    fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
+        let Ok(Some((asked, bytes))) = frame::split(input) else { return Progress::NeedMore };
         let toy = |request| match request {
             Request::Query { name } => {
                 Ok(Toy { name, price: Price(1990), quantity: 7, version: 1 })
             }
             _ => Err(Error::invalid("only queries")),
         };
-        answer(question(payload).and_then(toy), output);
+        let written = frame::put(output, |payload| {
+            answer(question(asked).and_then(toy), payload);
+            Ok(())
+        });
+        written.expect("it is short");
+        Progress::Served { bytes }
     }
 
-    fn http(&self, _: &HttpRequest<'_>, _: &[&str], responder: Responder<'_>) -> u16 {
-        web::no_such_path(responder)
-    }
+    fn expired(&self, (): &mut (), _: &mut Vec<u8>) {}
+
+    fn panicked(&self, (): &mut (), _: &mut Vec<u8>) {}
 }
 
 fn frames(c: &mut Criterion) {

@@ -5,15 +5,15 @@
 
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use toystore::client::report::{Kind, Report};
 use toystore::error::{Error, Result};
-use toystore::http::{Request, Responder};
+use toystore::http::Connection;
 use toystore::model::{Item, OrderNumber};
-use toystore::net::{Limits, Server};
-use toystore::protocol::port::{Port, Service};
+use toystore::net::{Limits, Progress, Protocol, Server};
 use toystore::protocol::web::{self, ShownOrder};
 use toystore::{client, config};
 
@@ -36,23 +36,34 @@ struct Store {
     orders: Mutex<Vec<(String, Item)>>,
 }
 
-/// The store's address.
-struct Door(Arc<Store>);
+impl Protocol for Store {
+    type Session = Connection;
 
-impl Service for Door {
-    fn frame(&self, _question: &[u8], _answer: &mut Vec<u8>) {}
+    fn open(&self, _: SocketAddr) -> Connection {
+        Connection::new()
+    }
 
-    fn http(&self, request: &Request<'_>, _: &[&str], responder: Responder<'_>) -> u16 {
-        let asked = Asked {
-            path: request.path.to_owned(),
-            key: request.header("Idempotency-Key").unwrap().map(str::to_owned),
-            item: (request.method == "POST").then(|| web::item(request).unwrap()),
-        };
-        let honest = self.0.answer(&asked);
-        let mut before = self.0.asked.lock().unwrap();
-        let answer = (self.0.trouble)(&asked, &before).unwrap_or(honest);
-        before.push(asked);
-        web::respond(responder, &answer)
+    fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {
+        http.serve(input, output, |request, responder| {
+            let asked = Asked {
+                path: request.path.to_owned(),
+                key: request.header("Idempotency-Key").unwrap().map(str::to_owned),
+                item: (request.method == "POST").then(|| web::item(request).unwrap()),
+            };
+            let honest = self.answer(&asked);
+            let mut before = self.asked.lock().unwrap();
+            let answer = (self.trouble)(&asked, &before).unwrap_or(honest);
+            before.push(asked);
+            web::respond(responder, &answer);
+        })
+    }
+
+    fn expired(&self, http: &mut Connection, output: &mut Vec<u8>) {
+        http.expired(output);
+    }
+
+    fn panicked(&self, http: &mut Connection, output: &mut Vec<u8>) {
+        http.panicked(output);
     }
 }
 
@@ -90,8 +101,7 @@ fn toy(name: &str, quantity: u64) -> Value {
 /// A store on a free port.
 fn open(trouble: Trouble) -> (Arc<Store>, Server) {
     let store = Arc::new(Store { trouble, asked: Mutex::default(), orders: Mutex::default() });
-    let port = Arc::new(Port(Door(store.clone())));
-    let server = Server::start("test", "127.0.0.1:0", port, Limits::default()).unwrap();
+    let server = Server::start("test", "127.0.0.1:0", store.clone(), Limits::default()).unwrap();
     (store, server)
 }
 

@@ -19,7 +19,10 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let command = Command::new("catalog")
         .about("The stock of the toy store: sells, restocks, and tells the front-ends what changed")
-        .after_help("Example: catalog --restock-every-ms 60000 --reset-stock");
+        .after_help(
+            "SIGUSR1 plays a slow database: each query and purchase takes 200 ms longer. SIGUSR2 \
+             sets back --delay-ms.\n\nExample: catalog --restock-every-ms 60000 --reset-stock",
+        );
     let (config, arguments) = config::load(command, "catalog")?;
     let stop = Stop::install(&arguments)?;
     let _trace = trace::start(&config);

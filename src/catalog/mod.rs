@@ -13,6 +13,7 @@
 //! * [`service`]: threads and locks, frames and HTTP.
 //! * [`subscribers`]: the threads that wait around `leases`.
 //! * [`restock`]: the thread that fills the shelves.
+//! * [`slowness`]: how slow a database it plays, and the signals that change that.
 
 pub mod service;
 pub mod stock;
@@ -20,5 +21,6 @@ pub mod leases;
 pub mod file;
 pub mod subscribers;
 pub mod restock;
+pub mod slowness;
 
 pub use service::run;

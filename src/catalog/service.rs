@@ -10,6 +10,7 @@
 
 use super::file::{self, Journal};
 use super::restock::Restocker;
+use super::slowness::{Signalled, Slowness};
 use super::stock::{Record, Restocked, Shelf, Stock};
 use super::subscribers::Subscribers;
 use crate::config::{self, Config};
@@ -17,9 +18,12 @@ use crate::error::Result;
 use crate::http::{Request as HttpRequest, Responder};
 use crate::model::{Epoch, Item, Key, Toy};
 use crate::net::{Limits, Server};
+use crate::protocol::about::{About, Subject};
 use crate::protocol::catalog::{Books, Office, Open, Peer, Request, Sales, Sold};
 use crate::protocol::port::{Port, Service};
 use crate::protocol::purchase::Purchase;
+use crate::protocol::status::{CatalogStatus, Kind, Outcome};
+use crate::protocol::tally::Asked;
 use crate::protocol::web::{self, ShownToy};
 use crate::protocol::{Answer, answer, question};
 use crate::stop::{Stop, crash};
@@ -33,6 +37,8 @@ use std::time::Duration;
 /// Runs a catalog until `stop`.
 pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let Config { catalog: settings, .. } = config;
+    let slowness = Arc::new(Slowness::new(settings.delay));
+    let signalled = Signalled::start(slowness.clone())?;
     let directory = Directory::open(&settings.data)?;
     let (stock, journal) = file::load(&directory, settings.initial.as_deref())?;
     tracing::info!(
@@ -45,7 +51,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
         stock: RwLock::new(stock),
         journal,
         subscribers: Subscribers::default(),
-        delay: settings.delay,
+        slowness,
         restock_to: settings.restock_to,
     });
     if settings.reset_stock {
@@ -56,14 +62,18 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
         config::Restock::All => Restocked::All,
     };
     let limits = Limits { threads: settings.threads, ..Limits::default() };
-    let customers = Arc::new(Port(Customers(catalog.clone())));
-    let peers = Arc::new(Port(Peers(catalog.clone())));
+    let kinds = &[Kind::Query, Kind::List, Kind::Purchase, Kind::Other];
+    let about = Arc::new(About::new("catalog", catalog.clone(), kinds));
+    let customers = Arc::new(Port::requests(Customers(catalog.clone()), about.clone()));
+    let peers = Arc::new(Port::peers(Peers(catalog.clone()), about.clone()));
     let peer_server = Server::start("peer", &settings.peer, peers, limits.clone())?;
     let server = Server::start("request", &settings.listen, customers, limits)?;
+    about.watch(server.watch());
     let restocker = Restocker::start(settings.restock_every, move || catalog.restock(which))?;
     tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
     while !stop.wait(Duration::from_secs(3_600)) {}
     drop(restocker);
+    drop(signalled);
     server.stop();
     peer_server.stop();
     tracing::info!("closed");
@@ -75,8 +85,7 @@ pub struct Catalog {
     stock: RwLock<Stock>,
     journal: Journal,
     subscribers: Subscribers,
-    /// What each query and purchase takes longer (L4).
-    delay: Duration,
+    slowness: Arc<Slowness>,
     restock_to: u64,
 }
 
@@ -205,10 +214,32 @@ impl Catalog {
         self.journal.sync(position).unwrap_or_else(|error| crash(&error));
     }
 
+    /// Plays a slow database, if told to.
     fn delay(&self) {
-        if !self.delay.is_zero() {
-            thread::sleep(self.delay);
+        let delay = self.slowness.delay();
+        if !delay.is_zero() {
+            thread::sleep(delay);
         }
+    }
+}
+
+impl Subject for Catalog {
+    type Own = CatalogStatus;
+
+    /// Reads what is in memory, which may be a sync ahead of the disk: a slow disk must not hide how
+    /// the catalog is.
+    fn own(&self) -> CatalogStatus {
+        let stock = self.stock.read();
+        CatalogStatus {
+            toys: stock.shelves().iter().map(Shelf::book).collect(),
+            open_sales: stock.open_count(),
+            subscribers: self.subscribers.count(),
+            delay_ms: self.slowness.delay_ms(),
+        }
+    }
+
+    fn healthy(&self, responder: Responder<'_>) -> u16 {
+        web::healthy(responder, "catalog")
     }
 }
 
@@ -216,36 +247,40 @@ impl Catalog {
 struct Customers(Arc<Catalog>);
 
 impl Service for Customers {
-    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) {
-        match question(payload) {
-            Ok(Request::HealthCheck) => answer(Ok(()), output),
-            Ok(Request::Query { name }) => answer(self.0.query(&name), output),
-            Ok(Request::List) => answer(Ok(self.0.list()), output),
-            Ok(Request::Books) => answer(Ok(self.0.books()), output),
+    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
+        let (kind, outcome) = match question(payload) {
+            Ok(Request::HealthCheck) => (Kind::Other, answer(Ok(()), output)),
+            Ok(Request::Query { name }) => (Kind::Query, answer(self.0.query(&name), output)),
+            Ok(Request::List) => (Kind::List, answer(Ok(self.0.list()), output)),
+            Ok(Request::Books) => (Kind::Other, answer(Ok(self.0.books()), output)),
             Ok(Request::Purchase { purchases }) => {
                 let sales = self.0.purchase(purchases);
+                let asked = Asked::each(Kind::Purchase, sales.iter().map(Outcome::from));
                 answer(Ok(sales.into_iter().map(Answer::from).collect::<Sales>()), output);
+                return asked;
             }
-            Err(error) => answer::<()>(Err(error), output),
-        }
+            Err(error) => (Kind::Other, answer::<()>(Err(error), output)),
+        };
+        Asked::one(kind, outcome)
     }
 
-    fn http(&self, request: &HttpRequest<'_>, path: &[&str], responder: Responder<'_>) -> u16 {
-        match (request.method, path) {
-            ("GET" | "HEAD", ["health"]) => web::healthy(responder, "catalog"),
+    fn http(&self, request: &HttpRequest<'_>, path: &[&str], responder: Responder<'_>) -> Asked {
+        let (kind, status) = match (request.method, path) {
             ("GET" | "HEAD", ["query" | "products", name]) => {
-                web::respond(responder, &self.0.query(name).map(ShownToy::from))
+                (Kind::Query, web::respond(responder, &self.0.query(name).map(ShownToy::from)))
             }
             ("POST", ["buy_qty"]) => {
                 let sold = web::item(request).and_then(|item| self.0.withdraw(item));
-                web::respond(responder, &sold.map(|sold| json!({ "cost": sold.cost })))
+                let shown = sold.map(|sold| json!({ "cost": sold.cost }));
+                (Kind::Purchase, web::respond(responder, &shown))
             }
-            (_, ["health"] | ["query" | "products", _]) => {
-                web::wrong_method(responder, "GET, HEAD")
+            (_, ["query" | "products", _]) => {
+                (Kind::Other, web::wrong_method(responder, "GET, HEAD"))
             }
-            (_, ["buy_qty"]) => web::wrong_method(responder, "POST"),
-            _ => web::no_such_path(responder),
-        }
+            (_, ["buy_qty"]) => (Kind::Other, web::wrong_method(responder, "POST")),
+            _ => (Kind::Other, web::no_such_path(responder)),
+        };
+        Asked::one(kind, status)
     }
 }
 
@@ -253,24 +288,22 @@ impl Service for Customers {
 struct Peers(Arc<Catalog>);
 
 impl Service for Peers {
-    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) {
-        match question(payload) {
+    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
+        let outcome = match question(payload) {
             Ok(Peer::HealthCheck) => answer(Ok(()), output),
             Ok(Peer::TakeOffice { epoch }) => {
-                answer(self.0.take_office(epoch).map(|open| Office { open }), output);
+                answer(self.0.take_office(epoch).map(|open| Office { open }), output)
             }
             Ok(Peer::Settle { epoch, keys }) => answer(self.0.settle(epoch, keys), output),
             Ok(Peer::Changes { subscription, acknowledged }) => {
-                answer(self.0.subscribers.changes(subscription, acknowledged), output);
+                answer(self.0.subscribers.changes(subscription, acknowledged), output)
             }
             Err(error) => answer::<()>(Err(error), output),
-        }
+        };
+        Asked::one(Kind::Other, outcome)
     }
 
-    fn http(&self, _: &HttpRequest<'_>, path: &[&str], responder: Responder<'_>) -> u16 {
-        match path {
-            ["health"] => web::healthy(responder, "catalog"),
-            _ => web::no_such_path(responder),
-        }
+    fn http(&self, _: &HttpRequest<'_>, _: &[&str], responder: Responder<'_>) -> Asked {
+        Asked::one(Kind::Other, web::no_such_path(responder))
     }
 }

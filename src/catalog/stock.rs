@@ -380,7 +380,8 @@ impl Shelf {
         self.book().balances()
     }
 
-    fn book(&self) -> Book {
+    /// What came and went of it.
+    pub fn book(&self) -> Book {
         Book {
             name: self.toy.name.clone(),
             quantity: self.toy.quantity,

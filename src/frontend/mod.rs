@@ -31,11 +31,13 @@ pub mod peers;
 use crate::config::{Config, ThreadPer};
 use crate::error::Result;
 use crate::net::{Limits, Server};
+use crate::protocol::about::About;
 use crate::protocol::port::Port;
+use crate::protocol::status::Kind;
 use crate::stop::Stop;
 use crate::storage::Directory;
 use election::Elector;
-use peers::Peers;
+use peers::{Peers, Shown};
 use std::sync::Arc;
 use std::time::Duration;
 use subscription::Subscription;
@@ -52,7 +54,10 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
         Arc::new(products::Products::new(&config.catalog.listen, settings.cache_capacity));
     let subscription = Subscription::start(&config.catalog.peer, products.clone())?;
     let orders = orders::Orders::new(config, elector.election(), products.clone());
-    let peers = Peers { election: elector.election(), products: products.clone() };
+    let shown = Arc::new(Shown { election: elector.election(), products: products.clone() });
+    let kinds = &[Kind::Query, Kind::List, Kind::Buy, Kind::Order, Kind::Other];
+    let about = Arc::new(About::new("front-end", shown, kinds));
+    let peers = Arc::new(Port::peers(Peers, about.clone()));
     let limits = Limits {
         threads: settings.threads,
         stays: settings.thread_per == ThreadPer::Session,
@@ -61,10 +66,11 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
         idle_deadline: settings.idle_deadline,
         ..Limits::default()
     };
-    let door = Arc::new(session::Door::new(products, orders));
+    let door = Arc::new(session::Door::new(products, orders, about.requests()));
     let peer_limits = Limits { threads: PEER_THREADS, ..Limits::default() };
-    let peer_server = Server::start("peer", &settings.peer, Arc::new(Port(peers)), peer_limits)?;
+    let peer_server = Server::start("peer", &settings.peer, peers, peer_limits)?;
     let server = Server::start("session", &settings.listen, door, limits)?;
+    about.watch(server.watch());
     tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
     while !stop.wait(Duration::from_secs(3_600)) {}
     server.stop();

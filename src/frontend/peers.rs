@@ -1,43 +1,50 @@
-//! The front-end's peer address, which is not for customers: how it is doing, as JSON for curl.
+//! The front-end's peer address, which is not for customers: how the front-end is doing.
 
 use super::election::Election;
 use super::products::Products;
 use crate::error::Error;
 use crate::http::{Request, Responder};
+use crate::protocol::about::Subject;
 use crate::protocol::port::Service;
-use crate::protocol::status::FrontendStatus;
+use crate::protocol::status::{FrontendStatus, Kind};
+use crate::protocol::tally::Asked;
 use crate::protocol::{answer, web};
 use std::sync::Arc;
 
-/// The peer address.
-pub struct Peers {
-    /// Whose view is shown.
+/// What is shown there.
+pub struct Shown {
+    /// Whose view.
     pub election: Arc<Election>,
-    /// Whose cache is shown.
+    /// Whose cache.
     pub products: Arc<Products>,
 }
 
-impl Peers {
-    fn status(&self) -> FrontendStatus {
+impl Subject for Shown {
+    type Own = FrontendStatus;
+
+    fn own(&self) -> FrontendStatus {
         FrontendStatus {
             view: self.election.view(),
             led: self.election.is_led(),
             cache: self.products.cache_status(),
         }
     }
+
+    fn healthy(&self, responder: Responder<'_>) -> u16 {
+        web::healthy(responder, "front-end")
+    }
 }
 
+/// The peer address: nothing but what every service says about itself.
+pub struct Peers;
+
 impl Service for Peers {
-    fn frame(&self, _: &[u8], output: &mut Vec<u8>) {
-        answer::<()>(Err(Error::invalid("the front-end answers HTTP only")), output);
+    fn frame(&self, _: &[u8], output: &mut Vec<u8>) -> Asked {
+        let error = Error::invalid("the front-end answers HTTP only");
+        Asked::one(Kind::Other, answer::<()>(Err(error), output))
     }
 
-    fn http(&self, request: &Request<'_>, path: &[&str], responder: Responder<'_>) -> u16 {
-        match (request.method, path) {
-            ("GET" | "HEAD", ["status"]) => web::respond(responder, &Ok(self.status())),
-            ("GET" | "HEAD", ["health"]) => web::healthy(responder, "front-end"),
-            (_, ["status" | "health"]) => web::wrong_method(responder, "GET, HEAD"),
-            _ => web::no_such_path(responder),
-        }
+    fn http(&self, _: &Request<'_>, _: &[&str], responder: Responder<'_>) -> Asked {
+        Asked::one(Kind::Other, web::no_such_path(responder))
     }
 }

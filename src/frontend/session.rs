@@ -6,19 +6,23 @@ use super::products::Products;
 use super::router::{Route, route};
 use crate::http::{Connection, Request, Responder};
 use crate::net::{Progress, Protocol};
+use crate::protocol::status::{Kind, Outcome};
+use crate::protocol::tally::{Asked, Tally};
 use crate::protocol::web::{self, Receipt, ShownOrder};
 use crate::trace::ACCESS;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::Level;
 
 /// The front-end's address.
 pub struct Door {
     products: Arc<Products>,
     orders: Orders,
+    /// Where requests are counted.
+    requests: Arc<Tally>,
     sessions: AtomicU64,
 }
 
@@ -31,30 +35,35 @@ pub struct Session {
 
 impl Door {
     /// A door to these.
-    pub fn new(products: Arc<Products>, orders: Orders) -> Door {
-        Door { products, orders, sessions: AtomicU64::new(0) }
+    pub fn new(products: Arc<Products>, orders: Orders, requests: Arc<Tally>) -> Door {
+        Door { products, orders, requests, sessions: AtomicU64::new(0) }
     }
 
-    /// Answers one request. Returns the status.
-    fn answer(&self, request: &Request<'_>, responder: Responder<'_>) -> u16 {
+    /// Answers one request. Returns what it asked for, and the status.
+    fn answer(&self, request: &Request<'_>, responder: Responder<'_>) -> (Kind, u16) {
         match route(request) {
-            Ok(Route::Toy(name)) => match self.products.toy(&name) {
-                Ok(body) => web::ok(responder, &body),
-                Err(error) => web::refuse(responder, &error),
-            },
-            Ok(Route::Toys) => web::respond(responder, &self.products.all()),
+            Ok(Route::Toy(name)) => {
+                let status = match self.products.toy(&name) {
+                    Ok(body) => web::ok(responder, &body),
+                    Err(error) => web::refuse(responder, &error),
+                };
+                (Kind::Query, status)
+            }
+            Ok(Route::Toys) => (Kind::List, web::respond(responder, &self.products.all())),
             Ok(Route::Buy) => {
                 let bought = web::idempotency_key(request)
                     .and_then(|key| self.orders.buy(key, &web::item(request)?));
-                web::respond(responder, &bought.map(|order_number| Receipt { order_number }))
+                let receipt = bought.map(|order_number| Receipt { order_number });
+                (Kind::Buy, web::respond(responder, &receipt))
             }
             Ok(Route::Order(number)) => {
-                web::respond(responder, &self.orders.look_up(number).map(ShownOrder::from))
+                let order = self.orders.look_up(number).map(ShownOrder::from);
+                (Kind::Order, web::respond(responder, &order))
             }
-            Ok(Route::Health) => web::healthy(responder, "front-end"),
-            Ok(Route::Nowhere) => web::no_such_path(responder),
-            Ok(Route::WrongMethod(allowed)) => web::wrong_method(responder, allowed),
-            Err(error) => web::refuse(responder, &error),
+            Ok(Route::Health) => (Kind::Other, web::healthy(responder, "front-end")),
+            Ok(Route::Nowhere) => (Kind::Other, web::no_such_path(responder)),
+            Ok(Route::WrongMethod(allowed)) => (Kind::Other, web::wrong_method(responder, allowed)),
+            Err(error) => (Kind::Other, web::refuse(responder, &error)),
         }
     }
 }
@@ -73,13 +82,19 @@ impl Protocol for Door {
         let mut understood = false;
         let progress = session.http.serve(input, output, |request, responder| {
             understood = true;
-            let status = self.answer(request, responder);
+            let (kind, status) = self.answer(request, responder);
+            let took = started.elapsed();
+            self.requests.count(Asked::one(kind, status), took);
             if logged {
-                log_access(session.id, request, status, started);
+                log_access(session.id, request, status, took);
             }
         });
-        if logged && !understood && progress == Progress::Close {
-            tracing::info!(target: ACCESS, session = session.id, "a malformed request");
+        if !understood && progress == Progress::Close {
+            let refused = Asked::one(Kind::Other, Outcome::Refused);
+            self.requests.count(refused, started.elapsed());
+            if logged {
+                tracing::info!(target: ACCESS, session = session.id, "a malformed request");
+            }
         }
         progress
     }
@@ -94,8 +109,8 @@ impl Protocol for Door {
 }
 
 /// The access line (F9). What the client sent is escaped: it cannot forge a line.
-fn log_access(session: u64, request: &Request<'_>, status: u16, started: Instant) {
-    let micros = started.elapsed().as_micros();
+fn log_access(session: u64, request: &Request<'_>, status: u16, took: Duration) {
+    let micros = took.as_micros();
     let thread = thread::current().id();
     let (method, path) = (request.method, request.path);
     if let Ok(Some(id)) = request.header("Session-ID") {

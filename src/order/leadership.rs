@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::model::{Epoch, Identity, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::protocol::order::{Appended, ENTRIES_MAX, Outcome};
 use crate::protocol::purchase::{Purchase, Refusals};
+use crate::protocol::status::FollowerStatus;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -292,6 +293,15 @@ impl Leadership {
             self.followers.get(id).is_some_and(|follower| now > follower.heard + OVERDUE)
         };
         self.commit_set.keys().copied().filter(silent).collect()
+    }
+
+    /// How far every other replica is behind a log that ends at `last`.
+    pub fn followers(&self, last: OrderNumber) -> Vec<FollowerStatus> {
+        let status = |(id, follower): (&ReplicaId, &Follower)| {
+            let matched = follower.matched;
+            FollowerStatus { id: *id, matched, lag: last.0.saturating_sub(matched.0) }
+        };
+        self.followers.iter().map(status).collect()
     }
 
     /// Outsiders in the commit set that have everything committed.

@@ -16,6 +16,7 @@ use crate::model::{Entry, Epoch, Key, Member, Moment, OrderNumber, ReplicaId, Vi
 use crate::protocol::catalog::Open;
 use crate::protocol::order::{Append, Appended, Bought, ENTRIES_MAX, Health, Missed, Outcome};
 use crate::protocol::purchase::Purchase;
+use crate::protocol::status::FollowerStatus;
 
 /// A replica's whole state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -200,6 +201,14 @@ impl Replica {
             catalog_reachable,
             lagging,
             caught_up,
+        }
+    }
+
+    /// How far the others are, if this replica leads.
+    pub fn followers(&self) -> Vec<FollowerStatus> {
+        match &self.role {
+            Role::Leading(leadership) => leadership.followers(self.log.last()),
+            _ => vec![],
         }
     }
 

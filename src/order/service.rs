@@ -8,6 +8,7 @@
 //! replica's lock is held across disk I/O only while a divergent tail is cut off.
 
 use super::file::{Loaded, OrderFile};
+use super::leadership::Office;
 use super::office::OfficeHolder;
 use super::recovery;
 use super::replica::{Replica, Taken};
@@ -18,9 +19,12 @@ use crate::error::{Error, Result};
 use crate::http::{Request as HttpRequest, Responder};
 use crate::model::{CallId, Entry, Epoch, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::net::{Limits, Rpc, Server};
+use crate::protocol::about::{About, Subject};
 use crate::protocol::order::{Append, Appended, Bought, Health, Outcome, Peer, Request};
 use crate::protocol::port::{Port, Service};
 use crate::protocol::purchase::Purchase;
+use crate::protocol::status::{Kind, OrderStatus};
+use crate::protocol::tally::Asked;
 use crate::protocol::web::{self, Receipt, ShownOrder};
 use crate::protocol::{answer, question};
 use crate::stop::{Stop, crash};
@@ -35,10 +39,13 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     let order = Arc::new(Order::load(config, id)?);
     recovery::catch_up(&order, config);
     let limits = Limits { threads: config.order.threads, ..Limits::default() };
-    let peers = Arc::new(Port(Peers(order.clone())));
-    let customers = Arc::new(Port(Customers(order.clone())));
+    let kinds = &[Kind::Buy, Kind::Order, Kind::Other];
+    let about = Arc::new(About::new(format!("order {id}"), order.clone(), kinds));
+    let peers = Arc::new(Port::peers(Peers(order.clone()), about.clone()));
+    let customers = Arc::new(Port::requests(Customers(order.clone()), about.clone()));
     let peer_server = Server::start("peer", &settings.peer, peers, limits.clone())?;
     let server = Server::start("request", &settings.listen, customers, limits)?;
+    about.watch(server.watch());
     let senders = Senders::start(&order, config)?;
     let office = OfficeHolder::start(&order)?;
     tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
@@ -143,7 +150,10 @@ impl Order {
                 }
                 Taken::Entries { cut_after, write_after, last } => {
                     if let Some(number) = cut_after {
-                        tracing::warn!("orders after {number} were never committed: set aside");
+                        tracing::warn!(
+                            "orders after {number} were never committed: they are set aside in \
+                             divergent-{epoch}.csv"
+                        );
                         self.file.cut_after(number, epoch).unwrap_or_else(|error| crash(&error));
                     }
                     self.write(&replica, write_after);
@@ -223,40 +233,66 @@ impl Order {
     }
 }
 
+impl Subject for Order {
+    type Own = OrderStatus;
+
+    fn own(&self) -> OrderStatus {
+        let reachable = self.catalog_reachable.load(Ordering::Relaxed);
+        let mut replica = self.replica.lock();
+        let serves = replica.office() == Some(Office::Serving);
+        OrderStatus {
+            health: replica.health(reachable, self.now()),
+            serves_in: replica.leads().filter(|_| serves),
+            followers: replica.followers(),
+        }
+    }
+
+    fn healthy(&self, responder: Responder<'_>) -> u16 {
+        web::respond(responder, &Ok(self.health()))
+    }
+}
+
 /// The request address.
 struct Customers(Arc<Order>);
 
 impl Service for Customers {
-    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) {
-        match question(payload) {
-            Ok(Request::HealthCheck) => answer(Ok(self.0.health()), output),
-            Ok(Request::Buy(purchase)) => answer(self.0.purchase(&purchase), output),
-            Ok(Request::OrderDetails { number }) => answer(self.0.order_details(number), output),
-            Err(error) => answer::<()>(Err(error), output),
-        }
+    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
+        let order = &self.0;
+        let (kind, outcome) = match question(payload) {
+            Ok(Request::HealthCheck) => (Kind::Other, answer(Ok(order.health()), output)),
+            Ok(Request::Buy(purchase)) => (Kind::Buy, answer(order.purchase(&purchase), output)),
+            Ok(Request::OrderDetails { number }) => {
+                (Kind::Order, answer(order.order_details(number), output))
+            }
+            Err(error) => (Kind::Other, answer::<()>(Err(error), output)),
+        };
+        Asked::one(kind, outcome)
     }
 
-    fn http(&self, request: &HttpRequest<'_>, path: &[&str], responder: Responder<'_>) -> u16 {
-        match (request.method, path) {
-            ("GET" | "HEAD", ["health"]) => web::respond(responder, &Ok(self.0.health())),
+    fn http(&self, request: &HttpRequest<'_>, path: &[&str], responder: Responder<'_>) -> Asked {
+        let (kind, status) = match (request.method, path) {
             ("GET" | "HEAD", ["leader"]) => {
                 let view = self.0.replica.lock().view().cloned();
                 let view = view.ok_or_else(|| Error::unavailable("no leader was elected yet"));
-                web::respond(responder, &view)
+                (Kind::Other, web::respond(responder, &view))
             }
             ("GET" | "HEAD", ["orders", number]) => {
                 let entry = web::order_number(number).and_then(|n| self.0.order_details(n));
-                web::respond(responder, &entry.map(ShownOrder::from))
+                (Kind::Order, web::respond(responder, &entry.map(ShownOrder::from)))
             }
             ("POST", ["orders"]) => {
                 let bought = web::idempotency_key(request)
                     .and_then(|key| self.0.buy_by_hand(key, web::item(request)?));
-                web::respond(responder, &bought.map(|b| Receipt { order_number: b.number }))
+                let receipt = bought.map(|bought| Receipt { order_number: bought.number });
+                (Kind::Buy, web::respond(responder, &receipt))
             }
-            (_, ["health" | "leader"] | ["orders", _]) => web::wrong_method(responder, "GET, HEAD"),
-            (_, ["orders"]) => web::wrong_method(responder, "POST"),
-            _ => web::no_such_path(responder),
-        }
+            (_, ["leader"] | ["orders", _]) => {
+                (Kind::Other, web::wrong_method(responder, "GET, HEAD"))
+            }
+            (_, ["orders"]) => (Kind::Other, web::wrong_method(responder, "POST")),
+            _ => (Kind::Other, web::no_such_path(responder)),
+        };
+        Asked::one(kind, status)
     }
 }
 
@@ -264,25 +300,23 @@ impl Service for Customers {
 struct Peers(Arc<Order>);
 
 impl Service for Peers {
-    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) {
+    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
         let order = &self.0;
-        match question(payload) {
+        let outcome = match question(payload) {
             Ok(Peer::HealthCheck) => answer(Ok(order.health()), output),
             Ok(Peer::UpdateLeader { view }) => {
-                answer(order.accept(&view).map(|()| order.health()), output);
+                answer(order.accept(&view).map(|()| order.health()), output)
             }
             Ok(Peer::Append(append)) => answer(order.append(append), output),
             Ok(Peer::MissedOrders { after, epoch }) => {
-                answer(Ok(order.replica.lock().missed(after, epoch)), output);
+                answer(Ok(order.replica.lock().missed(after, epoch)), output)
             }
             Err(error) => answer::<()>(Err(error), output),
-        }
+        };
+        Asked::one(Kind::Other, outcome)
     }
 
-    fn http(&self, _: &HttpRequest<'_>, path: &[&str], responder: Responder<'_>) -> u16 {
-        match path {
-            ["health"] => web::respond(responder, &Ok(self.0.health())),
-            _ => web::no_such_path(responder),
-        }
+    fn http(&self, _: &HttpRequest<'_>, _: &[&str], responder: Responder<'_>) -> Asked {
+        Asked::one(Kind::Other, web::no_such_path(responder))
     }
 }

@@ -18,18 +18,27 @@
 //!
 //! Every message may be repeated: a repetition changes nothing and gets the same answer. That is
 //! why [`Rpc`] may send one again on a fresh connection, and a caller after any failure.
+//!
+//! By hand, every service answers `GET /health`, [`/status`](status) and [`/metrics`](metrics): see
+//! [`about`]. What it is asked at its request address is counted in a [`tally`].
 
 pub mod catalog;
 pub mod order;
-pub mod port;
 pub mod purchase;
-pub mod status;
 pub mod web;
+pub mod port;
+pub mod status;
+pub mod tally;
+pub mod about;
+pub mod metrics;
+mod exposition;
+mod process;
 
 use crate::error::{Error, Result};
 use crate::net::rpc::Rpc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use status::Outcome;
 use std::time::Instant;
 
 /// The frame that answers: what was asked for, or why not.
@@ -57,10 +66,12 @@ impl<T> From<Answer<T>> for Result<T> {
     }
 }
 
-/// Appends the answering frame's payload to `output`.
-pub fn answer<T: Serialize>(outcome: Result<T>, output: &mut Vec<u8>) {
+/// Appends the answering frame's payload to `output`. Returns how it went, to be counted.
+pub fn answer<T: Serialize>(outcome: Result<T>, output: &mut Vec<u8>) -> Outcome {
+    let ended = Outcome::from(&outcome);
     let answer = Answer::from(outcome);
     serde_json::to_writer(output, &answer).expect("a Vec takes every write, an answer has no maps");
+    ended
 }
 
 /// Reads the question in a frame's payload.

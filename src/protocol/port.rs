@@ -1,25 +1,81 @@
 //! An address of a service: frames and, for people with curl, HTTP, told apart by the first byte. A
 //! frame begins with its length, which is below 2^24, so with a zero; HTTP begins with a letter.
+//!
+//! What every service says about itself is answered here, by [`About`]. At the request address every
+//! request is counted, at the peer address none: that is the services' own traffic.
 
+use super::about::{About, Page, Subject};
+use super::status::{Kind, Outcome};
+use super::tally::{Asked, Tally};
 use super::web;
 use crate::error::Result;
 use crate::http::{Connection, Request, Responder};
 use crate::net::{Progress, Protocol, frame};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// What a service answers on one of its addresses.
 pub trait Service: Send + Sync + 'static {
     /// The payload of a frame asks; the payload of the answering one is appended to `answer`.
-    fn frame(&self, question: &[u8], answer: &mut Vec<u8>);
+    fn frame(&self, question: &[u8], answer: &mut Vec<u8>) -> Asked;
 
-    /// The same by hand; `path` has the decoded segments of the request's path. Returns the status.
-    fn http(&self, request: &Request<'_>, path: &[&str], responder: Responder<'_>) -> u16;
+    /// The same by hand; `path` has the decoded segments of the request's path.
+    fn http(&self, request: &Request<'_>, path: &[&str], responder: Responder<'_>) -> Asked;
 }
 
-/// A service as a server's protocol.
-pub struct Port<S>(pub S);
+/// A service's address as a server's protocol.
+pub struct Port<S, A> {
+    service: S,
+    about: Arc<About<A>>,
+    /// Where requests are counted, if they are.
+    requests: Option<Arc<Tally>>,
+}
 
-impl<S: Service> Protocol for Port<S> {
+impl<S: Service, A: Subject> Port<S, A> {
+    /// A request address.
+    pub fn requests(service: S, about: Arc<About<A>>) -> Port<S, A> {
+        let requests = Some(about.requests());
+        Port { service, about, requests }
+    }
+
+    /// A peer address.
+    pub fn peers(service: S, about: Arc<About<A>>) -> Port<S, A> {
+        Port { service, about, requests: None }
+    }
+
+    fn http(&self, request: &Request<'_>, responder: Responder<'_>) -> Asked {
+        let segments: Result<Vec<_>> = request.segments().collect();
+        let segments = match segments {
+            Ok(segments) => segments,
+            Err(error) => return Asked::one(Kind::Other, web::refuse(responder, &error)),
+        };
+        let path: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
+        match Page::at(&path) {
+            Some(page) => Asked::one(Kind::Other, self.about.show(page, request, responder)),
+            None => self.service.http(request, &path, responder),
+        }
+    }
+
+    fn frame(&self, input: &[u8], output: &mut Vec<u8>) -> (Progress, Option<Asked>) {
+        let (question, progress) = match frame::split(input) {
+            Ok(None) => return (Progress::NeedMore, None),
+            Ok(Some((question, bytes))) => (Ok(question), Progress::Served { bytes }),
+            Err(error) => (Err(error), Progress::Close),
+        };
+        let mut asked = None;
+        let answered = frame::put(output, |answer| {
+            asked = Some(match question {
+                Ok(question) => self.service.frame(question, answer),
+                Err(error) => Asked::one(Kind::Other, super::answer::<()>(Err(error), answer)),
+            });
+            Ok(())
+        });
+        (if answered.is_ok() { progress } else { Progress::Close }, asked)
+    }
+}
+
+impl<S: Service, A: Subject> Protocol for Port<S, A> {
     type Session = Connection;
 
     fn open(&self, _peer: SocketAddr) -> Connection {
@@ -27,31 +83,25 @@ impl<S: Service> Protocol for Port<S> {
     }
 
     fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {
-        if input[0] != 0 {
-            return http.serve(input, output, |request, responder| {
-                let segments: Result<Vec<_>> = request.segments().collect();
-                match segments {
-                    Ok(segments) => {
-                        let path: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
-                        self.0.http(request, &path, responder)
-                    }
-                    Err(error) => web::refuse(responder, &error),
-                };
+        let started = Instant::now();
+        let (progress, asked) = if input[0] == 0 {
+            self.frame(input, output)
+        } else {
+            let mut asked = None;
+            let progress = http.serve(input, output, |request, responder| {
+                asked = Some(self.http(request, responder));
             });
-        }
-        let (asked, progress) = match frame::split(input) {
-            Ok(None) => return Progress::NeedMore,
-            Ok(Some((question, bytes))) => (Ok(question), Progress::Served { bytes }),
-            Err(error) => (Err(error), Progress::Close),
+            (progress, asked)
         };
-        let answered = frame::put(output, |answer| {
-            match asked {
-                Ok(question) => self.0.frame(question, answer),
-                Err(error) => super::answer::<()>(Err(error), answer),
-            }
-            Ok(())
-        });
-        if answered.is_ok() { progress } else { Progress::Close }
+        // HTTP refuses by itself what is malformed, and closes.
+        let refused =
+            (progress == Progress::Close).then(|| Asked::one(Kind::Other, Outcome::Refused));
+        if let Some(requests) = &self.requests
+            && let Some(asked) = asked.or(refused)
+        {
+            requests.count(asked, started.elapsed());
+        }
+        progress
     }
 
     fn expired(&self, http: &mut Connection, output: &mut Vec<u8>) {

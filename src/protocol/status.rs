@@ -4,6 +4,8 @@
 use super::catalog::Book;
 use super::order::Health;
 use crate::model::{Epoch, OrderNumber, ReplicaId, View};
+use crate::net::Gauges;
+pub use crate::trace::{EVENTS_MAX, Event};
 use serde::{Deserialize, Serialize};
 
 /// What every service says; `own` is what only this kind of service has to say.
@@ -13,8 +15,14 @@ pub struct Status<T> {
     pub service: String,
     /// Its process.
     pub pid: u32,
+    /// When it started, in milliseconds since 1970.
+    pub started_unix_ms: u64,
     /// How long it has been running.
     pub uptime_ms: u64,
+    /// The memory that it occupies, where the system tells.
+    pub memory_bytes: Option<u64>,
+    /// The files and connections that it has open, where the system tells.
+    pub open_files: Option<u64>,
     /// Its request address: who is there.
     pub sessions: Sessions,
     /// Its request address: what was asked there since it started.
@@ -25,9 +33,6 @@ pub struct Status<T> {
     #[serde(flatten)]
     pub own: T,
 }
-
-/// How many events a status has at most.
-pub const EVENTS_MAX: usize = 100;
 
 /// The threads and connections of an address, of one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,12 +49,18 @@ pub struct Sessions {
     pub queued: usize,
 }
 
+impl From<Gauges> for Sessions {
+    fn from(gauges: Gauges) -> Sessions {
+        let Gauges { threads, busy, open, parked, queued } = gauges;
+        Sessions { threads, busy, open, parked, queued }
+    }
+}
+
 /// The requests of one kind that ended one way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Requests {
-    /// What was asked: at the front-end `query`, `list`, `buy`, `order` or `other`; at the catalog
-    /// `query`, `list`, `purchase` or `other`; at a replica `buy`, `order` or `other`.
-    pub kind: String,
+    /// What was asked.
+    pub kind: Kind,
     /// How it went.
     pub outcome: Outcome,
     /// How many, since the service started.
@@ -59,6 +70,24 @@ pub struct Requests {
     /// How many of them took how long: at most the bound of the same place in [`LATENCY_BOUNDS`], and
     /// longer than the one before; the last, which has no bound, counts those beyond all.
     pub latencies: Vec<u64>,
+}
+
+/// What a request asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A toy, of the front-end or the catalog.
+    Query,
+    /// All toys, of the front-end or the catalog.
+    List,
+    /// To buy, of the front-end or a replica.
+    Buy,
+    /// A sale, of the catalog. A call that asks for several counts as so many.
+    Purchase,
+    /// An order, of the front-end or a replica.
+    Order,
+    /// How the service is, or something that it does not have.
+    Other,
 }
 
 /// How a request went.
@@ -78,19 +107,6 @@ pub const LATENCY_BOUNDS: [f64; 19] = [
     0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
     0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
 ];
-
-/// A line of a service's log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// Counts from 1 in each process.
-    pub number: u64,
-    /// When, in milliseconds since 1970.
-    pub unix_ms: u64,
-    /// `INFO`, `WARN` or `ERROR`.
-    pub level: String,
-    /// What happened.
-    pub text: String,
-}
 
 /// The catalog's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,9 +141,9 @@ pub struct OrderStatus {
 pub struct FollowerStatus {
     /// Which.
     pub id: ReplicaId,
-    /// It has everything up to here on disk.
+    /// It has everything up to here on disk; 0 until it has answered this leader.
     pub matched: OrderNumber,
-    /// Orders that it lacks.
+    /// Orders that it lacks, at most.
     pub lag: u64,
 }
 
@@ -141,6 +157,7 @@ pub struct FrontendStatus {
     /// The product cache.
     pub cache: CacheStatus,
 }
+
 /// The product cache, all of one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheStatus {

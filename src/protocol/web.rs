@@ -77,7 +77,7 @@ pub fn wrong_method(responder: Responder<'_>, allowed: &str) -> u16 {
     405
 }
 
-fn status(error: &Error) -> u16 {
+pub(super) fn status(error: &Error) -> u16 {
     match error {
         Error::Invalid { .. } => 400,
         Error::UnknownToy | Error::UnknownOrder => 404,

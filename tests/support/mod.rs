@@ -194,12 +194,17 @@ impl Cluster {
 
     /// Makes a service stand still.
     pub fn pause(&self, id: Id) {
-        signal(self.services[&id].process.as_ref().expect("it runs"), Signal::STOP);
+        self.signal(id, Signal::STOP);
     }
 
     /// Lets a paused service go on.
     pub fn resume(&self, id: Id) {
-        signal(self.services[&id].process.as_ref().expect("it runs"), Signal::CONT);
+        self.signal(id, Signal::CONT);
+    }
+
+    /// Sends a service a signal.
+    pub fn signal(&self, id: Id, which: Signal) {
+        signal(self.services[&id].process.as_ref().expect("it runs"), which);
     }
 
     /// The process of a service.
@@ -212,7 +217,7 @@ impl Cluster {
         &self.services[&id].listen
     }
 
-    /// Where a service takes what the other services say among themselves. Not the front-end.
+    /// Where a service takes what the other services say among themselves, and says how it is doing.
     pub fn peer_address(&self, id: Id) -> &str {
         &self.services[&id].peer
     }

@@ -1,0 +1,118 @@
+//! What every service says about itself: `GET /health`, `/status` and `/metrics`. The one place that
+//! decides these paths, for all services; [`port`](super::port) asks here first.
+
+use super::metrics::{self, Measured};
+use super::process;
+use super::status::{Kind, Sessions, Status};
+use super::tally::Tally;
+use super::web;
+use crate::http::{Request, Responder};
+use crate::net::Watch;
+use crate::trace;
+use serde::Serialize;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A service, as far as it differs from the others.
+pub trait Subject: Send + Sync + 'static {
+    /// The part of its status that only this kind of service has.
+    type Own: Serialize + Measured;
+
+    /// How it is doing. Must not wait for anything that customers wait for.
+    fn own(&self) -> Self::Own;
+
+    /// Answers `GET /health`: that it is up. Returns the status of the response.
+    fn healthy(&self, responder: Responder<'_>) -> u16;
+}
+
+/// Knows all about a service.
+pub struct About<S> {
+    service: String,
+    subject: Arc<S>,
+    requests: Arc<Tally>,
+    /// The server of the request address, once it has started.
+    server: OnceLock<Watch>,
+    started: Instant,
+    started_at: SystemTime,
+}
+
+/// One of the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Page {
+    Health,
+    Status,
+    Metrics,
+}
+
+impl Page {
+    /// The page at this path, if it is one.
+    pub(super) fn at(path: &[&str]) -> Option<Page> {
+        match path {
+            ["health"] => Some(Page::Health),
+            ["status"] => Some(Page::Status),
+            ["metrics"] => Some(Page::Metrics),
+            _ => None,
+        }
+    }
+}
+
+impl<S: Subject> About<S> {
+    /// All about a service of this name, whose request address is asked these kinds of things.
+    pub fn new(service: impl Into<String>, subject: Arc<S>, kinds: &'static [Kind]) -> About<S> {
+        About {
+            service: service.into(),
+            subject,
+            requests: Arc::new(Tally::new(kinds)),
+            server: OnceLock::new(),
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+        }
+    }
+
+    /// The server of the request address has started. Until it has, nobody is there; but the peer
+    /// address, which opens first, may be asked already.
+    pub fn watch(&self, server: Watch) {
+        // There is one, which starts once.
+        self.server.set(server).ok();
+    }
+
+    /// Where requests at the request address are to be counted.
+    pub fn requests(&self) -> Arc<Tally> {
+        Arc::clone(&self.requests)
+    }
+
+    /// Answers a request for a page. Returns the status of the response.
+    pub(super) fn show(&self, page: Page, request: &Request<'_>, responder: Responder<'_>) -> u16 {
+        match (request.method, page) {
+            ("GET" | "HEAD", Page::Health) => self.subject.healthy(responder),
+            ("GET" | "HEAD", Page::Status) => web::respond(responder, &Ok(self.status())),
+            ("GET" | "HEAD", Page::Metrics) => {
+                let text = metrics::text(&self.status());
+                responder.send(200, &[("Content-Type", metrics::CONTENT_TYPE)], text.as_bytes());
+                200
+            }
+            _ => web::wrong_method(responder, "GET, HEAD"),
+        }
+    }
+
+    fn status(&self) -> Status<S::Own> {
+        let sessions = self.server.get().map_or_else(Sessions::default, |gauges| gauges().into());
+        let started = self.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Status {
+            service: self.service.clone(),
+            pid: std::process::id(),
+            started_unix_ms: millis(started),
+            uptime_ms: millis(self.started.elapsed()),
+            memory_bytes: process::memory_bytes(),
+            open_files: process::open_files(),
+            sessions,
+            requests: self.requests.requests(),
+            events: trace::events(),
+            own: self.subject.own(),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,178 @@
+//! `GET /metrics`: a service's [`Status`] as Prometheus reads it. Everything here is computed from the
+//! status, so the two pages cannot disagree. `docs/metrics.md` says what each metric tells an operator.
+//!
+//! Names follow Prometheus' conventions: seconds and bytes, `_total` for what only grows, a label for
+//! what there are several of.
+
+use super::catalog::Book;
+pub(super) use super::exposition::CONTENT_TYPE;
+use super::exposition::Exposition;
+use super::status::{
+    CacheStatus, CatalogStatus, FrontendStatus, Kind, LATENCY_BOUNDS, OrderStatus, Outcome,
+    Requests, Sessions, Status,
+};
+use crate::model::Epoch;
+
+/// A part of a status that has metrics of its own.
+pub trait Measured {
+    /// Writes them.
+    fn measure(&self, page: &mut Exposition);
+}
+
+/// The page of a service.
+pub(super) fn text<T: Measured>(status: &Status<T>) -> String {
+    let mut page = Exposition::default();
+    measure_requests(&status.requests, &mut page);
+    status.sessions.measure(&mut page);
+    status.own.measure(&mut page);
+    page.gauge("toystore_build_info", "Always 1; the label is the version of the program.")
+        .each("version", [(env!("CARGO_PKG_VERSION"), 1)]);
+    page.gauge("process_start_time_seconds", "When the process started, in seconds since 1970.")
+        .is(seconds(status.started_unix_ms));
+    if let Some(bytes) = status.memory_bytes {
+        page.gauge("process_resident_memory_bytes", "The memory that the process occupies.")
+            .is(bytes);
+    }
+    if let Some(files) = status.open_files {
+        page.gauge("process_open_fds", "The files and connections that the process has open.")
+            .is(files);
+    }
+    page.into_text()
+}
+
+fn measure_requests(requests: &[Requests], page: &mut Exposition) {
+    let mut took = page.histogram(
+        "toystore_request_duration_seconds",
+        "How long requests at the request address took to answer.",
+    );
+    for Requests { kind, outcome, latencies, seconds, .. } in requests {
+        let labels = [("kind", kind_word(*kind)), ("outcome", outcome_word(*outcome))];
+        took.buckets(&labels, &LATENCY_BOUNDS, latencies, *seconds);
+    }
+}
+
+impl Measured for Sessions {
+    fn measure(&self, page: &mut Exposition) {
+        let Sessions { threads, busy, open, parked, queued } = *self;
+        page.gauge("toystore_threads", "Threads of the request address.").is(threads);
+        page.gauge("toystore_threads_busy", "Threads that have a connection.").is(busy);
+        page.gauge("toystore_connections_open", "Connections to the request address.").is(open);
+        page.gauge(
+            "toystore_connections_parked",
+            "Connections that wait without a thread for their next request.",
+        )
+        .is(parked);
+        page.gauge("toystore_connections_queued", "Connections that wait for a thread.").is(queued);
+    }
+}
+
+impl Measured for CatalogStatus {
+    fn measure(&self, page: &mut Exposition) {
+        let CatalogStatus { toys, open_sales, subscribers, delay_ms } = self;
+        let each = |value: fn(&Book) -> i128| {
+            toys.iter().map(move |book| (book.name.as_str(), value(book)))
+        };
+        page.gauge("toystore_toys_in_stock", "How many of the toy are left.")
+            .each("toy", each(|book| book.quantity.into()));
+        page.counter("toystore_toys_sold_total", "How many of the toy went to orders.")
+            .each("toy", each(|book| book.sold.into()));
+        page.gauge(
+            "toystore_toys_restocked",
+            "How many of the toy were added; less than 0 if a reset took more away.",
+        )
+        .each("toy", each(|book| book.restocked.into()));
+        page.counter(
+            "toystore_toys_withdrawn_total",
+            "How many of the toy were taken by hand, outside any order.",
+        )
+        .each("toy", each(|book| book.withdrawn.into()));
+        page.gauge("toystore_open_sales", "Sales that are not known to be orders yet.")
+            .is(open_sales);
+        page.gauge("toystore_subscribers", "Front-ends that are told of changes.").is(subscribers);
+        page.gauge(
+            "toystore_delay_seconds",
+            "What each query and purchase takes longer, to play a slow database.",
+        )
+        .is(seconds(*delay_ms));
+    }
+}
+
+impl Measured for OrderStatus {
+    fn measure(&self, page: &mut Exposition) {
+        let OrderStatus { health, serves_in, followers } = self;
+        let epoch = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
+        measure_epoch(epoch, page);
+        page.gauge("toystore_leading", "1 if this replica leads and serves, else 0.")
+            .is(u8::from(serves_in.is_some()));
+        page.gauge("toystore_log_last_order", "The last number in the replica's log.")
+            .is(health.last);
+        page.gauge("toystore_log_committed_order", "The last number known to be committed.")
+            .is(health.committed);
+        page.gauge("toystore_catalog_reachable", "1 if the catalog answers this replica, else 0.")
+            .is(u8::from(health.catalog_reachable));
+        let lags: Vec<_> = followers.iter().map(|each| (each.id.to_string(), each.lag)).collect();
+        page.gauge(
+            "toystore_follower_lag_orders",
+            "From the leader: orders that the replica lacks, at most.",
+        )
+        .each("replica", lags.iter().map(|(id, lag)| (id.as_str(), lag)));
+    }
+}
+
+impl Measured for FrontendStatus {
+    fn measure(&self, page: &mut Exposition) {
+        let FrontendStatus { view, led, cache } = self;
+        measure_epoch(view.as_ref().map_or(Epoch(0), |view| view.epoch), page);
+        page.gauge("toystore_led", "1 if the leader of the view answers, else 0.")
+            .is(u8::from(*led));
+        page.gauge("toystore_in_sync_replicas", "Replicas that have every committed order.")
+            .is(view.as_ref().map_or(0, |view| view.in_sync.len()));
+        page.gauge("toystore_leader_id", "Which replica leads; 0 before the first election.")
+            .is(view.as_ref().map_or(0, |view| view.leader.0));
+        cache.measure(page);
+    }
+}
+
+impl Measured for CacheStatus {
+    fn measure(&self, page: &mut Exposition) {
+        let CacheStatus { capacity, toys, hits, misses, evictions, invalidations } = self;
+        page.gauge("toystore_cache_capacity_toys", "How many toys the cache has room for.")
+            .is(capacity);
+        page.gauge("toystore_cache_toys", "How many toys are in the cache.").is(toys.len());
+        page.counter("toystore_cache_hits_total", "Queries answered from the cache.").is(hits);
+        page.counter("toystore_cache_misses_total", "Queries that had to ask the catalog.")
+            .is(misses);
+        page.counter("toystore_cache_evictions_total", "Toys that made room for others.")
+            .is(evictions);
+        page.counter("toystore_cache_invalidations_total", "Toys dropped because they changed.")
+            .is(invalidations);
+    }
+}
+
+fn measure_epoch(epoch: Epoch, page: &mut Exposition) {
+    page.gauge("toystore_epoch", "The epoch of the view; 0 before the first election.").is(epoch);
+}
+
+/// Exact: a whole number of milliseconds has three decimals.
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03}", ms / 1_000, ms % 1_000)
+}
+
+fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Query => "query",
+        Kind::List => "list",
+        Kind::Buy => "buy",
+        Kind::Purchase => "purchase",
+        Kind::Order => "order",
+        Kind::Other => "other",
+    }
+}
+
+fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Served => "served",
+        Outcome::Refused => "refused",
+        Outcome::Failed => "failed",
+    }
+}

@@ -1,0 +1,138 @@
+//! Counts the requests at an address while they are answered. What one costs there is a look at the
+//! clock and two additions, so that it can be done for each cached query.
+
+use super::status::{Kind, LATENCY_BOUNDS, Outcome, Requests};
+use crate::error::Result;
+use std::array;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// In the order of their declaration, which is their place in a row of the tally.
+const OUTCOMES: [Outcome; 3] = [Outcome::Served, Outcome::Refused, Outcome::Failed];
+
+/// What a message asked for, and how often it ended in which way: a call may ask for several sales.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    kind: Kind,
+    outcomes: [u64; OUTCOMES.len()],
+}
+
+impl Asked {
+    /// One request.
+    pub fn one(kind: Kind, outcome: impl Into<Outcome>) -> Asked {
+        Asked::each(kind, [outcome.into()])
+    }
+
+    /// Several requests in one message.
+    pub fn each(kind: Kind, ended: impl IntoIterator<Item = Outcome>) -> Asked {
+        let mut outcomes = [0; OUTCOMES.len()];
+        for outcome in ended {
+            outcomes[outcome as usize] += 1;
+        }
+        Asked { kind, outcomes }
+    }
+}
+
+/// By the status that HTTP gives it.
+impl From<u16> for Outcome {
+    fn from(status: u16) -> Outcome {
+        match status {
+            ..400 => Outcome::Served,
+            400..500 => Outcome::Refused,
+            500.. => Outcome::Failed,
+        }
+    }
+}
+
+impl<T> From<&Result<T>> for Outcome {
+    fn from(result: &Result<T>) -> Outcome {
+        result.as_ref().err().map_or(200, super::web::status).into()
+    }
+}
+
+/// The requests at one address since the start. The numbers are for people, who do not mind when one
+/// of two that change together is seen before the other, so relaxed order is enough.
+#[derive(Debug)]
+pub struct Tally {
+    kinds: &'static [Kind],
+    /// For each kind in its place, for each outcome in its place.
+    cells: [[Cell; OUTCOMES.len()]; Kind::Other as usize + 1],
+}
+
+#[derive(Debug, Default)]
+struct Cell {
+    nanos: AtomicU64,
+    latencies: [AtomicU64; LATENCY_BOUNDS.len() + 1],
+}
+
+impl Tally {
+    /// For an address where these kinds are asked.
+    pub fn new(kinds: &'static [Kind]) -> Tally {
+        Tally { kinds, cells: array::from_fn(|_| array::from_fn(|_| Cell::default())) }
+    }
+
+    /// Requests were answered, after this time.
+    pub fn count(&self, asked: Asked, took: Duration) {
+        for (cell, times) in self.cells[asked.kind as usize].iter().zip(asked.outcomes) {
+            if times > 0 {
+                cell.add(times, took);
+            }
+        }
+    }
+
+    /// All that was counted, also what never happened: whoever draws a rate needs the 0 it began with.
+    pub fn requests(&self) -> Vec<Requests> {
+        let of_kind = |kind: &Kind| {
+            let kind = *kind;
+            let cells = OUTCOMES.iter().zip(&self.cells[kind as usize]);
+            cells.map(move |(outcome, cell)| cell.requests(kind, *outcome))
+        };
+        self.kinds.iter().flat_map(of_kind).collect()
+    }
+}
+
+impl Cell {
+    fn add(&self, times: u64, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let place = LATENCY_BOUNDS.partition_point(|bound| *bound < seconds);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.latencies[place].fetch_add(times, Relaxed);
+        self.nanos.fetch_add(nanos.saturating_mul(times), Relaxed);
+    }
+
+    fn requests(&self, kind: Kind, outcome: Outcome) -> Requests {
+        let latencies: Vec<u64> = self.latencies.iter().map(|count| count.load(Relaxed)).collect();
+        let seconds = Duration::from_nanos(self.nanos.load(Relaxed)).as_secs_f64();
+        Requests { kind, outcome, count: latencies.iter().sum(), seconds, latencies }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn a_request_is_counted_where_it_belongs() {
+        let tally = Tally::new(&[Kind::Query, Kind::Purchase]);
+        let ms = Duration::from_millis;
+        tally.count(Asked::one(Kind::Query, 200), ms(1));
+        tally.count(Asked::one(Kind::Query, 200), ms(1) + Duration::from_nanos(1));
+        tally.count(Asked::one(Kind::Query, 503), ms(11_000));
+        let sales = [Ok(()), Err(Error::NotEnoughStock), Ok(()), Err(Error::unavailable("a disk"))];
+        tally.count(Asked::each(Kind::Purchase, sales.iter().map(Outcome::from)), ms(3));
+
+        let found = tally.requests();
+        let counts: Vec<_> = found.iter().map(|r| (r.kind, r.outcome, r.count)).collect();
+        let expected = [(Kind::Query, [2, 0, 1]), (Kind::Purchase, [2, 1, 1])];
+        let expected = expected.iter().flat_map(|(kind, counts)| {
+            OUTCOMES.iter().zip(counts).map(|(outcome, count)| (*kind, *outcome, *count))
+        });
+        assert_eq!(counts, expected.collect::<Vec<_>>());
+
+        let place = LATENCY_BOUNDS.iter().position(|bound| *bound >= 0.001).expect("1 ms");
+        assert_eq!(found[0].latencies[place..][..2], [1, 1], "a bound belongs to what is below it");
+        assert_eq!(found[2].latencies.last(), Some(&1), "beyond all bounds");
+        assert!((found[3].seconds - 0.006).abs() < 1e-9, "each sale took as long as the call");
+    }
+}
