@@ -16,8 +16,8 @@ use support::{ALL, Cluster, Customer, PATIENCE, finish, own_host, signal, wait_f
 
 /// A store with a cluster page, and somebody who uses it.
 struct Lesson {
-    store: Cluster,
     run_all: RunAll,
+    store: Cluster,
     /// Host and port of the page.
     address: String,
     /// `/` and the token.
@@ -37,7 +37,7 @@ impl Lesson {
         let (token, _) = rest.split_once('/').expect("it ends in a slash");
         let (address, token) = (address.to_owned(), format!("/{token}"));
         let http = Customer::of(&address);
-        Lesson { store, run_all, address, token, http }
+        Lesson { run_all, store, address, token, http }
     }
 
     fn state(&mut self) -> Value {
@@ -71,6 +71,33 @@ impl Lesson {
 
     fn await_state(&mut self, name: &str, expected: &str) {
         wait_until(&format!("{name} is {expected}"), || self.state_of(name) == expected);
+    }
+
+    /// Who leads, once somebody does.
+    fn leader(&mut self) -> String {
+        wait_for("a leader", || {
+            let state = self.state();
+            let services = state["services"].as_array().expect("a list");
+            let leader = services.iter().find(|service| service["state"] == "leader")?;
+            leader["name"].as_str().map(str::to_owned)
+        })
+    }
+
+    /// Gives a command about the leader, as soon as there is one. Returns who that was.
+    fn command_leader(&mut self, line: &str, expected: &str) -> String {
+        wait_for(line, || {
+            self.leader();
+            let (status, said) = self.command(line);
+            let (name, _) = said.split_once(expected)?;
+            (status == 200).then(|| name.to_owned())
+        })
+    }
+
+    /// Waits until the shoppers have made so many orders more.
+    fn await_orders(&mut self, count: u64) {
+        let mut orders = || self.state()["shoppers"]["orders"].as_u64().expect("a number");
+        let before = orders();
+        wait_until("orders", || orders() >= before + count);
     }
 
     fn await_event(&mut self, text: &str) {
@@ -142,7 +169,8 @@ fn whoever_lacks_the_token_or_comes_from_elsewhere_is_refused() {
             assert_eq!(customer.send("POST", &path, &[], b"crash 3").0, 404, "{id:?} {path}");
         }
     }
-    assert_eq!(lesson.state_of("order 3"), "leader", "nothing was crashed");
+    // Nothing was crashed.
+    lesson.await_state("order 3", "leader");
 }
 
 #[test]
@@ -170,65 +198,65 @@ fn without_a_terminal_there_is_no_page() {
 #[test]
 fn the_whole_lesson_can_be_given_by_commands() {
     let mut lesson = Lesson::begin();
-    lesson.await_state("order 3", "leader");
     lesson.await_state("order 1", "in_sync");
     assert_eq!(lesson.done("shoppers 3"), "shoppers in the store: 3");
-    wait_until("orders", || lesson.state()["shoppers"]["orders"].as_u64() > Some(20));
+    lesson.await_orders(20);
     wait_until("a sample with queries", || {
         let state = lesson.state();
         let samples = state["samples"].as_array().expect("a list");
         samples.iter().any(|sample| sample["query"]["p50_ms"].as_f64() > Some(0.0))
     });
 
-    let said = lesson.done("crash leader");
-    assert!(said.starts_with("order 3 is crashed (kill -9 "), "{said}");
-    lesson.await_state("order 3", "down");
-    lesson.await_state("order 2", "leader");
-    lesson.await_event("order 3 is crashed");
-    lesson.await_event("replica 3 is down; epoch 2: replica 2 leads, in sync: 1 2");
-    let before = lesson.state()["shoppers"]["orders"].as_u64();
-    wait_until("orders at the new leader", || {
-        lesson.state()["shoppers"]["orders"].as_u64() > before.map(|orders| orders + 20)
-    });
-    assert_eq!(lesson.command("crash 3"), (400, "order 3 does not run; start it first".into()));
-    assert_eq!(lesson.command("pause 3").0, 400);
-    assert_eq!(lesson.command("start 2"), (400, "order 2 runs already".into()));
+    let crashed = lesson.command_leader("crash leader", " is crashed (kill -9 ");
+    let id = crashed.trim_start_matches("order ");
+    lesson.await_state(&crashed, "down");
+    let leader = lesson.leader();
+    lesson.await_event(&format!("{crashed} is crashed"));
+    lesson.await_event(&format!("replica {id} is down; epoch "));
+    lesson.await_orders(20);
+    let refused = (400, format!("{crashed} does not run; start it first"));
+    assert_eq!(lesson.command(&format!("crash {id}")), refused);
+    assert_eq!(lesson.command(&format!("pause {id}")), refused);
+    let refused = (400, format!("{leader} runs already"));
+    assert_eq!(lesson.command(&format!("start {leader}")), refused);
 
-    assert!(lesson.done("start 3").starts_with("order 3 is started, pid "));
-    lesson.await_event("took them from replica 2");
-    lesson.await_state("order 3", "in_sync");
+    let said = lesson.done(&format!("start {id}"));
+    assert!(said.starts_with(&format!("{crashed} is started, pid ")), "{said}");
+    lesson.await_event(" orders, took them from replica ");
+    lesson.await_state(&crashed, "in_sync");
     assert_eq!(lesson.done("shoppers 0"), "shoppers in the store: 0");
-    let ends = wait_for("all logs are the same", || {
+    wait_until("all logs are the same, on the page and by the byte", || {
+        let files = [1, 2, 3].map(|id| {
+            let file = lesson.store.path(&format!("order-{id}/orders.csv"));
+            fs::read_to_string(file).expect("a log")
+        });
+        let last = files[0].lines().count() - 1;
         let state = lesson.state();
-        let services = state["services"].as_array().expect("a list").clone();
-        let logs: Vec<_> = services.iter().filter(|service| !service["log"].is_null()).collect();
-        let ends = logs
-            .iter()
-            .map(|service| (service["log"]["last"].clone(), service["log"]["last_epoch"].clone()));
-        let ends: Vec<_> = ends.collect();
-        (ends.len() == 3 && ends.iter().all(|end| end == &ends[0])).then_some(ends)
+        let services = state["services"].as_array().expect("a list");
+        let logs: Vec<_> = services.iter().map(|service| &service["log"]).collect();
+        let logs = &logs[1..4];
+        files.iter().all(|file| *file == files[0])
+            && logs
+                .iter()
+                .all(|log| log["last"] == last && log["last_epoch"] == logs[0]["last_epoch"])
     });
-    let logs = [1, 2, 3].map(|id| {
-        let file = lesson.store.path(&format!("order-{id}/orders.csv"));
-        fs::read_to_string(file).expect("a log")
-    });
-    assert!(logs.iter().all(|log| *log == logs[0]), "by the byte");
-    assert_eq!(ends[0].0.as_u64(), logs[0].lines().count().checked_sub(1).map(|n| n as u64));
     assert_eq!(lesson.state()["shoppers"]["failed"], 0, "nobody noticed");
 }
 
 #[test]
 fn what_is_paused_stands_still_until_it_goes_on() {
     let mut lesson = Lesson::begin();
-    lesson.await_state("order 3", "leader");
-    assert!(lesson.done("pause leader").starts_with("order 3 stands still (kill -STOP "));
-    lesson.await_state("order 3", "paused");
-    lesson.await_state("order 2", "leader");
-    assert_eq!(lesson.command("pause 3"), (400, "order 3 is paused already".into()));
-    assert_eq!(lesson.command("continue 2"), (400, "order 2 is not paused".into()));
+    let paused = lesson.command_leader("pause leader", " stands still (kill -STOP ");
+    lesson.await_state(&paused, "paused");
+    let leader = lesson.leader();
+    let refused = (400, format!("{paused} is paused already"));
+    assert_eq!(lesson.command(&format!("pause {paused}")), refused);
+    let refused = (400, format!("{leader} is not paused"));
+    assert_eq!(lesson.command(&format!("continue {leader}")), refused);
     assert_eq!(lesson.store.customer(Frontend).buy_one("Tux"), 1);
-    assert!(lesson.done("continue 3").starts_with("order 3 goes on"));
-    lesson.await_state("order 3", "in_sync");
+    let said = lesson.done(&format!("continue {paused}"));
+    assert!(said.starts_with(&format!("{paused} goes on")), "{said}");
+    lesson.await_state(&paused, "in_sync");
     // One that is paused is closed like every other.
     lesson.done("pause 1");
     signal(&lesson.run_all.process, Signal::TERM);
@@ -283,7 +311,8 @@ fn a_terminal_takes_the_same_commands() {
     let mut log = File::create(&said).expect("a file");
     let mut display = keyboard.try_clone().expect("a descriptor");
     // Copies what the terminal shows, until it is gone.
-    let copier = thread::spawn(move || std::io::copy(&mut display, &mut log));
+    let copier = thread::Builder::new().name("display".into());
+    let copier = copier.spawn(move || std::io::copy(&mut display, &mut log)).expect("a thread");
     let mut run_all = RunAll::spawn(command, said);
     run_all.wait_until_said("or type: crash 3, start 3, shoppers 5, status, help, quit");
     assert!(run_all.said().contains("no cluster page: cannot listen on"), "{}", run_all.said());

@@ -242,6 +242,7 @@ impl Subject for Order {
         let serves = replica.office() == Some(Office::Serving);
         OrderStatus {
             health: replica.health(reachable, self.now()),
+            last_epoch: replica.log().last_epoch(),
             serves_in: replica.leads().filter(|_| serves),
             followers: replica.followers(),
         }

@@ -9,14 +9,15 @@
 use super::guard::Guard;
 use super::{Access, Order};
 use crate::error::{Error, Result};
-use crate::http::{Request, Responder, error_body};
+use crate::http::{Connection, Request, Responder, error_body};
+use crate::net::{Progress, Protocol};
 use crate::pages::{self, CLUSTER};
-use crate::protocol::port::Service;
-use crate::protocol::{answer, web};
+use crate::protocol::web;
 use crate::supervisor::shoppers::{Counts, SHOPPERS_MAX};
 use crate::supervisor::watch::board::{Seen, Snapshot};
 use crossbeam_channel::bounded;
 use serde::Serialize;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,13 +61,16 @@ impl Door {
     }
 }
 
-impl Service for Door {
-    fn frame(&self, _: &[u8], output: &mut Vec<u8>) {
-        answer::<()>(Err(Error::invalid("the cluster page answers HTTP only")), output);
-    }
-
-    fn http(&self, request: &Request<'_>, path: &[&str], responder: Responder<'_>) -> u16 {
-        let below = match self.guard.admit(request, path) {
+impl Door {
+    /// Answers one request. Returns the status.
+    fn answer(&self, request: &Request<'_>, responder: Responder<'_>) -> u16 {
+        let segments: Result<Vec<_>> = request.segments().collect();
+        let segments = match segments {
+            Ok(segments) => segments,
+            Err(error) => return web::refuse(responder, &error),
+        };
+        let path: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
+        let below = match self.guard.admit(request, &path) {
             Ok(below) => below,
             Err(why) => {
                 responder.send(403, &[], &error_body(403, why));
@@ -83,13 +87,35 @@ impl Service for Door {
                 web::respond(responder, &seen(request).map(|seen| self.state(seen)))
             }
             ("POST", ["commands"]) => web::respond(responder, &self.command(request.body)),
+            (_, ["commands"]) => web::wrong_method(responder, "POST"),
             ("GET" | "HEAD", file) => match CLUSTER.file(file) {
                 Some(file) => pages::send(responder, file),
                 None => web::no_such_path(responder),
             },
-            (_, ["commands"]) => web::wrong_method(responder, "POST"),
             _ => web::wrong_method(responder, "GET, HEAD"),
         }
+    }
+}
+
+impl Protocol for Door {
+    type Session = Connection;
+
+    fn open(&self, _peer: SocketAddr) -> Connection {
+        Connection::new()
+    }
+
+    fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {
+        http.serve(input, output, |request, responder| {
+            self.answer(request, responder);
+        })
+    }
+
+    fn expired(&self, http: &mut Connection, output: &mut Vec<u8>) {
+        http.expired(output);
+    }
+
+    fn panicked(&self, http: &mut Connection, output: &mut Vec<u8>) {
+        http.panicked(output);
     }
 }
 

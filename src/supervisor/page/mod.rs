@@ -16,7 +16,6 @@ use super::shoppers::Counts;
 use super::watch::board::Board;
 use crate::error::{Error, Result};
 use crate::net::{Limits, Server};
-use crate::protocol::port::Port;
 use crossbeam_channel::Sender;
 use door::Door;
 use guard::Guard;
@@ -53,7 +52,7 @@ impl Page {
     pub fn open(address: &str, access: Access) -> Result<Page> {
         check_is_loopback(address)?;
         let guard = Arc::new(Guard::new()?);
-        let door = Arc::new(Port(Door { guard: guard.clone(), access }));
+        let door = Arc::new(Door { guard: guard.clone(), access });
         let limits = Limits { threads: THREADS, ..Limits::default() };
         let server = Server::start("page", address, door, limits)?;
         Ok(Page { url: guard.url(server.address()), _server: server })

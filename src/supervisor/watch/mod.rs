@@ -93,3 +93,20 @@ fn ask(client: &mut Client) -> Option<Report> {
     let status = serde_json::from_slice::<Data<Report>>(&response.body).ok()?;
     (response.status == 200).then_some(status.data)
 }
+
+/// What a service might say, for tests.
+#[cfg(test)]
+fn said(own: Own) -> Report {
+    Report {
+        service: "a service".to_owned(),
+        pid: 7,
+        uptime_ms: 1,
+        started_unix_ms: 0,
+        memory_bytes: None,
+        open_files: None,
+        sessions: crate::protocol::status::Sessions::default(),
+        requests: vec![],
+        events: vec![],
+        own,
+    }
+}

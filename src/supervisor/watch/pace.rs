@@ -2,17 +2,13 @@
 //! counted so far. Pure.
 
 use super::Report;
-use crate::protocol::status::{CacheStatus, LATENCY_BOUNDS, Outcome, Requests};
+use crate::protocol::status::{CacheStatus, Kind, LATENCY_BOUNDS, Outcome, Requests};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How far back it remembers.
 const REACH_MS: u64 = 120_000;
-
-/// The kinds that are shown; `status.rs` has them all.
-const QUERY: &str = "query";
-const BUY: &str = "buy";
 
 const OUTCOMES: [Outcome; 3] = [Outcome::Served, Outcome::Refused, Outcome::Failed];
 
@@ -61,7 +57,7 @@ impl Pace {
         while self.samples.front().is_some_and(|first| first.unix_ms + REACH_MS < unix_ms) {
             self.samples.pop_front();
         }
-        since.count(BUY, &[Outcome::Refused])
+        since.count(Kind::Buy, &[Outcome::Refused])
     }
 
     /// The samples made after `unix_ms`.
@@ -114,15 +110,15 @@ impl Count {
         let lookups = self.hits + self.misses;
         (seconds > 0.0).then(|| Sample {
             unix_ms,
-            query: self.speed(QUERY, seconds),
-            buy: self.speed(BUY, seconds),
-            refused_per_s: number(self.count(BUY, &[Outcome::Refused])) / seconds,
+            query: self.speed(Kind::Query, seconds),
+            buy: self.speed(Kind::Buy, seconds),
+            refused_per_s: number(self.count(Kind::Buy, &[Outcome::Refused])) / seconds,
             failed_per_s: number(self.failed()) / seconds,
             hit_share: (lookups > 0).then(|| number(self.hits) / number(lookups)),
         })
     }
 
-    fn speed(&self, kind: &str, seconds: f64) -> Speed {
+    fn speed(&self, kind: Kind, seconds: f64) -> Speed {
         let mut latencies = vec![0; LATENCY_BOUNDS.len() + 1];
         for requests in self.requests.iter().filter(|requests| requests.kind == kind) {
             for (sum, count) in latencies.iter_mut().zip(&requests.latencies) {
@@ -138,7 +134,7 @@ impl Count {
         }
     }
 
-    fn count(&self, kind: &str, outcomes: &[Outcome]) -> u64 {
+    fn count(&self, kind: Kind, outcomes: &[Outcome]) -> u64 {
         let counted = |r: &&Requests| r.kind == kind && outcomes.contains(&r.outcome);
         self.requests.iter().filter(counted).map(|requests| requests.count).sum()
     }
@@ -171,35 +167,24 @@ fn number(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Own, said};
     use super::*;
-    use crate::protocol::status::{CatalogStatus, Sessions};
-    use crate::supervisor::watch::Own;
+    use crate::protocol::status::CatalogStatus;
 
     /// A front-end's word after so many milliseconds: `served` queries that took up to 20 µs, `refused` purchases
     /// that took up to 5 ms.
     fn report(pid: u32, uptime_ms: u64, served: u64, refused: u64) -> Report {
-        let requests = |kind: &str, outcome, count, bucket: usize| {
+        let requests = |kind: Kind, outcome, count, bucket: usize| {
             let mut latencies = vec![0; LATENCY_BOUNDS.len() + 1];
             latencies[bucket] = count;
-            Requests { kind: kind.to_owned(), outcome, count, seconds: 0.0, latencies }
+            Requests { kind, outcome, count, seconds: 0.0, latencies }
         };
-        Report {
-            service: "front-end".to_owned(),
-            pid,
-            uptime_ms,
-            sessions: Sessions::default(),
-            requests: vec![
-                requests(QUERY, Outcome::Served, served, 1),
-                requests(BUY, Outcome::Refused, refused, 8),
-            ],
-            events: vec![],
-            own: Own::Catalog(CatalogStatus {
-                toys: vec![],
-                open_sales: 0,
-                subscribers: 0,
-                delay_ms: 0,
-            }),
-        }
+        let requests = vec![
+            requests(Kind::Query, Outcome::Served, served, 1),
+            requests(Kind::Buy, Outcome::Refused, refused, 8),
+        ];
+        let own = CatalogStatus { toys: vec![], open_sales: 0, subscribers: 0, delay_ms: 0 };
+        Report { pid, uptime_ms, requests, ..said(Own::Catalog(own)) }
     }
 
     fn cache(hits: u64, misses: u64) -> CacheStatus {

@@ -252,6 +252,7 @@ fn shown(number: Option<impl Display>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::said;
     use super::*;
     use crate::model::{Identity, Member};
     use crate::protocol::order::Health;
@@ -275,15 +276,8 @@ mod tests {
 
     fn known(id: ServiceId, process: process::State, own: Option<Own>) -> Known {
         let answers = own.is_some();
-        let report = own.map(|own| Report {
-            service: id.to_string(),
-            pid: 7,
-            uptime_ms: 1,
-            sessions: Sessions { threads: 10, busy: 3, open: 5, parked: 2, queued: 1 },
-            requests: vec![],
-            events: vec![],
-            own,
-        });
+        let sessions = Sessions { threads: 10, busy: 3, open: 5, parked: 2, queued: 1 };
+        let report = own.map(|own| Report { sessions, ..said(own) });
         Known { id, listen: "127.0.0.1:1".to_owned(), pid: 7, process, report, answers }
     }
 
