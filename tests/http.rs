@@ -285,7 +285,7 @@ fn every_path_and_method_has_its_answer() {
         ("/orders/1.0", 400, "whole number"),
         ("/orders/one", 400, "whole number"),
         ("/orders/", 400, "whole number"),
-        ("/", 404, "no such path"),
+        ("//", 404, "no such path"),
         ("/product/Tux", 404, "no such path"),
         ("/Products/Tux", 404, "no such path"),
         ("/products/Tux/", 404, "no such path"),

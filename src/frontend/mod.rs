@@ -3,6 +3,7 @@
 //! ```text
 //!  client ──HTTP──▶ session ──▶ router ──▶ products ──▶ cache ──hit──▶ answer
 //!                                  │          └──miss──▶ catalog ── toy ──▶ cache, answer
+//!                                  ├─────▶ pages ──▶ the shop, for a browser
 //!                                  └─────▶ orders ── buy ──▶ the leader ──▶ answer
 //!                                             └ who leads? ── election ◀── health ── every replica
 //!  catalog ── changes ──▶ subscription ──▶ cache

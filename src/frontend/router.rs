@@ -19,6 +19,10 @@ pub enum Route<'a> {
     Order(OrderNumber),
     /// `GET /health`.
     Health,
+    /// `GET /`.
+    Page,
+    /// `GET /assets/<file>`, a file that the page needs.
+    Asset(Cow<'a, str>),
     /// Nothing is there.
     Nowhere,
     /// Something is there, but for these methods only.
@@ -37,7 +41,9 @@ pub fn route<'a>(request: &Request<'a>) -> Result<Route<'a>> {
         return Ok(Route::Nowhere);
     }
     Ok(match (&*first, second) {
-        ("products", _) | ("health", None) | ("orders" | "order", Some(_)) if !reads => {
+        ("products", _) | ("health" | "", None) | ("orders" | "order" | "assets", Some(_))
+            if !reads =>
+        {
             Route::WrongMethod(READ)
         }
         ("products", Some(name)) => Route::Toy(name),
@@ -46,6 +52,8 @@ pub fn route<'a>(request: &Request<'a>) -> Result<Route<'a>> {
         ("orders" | "order", None) if request.method == "POST" => Route::Buy,
         ("orders" | "order", None) => Route::WrongMethod("POST"),
         ("health", None) => Route::Health,
+        ("", None) => Route::Page,
+        ("assets", Some(file)) => Route::Asset(file),
         _ => Route::Nowhere,
     })
 }

@@ -6,6 +6,7 @@ use super::products::Products;
 use super::router::{Route, route};
 use crate::http::{Connection, Request, Responder};
 use crate::net::{Progress, Protocol};
+use crate::pages::{self, STOREFRONT};
 use crate::protocol::status::{Kind, Outcome};
 use crate::protocol::tally::{Asked, Tally};
 use crate::protocol::web::{self, Receipt, ShownOrder};
@@ -61,6 +62,8 @@ impl Door {
                 (Kind::Order, web::respond(responder, &order))
             }
             Ok(Route::Health) => (Kind::Other, web::healthy(responder, "front-end")),
+            Ok(Route::Page) => (Kind::Other, show(&[""], responder)),
+            Ok(Route::Asset(file)) => (Kind::Other, show(&["assets", &file], responder)),
             Ok(Route::Nowhere) => (Kind::Other, web::no_such_path(responder)),
             Ok(Route::WrongMethod(allowed)) => (Kind::Other, web::wrong_method(responder, allowed)),
             Err(error) => (Kind::Other, web::refuse(responder, &error)),
@@ -105,6 +108,14 @@ impl Protocol for Door {
 
     fn panicked(&self, session: &mut Session, output: &mut Vec<u8>) {
         session.http.panicked(output);
+    }
+}
+
+/// Sends a file of the shop's page. Returns the status.
+fn show(path: &[&str], responder: Responder<'_>) -> u16 {
+    match STOREFRONT.file(path) {
+        Some(file) => pages::send(responder, file),
+        None => web::no_such_path(responder),
     }
 }
 

@@ -2,6 +2,7 @@
 //! that shows one finds its files here and sends them; what the pages do, they do in the browser.
 //!
 //! * `storefront/`: the shop. The front-end shows it at `/`.
+//! * `cluster/`: the store as it runs, for whoever breaks it. `run-all` shows it.
 //! * `shared/`: the colours, the pictures of the toys, and how a page asks the store.
 //!
 //! - Paths are relative, also within the pages, so that a page works below any path that ends in `/`.
@@ -30,8 +31,16 @@ pub static STOREFRONT: Page = Page {
     files: &[
         html("", include_bytes!("storefront/index.html")),
         css("assets/storefront.css", include_bytes!("storefront/storefront.css")),
+        js("assets/storefront.js", include_bytes!("storefront/storefront.js")),
+        js("assets/shelf.js", include_bytes!("storefront/shelf.js")),
+        js("assets/slip.js", include_bytes!("storefront/slip.js")),
+        js("assets/purchase.js", include_bytes!("storefront/purchase.js")),
+        js("assets/orders.js", include_bytes!("storefront/orders.js")),
+        js("assets/visit.js", include_bytes!("storefront/visit.js")),
+        ASK,
         THEME,
         TOYS,
+        ICON,
     ],
 };
 

@@ -1,0 +1,139 @@
+//! The pages: the front-end sends the shop and its files, each as what it is, and lets a browser load
+//! nothing else; a page is whole, small, and careful with the names of toys.
+
+mod support;
+
+use std::collections::BTreeSet;
+use support::Cluster;
+use support::Id::Frontend;
+use support::PATIENCE;
+use toystore::http::{Client, Response};
+use toystore::pages::{File, Page, STOREFRONT};
+
+/// Each page with its name.
+const PAGES: [(&str, &Page); 1] = [("storefront", &STOREFRONT)];
+
+/// What a page may weigh, all its files together: a second on a slow phone.
+const PAGE_BYTES_MAX: usize = 60_000;
+
+/// A front-end alone: what needs no other service is answered without.
+fn frontend() -> (Cluster, Client) {
+    let mut store = Cluster::closed(&[]);
+    store.start(Frontend);
+    let client = Client::new(store.address(Frontend), PATIENCE);
+    (store, client)
+}
+
+fn ask(client: &mut Client, method: &str, target: &str) -> Response {
+    let response = client.send(method, target, &[], b"");
+    response.unwrap_or_else(|error| panic!("{method} {target}: {error}"))
+}
+
+fn text(file: &File) -> &'static str {
+    str::from_utf8(file.bytes).expect("files are text")
+}
+
+/// What comes between `begin` and the next `"`, wherever that is.
+fn quoted<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
+    text.split(begin).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn the_shop_is_sent_as_what_it_is_and_may_load_nothing_else() {
+    let (_store, mut client) = frontend();
+    for file in STOREFRONT.files {
+        let target = format!("/{}", file.path);
+        let expected = match target.rsplit(['.', '/']).next().expect("there is one") {
+            "" => "text/html; charset=utf-8",
+            "css" => "text/css; charset=utf-8",
+            "js" => "text/javascript; charset=utf-8",
+            "svg" => "image/svg+xml",
+            other => panic!("{target}: {other}?"),
+        };
+        for (method, body) in [("GET", file.bytes), ("HEAD", b"".as_slice())] {
+            let response = ask(&mut client, method, &target);
+            assert_eq!(response.status, 200, "{method} {target}");
+            assert_eq!(response.header("Content-Type"), Some(expected), "{method} {target}");
+            let length = file.bytes.len().to_string();
+            assert_eq!(response.header("Content-Length"), Some(&*length), "{method} {target}");
+            assert!(response.body == body, "{method} {target} has the body of its file");
+            let policy = response.header("Content-Security-Policy").expect("each has one");
+            assert!(policy.contains("default-src 'self'"), "{method} {target}: {policy}");
+            assert!(!policy.contains("unsafe"), "{method} {target}: {policy}");
+            assert_eq!(response.header("X-Content-Type-Options"), Some("nosniff"), "{target}");
+            assert_eq!(response.header("Referrer-Policy"), Some("no-referrer"), "{target}");
+        }
+    }
+}
+
+#[test]
+fn nothing_but_the_files_of_the_page_is_there_and_they_are_only_read() {
+    let (_store, mut client) = frontend();
+    for target in [
+        "/assets",
+        "/assets/",
+        "/assets/nothing.js",
+        "/assets/THEME.css",
+        "/assets/theme.css/",
+        "/assets/theme.css/theme.css",
+        "/assets/../Cargo.toml",
+        "/assets/..%2f..%2fCargo.toml",
+        "/theme.css",
+        "/index.html",
+        "//",
+    ] {
+        let response = ask(&mut client, "GET", target);
+        assert_eq!(response.status, 404, "{target}");
+        assert_eq!(response.header("Content-Type"), Some("application/json"), "{target}");
+    }
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "get"] {
+        for target in ["/", "/assets/theme.css", "/assets/nothing.js"] {
+            let response = ask(&mut client, method, target);
+            assert_eq!(response.status, 405, "{method} {target}");
+            assert_eq!(response.header("Allow"), Some("GET, HEAD"), "{method} {target}");
+        }
+    }
+}
+
+#[test]
+fn what_a_page_names_is_part_of_it_and_all_of_it_is_named() {
+    for (name, page) in PAGES {
+        let mut named = BTreeSet::from([String::new()]);
+        for file in page.files {
+            // Attributes of the page and of what scripts make of it are relative to the page, imports
+            // to the script.
+            let text = text(file).replace("${", "\"");
+            let below =
+                ["src=\"", "href=\"", "setAttribute(\"href\", `"].map(|at| quoted(&text, at));
+            let beside = quoted(&text, "from \"./");
+            let below =
+                below.concat().into_iter().map(|path| path.split(['#', '`']).next().unwrap());
+            named.extend(below.filter(|path| !path.is_empty()).map(str::to_owned));
+            named.extend(beside.into_iter().map(|path| format!("assets/{path}")));
+        }
+        let embedded: BTreeSet<String> = page.files.iter().map(|file| file.path.into()).collect();
+        assert_eq!(named, embedded, "{name}");
+    }
+}
+
+#[test]
+fn a_page_is_small() {
+    for (name, page) in PAGES {
+        let bytes: usize = page.files.iter().map(|file| file.bytes.len()).sum();
+        assert!(bytes <= PAGE_BYTES_MAX, "{name} has {bytes} bytes, at most {PAGE_BYTES_MAX}");
+    }
+}
+
+/// A toy may be named `<img src=x onerror=…>`. Nothing here makes elements of text.
+#[test]
+fn no_script_makes_elements_or_programs_of_text() {
+    let words =
+        ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "style="];
+    for (name, page) in PAGES {
+        for file in page.files {
+            for word in words {
+                assert!(!text(file).contains(word), "{name}: {} has {word}", file.path);
+            }
+        }
+    }
+}
