@@ -1,7 +1,7 @@
-# Needs Rust and nothing else. Flags for a program go into ARGS: make run-all ARGS="--fresh"
+# Needs Rust, and where a line says so more. Flags for a program go into ARGS: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all client loadtest evaluate test soak model torture sabotage fuzz bench \
+.PHONY: run-all client loadtest evaluate test test-browser soak model torture sabotage fuzz bench \
 	bench-floor bench-etcd peers lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
@@ -25,6 +25,15 @@ evaluate: ## Make the lab's six experiments (minutes), write results/<time>/repo
 # Not optimized, so that every debug assertion and overflow check takes part.
 test: ## Run every test
 	cargo test $(ARGS)
+
+# With SCREENSHOTS=docs/screenshots it also makes the pictures of the README anew.
+test-browser: ## Use the pages in a real browser; .ci/install-browser installs it
+	@for need in chromium node npm; do command -v $$need >/dev/null \
+		|| { echo "test-browser needs $$need; on Debian .ci/install-browser installs it"; exit 1; }; done
+	@cd tests/browser && npm ls >/dev/null 2>&1 \
+		|| { echo "test-browser needs the packages of tests/browser; .ci/install-browser installs them"; exit 1; }
+	cargo build --bins
+	cd tests/browser && node --test $(ARGS)
 
 soak: ## Simulate the store with new seeds for SOAK_SECONDS (300), or from SOAK_FROM
 	cargo test --profile explore --test simulation soak -- --ignored --nocapture $(ARGS)
