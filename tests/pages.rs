@@ -8,10 +8,10 @@ use support::Cluster;
 use support::Id::Frontend;
 use support::PATIENCE;
 use toystore::http::{Client, Response};
-use toystore::pages::{File, Page, STOREFRONT};
+use toystore::pages::{CLUSTER, File, Page, STOREFRONT};
 
 /// Each page with its name.
-const PAGES: [(&str, &Page); 1] = [("storefront", &STOREFRONT)];
+const PAGES: [(&str, &Page); 2] = [("storefront", &STOREFRONT), ("cluster", &CLUSTER)];
 
 /// What a page may weigh, all its files together: a second on a slow phone.
 const PAGE_BYTES_MAX: usize = 60_000;
@@ -33,9 +33,11 @@ fn text(file: &File) -> &'static str {
     str::from_utf8(file.bytes).expect("files are text")
 }
 
-/// What comes between `begin` and the next `"`, wherever that is.
-fn quoted<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
-    text.split(begin).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+/// The names that follow `begin` in a text, wherever that is.
+fn names_after<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
+    let in_name = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let rests = text.split(begin).skip(1);
+    rests.map(|rest| rest.split(|c| !in_name(c)).next().expect("there is one")).collect()
 }
 
 #[test]
@@ -100,16 +102,14 @@ fn what_a_page_names_is_part_of_it_and_all_of_it_is_named() {
     for (name, page) in PAGES {
         let mut named = BTreeSet::from([String::new()]);
         for file in page.files {
-            // Attributes of the page and of what scripts make of it are relative to the page, imports
-            // to the script.
-            let text = text(file).replace("${", "\"");
-            let below =
-                ["src=\"", "href=\"", "setAttribute(\"href\", `"].map(|at| quoted(&text, at));
-            let beside = quoted(&text, "from \"./");
-            let below =
-                below.concat().into_iter().map(|path| path.split(['#', '`']).next().unwrap());
-            named.extend(below.filter(|path| !path.is_empty()).map(str::to_owned));
-            named.extend(beside.into_iter().map(|path| format!("assets/{path}")));
+            // What is named in a page is relative to the page; what a script imports, to the script.
+            for begin in ["\"assets/", "`assets/", "from \"./"] {
+                let names = names_after(text(file), begin);
+                named.extend(names.into_iter().map(|name| format!("assets/{name}")));
+            }
+            for host in names_after(text(file), "://") {
+                assert_eq!(host, "www.w3.org/2000/svg", "{name}: {} goes elsewhere", file.path);
+            }
         }
         let embedded: BTreeSet<String> = page.files.iter().map(|file| file.path.into()).collect();
         assert_eq!(named, embedded, "{name}");

@@ -38,9 +38,10 @@ pub static STOREFRONT: Page = Page {
         js("assets/orders.js", include_bytes!("storefront/orders.js")),
         js("assets/visit.js", include_bytes!("storefront/visit.js")),
         ASK,
+        PICTURE,
+        ICON,
         THEME,
         TOYS,
-        ICON,
     ],
 };
 
@@ -66,6 +67,7 @@ pub static CLUSTER: Page = Page {
 };
 
 const ASK: File = js("assets/ask.js", include_bytes!("shared/ask.js"));
+const PICTURE: File = js("assets/picture.js", include_bytes!("shared/picture.js"));
 const ICON: File = svg("assets/icon.svg", include_bytes!("shared/icon.svg"));
 const THEME: File = css("assets/theme.css", include_bytes!("shared/theme.css"));
 const TOYS: File = svg("assets/toys.svg", include_bytes!("shared/toys.svg"));

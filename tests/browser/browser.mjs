@@ -19,7 +19,7 @@ const SCREENSHOTS = process.env.SCREENSHOTS && resolve(ROOT, process.env.SCREENS
 /** Debian's Chromium, with a profile of its own, that asks nobody for updates. */
 export function launch() {
   return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    executablePath: "/usr/bin/chromium",
     args: [
       "--headless",
       "--no-sandbox",
@@ -54,7 +54,7 @@ export async function open(browser, url, context = {}) {
 /** The browser's own note of a question that the store refused or did not hear. The page has dealt with it. */
 function isRefusal(message) {
   const { pathname } = new URL(message.location().url || "about:blank");
-  return message.text().startsWith("Failed to load resource") && !pathname.includes("/assets/") && pathname !== "/";
+  return message.text().startsWith("Failed to load resource") && !pathname.includes("/assets/") && !pathname.endsWith("/");
 }
 
 /** Closes a page that has nothing to be ashamed of. */

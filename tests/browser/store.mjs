@@ -6,7 +6,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -23,8 +23,10 @@ const PROGRAMS = resolve(ROOT, process.env.TOYSTORE_PROGRAMS ?? "target/debug");
 const SERVICES = ["catalog", "order-1", "order-2", "order-3", "frontend"];
 
 export class Store {
-  /** Where customers come in, as an address of a page. */
+  /** Where the shop is. */
   url;
+  /** Where the cluster page is, token included, if there is one. */
+  page;
   #directory;
   #flags;
   #supervisor;
@@ -33,30 +35,33 @@ export class Store {
   #said = "";
 
   /** An open store. `toys` is a catalog of its own, a CSV. It does not restock, unless told to by `flags`. */
-  static async open({ flags = [], toys } = {}) {
+  static async open({ toys, flags = [], withPage = false } = {}) {
     const store = new Store();
     store.#directory = await mkdtemp(join(tmpdir(), "toystore-browser-"));
     store.#flags = ["--catalog-restock-every-ms=600000000", "--exit-with-parent"];
-    const addresses = await freeAddresses(2 * SERVICES.length);
+    const [page, ...addresses] = await freeAddresses(1 + 2 * SERVICES.length);
     for (const service of SERVICES) {
       const [listen, peer] = addresses.splice(0, 2);
       const data = join(store.#directory, service);
       store.#flags.push(`--${service}-listen=${listen}`, `--${service}-peer=${peer}`, `--${service}-data=${data}`);
       store.url = `http://${listen}/`;
     }
+    store.#flags.push(`--page-listen=${page}`);
     if (toys) {
       const file = join(store.#directory, "toys-at-first.csv");
       await writeFile(file, toys);
       store.#flags.push(`--catalog-initial=${file}`);
     }
     store.#flags.push(...flags);
-    await store.#open();
+    await store.#open(withPage);
     return store;
   }
 
-  async #open() {
-    this.#supervisor = this.#spawn("run-all", []);
-    await until("the store is open", () => this.#said.includes("the store is open at"), () => this.#said);
+  async #open(withPage) {
+    this.#supervisor = this.#spawn("run-all", [withPage ? "--page" : "--no-page"]);
+    const last = withPage ? /mend it at (http:\S+)/ : /Ctrl-C closes the store/;
+    await until("the store is open", () => last.test(this.#said), () => this.#said);
+    this.page = this.#said.match(last)[1];
     for (const [, name, pid] of this.#said.matchAll(/run-all +│ (\S+(?: \d+)?) +at \S+, pid (\d+)/g)) {
       this.#running.set(name.replace(" ", "-"), { pid: Number(pid) });
     }
@@ -81,6 +86,18 @@ export class Store {
   async get(path) {
     const response = await fetch(new URL(path, this.url), { signal: AbortSignal.timeout(10_000) });
     return response.ok ? (await response.json()).data : null;
+  }
+
+  /** Buys as another customer. */
+  async buy(name, quantity) {
+    const body = JSON.stringify({ name, quantity });
+    const response = await fetch(new URL("orders", this.url), { method: "POST", body });
+    if (!response.ok) throw new Error(`${quantity} ${name}: ${await response.text()}`);
+  }
+
+  /** A file of a service. */
+  file(service, name) {
+    return readFile(join(this.#directory, service, name), "utf8");
   }
 
   /** How many orders there are: they are numbered without gap. */

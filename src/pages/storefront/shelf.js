@@ -1,11 +1,9 @@
 // The shelf: a card for each toy, with its picture, price and stock, and how many of it to buy.
 
+import { pictureOf } from "./picture.js";
 import { Slip } from "./slip.js";
 
-/** Those that `toys.svg` has a picture of. */
-const DRAWN = new Set(["tux", "whale", "elephant", "fox", "python", "dolphin", "lego", "barbie", "monopoly", "frisbee"]);
-
-/** When fewer are left, it is worth saying. */
+/** When no more are left, it is worth saying. */
 const FEW = 5;
 
 const money = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
@@ -45,9 +43,7 @@ class Card {
   constructor(toy, bought) {
     this.#toy = toy;
     const { name } = toy;
-    const id = name.toLowerCase();
-    const picture = DRAWN.has(id) ? id : "gift";
-    this.#find("use").setAttribute("href", `assets/toys.svg#${picture}`);
+    this.#find("use").setAttribute("href", `assets/toys.svg#${pictureOf(name)}`);
     this.#find("h3").textContent = name;
     this.#find(".buy .unseen").textContent = ` ${name}`;
     this.#find("input").setAttribute("aria-label", `How many of ${name}`);
