@@ -60,6 +60,7 @@ pub static CLUSTER: Page = Page {
         js("assets/states.js", include_bytes!("cluster/states.js")),
         js("assets/svg.js", include_bytes!("cluster/svg.js")),
         ASK,
+        PICTURE,
         ICON,
         THEME,
         TOYS,

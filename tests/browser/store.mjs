@@ -27,6 +27,8 @@ export class Store {
   url;
   /** Where the cluster page is, token included, if there is one. */
   page;
+  /** Where the front-end says how it is doing. */
+  #peer;
   #directory;
   #flags;
   #supervisor;
@@ -44,7 +46,9 @@ export class Store {
       const [listen, peer] = addresses.splice(0, 2);
       const data = join(store.#directory, service);
       store.#flags.push(`--${service}-listen=${listen}`, `--${service}-peer=${peer}`, `--${service}-data=${data}`);
+      // The last one is the front-end.
       store.url = `http://${listen}/`;
+      store.#peer = `http://${peer}/`;
     }
     store.#flags.push(`--page-listen=${page}`);
     if (toys) {
@@ -96,6 +100,27 @@ export class Store {
   }
 
   /** A file of a service. */
+  file(service, name) {
+    return readFile(join(this.#directory, service, name), "utf8");
+  }
+
+  /** What the front-end says of itself. */
+  async status() {
+    const response = await fetch(new URL("status", this.#peer), { signal: AbortSignal.timeout(10_000) });
+    return (await response.json()).data;
+  }
+
+  /** Buys. */
+  async buy(name, quantity) {
+    const response = await fetch(new URL("orders", this.url), {
+      method: "POST",
+      body: JSON.stringify({ name, quantity }),
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (!response.ok) throw new Error(await response.text());
+  }
+
+  /** What is in a file of a service. */
   file(service, name) {
     return readFile(join(this.#directory, service, name), "utf8");
   }

@@ -1,9 +1,7 @@
 // The toys: those in the cache, in the order in which they will go, and those on the shelves.
 
+import { pictureOf } from "./picture.js";
 import { element } from "./svg.js";
-
-/** Those that `toys.svg` has a picture of. */
-const DRAWN = new Set(["tux", "whale", "elephant", "fox", "python", "dolphin", "lego", "barbie", "monopoly", "frisbee"]);
 
 // The pictures become a part of this page: one that lies in another file would be blank, each time that it is drawn
 // anew, until that file has come again.
@@ -13,9 +11,8 @@ pictures.setAttribute("hidden", "");
 document.body.append(pictures);
 
 function picture(name) {
-  const id = name.toLowerCase();
   const svg = element("svg", { viewBox: "0 0 96 96", "aria-hidden": "true" });
-  svg.append(element("use", { href: `#${DRAWN.has(id) ? id : "gift"}` }));
+  svg.append(element("use", { href: `#${pictureOf(name)}` }));
   return svg;
 }
 
