@@ -104,8 +104,8 @@ fn what_a_page_names_is_part_of_it_and_all_of_it_is_named() {
         for file in page.files {
             // What is named in a page is relative to the page; what a script imports, to the script.
             for begin in ["\"assets/", "`assets/", "from \"./"] {
-                let names = names_after(text(file), begin);
-                named.extend(names.into_iter().map(|name| format!("assets/{name}")));
+                let beside = names_after(text(file), begin).into_iter();
+                named.extend(beside.map(|file| format!("assets/{file}")));
             }
             for host in names_after(text(file), "://") {
                 assert_eq!(host, "www.w3.org/2000/svg", "{name}: {} goes elsewhere", file.path);
