@@ -30,7 +30,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// The pause between two questions.
-const EVERY: Duration = Duration::from_millis(250);
+const EVERY: Duration = Duration::from_millis(400);
 
 /// A service that takes longer is silent.
 const DEADLINE: Duration = Duration::from_millis(400);
