@@ -21,8 +21,9 @@ pub(super) const SHOPPERS_MAX: usize = 20;
 /// The rest between two looks at a toy: twenty make some 400 requests a second.
 const REST: Duration = Duration::from_millis(50);
 
-/// The chance that a query is followed by a purchase.
-const PROBABILITY: f64 = 0.3;
+/// The chance that a query is followed by a purchase: a few customers do not empty the shelves faster than they are
+/// filled, twenty do.
+const PROBABILITY: f64 = 0.15;
 
 /// The customers that are in the store.
 pub(super) struct Shoppers {
