@@ -6,10 +6,10 @@ use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use support::Id::{Catalog, Frontend};
 use support::run_all::RunAll;
 use support::{ALL, Cluster, Customer, PATIENCE, finish, own_host, signal, wait_for, wait_until};
@@ -285,40 +285,61 @@ fn a_slow_database_is_slow_until_it_is_not() {
     assert_eq!(lesson.store.customer(Catalog).get("/health").0, 200);
 }
 
+/// `run-all` at a terminal, and somebody who sits there.
+struct Terminal {
+    run_all: RunAll,
+    keyboard: File,
+    /// Copies what the terminal shows into a file, until the terminal is gone.
+    display: JoinHandle<io::Result<u64>>,
+}
+
+impl Terminal {
+    fn open(store: &Cluster, arguments: &[&str]) -> Terminal {
+        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&keyboard).and_then(|()| unlockpt(&keyboard)).expect("it is ours");
+        let name = ptsname(&keyboard, Vec::new()).expect("it has a name");
+        let name = name.to_str().expect("a path");
+        let screen = OpenOptions::new().read(true).write(true).open(name).expect("a terminal");
+        let screens = [(); 2].map(|()| screen.try_clone().expect("a descriptor"));
+        let [stdin, stdout] = screens;
+        let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
+        command.args(arguments).env("NO_COLOR", "1").stdin(stdin).stdout(stdout).stderr(screen);
+
+        let said = store.path("terminal.log");
+        let mut log = File::create(&said).expect("a file");
+        let keyboard = File::from(keyboard);
+        let mut shown = keyboard.try_clone().expect("a descriptor");
+        let display = thread::Builder::new().name("display".into());
+        let display = display.spawn(move || io::copy(&mut shown, &mut log)).expect("a thread");
+        Terminal { run_all: RunAll::spawn(command, said), keyboard, display }
+    }
+
+    fn enter(&mut self, line: &str) {
+        writeln!(self.keyboard, "{line}").expect("a terminal");
+    }
+
+    /// Waits for the end; what was to be seen until then.
+    fn close(mut self) -> String {
+        assert_eq!(finish(&mut self.run_all.process).code(), Some(0));
+        // The read of a terminal whose other side is closed fails; that it ends is all.
+        self.display.join().expect("no panic").ok();
+        self.run_all.said()
+    }
+}
+
 #[test]
 fn a_terminal_takes_the_same_commands() {
     let store = Cluster::closed(&[]);
+    // The page's address is taken: the store opens all the same.
     let taken = TcpListener::bind((own_host(), 0)).expect("a free port");
-    let taken = taken.local_addr().map(|address| (taken, address)).expect("bound");
-
-    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&keyboard).and_then(|()| unlockpt(&keyboard)).expect("it is ours");
-    let name = ptsname(&keyboard, Vec::new()).expect("it has a name");
-    let screen = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(name.to_str().expect("a path"))
-        .expect("a terminal");
-    let said = store.path("terminal.log");
-    let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
-    command
-        .arg(format!("--page-listen={}", taken.1))
-        .env("NO_COLOR", "1")
-        .stdin(screen.try_clone().expect("a descriptor"))
-        .stdout(screen.try_clone().expect("a descriptor"))
-        .stderr(screen);
-    let mut keyboard = File::from(keyboard);
-    let mut log = File::create(&said).expect("a file");
-    let mut display = keyboard.try_clone().expect("a descriptor");
-    // Copies what the terminal shows, until it is gone.
-    let copier = thread::Builder::new().name("display".into());
-    let copier = copier.spawn(move || std::io::copy(&mut display, &mut log)).expect("a thread");
-    let mut run_all = RunAll::spawn(command, said);
-    run_all.wait_until_said("or type: crash 3, start 3, shoppers 5, status, help, quit");
-    assert!(run_all.said().contains("no cluster page: cannot listen on"), "{}", run_all.said());
+    let page = format!("--page-listen={}", taken.local_addr().expect("bound"));
+    let mut terminal = Terminal::open(&store, &[&page]);
+    terminal.run_all.wait_until_said("or type: crash 3, start 3, shoppers 5, status, help, quit");
+    let said = terminal.run_all.said();
+    assert!(said.contains("no cluster page: cannot listen on"), "{said}");
     wait_until("a leader", || {
-        writeln!(keyboard, "status").expect("a terminal");
-        run_all.said().contains("leader ★")
+        terminal.enter("status");
+        terminal.run_all.said().contains("leader ★")
     });
     for (typed, expected) in [
         ("crash 3", "order 3 is crashed (kill -9 "),
@@ -329,11 +350,22 @@ fn a_terminal_takes_the_same_commands() {
         ("jump", "no such command: \"jump\"; help lists them"),
         ("help", "close the store; Ctrl-C does, too"),
     ] {
-        writeln!(keyboard, "{typed}").expect("a terminal");
-        run_all.wait_until_said(expected);
+        terminal.enter(typed);
+        terminal.run_all.wait_until_said(expected);
     }
-    writeln!(keyboard, "quit").expect("a terminal");
-    assert_eq!(finish(&mut run_all.process).code(), Some(0));
-    // The read of a terminal whose other side is closed fails; that it ends is all.
-    copier.join().expect("no panic").ok();
+    terminal.enter("quit");
+    terminal.close();
+}
+
+#[test]
+fn a_terminal_that_wants_no_page_has_no_commands_either() {
+    let store = Cluster::closed(&[]);
+    let mut terminal = Terminal::open(&store, &["--no-page"]);
+    terminal.run_all.wait_until_said("Ctrl-C closes the store");
+    terminal.enter("quit");
+    terminal.enter("crash 3");
+    assert_eq!(store.leader(), 3);
+    signal(&terminal.run_all.process, Signal::TERM);
+    let said = terminal.close();
+    assert!(!said.contains("mend it at") && !said.contains("is crashed"), "{said}");
 }
