@@ -1,12 +1,16 @@
 # Needs Rust, and where a line says so more. Flags for a program go into ARGS: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all client loadtest evaluate test test-browser soak model torture sabotage fuzz bench \
+.PHONY: run-all certs client loadtest evaluate test test-browser soak model torture sabotage fuzz bench \
 	bench-floor bench-etcd peers lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
 	cargo build --release --bins
 	@exec target/release/run-all $(ARGS)
+
+certs: ## Make or renew the certificates of the services in certs/
+	cargo build --release --bin certs
+	@exec target/release/certs $(ARGS)
 
 client: ARGS ?= -c 5 -n 100 -p 0.8
 client: ## Send five customers into the open store

@@ -23,10 +23,10 @@ use toystore::frontend::router::route;
 use toystore::frontend::session::Door;
 use toystore::http::Connection;
 use toystore::model::{
-    CallId, Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, Quantity,
-    ReplicaId, Toy, View,
+    CallId, Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, Principal,
+    Quantity, ReplicaId, Toy, View,
 };
-use toystore::net::{Limits, Progress, Protocol, Server, frame};
+use toystore::net::{Limits, Progress, Protocol, Rpc, Server, Transport, frame};
 use toystore::order::file::ORDERS;
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
@@ -94,13 +94,17 @@ fn query(c: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a directory");
     let catalog = Server::start("catalog", "127.0.0.1:0", Arc::new(OneToy), Limits::default());
     let catalog = catalog.expect("a free port");
-    let products = Arc::new(Products::new(&catalog.address().to_string(), 10));
+    let products = Arc::new(Products::new(Rpc::new(catalog.address().to_string()), 10));
+    let config = Config::default();
+    let transport = Transport::of(&config, Principal::Frontend).expect("plain, on loopback");
     let elector = Elector::start(
-        &Config::default(),
+        &config,
+        &transport,
         &Directory::open(&directory.path().join("frontend")).expect("a directory"),
     );
     let elector = elector.expect("it starts without replicas");
-    let orders = Orders::new(&Config::default(), elector.election(), products.clone());
+    let orders = Orders::new(&config, &transport, elector.election(), products.clone());
+    let orders = orders.expect("its addresses are configured");
     let door = Door::new(products.clone(), orders, Arc::new(Tally::new(&[Kind::Query])));
     let mut session = door.open("127.0.0.1:1".parse().expect("an address"));
     let mut output = Vec::new();

@@ -1,5 +1,5 @@
 //! Measures the whole store, real processes on this machine: `make bench ARGS="--bench store"`, or one
-//! part of it with `make bench ARGS="--bench store -- buy"`. Parts: fair, idle, buy, failover, open.
+//! part of it with `make bench ARGS="--bench store -- buy"`. Parts: fair, idle, buy, tls, failover, open.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -26,8 +26,14 @@ const ENDLESS_STOCK: [&str; 3] =
 
 fn main() {
     let Some(wanted) = wanted() else { return };
-    let parts: [(&str, fn()); 5] =
-        [("fair", fair), ("idle", idle), ("buy", buy), ("failover", failover), ("open", open)];
+    let parts: [(&str, fn()); 6] = [
+        ("fair", fair),
+        ("idle", idle),
+        ("buy", buy),
+        ("tls", tls),
+        ("failover", failover),
+        ("open", open),
+    ];
     for (name, part) in parts {
         if wanted.is_empty() || wanted.iter().any(|want| want == name) {
             println!("\n== {name}");
@@ -103,6 +109,38 @@ fn buy() {
             rate / *single.get_or_insert(rate),
             waits.quantile(0.5).as_micros(),
             waits.quantile(0.99).as_micros(),
+        );
+    }
+}
+
+/// The same purchases in turns, at a store whose services speak plainly and at one whose services speak
+/// mutual TLS.
+fn tls() {
+    let plain = Cluster::open(&ENDLESS_STOCK);
+    let mut secured = Cluster::secured(&ENDLESS_STOCK);
+    secured.start_all();
+    for clients in [1, 10] {
+        let (mut rates, mut waits) = ([vec![], vec![]], [vec![], vec![]]);
+        for round in 0..ROUNDS {
+            for turn in 0..2 {
+                let which = (round + turn) % 2;
+                let store = [&plain, &secured][which];
+                let summary = buys(store.address(Id::Frontend), clients, Duration::from_secs(3));
+                rates[which].push(summary.rate());
+                waits[which].push(summary.of(Kind::Buy).quantile(0.5).as_secs_f64() * 1e6);
+            }
+        }
+        let [plain, secured] = &waits;
+        let slower = Spread::of_ratios(secured, plain);
+        let medians = [plain, secured].map(|waits| Spread::of(waits.iter().copied()).median);
+        println!(
+            "{clients:>3} clients: p50 {:.0} µs plain, {:.0} µs by TLS: {:+.1} % ({:+.1} to {:+.1}); rate {:+.1} %",
+            medians[0],
+            medians[1],
+            (slower.median - 1.0) * 100.0,
+            (slower.min - 1.0) * 100.0,
+            (slower.max - 1.0) * 100.0,
+            (Spread::of_ratios(&rates[1], &rates[0]).median - 1.0) * 100.0,
         );
     }
 }

@@ -45,7 +45,7 @@
 //! | ground | [`storage`] (durable files), [`net`] (the one server, frames, calls), [`http`] |
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
 //! | services | [`catalog`], [`order`], [`frontend`] |
-//! | around | [`client`], [`audit`], [`supervisor`], [`loadtest`] |
+//! | around | [`client`], [`audit`], [`certs`], [`supervisor`], [`loadtest`] |
 //!
 //! A module imports strictly lower layers only; services never import each other. `tests/tidy.rs`
 //! checks it.
@@ -66,4 +66,5 @@ pub mod frontend;
 pub mod client;
 pub mod supervisor;
 pub mod audit;
+pub mod certs;
 pub mod loadtest;

@@ -17,6 +17,35 @@ pub type Moment = Duration;
 #[serde(transparent)]
 pub struct ReplicaId(pub u32);
 
+/// Who takes part in the store's conversations; between machines, a certificate says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Principal {
+    /// The catalog.
+    Catalog,
+    /// A replica of the order service.
+    Order(ReplicaId),
+    /// The front-end.
+    Frontend,
+    /// The operator's programs: `run-all`, `frame`, `audit`.
+    Tool,
+}
+
+impl Principal {
+    /// The name in its certificate.
+    pub fn certified_name(self) -> String {
+        format!("{self}.toystore")
+    }
+
+    /// Whether it has a reason to call `callee`.
+    pub fn may_call(self, callee: Principal) -> bool {
+        match callee {
+            Principal::Catalog | Principal::Order(_) => self != Principal::Catalog,
+            Principal::Frontend => self == Principal::Tool,
+            Principal::Tool => false,
+        }
+    }
+}
+
 /// The number of a view; each view has a higher one than the view before it. 0 is "no view yet".
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
@@ -259,6 +288,17 @@ impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "epoch {}: replica {} leads, in sync:", self.epoch, self.leader)?;
         self.ids().try_for_each(|id| write!(f, " {id}"))
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Principal::Catalog => f.write_str("catalog"),
+            Principal::Order(id) => write!(f, "order-{id}"),
+            Principal::Frontend => f.write_str("frontend"),
+            Principal::Tool => f.write_str("tool"),
+        }
     }
 }
 

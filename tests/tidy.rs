@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 11] = [
     &["http"],
     &["protocol", "pages"],
     &["client", "frontend", "order", "catalog"],
-    &["supervisor", "audit"],
+    &["supervisor", "audit", "certs"],
     &["loadtest"],
     &["bin"],
 ];

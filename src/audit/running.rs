@@ -10,8 +10,8 @@ use super::check::{Evidence, ReplicaLog, check};
 use super::verdict::Verdict;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::{Entry, Epoch, OrderNumber, ReplicaId, View};
-use crate::net::Rpc;
+use crate::model::{Entry, Epoch, OrderNumber, Principal, ReplicaId, View};
+use crate::net::{Rpc, Transport};
 use crate::protocol::catalog::{Books, Request};
 use crate::protocol::order::{Health, Missed, Peer};
 use crate::protocol::{ask, wanted};
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Audits the services at the configured addresses; waits up to `patience` for them to agree.
 pub fn audit(config: &Config, patience: Duration) -> Result<Verdict> {
-    let mut auditor = Auditor::new(config, Instant::now() + patience);
+    let mut auditor = Auditor::new(config, Instant::now() + patience)?;
     loop {
         let look = auditor.look();
         let is_last = Instant::now() + PAUSE >= auditor.deadline;
@@ -56,11 +56,13 @@ struct Auditor {
 }
 
 impl Auditor {
-    fn new(config: &Config, deadline: Instant) -> Auditor {
+    fn new(config: &Config, deadline: Instant) -> Result<Auditor> {
+        let transport = Transport::of(config, Principal::Tool)?;
         let peers = config.order.replicas.iter();
-        let replicas = peers.map(|(id, replica)| (*id, (Rpc::new(&*replica.peer), vec![])));
-        let catalog = Rpc::new(&*config.catalog.listen);
-        Auditor { catalog, replicas: replicas.collect(), deadline }
+        let replicas =
+            peers.map(|(id, replica)| Ok((*id, (transport.rpc(&replica.peer)?, vec![]))));
+        let catalog = transport.rpc(&config.catalog.listen)?;
+        Ok(Auditor { catalog, replicas: replicas.collect::<Result<_>>()?, deadline })
     }
 
     fn look(&mut self) -> Result<Look> {

@@ -1,21 +1,19 @@
 //! Sends one JSON frame to a service and prints the frame that answers.
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, Command, value_parser};
 use serde_json::{Map, Value, json};
 use std::io::{self, Read};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use toystore::error::{Error, Result};
-use toystore::net::Rpc;
-use toystore::protocol::wanted;
+use toystore::{config, model::Principal, net::Transport, protocol::wanted};
 
 const EXAMPLES: &str = r#"Examples, each at its default address:
   catalog            frame 127.0.0.1:8082 list
                      frame 127.0.0.1:8082 '{"method_name":"query","name":"Tux"}'
   catalog, for peers frame 127.0.0.1:9082 health_check
   replica            frame 127.0.0.1:8093 '{"method_name":"order_details","number":1}'
-  replica, for peers frame 127.0.0.1:9093 '{"method_name":"health_check"}'
-                     frame 127.0.0.1:9093 '{"method_name":"missed_orders","after":0,"epoch":0}'
+  replica, for peers frame 127.0.0.1:9093 '{"method_name":"missed_orders","after":0,"epoch":0}'
                      frame 127.0.0.1:9093 - < append.json
 
 Exit code: 0 the answer has data, 1 the answer is an error, 2 there is no answer"#;
@@ -30,7 +28,7 @@ fn main() -> ExitCode {
         json.help("An object; or a word, which stands for {\"method_name\":WORD}; or - to read it"),
         deadline.value_parser(value_parser!(u32)).help("How long the answer may take"),
     ]);
-    match run(&command.get_matches()) {
+    match run(command) {
         Ok(answer) => {
             println!("{answer:#}");
             ExitCode::from(u8::from(answer.get("data").is_none()))
@@ -42,7 +40,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &ArgMatches) -> Result<Value> {
+fn run(command: Command) -> Result<Value> {
+    let (config, arguments) = config::load(command, "")?;
     let text = |id| arguments.get_one::<String>(id).expect("required, or with a default").clone();
     let ms = *arguments.get_one::<u32>("deadline").expect("it has a default");
     let question = match text("json") {
@@ -54,7 +53,8 @@ fn run(arguments: &ArgMatches) -> Result<Value> {
     serde_json::from_str::<Map<String, Value>>(&question)
         .map_err(|e| Error::invalid(format!("this is no JSON object: {e}")))?;
     let deadline = Instant::now() + Duration::from_millis(ms.into());
-    let answer = Rpc::new(text("address")).call(question.as_bytes(), deadline, &wanted)?;
+    let rpc = Transport::of(&config, Principal::Tool)?.rpc(&text("address"))?;
+    let answer = rpc.call(question.as_bytes(), deadline, &wanted)?;
     serde_json::from_slice(&answer)
         .map_err(|e| Error::unanswered(format!("what it answered is no JSON: {e}")))
 }

@@ -16,8 +16,8 @@ use super::subscribers::Subscribers;
 use crate::config::{self, Config};
 use crate::error::Result;
 use crate::http::{Request as HttpRequest, Responder};
-use crate::model::{Epoch, Item, Key, Toy};
-use crate::net::{Limits, Server};
+use crate::model::{Epoch, Item, Key, Principal, Toy};
+use crate::net::{Limits, Server, Transport};
 use crate::protocol::about::{About, Subject};
 use crate::protocol::catalog::{Books, Office, Open, Peer, Request, Sales, Sold};
 use crate::protocol::port::{Port, Service};
@@ -37,6 +37,7 @@ use std::time::Duration;
 /// Runs a catalog until `stop`.
 pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let Config { catalog: settings, .. } = config;
+    let transport = Transport::of(config, Principal::Catalog)?;
     let slowness = Arc::new(Slowness::new(settings.delay));
     let signalled = Signalled::start(slowness.clone())?;
     let directory = Directory::open(&settings.data)?;
@@ -66,8 +67,10 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let about = Arc::new(About::new("catalog", catalog.clone(), kinds));
     let customers = Arc::new(Port::requests(Customers(catalog.clone()), about.clone()));
     let peers = Arc::new(Port::peers(Peers(catalog.clone()), about.clone()));
-    let peer_server = Server::start("peer", &settings.peer, peers, limits.clone())?;
-    let server = Server::start("request", &settings.listen, customers, limits)?;
+    let (peer, request) = (transport.listen(&settings.peer), transport.listen(&settings.listen));
+    let peer_server = Server::start("peer", peer, peers, limits.clone())?;
+    let server = Server::start("request", request, customers, limits)?;
+    let reloader = transport.reload_at_hangup()?;
     about.watch(server.watch());
     let restocker = Restocker::start(settings.restock_every, move || catalog.restock(which))?;
     tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
@@ -76,6 +79,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     drop(signalled);
     server.stop();
     peer_server.stop();
+    drop(reloader);
     tracing::info!("closed");
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::config;
 use crate::error::{Error, Result};
 use crate::http::{Client, Response, percent_encode};
 use crate::model::{Item, OrderNumber};
+use crate::net::Target;
 use crate::protocol::web::{Data, Receipt, ShownOrder, ShownToy};
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -62,10 +63,15 @@ impl Default for Keys {
 }
 
 impl<'a> Shop<'a> {
-    /// The store at the configured address; what happens is counted in `tally`.
-    pub fn new(config: &config::Client, keys: Keys, tally: &'a Mutex<Tally>) -> Shop<'a> {
+    /// The store behind this front-end; what happens is counted in `tally`.
+    pub fn new(
+        front_end: impl Into<Target>,
+        config: &config::Client,
+        keys: Keys,
+        tally: &'a Mutex<Tally>,
+    ) -> Shop<'a> {
         Shop {
-            http: Client::new(&config.address, config.deadline),
+            http: Client::new(front_end, config.deadline),
             keys,
             retries: config.retries,
             retry_delay: config.retry_delay,

@@ -20,6 +20,7 @@ pub mod report;
 
 use crate::config;
 use crate::error::{Error, Result};
+use crate::net::transport;
 use api::{Keys, Shop};
 use choices::Choices;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -40,10 +41,12 @@ pub fn run(config: &config::Client) -> Result<Report> {
         0 => fastrand::u64(1..),
         seed => seed,
     };
+    let front_end = transport::public_target(config)?;
     let tally = Mutex::new(Tally::default());
     let progress = progress(config);
     let begun = Instant::now();
-    let visits = visit(config, seed, &tally, &progress);
+    let shop = |keys| Shop::new(front_end.clone(), config, keys, &tally);
+    let visits = visit(config, seed, &shop, &progress);
     let elapsed = begun.elapsed();
     progress.finish_and_clear();
     let report = Report::new(seed, visits, tally.into_inner(), elapsed);
@@ -59,10 +62,10 @@ fn create(path: &Path) -> Result<(&Path, File)> {
 }
 
 /// Runs each session on a thread of its own; all are joined here.
-fn visit(
+fn visit<'a>(
     config: &config::Client,
     seed: u64,
-    tally: &Mutex<Tally>,
+    shop: &dyn Fn(Keys) -> Shop<'a>,
     progress: &ProgressBar,
 ) -> Vec<Visit> {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -70,10 +73,8 @@ fn visit(
     thread::scope(|scope| {
         let mut threads = Vec::new();
         for session in 1..=config.sessions {
-            let shopper = Shopper::new(
-                Choices::new(config, random.fork()),
-                Shop::new(config, keys.of_session(session), tally),
-            );
+            let shopper =
+                Shopper::new(Choices::new(config, random.fork()), shop(keys.of_session(session)));
             let thread = thread::Builder::new().name(format!("session-{session}"));
             threads.push(thread.spawn_scoped(scope, || shopper.visit(progress)));
         }

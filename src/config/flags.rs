@@ -74,6 +74,7 @@ fn flag(setting: &keys::Setting, own: &str, config: &Config) -> Arg {
         // What is wrong with a negative number is for the table to say.
         arg.allow_negative_numbers(true)
     };
+    let arg = setting.key.alias.into_iter().fold(arg, Arg::visible_alias);
     if setting.section == own {
         let arg = arg.long(setting.name().replace('_', "-")).alias(setting.flag());
         let arg = setting.key.short.into_iter().fold(arg, Arg::short);

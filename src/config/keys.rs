@@ -17,6 +17,8 @@ pub(super) struct Key {
     name: &'static str,
     /// The one-letter flag in the program whose own section this is.
     pub(super) short: Option<char>,
+    /// Another flag for it, in every program.
+    pub(super) alias: Option<&'static str>,
     field: Field,
     /// What it does, in a line.
     pub(super) meaning: &'static str,
@@ -40,12 +42,13 @@ enum Field {
     /// A directory of one service only.
     OwnDirectory(Place<PathBuf>),
     MaybeFile(Place<Option<PathBuf>>),
+    MaybeDirectory(Place<Option<PathBuf>>),
     MaybeFailure(Place<Option<Failure>>),
     OneOf(Place<dyn Word>),
 }
 use Field::{
-    Address, Chance, Count, MaybeFailure, MaybeFile, Milliseconds, OneOf, OwnAddress, OwnDirectory,
-    Switch, Whole,
+    Address, Chance, Count, MaybeDirectory, MaybeFailure, MaybeFile, Milliseconds, OneOf,
+    OwnAddress, OwnDirectory, Switch, Whole,
 };
 
 const HOUR_MS: u64 = 3_600_000;
@@ -56,6 +59,8 @@ const THREADS: RangeInclusive<usize> = 1..=1_000;
 static KEYS: &[Key] = &[
     key("frontend", "listen", OwnAddress(|c, _| &mut c.frontend.listen), "Where customers connect"),
     key("frontend", "peer", OwnAddress(|c, _| &mut c.frontend.peer), "Where it says how it is doing"),
+    key("frontend", "certificate", MaybeFile(|c, _| &mut c.frontend.certificate), "Certificate for customers, who then speak HTTPS; empty for HTTP"),
+    key("frontend", "key", MaybeFile(|c, _| &mut c.frontend.key), "Private key of that certificate"),
     key("frontend", "data", OwnDirectory(|c, _| &mut c.frontend.data), "Directory of the last view"),
     key("frontend", "threads", Count(THREADS, |c, _| &mut c.frontend.threads), "Sessions served at the same time"),
     key("frontend", "thread_per", OneOf(|c, _| &mut c.frontend.thread_per), "What a thread is given to, while there are threads for all"),
@@ -85,6 +90,7 @@ static KEYS: &[Key] = &[
     key(REPLICA, "data", OwnDirectory(|c, id| &mut replica(c, id).data), "Directory of orders.csv"),
 
     key("client", "address", Address(|c, _| &mut c.client.address), "Where the front-end is"),
+    key("client", "authority", MaybeFile(|c, _| &mut c.client.authority), "Who vouches for the front-end, with which the client then speaks HTTPS"),
     key("client", "sessions", Count(1..=10_000, |c, _| &mut c.client.sessions), "Sessions at the same time").short('c'),
     key("client", "iterations", Count(1..=1_000_000_000, |c, _| &mut c.client.iterations), "Queries of each session").short('n'),
     key("client", "probability", Chance(|c, _| &mut c.client.probability), "Chance that a query is followed by a purchase").short('p'),
@@ -96,6 +102,9 @@ static KEYS: &[Key] = &[
     key("client", "orders", MaybeFile(|c, _| &mut c.client.orders), "CSV file to save the orders to; empty for none"),
 
     key("page", "listen", OwnAddress(|c, _| &mut c.page.listen), "Where run-all shows the cluster page; loopback only"),
+
+    key("tls", "directory", MaybeDirectory(|c, _| &mut c.tls.directory), "Certificates with which the services speak mutual TLS; empty for none"),
+    key("tls", "insecure", Switch(|c, _| &mut c.tls.insecure), "Let services without TLS be reached by other machines").alias("insecure"),
 
     key("log", "format", OneOf(|c, _| &mut c.log.format), "How a line looks"),
     key("log", "level", OneOf(|c, _| &mut c.log.level), "The least important lines to write"),
@@ -110,12 +119,17 @@ const fn key(
     field: Field,
     meaning: &'static str,
 ) -> Key {
-    Key { section, name, short: None, field, meaning }
+    Key { section, name, short: None, alias: None, field, meaning }
 }
 
 impl Key {
     const fn short(mut self, letter: char) -> Key {
         self.short = Some(letter);
+        self
+    }
+
+    const fn alias(mut self, flag: &'static str) -> Key {
+        self.alias = Some(flag);
         self
     }
 }
@@ -195,7 +209,7 @@ impl Setting {
             OwnDirectory(place) => {
                 (!text.is_empty()).then(|| *place(config, self.replica) = text.into())
             }
-            MaybeFile(place) => {
+            MaybeFile(place) | MaybeDirectory(place) => {
                 *place(config, self.replica) = (!text.is_empty()).then(|| text.into());
                 Some(())
             }
@@ -219,7 +233,7 @@ impl Setting {
             Switch(place) => place(config, self.replica).to_string(),
             OwnAddress(place) | Address(place) => place(config, self.replica).clone(),
             OwnDirectory(place) => place(config, self.replica).display().to_string(),
-            MaybeFile(place) => place(config, self.replica)
+            MaybeFile(place) | MaybeDirectory(place) => place(config, self.replica)
                 .as_ref()
                 .map_or_else(String::new, |file| file.display().to_string()),
             MaybeFailure(place) => {
@@ -242,6 +256,7 @@ impl Setting {
             OwnAddress(_) | Address(_) => "host:port".to_owned(),
             OwnDirectory(_) => "a directory".to_owned(),
             MaybeFile(_) => "a file, or nothing".to_owned(),
+            MaybeDirectory(_) => "a directory, or nothing".to_owned(),
             MaybeFailure(_) => "crash@N, hang@N or fail-write@N, or nothing".to_owned(),
             OneOf(place) => place(&mut Config::default(), self.replica).allowed(),
         }
@@ -255,7 +270,7 @@ impl Setting {
             Chance(_) => "P",
             Switch(_) => "true|false",
             OwnAddress(_) | Address(_) => "HOST:PORT",
-            OwnDirectory(_) => "DIRECTORY",
+            OwnDirectory(_) | MaybeDirectory(_) => "DIRECTORY",
             MaybeFile(_) => "FILE",
             MaybeFailure(_) => "FAILURE@N",
             OneOf(_) => "WORD",

@@ -18,7 +18,7 @@ mod flags;
 pub use flags::{all_flags, given_flags};
 
 use crate::error::{Error, Result};
-use crate::model::{OrderNumber, ReplicaId};
+use crate::model::{OrderNumber, Principal, ReplicaId};
 use clap::{ArgMatches, Command, ValueEnum};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -42,6 +42,8 @@ pub struct Config {
     pub client: Client,
     /// The cluster page.
     pub page: Page,
+    /// What protects the services from the network.
+    pub tls: Tls,
     /// What all processes say about themselves.
     pub log: Log,
 }
@@ -53,6 +55,10 @@ pub struct Frontend {
     pub listen: String,
     /// Where it says how it is doing, `host:port`.
     pub peer: String,
+    /// The certificate for customers, and those that vouch for it; with it they speak HTTPS.
+    pub certificate: Option<PathBuf>,
+    /// The private key of that certificate.
+    pub key: Option<PathBuf>,
     /// The directory of the last view.
     pub data: PathBuf,
     /// Sessions that are served at the same time (F4).
@@ -165,6 +171,8 @@ pub enum FailureKind {
 pub struct Client {
     /// Where the front-end is, `host:port`.
     pub address: String,
+    /// Who vouches for the front-end's certificate; with it the client speaks HTTPS.
+    pub authority: Option<PathBuf>,
     /// Sessions at the same time, each on a connection of its own (K2).
     pub sessions: usize,
     /// Queries of each session (K1).
@@ -190,6 +198,16 @@ pub struct Client {
 pub struct Page {
     /// Where `run-all` serves it, `host:port`, on loopback only.
     pub listen: String,
+}
+
+/// What protects the services from the network between them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tls {
+    /// The directory of `authority.pem` and of each process's own certificate and key, by its name. With
+    /// it, the services speak mutual TLS.
+    pub directory: Option<PathBuf>,
+    /// Whether they may speak plainly on addresses that other machines reach.
+    pub insecure: bool,
 }
 
 /// What all processes say about themselves.
@@ -226,6 +244,8 @@ impl Default for Frontend {
         Frontend {
             listen: "127.0.0.1:8081".to_owned(),
             peer: "127.0.0.1:9081".to_owned(),
+            certificate: None,
+            key: None,
             data: "data/frontend".into(),
             threads: 10,
             thread_per: ThreadPer::Session,
@@ -268,6 +288,7 @@ impl Default for Client {
     fn default() -> Client {
         Client {
             address: Frontend::default().listen,
+            authority: None,
             sessions: 5,
             iterations: 100,
             probability: 0.5,
@@ -290,6 +311,23 @@ impl Default for Page {
 impl Default for Log {
     fn default() -> Log {
         Log { format: LogFormat::Text, level: Level::Info }
+    }
+}
+
+impl Config {
+    /// Everybody who has addresses for the other services, with both of them. The front-end's other
+    /// address is for customers.
+    pub fn service_addresses(&self) -> Vec<(Principal, String)> {
+        let Config { frontend, catalog, order, .. } = self;
+        let mut all = vec![
+            (Principal::Frontend, &frontend.peer),
+            (Principal::Catalog, &catalog.listen),
+            (Principal::Catalog, &catalog.peer),
+        ];
+        for (id, replica) in &order.replicas {
+            all.extend([&replica.listen, &replica.peer].map(|a| (Principal::Order(*id), a)));
+        }
+        all.into_iter().map(|(principal, address)| (principal, address.clone())).collect()
     }
 }
 
@@ -358,8 +396,13 @@ fn read(
     Ok((config, matches))
 }
 
-/// Finds what each value allows but their sum does not: two services at one address or directory.
+/// Finds what each value allows but their sum does not: two services at one address or directory, a
+/// certificate without its key.
 fn check_together(config: &Config) -> Result<()> {
+    if config.frontend.certificate.is_some() != config.frontend.key.is_some() {
+        let place = "frontend.certificate and frontend.key".to_owned();
+        return Err(Error::Config { place, why: "one is set, expected both or none".to_owned() });
+    }
     let mut owners = HashMap::new();
     for setting in keys::settings(config) {
         let value = setting.show(config);

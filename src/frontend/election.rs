@@ -12,7 +12,7 @@ use super::controller::{Controller, Decision, Report, SILENT, Unclean};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Moment, OrderNumber, ReplicaId, View};
-use crate::net::Rpc;
+use crate::net::{Rpc, Transport};
 use crate::protocol::ask;
 use crate::protocol::order::{Health, Peer};
 use crate::stop::crash;
@@ -131,7 +131,7 @@ pub struct Elector {
 
 impl Elector {
     /// Begins to watch the replicas of `config`; the last view is in `directory`.
-    pub fn start(config: &Config, directory: &Directory) -> Result<Elector> {
+    pub fn start(config: &Config, transport: &Transport, directory: &Directory) -> Result<Elector> {
         let path = directory.file("view.json");
         let remembered = Remembered::read(&path)?;
         let unclean = if config.frontend.allow_unclean_election {
@@ -155,7 +155,7 @@ impl Elector {
         });
         let mut elector = Elector { election: election.clone(), threads: Vec::new() };
         for (id, ear) in ears {
-            let peer = Rpc::new(&replicas[&id].peer);
+            let peer = transport.rpc(&replicas[&id].peer)?;
             let heart =
                 Heart { id, peer, election: election.clone(), reports: reporter.clone(), ear };
             elector.spawn(format!("heartbeat-{id}"), move || heart.run())?;

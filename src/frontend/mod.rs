@@ -31,7 +31,8 @@ pub mod peers;
 
 use crate::config::{Config, ThreadPer};
 use crate::error::Result;
-use crate::net::{Limits, Server};
+use crate::model::Principal;
+use crate::net::{Limits, Server, Transport};
 use crate::protocol::about::About;
 use crate::protocol::port::Port;
 use crate::protocol::status::Kind;
@@ -49,12 +50,14 @@ const PEER_THREADS: usize = 2;
 /// Runs a front-end until `stop`.
 pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let settings = &config.frontend;
+    let transport = Transport::of(config, Principal::Frontend)?;
     let directory = Directory::open(&settings.data)?;
-    let elector = Elector::start(config, &directory)?;
-    let products =
-        Arc::new(products::Products::new(&config.catalog.listen, settings.cache_capacity));
-    let subscription = Subscription::start(&config.catalog.peer, products.clone())?;
-    let orders = orders::Orders::new(config, elector.election(), products.clone());
+    let elector = Elector::start(config, &transport, &directory)?;
+    let catalog = transport.rpc(&config.catalog.listen)?;
+    let products = Arc::new(products::Products::new(catalog, settings.cache_capacity));
+    let catalog_peer = transport.rpc(&config.catalog.peer)?;
+    let subscription = Subscription::start(catalog_peer, products.clone())?;
+    let orders = orders::Orders::new(config, &transport, elector.election(), products.clone())?;
     let shown = Arc::new(Shown { election: elector.election(), products: products.clone() });
     let kinds = &[Kind::Query, Kind::List, Kind::Buy, Kind::Order, Kind::Other];
     let about = Arc::new(About::new("front-end", shown, kinds));
@@ -69,13 +72,18 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     };
     let door = Arc::new(session::Door::new(products, orders, about.requests()));
     let peer_limits = Limits { threads: PEER_THREADS, ..Limits::default() };
-    let peer_server = Server::start("peer", &settings.peer, peers, peer_limits)?;
-    let server = Server::start("session", &settings.listen, door, limits)?;
+    let listen = transport.listen_to_customers(&settings.listen);
+    let server = Server::start("session", listen, door, limits)?;
     about.watch(server.watch());
+    // The last of the two, because whoever finds it healthy sends customers to the other.
+    let peer = transport.listen(&settings.peer);
+    let peer_server = Server::start("peer", peer, peers, peer_limits)?;
+    let reloader = transport.reload_at_hangup()?;
     tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
     while !stop.wait(Duration::from_secs(3_600)) {}
     server.stop();
     peer_server.stop();
+    drop(reloader);
     drop(subscription);
     drop(elector);
     tracing::info!("closed");

@@ -6,7 +6,7 @@ use super::products::Products;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{CallId, Entry, Epoch, Item, Key, OrderNumber, ReplicaId};
-use crate::net::Rpc;
+use crate::net::{Rpc, Transport};
 use crate::protocol::order::{Bought, Request};
 use crate::protocol::purchase::Purchase;
 use crate::protocol::{ask, wanted};
@@ -50,16 +50,21 @@ struct Call<'a> {
 
 impl Orders {
     /// The way to the replicas of `config`.
-    pub fn new(config: &Config, election: Arc<Election>, products: Arc<Products>) -> Orders {
-        let replicas = &config.order.replicas;
-        let replicas = replicas.iter().map(|(id, replica)| (*id, Rpc::new(&replica.listen)));
-        Orders {
+    pub fn new(
+        config: &Config,
+        transport: &Transport,
+        election: Arc<Election>,
+        products: Arc<Products>,
+    ) -> Result<Orders> {
+        let replicas = config.order.replicas.iter();
+        let replicas = replicas.map(|(id, replica)| Ok((*id, transport.rpc(&replica.listen)?)));
+        Ok(Orders {
             election,
             products,
-            replicas: replicas.collect(),
+            replicas: replicas.collect::<Result<_>>()?,
             calls: Mutex::default(),
             deadline: config.frontend.purchase_deadline,
-        }
+        })
     }
 
     /// Buys. An indefinite error means that the order may stand.

@@ -49,10 +49,10 @@ struct Fetched {
 
 impl Products {
     /// A lookup at this catalog, with a cache for `capacity` toys.
-    pub fn new(catalog: &str, capacity: usize) -> Products {
+    pub fn new(catalog: Rpc, capacity: usize) -> Products {
         Products {
             started: Instant::now(),
-            catalog: Rpc::new(catalog),
+            catalog,
             cache: Mutex::new(Cache::new(capacity)),
             fetches: Mutex::default(),
         }

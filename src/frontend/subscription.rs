@@ -24,9 +24,9 @@ pub struct Subscription {
 
 impl Subscription {
     /// Subscribes at the catalog's peer address.
-    pub fn start(catalog: &str, products: Arc<Products>) -> Result<Subscription> {
+    pub fn start(catalog: Rpc, products: Arc<Products>) -> Result<Subscription> {
         let stopping = Arc::new(AtomicBool::new(false));
-        let subscriber = Subscriber { catalog: Rpc::new(catalog), products, stopping };
+        let subscriber = Subscriber { catalog, products, stopping };
         let stopping = subscriber.stopping.clone();
         let thread = thread::Builder::new()
             .name("subscription".into())

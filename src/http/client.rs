@@ -1,4 +1,5 @@
-//! A keep-alive HTTP client over one blocking socket: shoppers, health checks and tests use it.
+//! A keep-alive HTTP client over one blocking socket, plain or by TLS: shoppers, health checks and
+//! tests use it.
 //!
 //! One write per request and, in the usual case, one read per response. The whole exchange, from
 //! connecting to the last byte, has one deadline.
@@ -14,25 +15,22 @@ use super::framing::RESPONSE_BODY_BYTES_MAX;
 use super::refusal::Refusal;
 use super::response::{push_decimal, push_header};
 use crate::error::{Error, Result};
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use crate::net::target::{Patience, Stream, Target};
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
-
-/// The size of a read: room for any usual response.
-const READ_BYTES: usize = 8 * 1024;
 
 /// A client of one server.
 pub struct Client {
-    address: String,
+    target: Target,
     deadline: Duration,
     /// The connection, between two exchanges, if the last one left it open.
-    idle: Option<TcpStream>,
+    idle: Option<Stream>,
     /// The request at hand. Its memory is used again, as is that of the next two.
     request: Vec<u8>,
+    /// What of it has not been sent.
+    unsent: Vec<u8>,
     /// What has been received of the response.
     received: Vec<u8>,
-    /// What one read brings.
-    chunk: Box<[u8]>,
 }
 
 /// A whole response.
@@ -55,16 +53,16 @@ enum Failure {
 }
 
 impl Client {
-    /// A client of the server at `address` (`host:port`). It connects with its first request.
-    /// No exchange takes longer than `deadline`.
-    pub fn new(address: &str, deadline: Duration) -> Client {
+    /// A client of this server; an address alone (`host:port`) is spoken to plainly. It connects with
+    /// its first request. No exchange takes longer than `deadline`.
+    pub fn new(target: impl Into<Target>, deadline: Duration) -> Client {
         Client {
-            address: address.to_owned(),
+            target: target.into(),
             deadline,
             idle: None,
             request: Vec::new(),
+            unsent: Vec::new(),
             received: Vec::new(),
-            chunk: vec![0; READ_BYTES].into(),
         }
     }
 
@@ -107,7 +105,7 @@ impl Client {
         for part in [method, " ", target, " HTTP/1.1\r\n"] {
             self.request.extend_from_slice(part.as_bytes());
         }
-        push_header(&mut self.request, "Host", &self.address);
+        push_header(&mut self.request, "Host", self.target.address());
         for (name, value) in headers {
             push_header(&mut self.request, name, value);
         }
@@ -122,38 +120,22 @@ impl Client {
         Ok(())
     }
 
-    /// Connects to the first of the address's meanings that accepts.
-    fn connect(&self, until: Instant) -> Result<TcpStream> {
-        let unreachable = |why: String| Error::Unreachable { address: self.address.clone(), why };
-        let mut why = "the name has no address".to_owned();
-        for address in self.address.to_socket_addrs().map_err(|e| unreachable(e.to_string()))? {
-            let rest = until.saturating_duration_since(Instant::now());
-            if rest.is_zero() {
-                why = format!("no connection within {:?}", self.deadline);
-                break;
-            }
-            let connected = TcpStream::connect_timeout(&address, rest);
-            match connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => why = error.to_string(),
-            }
-        }
-        Err(unreachable(why))
+    fn connect(&self, until: Instant) -> Result<Stream> {
+        let patience = Patience { deadline: until, each: self.deadline, abandoned: &|| false };
+        let mut stream = self.target.connect(&patience)?;
+        stream.sleep_at_once();
+        Ok(stream)
     }
 
     /// Sends the request at hand and reads its response; keeps the connection if it may.
     fn exchange(
         &mut self,
-        mut stream: TcpStream,
+        mut stream: Stream,
         method: &str,
         until: Instant,
     ) -> Result<Response, Failure> {
         self.received.clear();
-        let rest = self.rest(until)?;
-        let sent =
-            stream.set_write_timeout(Some(rest)).and_then(|()| stream.write_all(&self.request));
-        sent.map_err(|error| self.failure(&error))?;
-
+        self.write(&mut stream, until)?;
         let head = loop {
             match Head::parse(&self.received, method)? {
                 // 100 Continue and its like come before the response (RFC 9110 §15.2).
@@ -182,8 +164,23 @@ impl Client {
         Ok(Response { status: head.status, head: head_bytes, body })
     }
 
+    /// Writes the request at hand.
+    fn write(&mut self, stream: &mut Stream, until: Instant) -> Result<(), Failure> {
+        self.unsent.clear();
+        self.unsent.extend_from_slice(&self.request);
+        loop {
+            let rest = self.rest(until)?;
+            let timeout = stream.socket().set_write_timeout(Some(rest));
+            match timeout.and_then(|()| stream.send(&mut self.unsent)) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => return Err(self.failure(&error)),
+            }
+        }
+    }
+
     /// Reads more of a response that is not whole.
-    fn read_on(&mut self, stream: &mut TcpStream, until: Instant) -> Result<(), Failure> {
+    fn read_on(&mut self, stream: &mut Stream, until: Instant) -> Result<(), Failure> {
         match self.read(stream, until)? {
             0 if self.received.is_empty() => Err(Failure::Closed),
             0 => Err(Failure::Broken("the response was cut off".into())),
@@ -192,7 +189,7 @@ impl Client {
     }
 
     /// Reads once, until the deadline at most; 0 is the end of the stream.
-    fn read(&mut self, stream: &mut TcpStream, until: Instant) -> Result<usize, Failure> {
+    fn read(&mut self, stream: &mut Stream, until: Instant) -> Result<usize, Failure> {
         if self.received.len() > HEAD_BYTES_MAX + RESPONSE_BODY_BYTES_MAX {
             return Err(Failure::Broken(format!(
                 "the response is longer than {RESPONSE_BODY_BYTES_MAX} bytes"
@@ -200,14 +197,15 @@ impl Client {
         }
         loop {
             let rest = self.rest(until)?;
-            let read =
-                stream.set_read_timeout(Some(rest)).and_then(|()| stream.read(&mut self.chunk));
-            match read {
-                Ok(bytes) => {
-                    self.received.extend_from_slice(&self.chunk[..bytes]);
-                    return Ok(bytes);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            let timeout = stream.socket().set_read_timeout(Some(rest));
+            match timeout.and_then(|()| stream.receive(&mut self.received)) {
+                Ok(bytes) => return Ok(bytes),
+                // A signal, or a part of what TLS encrypts as one; or the deadline, as `rest` says next.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut
+                    ) => {}
                 Err(error) => return Err(self.failure(&error)),
             }
         }
@@ -227,8 +225,10 @@ impl Client {
 
     fn failure(&self, error: &std::io::Error) -> Failure {
         match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => self.too_late(),
-            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted
+            ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::UnexpectedEof
                 if self.received.is_empty() =>
             {
                 Failure::Closed
@@ -242,7 +242,10 @@ impl Client {
             Failure::Closed => "the connection was closed",
             Failure::Broken(why) => why,
         };
-        Error::unanswered(format!("{} did not answer {method} {target}: {why}", self.address))
+        Error::unanswered(format!(
+            "{} did not answer {method} {target}: {why}",
+            self.target.address()
+        ))
     }
 }
 

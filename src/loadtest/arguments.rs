@@ -73,6 +73,11 @@ impl Load {
     /// of the client decides.
     pub fn from_arguments(name: &str, arguments: &ArgMatches, config: &Config) -> Result<Load> {
         let config = &config.client;
+        if config.authority.is_some() {
+            let why = "this program speaks HTTP only, expected nothing";
+            let place = "client.authority".to_owned();
+            return Err(Error::Config { place, why: why.to_owned() });
+        }
         let count = |name| arguments.get_one::<u32>(name).map(|count| *count as usize);
         let seed = arguments.get_one("seed").copied().unwrap_or(config.seed);
         let probability = || arguments.get_one("probability").copied();

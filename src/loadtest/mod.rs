@@ -214,9 +214,9 @@ fn check(load: &Load) -> Result<()> {
 
 /// The names of the toys.
 fn toys(load: &Load) -> Result<Vec<String>> {
-    let (address, deadline) = (load.address.clone(), load.deadline);
-    let config = config::Client { address, deadline, retries: 0, ..config::Client::default() };
-    let toys = Shop::new(&config, Keys::new(), &Mutex::default()).names()?;
+    let config =
+        config::Client { deadline: load.deadline, retries: 0, ..config::Client::default() };
+    let toys = Shop::new(&*load.address, &config, Keys::new(), &Mutex::default()).names()?;
     if toys.is_empty() {
         return Err(Error::invalid("the store has no toys to ask for"));
     }

@@ -1,4 +1,4 @@
-//! One connection: a socket, the bytes not yet served, those not yet sent, and what it waits for
+//! One accepted connection: a socket, the bytes not yet served, those not yet sent, and what it waits for
 //! until when.
 //!
 //! * The socket blocks, with a timeout of [`Limits::stay`] for reading and writing. So the usual
@@ -10,11 +10,12 @@
 //!   once, with bytes unread, would make the kernel reset the connection, and the client lose the
 //!   answer.
 
+use super::channel::{Channel, is_passing};
 use super::server::Limits;
-use super::soon::read_soon;
+use super::soon::SPIN;
 use super::watched::Watched;
-use polling::{Event, Poller};
-use std::io::{self, ErrorKind, Read, Write};
+use polling::Event;
+use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,6 +24,8 @@ use std::time::{Duration, Instant};
 /// What a connection waits for. Each wait has a deadline, counted from where it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Awaits {
+    /// The client to say who it is, where that is asked.
+    Handshake,
     /// The first byte of the next request.
     Request,
     /// The rest of a request.
@@ -56,6 +59,7 @@ pub(super) enum Received {
 
 pub(super) struct Connection<S> {
     socket: Watched<TcpStream>,
+    channel: Channel,
     pub(super) session: S,
     /// Received and not yet served.
     pub(super) input: Vec<u8>,
@@ -71,21 +75,16 @@ pub(super) struct Connection<S> {
 }
 
 impl<S> Connection<S> {
-    /// Prepares an accepted socket.
+    /// Takes over an accepted socket, with its timeouts set.
     pub(super) fn new(
-        socket: TcpStream,
-        poller: Arc<Poller>,
+        socket: Watched<TcpStream>,
+        channel: Channel,
         session: S,
-        stay: Duration,
         place: Place,
-    ) -> io::Result<Connection<S>> {
-        // Linux does not hand the listener's non-blocking mode down, other systems do.
-        socket.set_nonblocking(false)?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(stay))?;
-        socket.set_write_timeout(Some(stay))?;
-        Ok(Connection {
-            socket: Watched::new(socket, poller),
+    ) -> Connection<S> {
+        Connection {
+            socket,
+            channel,
             session,
             input: Vec::new(),
             is_unseen: false,
@@ -94,7 +93,7 @@ impl<S> Connection<S> {
             awaits: None,
             last_window: 0,
             _place: place,
-        })
+        }
     }
 
     /// The client's address, for the trace.
@@ -104,7 +103,7 @@ impl<S> Connection<S> {
 
     /// Reads once.
     pub(super) fn receive(&mut self) -> io::Result<Received> {
-        let result = read_soon(&self.socket, &mut self.input);
+        let result = self.channel.receive(&self.socket, &mut self.input, SPIN);
         self.is_unseen |= result.as_ref().is_ok_and(|bytes| *bytes > 0);
         received(result)
     }
@@ -114,18 +113,10 @@ impl<S> Connection<S> {
         received((&*self.socket).read(&mut [0; 4 << 10]))
     }
 
-    /// Writes the output, with one write, and tells whether that was all of it. It is not when the
+    /// Writes the output, mostly with one write, and tells whether that was all of it. It is not when the
     /// client is slow to read.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
-        if !self.output.is_empty() {
-            let sent = match (&*self.socket).write(&self.output) {
-                Ok(sent) => sent,
-                Err(error) if is_passing(&error) => 0,
-                Err(error) => return Err(error),
-            };
-            self.output.drain(..sent);
-        }
-        let is_all = self.output.is_empty();
+        let is_all = self.channel.send(&self.socket, &mut self.output)?;
         if is_all && matches!(self.awaits, Some((Awaits::Room, _))) {
             self.awaits = None;
         }
@@ -155,6 +146,7 @@ impl<S> Connection<S> {
     pub(super) fn shut_down(&mut self) -> io::Result<()> {
         if self.stage == Stage::Ending {
             self.stage = Stage::Draining;
+            self.channel.say_goodbye(&self.socket)?;
             self.socket.shutdown(Shutdown::Write)?;
         }
         Ok(())
@@ -168,7 +160,7 @@ impl<S> Connection<S> {
         }
         let patience = match what {
             Awaits::Request => limits.idle_deadline,
-            Awaits::Rest => limits.request_deadline,
+            Awaits::Handshake | Awaits::Rest => limits.request_deadline,
             Awaits::Room => limits.write_deadline,
             Awaits::Close => DRAIN_DEADLINE,
         };
@@ -177,7 +169,11 @@ impl<S> Connection<S> {
 
     /// What it waits for when everything received was served or is no whole request.
     pub(super) fn next_wait(&self) -> Awaits {
-        if self.input.is_empty() { Awaits::Request } else { Awaits::Rest }
+        match self.channel.is_handshaking() {
+            true => Awaits::Handshake,
+            false if self.input.is_empty() => Awaits::Request,
+            false => Awaits::Rest,
+        }
     }
 
     pub(super) fn awaits(&self) -> Option<Awaits> {
@@ -205,6 +201,7 @@ impl<S> Connection<S> {
                 *buffer = Vec::new();
             }
         }
+        self.channel.release_buffers();
     }
 }
 
@@ -231,10 +228,4 @@ fn received(result: io::Result<usize>) -> io::Result<Received> {
         Err(error) if is_passing(&error) => Ok(Received::Nothing),
         Err(error) => Err(error),
     }
-}
-
-/// Whether a read or write failed only because nothing could be moved before the timeout (or a
-/// signal): the poller will tell when to try again.
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

@@ -3,9 +3,11 @@
 //! * A payload has at most [`FRAME_BYTES_MAX`] bytes. That is less than 2^24, so the first byte of
 //!   a frame is always 0x00, which no HTTP request begins with: one port can take both.
 
-use super::soon::read_soon;
+use super::channel::is_passing;
+use super::target::Stream;
+use super::tls::session::PLAIN_ALERT;
 use crate::error::{Error, Result};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 
 /// The longest payload, far above any message: catch-up is sent in pieces below 1 MiB.
@@ -17,6 +19,9 @@ const LENGTH_BYTES: usize = 4;
 /// The first frame in `input`: its payload, and the bytes that the frame takes. None while it is
 /// not whole.
 pub fn split(input: &[u8]) -> Result<Option<(&[u8], usize)>> {
+    if input.first() == Some(&PLAIN_ALERT[0]) {
+        return Err(Error::invalid("it speaks TLS: is [tls] set here?"));
+    }
     let Some((length, rest)) = input.split_first_chunk::<LENGTH_BYTES>() else {
         return Ok(None);
     };
@@ -57,24 +62,24 @@ pub(super) fn too_long(length: usize) -> Error {
 
 /// A connection on which frames are sent and received, outside of a server.
 ///
-/// Sending and receiving do one system call each. They fail with `WouldBlock` when that was not
+/// Sending and receiving mostly do one system call each. They fail with `WouldBlock` when that was not
 /// enough, be it for a timeout on the socket or for a long frame. Nothing is lost then: the caller
 /// looks at its deadline and tries again.
 pub struct Frames {
-    stream: TcpStream,
+    stream: Stream,
     input: Vec<u8>,
     output: Vec<u8>,
 }
 
 impl Frames {
     /// Speaks frames on `stream`.
-    pub fn new(stream: TcpStream) -> Frames {
-        Frames { stream, input: Vec::new(), output: Vec::new() }
+    pub fn new(stream: impl Into<Stream>) -> Frames {
+        Frames { stream: stream.into(), input: Vec::new(), output: Vec::new() }
     }
 
     /// The socket, to set its timeouts or to shut it down.
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.stream.socket()
     }
 
     /// Whether a part of a frame has been received.
@@ -94,12 +99,11 @@ impl Frames {
 
     /// Sends what is left of a frame that could not be sent whole.
     pub fn flush(&mut self) -> io::Result<()> {
-        if self.output.is_empty() {
-            return Ok(());
+        match self.stream.send(&mut self.output) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ErrorKind::WouldBlock.into()),
+            Err(error) => Err(error),
         }
-        let sent = passing(self.stream.write(&self.output))?;
-        self.output.drain(..sent);
-        if self.output.is_empty() { Ok(()) } else { Err(ErrorKind::WouldBlock.into()) }
     }
 
     /// Receives the payload of the next frame; None when the peer closed before its first byte.
@@ -107,7 +111,7 @@ impl Frames {
         if let Some(payload) = self.take_received()? {
             return Ok(Some(payload));
         }
-        match passing(read_soon(&self.stream, &mut self.input))? {
+        match self.stream.receive(&mut self.input).map_err(passing)? {
             0 if self.input.is_empty() => Ok(None),
             0 => Err(ErrorKind::UnexpectedEof.into()),
             _ => self.take_received()?.map(Some).ok_or(ErrorKind::WouldBlock.into()),
@@ -129,11 +133,8 @@ fn invalid(error: Error) -> io::Error {
 }
 
 /// One name for what systems call a timeout, and for a signal that came in between.
-fn passing(moved: io::Result<usize>) -> io::Result<usize> {
-    moved.map_err(|error| match error.kind() {
-        ErrorKind::TimedOut | ErrorKind::Interrupted => ErrorKind::WouldBlock.into(),
-        _ => error,
-    })
+fn passing(error: io::Error) -> io::Error {
+    if is_passing(&error) { ErrorKind::WouldBlock.into() } else { error }
 }
 
 #[cfg(test)]

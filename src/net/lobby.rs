@@ -9,6 +9,7 @@
 use super::connection::{Awaits, Connection};
 use super::crowd::Crowd;
 use super::server::{Gauges, Limits};
+use super::tls::refusal::Refusals;
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 use polling::{Events, Poller};
@@ -44,6 +45,7 @@ pub(super) struct Lobby<S> {
     pub(super) limits: Limits,
     pub(super) poller: Arc<Poller>,
     pub(super) crowd: Crowd,
+    pub(super) refusals: Refusals,
     parked: Mutex<Places<Box<Connection<S>>>>,
     queue_in: Sender<Task<S>>,
     queue_out: Receiver<Task<S>>,
@@ -63,6 +65,7 @@ impl<S> Lobby<S> {
         Ok(Lobby {
             poller: Arc::new(Poller::new()?),
             crowd: Crowd::new(limits.threads),
+            refusals: Refusals::default(),
             parked: Mutex::new(Places { places: Vec::new(), vacant: Vec::new() }),
             queue_in,
             queue_out,
@@ -98,12 +101,13 @@ impl<S> Lobby<S> {
     }
 
     /// Queues the parked connections that have waited too long, and when the server stops those
-    /// that wait for a request.
+    /// that have not begun a request.
     pub(super) fn queue_overdue(&self, now: Instant) {
         let is_stopping = self.is_stopping();
         let is_over = |connection: &Connection<S>| {
             connection.is_overdue(now)
-                || is_stopping && connection.awaits() == Some(Awaits::Request)
+                || is_stopping
+                    && matches!(connection.awaits(), Some(Awaits::Handshake | Awaits::Request))
         };
         let overdue = self.parked.lock().take_all(|connection| is_over(connection));
         self.queue_all(overdue.into_iter().map(|connection| (connection, Reason::Overdue)));

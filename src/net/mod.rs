@@ -22,8 +22,11 @@
 //! * `crowd`: whether connections outnumber threads.
 //! * `watched`: a socket registered with the operating system's poller.
 //! * `soon`: a read that looks a few times before it sleeps.
+//! * `channel`: what lies between bytes and a socket: nothing, or `tls`.
 //! * [`frame`]: a length and a payload, the unit in which services speak.
+//! * [`target`]: a server, as its callers know it; connecting to it.
 //! * [`rpc`]: the calling side: persistent connections, deadlines, one retry.
+//! * [`transport`]: how one process talks to the services and is talked to: plainly or by TLS.
 
 pub mod server;
 mod worker;
@@ -33,8 +36,14 @@ mod lobby;
 mod crowd;
 mod watched;
 mod soon;
+mod channel;
+mod tls;
 pub mod frame;
+pub mod target;
 pub mod rpc;
+pub mod transport;
 
 pub use rpc::Rpc;
 pub use server::{Gauges, Limits, Progress, Protocol, Server, Watch};
+pub use target::Target;
+pub use transport::Transport;

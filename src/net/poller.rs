@@ -9,9 +9,10 @@
 //!
 //! [`Limits::connections_max`]: super::server::Limits::connections_max
 
-use super::connection::{Awaits, Connection, Place};
+use super::connection::{Connection, Place};
 use super::lobby::{Lobby, Reason};
 use super::server::Protocol;
+use super::transport::Listen;
 use super::watched::Watched;
 use super::worker::Worker;
 use polling::{Event, Events};
@@ -39,25 +40,26 @@ const LISTENER_KEY: usize = usize::MAX - 1;
 pub(super) struct Door<P: Protocol> {
     listener: Watched<TcpListener>,
     is_accepting: bool,
+    listen: Listen,
     protocol: Arc<P>,
     lobby: Arc<Lobby<P::Session>>,
 }
 
 impl<P: Protocol> Door<P> {
-    /// Listens on `address`.
+    /// Listens.
     pub(super) fn open(
-        address: &str,
+        listen: Listen,
         protocol: Arc<P>,
         lobby: Arc<Lobby<P::Session>>,
     ) -> io::Result<Door<P>> {
         /// Clients that may wait to be accepted. The standard library asks for 128; those in a
         /// burst above that would lose their first packet, and a second until they repeat it.
         const BACKLOG: i32 = 1024;
-        let listener = TcpListener::bind(address)?;
+        let listener = TcpListener::bind(listen.address())?;
         rustix::net::listen(&listener, BACKLOG)?;
         listener.set_nonblocking(true)?;
         let listener = Watched::new(listener, Arc::clone(&lobby.poller));
-        let mut door = Door { listener, is_accepting: false, protocol, lobby };
+        let mut door = Door { listener, is_accepting: false, listen, protocol, lobby };
         door.expect_clients()?;
         Ok(door)
     }
@@ -136,13 +138,20 @@ impl<P: Protocol> Door<P> {
         let lobby = &*self.lobby;
         let place = Place::take(&lobby.open);
         let session = self.protocol.open(peer);
-        let poller = Arc::clone(&lobby.poller);
-        match Connection::new(socket, poller, session, lobby.limits.stay, place) {
-            Ok(connection) if lobby.crowd.is_crowded() => {
-                lobby.park(Box::new(connection), Awaits::Request);
+        let prepared = prepare(&socket, lobby.limits.stay).and_then(|()| self.listen.channel());
+        let channel = match prepared {
+            Ok(channel) => channel,
+            Err(error) => {
+                return tracing::debug!(%peer, %error, "a client is gone before it was served");
             }
-            Ok(connection) => lobby.queue(Box::new(connection), Reason::New),
-            Err(error) => tracing::debug!(%peer, %error, "a client is gone before it was served"),
+        };
+        let socket = Watched::new(socket, Arc::clone(&lobby.poller));
+        let connection = Box::new(Connection::new(socket, channel, session, place));
+        if lobby.crowd.is_crowded() {
+            let awaits = connection.next_wait();
+            lobby.park(connection, awaits);
+        } else {
+            lobby.queue(connection, Reason::New);
         }
     }
 
@@ -160,6 +169,15 @@ impl<P: Protocol> Door<P> {
             wait(&lobby, &mut events, now + LAST_SWEEPS_INTERVAL);
         }
     }
+}
+
+/// Sets what a socket of ours has. `stay` is how long a read or a write may block.
+fn prepare(socket: &TcpStream, stay: Duration) -> io::Result<()> {
+    // Linux does not hand the listener's non-blocking mode down, other systems do.
+    socket.set_nonblocking(false)?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(stay))?;
+    socket.set_write_timeout(Some(stay))
 }
 
 /// Waits for events and queues the connections that they are for.

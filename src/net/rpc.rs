@@ -14,16 +14,16 @@
 //!   once, are the ticks at which a waiting call looks at its deadline and at `abandoned`.
 
 use super::frame::{self, FRAME_BYTES_MAX, Frames};
+use super::target::{Patience, TICK, Target};
+use super::tls::refusal;
 use crate::error::{Error, Result};
 use parking_lot::Mutex;
-use std::fmt::Display;
 use std::io::{self, ErrorKind};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 /// Calls one server.
 pub struct Rpc {
-    address: String,
+    target: Target,
     /// Connections without a call, the one last used at the end.
     idle: Mutex<Vec<Frames>>,
 }
@@ -37,14 +37,15 @@ enum Failure {
 }
 
 impl Rpc {
-    /// A caller of the server at `address` (host and port), connected to when first called.
-    pub fn new(address: impl Into<String>) -> Rpc {
-        Rpc { address: address.into(), idle: Mutex::new(Vec::new()) }
+    /// A caller of this server, connected to when first called. An address alone (host and port) is
+    /// called plainly.
+    pub fn new(target: impl Into<Target>) -> Rpc {
+        Rpc { target: target.into(), idle: Mutex::new(Vec::new()) }
     }
 
     /// The server's host and port.
     pub fn address(&self) -> &str {
-        &self.address
+        self.target.address()
     }
 
     /// Sends one frame with this payload and returns the payload of the answer. While it waits,
@@ -61,7 +62,7 @@ impl Rpc {
         let call = Call { request, deadline, abandoned };
         let idle = self.idle.lock().pop();
         let Some(connection) = idle else {
-            let connection = self.connect(deadline).map_err(|why| self.unreachable(why))?;
+            let connection = self.connect(&call)?;
             return self.call_on(connection, &call).map_err(|failure| self.unanswered(failure));
         };
         match self.call_on(connection, &call) {
@@ -73,7 +74,7 @@ impl Rpc {
         // The peer may have done it and died before it answered, so even a refused connection
         // does not make this call definite.
         let connection =
-            self.connect(deadline).map_err(|why| self.unanswered(Failure::Closed(why)))?;
+            self.connect(&call).map_err(|error| Error::unanswered(error.to_string()))?;
         self.call_on(connection, &call).map_err(|failure| self.unanswered(failure))
     }
 
@@ -90,38 +91,27 @@ impl Rpc {
         Ok(answer)
     }
 
-    fn connect(&self, deadline: Instant) -> io::Result<Frames> {
+    fn connect(&self, call: &Call<'_>) -> Result<Frames> {
         const CONNECT_DEADLINE: Duration = Duration::from_millis(500);
-        const TICK: Duration = Duration::from_millis(25);
-        let mut failure = io::Error::new(ErrorKind::NotFound, "the name has no address");
-        for address in self.address.to_socket_addrs()? {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(ErrorKind::TimedOut.into());
-            }
-            match TcpStream::connect_timeout(&address, left.min(CONNECT_DEADLINE)) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    stream.set_read_timeout(Some(TICK))?;
-                    stream.set_write_timeout(Some(TICK))?;
-                    return Ok(Frames::new(stream));
-                }
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
-    }
-
-    fn unreachable(&self, why: impl Display) -> Error {
-        Error::Unreachable { address: self.address.clone(), why: why.to_string() }
+        let Call { deadline, abandoned, .. } = *call;
+        let stream =
+            self.target.connect(&Patience { deadline, each: CONNECT_DEADLINE, abandoned })?;
+        let socket = stream.socket();
+        let ticking =
+            socket.set_read_timeout(Some(TICK)).and_then(|()| socket.set_write_timeout(Some(TICK)));
+        ticking.map_err(|error| Error::Unreachable {
+            address: self.address().to_owned(),
+            why: error.to_string(),
+        })?;
+        Ok(Frames::new(stream))
     }
 
     fn unanswered(&self, failure: Failure) -> Error {
         let why = match failure {
-            Failure::Closed(error) => error.to_string(),
+            Failure::Closed(error) => refusal::words(&error),
             Failure::Final(why) => why,
         };
-        Error::unanswered(format!("{} did not answer: {why}", self.address))
+        Error::unanswered(format!("{} did not answer: {why}", self.address()))
     }
 }
 

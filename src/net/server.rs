@@ -5,6 +5,7 @@
 
 use super::lobby::Lobby;
 use super::poller::Door;
+use super::transport::Listen;
 use crate::error::{Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -124,19 +125,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `address` and serves `protocol` there. `name` names the threads.
+    /// Serves `protocol` where `listen` says; an address alone means plainly. `name` names the threads.
     pub fn start<P: Protocol>(
         name: &str,
-        address: &str,
+        listen: impl Into<Listen>,
         protocol: Arc<P>,
         limits: Limits,
     ) -> Result<Server> {
+        let listen = listen.into();
+        let address = listen.address().to_owned();
         let cannot_listen =
-            |error: io::Error| Error::Listen { address: address.into(), why: error.to_string() };
+            |error: io::Error| Error::Listen { address: address.clone(), why: error.to_string() };
         let threads = limits.threads;
         allow_many_files();
         let lobby = Arc::new(Lobby::new(limits).map_err(cannot_listen)?);
-        let door = Door::open(address, protocol, Arc::clone(&lobby)).map_err(cannot_listen)?;
+        let door = Door::open(listen, protocol, Arc::clone(&lobby)).map_err(cannot_listen)?;
         let address = door.address().map_err(cannot_listen)?;
 
         // Serve requests. Each worker is one job that lasts as long as the server. They leave when

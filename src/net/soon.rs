@@ -13,19 +13,22 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// About what a sleep and a wake-up cost together.
-const SPIN: Duration = Duration::from_micros(50);
+/// How long it pays to look: about what a sleep and a wake-up cost together.
+pub(super) const SPIN: Duration = Duration::from_micros(50);
 
-/// Reads once, like `read`, behind what `input` holds. The more that is, the more room there is.
-pub(super) fn read_soon(socket: &TcpStream, input: &mut Vec<u8>) -> io::Result<usize> {
-    const ROOM_BYTES_MIN: usize = 4 << 10;
-    const ROOM_BYTES_MAX: usize = 256 << 10;
-    input.reserve(input.len().clamp(ROOM_BYTES_MIN, ROOM_BYTES_MAX));
+/// Reads once, like `read`, up to `room` bytes behind what `input` holds. Looks for as long as `look`
+/// before it goes to sleep.
+pub(super) fn read_soon(
+    socket: &TcpStream,
+    input: &mut Vec<u8>,
+    room: usize,
+    look: Duration,
+) -> io::Result<usize> {
+    input.reserve(room);
     let begun = Instant::now();
-    loop {
+    while begun.elapsed() < look {
         match recv(socket, spare_capacity(input), RecvFlags::DONTWAIT) {
-            Err(Errno::AGAIN) if begun.elapsed() < SPIN => thread::yield_now(),
-            Err(Errno::AGAIN) => break,
+            Err(Errno::AGAIN) => thread::yield_now(),
             looked => return Ok(looked?.1),
         }
     }

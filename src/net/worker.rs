@@ -10,6 +10,7 @@
 use super::connection::{Awaits, Connection, Received};
 use super::lobby::{Lobby, Reason, Task};
 use super::server::{Progress, Protocol};
+use super::tls::refusal;
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,7 +53,7 @@ impl<P: Protocol> Worker<P> {
             match connection.flush() {
                 Ok(true) => {}
                 Ok(false) => return self.lobby.park(connection, Awaits::Room),
-                Err(error) => return lost(&connection, &error),
+                Err(error) => return self.lost(&connection, &error),
             }
             if connection.is_ending() {
                 return self.drain(connection);
@@ -68,7 +69,7 @@ impl<P: Protocol> Worker<P> {
             }
             let awaits = connection.next_wait();
             if !is_readable {
-                if awaits == Awaits::Request && self.lobby.is_stopping() {
+                if awaits != Awaits::Rest && self.lobby.is_stopping() {
                     connection.end();
                     return self.drain(connection);
                 }
@@ -79,9 +80,13 @@ impl<P: Protocol> Worker<P> {
             is_readable = false;
             match connection.receive() {
                 Ok(Received::Bytes) => {}
-                Ok(Received::Nothing) => return self.lobby.park(connection, awaits),
+                Ok(Received::Nothing) => {
+                    // Not what it was, if this ended the handshake.
+                    let awaits = connection.next_wait();
+                    return self.lobby.park(connection, awaits);
+                }
                 Ok(Received::End) => return,
-                Err(error) => return lost(&connection, &error),
+                Err(error) => return self.lost(&connection, &error),
             }
         }
     }
@@ -171,7 +176,7 @@ impl<P: Protocol> Worker<P> {
     /// Everything is said: discards what still comes in, until the client closes.
     fn drain(&self, mut connection: Boxed<P>) {
         if let Err(error) = connection.shut_down() {
-            return lost(&connection, &error);
+            return self.lost(&connection, &error);
         }
         connection.wait_for(Awaits::Close, &self.lobby.limits);
         loop {
@@ -182,15 +187,25 @@ impl<P: Protocol> Worker<P> {
                     return self.lobby.park(connection, Awaits::Close);
                 }
                 Ok(Received::End) => return,
-                Err(error) => return lost(&connection, &error),
+                Err(error) => return self.lost(&connection, &error),
             }
         }
     }
-}
 
-/// Clients come and go as they like, so this is no error.
-fn lost<S>(connection: &Connection<S>, error: &io::Error) {
-    tracing::debug!(peer = connection.peer(), %error, "a client is gone");
+    /// Clients come and go as they like, so that is no error. That TLS refused one may be.
+    fn lost(&self, connection: &Connection<P::Session>, error: &io::Error) {
+        let peer = connection.peer();
+        let Some(line) = refusal::line(&peer, error) else {
+            return tracing::debug!(peer, %error, "a client is gone");
+        };
+        // The same host comes back from another port each time.
+        let host = peer.rsplit_once(':').map_or(&*peer, |(host, _)| host);
+        if self.lobby.refusals.is_news(&line.replace(&peer, host)) {
+            tracing::warn!("{line}");
+        } else {
+            tracing::debug!("{line}");
+        }
+    }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -6,7 +6,7 @@ use super::service::Order;
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::OrderNumber;
-use crate::net::Rpc;
+use crate::net::{Rpc, Transport};
 use crate::protocol::order::{Missed, Peer};
 use crate::protocol::{ask, wanted};
 use crate::stop::crash;
@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// Fetches what was missed. That nobody answers is no error: perhaps all start together.
-pub fn catch_up(order: &Order, config: &Config) {
+pub fn catch_up(order: &Order, config: &Config, transport: &Transport) {
     let mut others: Vec<_> =
         config.order.replicas.iter().filter(|(id, _)| **id != order.id).collect();
     others.sort_by_key(|(id, _)| id.0.abs_diff(order.id.0));
     for (id, settings) in others {
-        match catch_up_from(order, &Rpc::new(&settings.peer)) {
+        match transport.rpc(&settings.peer).and_then(|peer| catch_up_from(order, &peer)) {
             Ok(OrderNumber(0)) => {}
             Ok(count) => tracing::info!("missed {count} orders, took them from replica {id}"),
             Err(error) => tracing::debug!("replica {id} could not help: {error}"),

@@ -7,7 +7,7 @@ use super::service::Order;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, ReplicaId};
-use crate::net::Rpc;
+use crate::net::{Rpc, Transport};
 use crate::protocol::ask;
 use crate::protocol::order::{Append, Appended, Peer};
 use std::sync::Arc;
@@ -24,10 +24,10 @@ pub struct Senders(Vec<JoinHandle<()>>);
 
 impl Senders {
     /// Starts a sender to each other replica.
-    pub fn start(order: &Arc<Order>, config: &Config) -> Result<Senders> {
+    pub fn start(order: &Arc<Order>, config: &Config, transport: &Transport) -> Result<Senders> {
         let others = config.order.replicas.iter().filter(|(id, _)| **id != order.id);
         let start = |(id, settings): (&ReplicaId, &crate::config::Replica)| {
-            let (order, id, peer) = (order.clone(), *id, Rpc::new(&settings.peer));
+            let (order, id, peer) = (order.clone(), *id, transport.rpc(&settings.peer)?);
             thread::Builder::new()
                 .name(format!("to-replica-{id}"))
                 .spawn(move || send_to(&order, id, &peer))

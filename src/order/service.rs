@@ -17,8 +17,10 @@ use super::sales::{self, Sales};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::{Request as HttpRequest, Responder};
-use crate::model::{CallId, Entry, Epoch, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
-use crate::net::{Limits, Rpc, Server};
+use crate::model::{
+    CallId, Entry, Epoch, Item, Key, Member, Moment, OrderNumber, Principal, ReplicaId, View,
+};
+use crate::net::{Limits, Rpc, Server, Transport};
 use crate::protocol::about::{About, Subject};
 use crate::protocol::order::{Append, Appended, Bought, Health, Outcome, Peer, Request};
 use crate::protocol::port::{Port, Service};
@@ -36,18 +38,21 @@ use std::time::{Duration, Instant};
 /// Runs replica `id` until `stop`.
 pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     let settings = config.order.replica(id)?;
-    let order = Arc::new(Order::load(config, id)?);
-    recovery::catch_up(&order, config);
+    let transport = Transport::of(config, Principal::Order(id))?;
+    let order = Arc::new(Order::load(config, id, &transport)?);
+    recovery::catch_up(&order, config, &transport);
     let limits = Limits { threads: config.order.threads, ..Limits::default() };
     let kinds = &[Kind::Buy, Kind::Order, Kind::Other];
     let about = Arc::new(About::new(format!("order {id}"), order.clone(), kinds));
     let peers = Arc::new(Port::peers(Peers(order.clone()), about.clone()));
     let customers = Arc::new(Port::requests(Customers(order.clone()), about.clone()));
-    let peer_server = Server::start("peer", &settings.peer, peers, limits.clone())?;
-    let server = Server::start("request", &settings.listen, customers, limits)?;
+    let (peer, request) = (transport.listen(&settings.peer), transport.listen(&settings.listen));
+    let peer_server = Server::start("peer", peer, peers, limits.clone())?;
+    let server = Server::start("request", request, customers, limits)?;
     about.watch(server.watch());
-    let senders = Senders::start(&order, config)?;
+    let senders = Senders::start(&order, config, &transport)?;
     let office = OfficeHolder::start(&order)?;
+    let reloader = transport.reload_at_hangup()?;
     tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
     while !stop.wait(Duration::from_secs(3_600)) {}
     server.stop();
@@ -56,6 +61,7 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     office.join();
     senders.join();
     peer_server.stop();
+    drop(reloader);
     order.hint_committed(OrderNumber(0));
     tracing::info!("closed");
     Ok(())
@@ -84,7 +90,7 @@ pub struct Order {
 }
 
 impl Order {
-    fn load(config: &Config, id: ReplicaId) -> Result<Order> {
+    fn load(config: &Config, id: ReplicaId, transport: &Transport) -> Result<Order> {
         let settings = config.order.replica(id)?;
         let Loaded { log, view, committed, file } =
             OrderFile::load(&settings.data, config.order.fail)?;
@@ -99,8 +105,8 @@ impl Order {
             file,
             sales: Sales::new(sales::PATIENCE),
             views: Mutex::new(()),
-            catalog: Rpc::new(&config.catalog.listen),
-            catalog_peer: Rpc::new(&config.catalog.peer),
+            catalog: transport.rpc(&config.catalog.listen)?,
+            catalog_peer: transport.rpc(&config.catalog.peer)?,
             catalog_reachable: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             started: Instant::now(),

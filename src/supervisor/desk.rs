@@ -10,8 +10,9 @@ use super::relay::say;
 use super::shoppers::Shoppers;
 use super::store::Store;
 use super::watch::Watch;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::{Error, Result};
+use crate::net::transport;
 use crossbeam_channel::{Receiver, bounded};
 
 /// More commands than this at once are refused.
@@ -41,7 +42,9 @@ impl Desk {
     /// whose address is taken, if there is a keyboard.
     pub(super) fn open(config: &Config, store: &Store, keyboard: Option<Keyboard>) -> Result<Desk> {
         let watch = Watch::start(store.services())?;
-        let shoppers = Shoppers::nobody(&config.frontend.listen);
+        let door =
+            config::Client { address: config.frontend.listen.clone(), ..config.client.clone() };
+        let shoppers = Shoppers::nobody(transport::public_target(&door)?);
         let (sender, orders) = bounded(COMMANDS_WAITING_MAX);
         let access =
             Access { board: watch.board.clone(), shoppers: shoppers.counts(), orders: sender };

@@ -99,7 +99,8 @@ impl Store {
             let Service { id, listen, .. } = &process.service;
             say(&format!("{id:8} at {listen}, pid {}", process.pid()));
         }
-        let door = format!("http://{}", config.frontend.listen);
+        let scheme = if config.frontend.certificate.is_some() { "https" } else { "http" };
+        let door = format!("{scheme}://{}", config.frontend.listen);
         let client = match flags {
             [] => "make client".to_owned(),
             _ => format!("target/release/client {}", flags.join(" ")),

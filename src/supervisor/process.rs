@@ -8,10 +8,11 @@
 use super::relay;
 use super::service::ServiceId;
 use crate::error::{Error, Result};
+use crate::http::Client;
+use crate::net::Target;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::OpenOptions;
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 /// How long a service may take to finish what it is doing before it is killed.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a step of a health check may take; on loopback it takes microseconds.
+/// How long a health check may take; on loopback it takes microseconds.
 const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Where what a service says goes to.
@@ -34,7 +35,7 @@ pub enum Output {
 }
 
 /// What there is to know of a service to start it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Service {
     /// Which it is.
     pub(super) id: ServiceId,
@@ -45,7 +46,7 @@ pub(super) struct Service {
     /// Where it answers requests.
     pub(super) listen: String,
     /// Where it answers the other services, and how it is doing.
-    pub(super) peer: String,
+    pub(super) peer: Target,
     /// Where what it says goes to.
     pub(super) output: Output,
 }
@@ -126,9 +127,11 @@ impl Process {
         self.child.id()
     }
 
-    /// Whether it answers `GET /health` with 200.
+    /// Whether it answers `GET /health` with 200. It is asked as a service, since customers may be
+    /// spoken to in another way.
     pub(super) fn is_ready(&self) -> bool {
-        matches!(health_status(&self.service.listen), Ok(200))
+        let mut client = Client::new(self.service.peer.clone(), HEALTH_CHECK_TIMEOUT);
+        client.send("GET", "/health", &[], b"").is_ok_and(|response| response.status == 200)
     }
 
     /// How it is, as far as is known.
@@ -215,20 +218,6 @@ pub(super) fn how(status: ExitStatus) -> String {
         }
         (None, None) => status.to_string(),
     }
-}
-
-/// The status code that an address answers `GET /health` with.
-fn health_status(address: &str) -> io::Result<u16> {
-    let to = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
-    let mut stream = TcpStream::connect_timeout(&to, HEALTH_CHECK_TIMEOUT)?;
-    stream.set_read_timeout(Some(HEALTH_CHECK_TIMEOUT))?;
-    stream.set_write_timeout(Some(HEALTH_CHECK_TIMEOUT))?;
-    let request = format!("GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut status_line = [0; "HTTP/1.1 200".len()];
-    stream.read_exact(&mut status_line)?;
-    let code = std::str::from_utf8(&status_line[9..]).ok().and_then(|code| code.parse().ok());
-    code.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// A word as a shell reads it back.

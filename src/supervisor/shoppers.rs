@@ -8,6 +8,7 @@ use crate::client::report::Tally;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::model::Item;
+use crate::net::Target;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -27,6 +28,7 @@ const PROBABILITY: f64 = 0.15;
 
 /// The customers that are in the store.
 pub(super) struct Shoppers {
+    front_end: Target,
     settings: config::Client,
     counts: Arc<Mutex<Counts>>,
     present: Vec<Shopper>,
@@ -56,10 +58,9 @@ pub(super) struct Counts {
 }
 
 impl Shoppers {
-    /// Nobody, at first; they will go to the store whose front-end listens at `address`.
-    pub(super) fn nobody(address: &str) -> Shoppers {
+    /// Nobody, at first; they will go to the store behind this front-end.
+    pub(super) fn nobody(front_end: Target) -> Shoppers {
         let settings = config::Client {
-            address: address.to_owned(),
             iterations: usize::MAX,
             probability: PROBABILITY,
             retries: 5,
@@ -68,7 +69,7 @@ impl Shoppers {
             ..config::Client::default()
         };
         let (present, leaving) = (Vec::new(), Vec::new());
-        Shoppers { settings, counts: Arc::default(), present, leaving }
+        Shoppers { front_end, settings, counts: Arc::default(), present, leaving }
     }
 
     /// What they met so far.
@@ -85,10 +86,11 @@ impl Shoppers {
         while self.present.len() < count {
             let (home, go_home) = bounded(0);
             let (settings, counts) = (self.settings.clone(), self.counts.clone());
+            let front_end = self.front_end.clone();
             // Joined when the shoppers are dropped, unless it has finished before.
             let thread = thread::Builder::new()
                 .name("shopper".into())
-                .spawn(move || shop(&settings, &counts, &go_home))
+                .spawn(move || shop(front_end, &settings, &counts, &go_home))
                 .map_err(|e| Error::unavailable(format!("cannot start a shopper: {e}")))?;
             self.present.push(Shopper { home, thread });
         }
@@ -118,9 +120,14 @@ impl Drop for Shoppers {
 }
 
 /// Shops until it is told to go home.
-fn shop(settings: &config::Client, counts: &Mutex<Counts>, go_home: &Receiver<()>) {
+fn shop(
+    front_end: Target,
+    settings: &config::Client,
+    counts: &Mutex<Counts>,
+    go_home: &Receiver<()>,
+) {
     let tally = Mutex::new(Tally::default());
-    let mut shop = Shop::new(settings, Keys::new(), &tally);
+    let mut shop = Shop::new(front_end, settings, Keys::new(), &tally);
     let mut choices = Choices::new(settings, fastrand::Rng::new());
     let mut names = Vec::new();
     while go_home.recv_timeout(REST) == Err(RecvTimeoutError::Timeout) {

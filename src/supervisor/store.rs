@@ -7,6 +7,8 @@ use super::process::{Output, Process, Service};
 use super::service::ServiceId;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::model::Principal;
+use crate::net::Transport;
 use crate::stop::Stop;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -124,6 +126,7 @@ impl Drop for Store {
 
 /// The services in the order of their start.
 fn services(config: &Config, flags: &[String], output: &Output) -> Result<Vec<Service>> {
+    let transport = Transport::of(config, Principal::Tool)?;
     let service = |id: ServiceId, own: Vec<String>, listen: &str, peer: &str| {
         let program = match id {
             ServiceId::Catalog => "catalog",
@@ -135,7 +138,7 @@ fn services(config: &Config, flags: &[String], output: &Output) -> Result<Vec<Se
             program: sibling(program)?,
             arguments: [own, flags.to_vec()].concat(),
             listen: listen.to_owned(),
-            peer: peer.to_owned(),
+            peer: transport.target(peer)?,
             output: output.clone(),
         })
     };
@@ -162,9 +165,9 @@ fn sibling(file: &str) -> Result<PathBuf> {
 /// of another store, and answer our health checks.
 fn check_addresses(services: &[Service]) -> Result<()> {
     for service in services {
-        for address in [&service.listen, &service.peer] {
-            TcpListener::bind(address.as_str()).map_err(|error| Error::Listen {
-                address: address.clone(),
+        for address in [&*service.listen, service.peer.address()] {
+            TcpListener::bind(address).map_err(|error| Error::Listen {
+                address: address.to_owned(),
                 why: format!("{error}; {} needs it", service.id),
             })?;
         }

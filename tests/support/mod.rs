@@ -24,9 +24,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use toystore::certs;
+use toystore::config::Config;
 use toystore::error::Result;
 use toystore::http::Client;
-use toystore::net::Rpc;
+use toystore::model::Principal;
+use toystore::net::Transport;
 use toystore::protocol::order::{Health, Peer};
 use toystore::protocol::{ask, wanted};
 
@@ -70,6 +73,8 @@ pub struct Cluster {
     /// What every program of this store is told.
     flags: Vec<String>,
     services: BTreeMap<Id, Service>,
+    /// How this test talks to the services.
+    transport: Transport,
 }
 
 struct Service {
@@ -97,7 +102,32 @@ impl Cluster {
         }
         flags.push(format!("--client-address={}", services[&Frontend].listen));
         flags.extend(settings.iter().copied().map(str::to_owned));
-        Cluster { directory, flags, services }
+        let transport = Transport::of(&Config::default(), Principal::Tool).expect("plain");
+        Cluster { directory, flags, services, transport }
+    }
+
+    /// The same, with certificates: its services speak mutual TLS.
+    pub fn secured(settings: &[&str]) -> Cluster {
+        let mut cluster = Cluster::closed(settings);
+        let mut config = cluster.config();
+        let certificates = cluster.path("certs");
+        certs::make(&config, &certificates, 1).expect("certificates");
+        cluster.flags.push(format!("--tls-directory={}", certificates.display()));
+        config.tls.directory = Some(certificates);
+        cluster.transport = Transport::of(&config, Principal::Tool).expect("certificates");
+        cluster
+    }
+
+    /// Its addresses, as a configuration.
+    pub fn config(&self) -> Config {
+        let mut config = Config::default();
+        let both = |id| (self.services[&id].listen.clone(), self.services[&id].peer.clone());
+        (config.catalog.listen, config.catalog.peer) = both(Catalog);
+        (config.frontend.listen, config.frontend.peer) = both(Frontend);
+        for (id, replica) in &mut config.order.replicas {
+            (replica.listen, replica.peer) = both(Order(id.0));
+        }
+        config
     }
 
     /// A store with these settings, all of which runs, and has a leader.
@@ -264,12 +294,12 @@ impl Cluster {
     /// Asks a service by frame, at its request address.
     pub fn ask<T: DeserializeOwned>(&self, id: Id, question: &impl Serialize) -> Result<T> {
         let deadline = Instant::now() + PATIENCE;
-        ask(&Rpc::new(self.address(id)), question, deadline, &wanted)
+        ask(&self.transport.rpc(self.address(id))?, question, deadline, &wanted)
     }
 
     /// Asks a replica by frame, at its peer address, as its leader would.
     pub fn ask_peer<T: DeserializeOwned>(&self, replica: u32, question: &Peer) -> Result<T> {
-        let peer = Rpc::new(&self.services[&Order(replica)].peer);
+        let peer = self.transport.rpc(&self.services[&Order(replica)].peer)?;
         ask(&peer, question, Instant::now() + Duration::from_secs(1), &wanted)
     }
 
@@ -354,7 +384,11 @@ impl Cluster {
 
     /// Whether a service answers.
     pub fn is_ready(&self, id: Id) -> bool {
-        let mut client = Client::new(self.address(id), Duration::from_secs(1));
+        let service = &self.services[&id];
+        // Customers may be spoken to in another way than services.
+        let address = if id == Frontend { &service.peer } else { &service.listen };
+        let target = self.transport.target(address).expect("it is configured");
+        let mut client = Client::new(target, Duration::from_secs(1));
         client.send("GET", "/health", &[], b"").is_ok_and(|response| response.status == 200)
     }
 

@@ -227,8 +227,7 @@ impl OpenStore {
     /// A customer by hand.
     pub fn shop<'a>(&self, tally: &'a Mutex<Tally>) -> Shop<'a> {
         let address = self.config.frontend.listen.clone();
-        let config = crate::config::Client { address, ..crate::config::Client::default() };
-        Shop::new(&config, Keys::new(), tally)
+        Shop::new(address, &crate::config::Client::default(), Keys::new(), tally)
     }
 }
 

@@ -62,7 +62,7 @@ impl Watch {
         let mut watch = Watch { board, stop: Some(stop), threads: Vec::new() };
         for Service { id, peer, .. } in services {
             let (board, stopped, id) = (watch.board.clone(), stopped.clone(), *id);
-            let mut client = Client::new(peer, DEADLINE);
+            let mut client = Client::new(peer.clone(), DEADLINE);
             // Joined by `Drop for Watch`.
             let thread = thread::Builder::new().name(format!("watch {id}")).spawn(move || {
                 while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {

@@ -1,0 +1,91 @@
+//! What lies between the bytes of a connection and its socket: nothing, or TLS. Both ends of a
+//! connection use it, so that the rest of [`net`](super) need not know which of the two it is.
+
+use super::soon::read_soon;
+use super::tls::session::Session;
+use std::io::{self, ErrorKind, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// The way of the bytes of one connection.
+pub(super) enum Channel {
+    /// As they are.
+    Plain,
+    /// Encrypted. Boxed, because most connections are plain and have no use for the room.
+    Tls(Box<Session>),
+}
+
+impl Channel {
+    /// Reads from the socket once, and puts what that brings behind what `input` holds; 0 is the end.
+    /// Looks for as long as `look` before it goes to sleep. Fails with `WouldBlock` when what came is
+    /// not enough for anything yet.
+    pub(super) fn receive(
+        &mut self,
+        socket: &TcpStream,
+        input: &mut Vec<u8>,
+        look: Duration,
+    ) -> io::Result<usize> {
+        match self {
+            Channel::Plain => read_soon(socket, input, room(input.len()), look),
+            Channel::Tls(session) => session.receive(socket, input, room(input.len()), look),
+        }
+    }
+
+    /// Sends of `output` what the socket takes, and removes it there. Returns whether nothing is left
+    /// to be sent; what is left may be here and no longer in `output`.
+    pub(super) fn send(&mut self, socket: &TcpStream, output: &mut Vec<u8>) -> io::Result<bool> {
+        match self {
+            Channel::Plain if output.is_empty() => Ok(true),
+            Channel::Plain => {
+                let sent = sent((&*socket).write(output))?;
+                output.drain(..sent);
+                Ok(output.is_empty())
+            }
+            Channel::Tls(session) => session.send(socket, output),
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    pub(super) fn say_goodbye(&mut self, socket: &TcpStream) -> io::Result<()> {
+        match self {
+            Channel::Plain => Ok(()),
+            Channel::Tls(session) => session.say_goodbye(socket),
+        }
+    }
+
+    /// Whether the two ends have yet to agree on how to speak.
+    pub(super) fn is_handshaking(&self) -> bool {
+        match self {
+            Channel::Plain => false,
+            Channel::Tls(session) => session.is_handshaking(),
+        }
+    }
+
+    /// Frees what memory it can while nothing arrives.
+    pub(super) fn release_buffers(&mut self) {
+        if let Channel::Tls(session) = self {
+            session.release_buffers();
+        }
+    }
+}
+
+/// How much is read at once: the more is there already, the more.
+fn room(held: usize) -> usize {
+    const ROOM_BYTES_MIN: usize = 4 << 10;
+    const ROOM_BYTES_MAX: usize = 256 << 10;
+    held.clamp(ROOM_BYTES_MIN, ROOM_BYTES_MAX)
+}
+
+/// What a write has sent: nothing, if it failed only for want of room.
+pub(super) fn sent(written: io::Result<usize>) -> io::Result<usize> {
+    match written {
+        Err(error) if is_passing(&error) => Ok(0),
+        other => other,
+    }
+}
+
+/// Whether a read or write failed only because nothing could be moved before the timeout (or for a
+/// signal): it may be tried again.
+pub(super) fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}

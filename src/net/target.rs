@@ -1,0 +1,171 @@
+//! The calling side of a connection: how a server is reached, and what stands once it is.
+
+use super::channel::{Channel, is_passing};
+use super::soon::SPIN;
+use super::tls::live::Live;
+use super::tls::refusal::{self, Refusals};
+use super::tls::session::Session;
+use crate::error::{Error, Result};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::io::{self, ErrorKind};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A server, as its callers know it: where it is, and how it is spoken to.
+#[derive(Clone)]
+pub struct Target {
+    address: String,
+    tls: Option<Guise>,
+}
+
+/// Who calls, and who has to answer.
+#[derive(Clone)]
+struct Guise {
+    config: Arc<Live<ClientConfig>>,
+    expected: ServerName<'static>,
+    /// What was said of refusals.
+    refusals: Arc<Refusals>,
+}
+
+/// How long to try to reach a server.
+pub struct Patience<'a> {
+    /// Until when.
+    pub deadline: Instant,
+    /// For one of the addresses that a name may have.
+    pub each: Duration,
+    /// Asked now and then whether the caller has lost its interest.
+    pub abandoned: &'a dyn Fn() -> bool,
+}
+
+impl Target {
+    /// One that is spoken to by TLS.
+    pub(super) fn secured(
+        address: &str,
+        config: Arc<Live<ClientConfig>>,
+        expected: ServerName<'static>,
+    ) -> Target {
+        let guise = Guise { config, expected, refusals: Arc::default() };
+        Target { address: address.to_owned(), tls: Some(guise) }
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Connects to the first of the address's meanings that accepts, and shakes hands if that is how it
+    /// is spoken to. Whatever fails here, nothing was asked yet.
+    pub fn connect(&self, patience: &Patience<'_>) -> Result<Stream> {
+        let mut failure = self.unreachable("the name has no address");
+        let meanings = self.address.to_socket_addrs();
+        for address in meanings.map_err(|error| self.unreachable(&error.to_string()))? {
+            let connected = patience
+                .left()
+                .and_then(|left| TcpStream::connect_timeout(&address, left.min(patience.each)));
+            failure = match connected.map(|socket| self.open(socket, patience)) {
+                Ok(Ok(stream)) => return Ok(stream),
+                // It accepts, so it is not gone; but it may stand still.
+                Ok(Err(error)) if is_passing(&error) => Error::unavailable(format!(
+                    "{} accepts but says nothing: {error}",
+                    self.address
+                )),
+                Ok(Err(error)) => self.refused(&error),
+                Err(error) => self.unreachable(&error.to_string()),
+            };
+        }
+        Err(failure)
+    }
+
+    fn refused(&self, error: &io::Error) -> Error {
+        let refused = self.unreachable(&refusal::words(error));
+        if let Some(Guise { refusals, .. }) = &self.tls
+            && refusal::is_one(error)
+            && refusals.is_news(&refused.to_string())
+        {
+            tracing::warn!("{refused}");
+        }
+        refused
+    }
+
+    fn unreachable(&self, why: &str) -> Error {
+        Error::Unreachable { address: self.address.clone(), why: why.to_owned() }
+    }
+
+    fn open(&self, socket: TcpStream, patience: &Patience<'_>) -> io::Result<Stream> {
+        socket.set_nodelay(true)?;
+        let Some(Guise { config, expected, .. }) = &self.tls else { return Ok(socket.into()) };
+        socket.set_read_timeout(Some(TICK))?;
+        socket.set_write_timeout(Some(TICK))?;
+        let mut session = Session::call(config.current(), expected.clone())?;
+        let end = Instant::now() + patience.each;
+        session.shake_hands(&socket, &|| match patience.left() {
+            Ok(_) if Instant::now() < end => Ok(()),
+            Ok(_) => Err(io::Error::new(ErrorKind::TimedOut, "no TLS handshake in time")),
+            Err(error) => Err(error),
+        })?;
+        Ok(Stream { socket, channel: Channel::Tls(Box::new(session)), look: SPIN })
+    }
+}
+
+/// The steps in which a caller that waits looks at its deadline and whether it still wants the answer.
+pub(super) const TICK: Duration = Duration::from_millis(25);
+
+impl<A: Into<String>> From<A> for Target {
+    /// An address alone is spoken to plainly.
+    fn from(address: A) -> Target {
+        Target { address: address.into(), tls: None }
+    }
+}
+
+impl Patience<'_> {
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::new(ErrorKind::TimedOut, "no connection in time"));
+        }
+        if (self.abandoned)() {
+            return Err(io::Error::new(ErrorKind::TimedOut, "the caller no longer waits"));
+        }
+        Ok(left)
+    }
+}
+
+/// A connection, as its caller has it.
+pub struct Stream {
+    socket: TcpStream,
+    channel: Channel,
+    /// How long to look for an answer before going to sleep.
+    look: Duration,
+}
+
+impl Stream {
+    /// The socket, to set its timeouts or to shut it down.
+    pub fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// From now on goes to sleep at once when it waits, as is right for whoever has many like it.
+    pub fn sleep_at_once(&mut self) {
+        self.look = Duration::ZERO;
+    }
+
+    /// Reads once, behind what `input` holds; 0 is the end. Fails with `WouldBlock` or `TimedOut` when
+    /// what came within the socket's timeout is not enough for anything yet.
+    pub fn receive(&mut self, input: &mut Vec<u8>) -> io::Result<usize> {
+        self.channel.receive(&self.socket, input, self.look)
+    }
+
+    /// Sends of `output` what the socket takes within its timeout, and removes it there. Returns
+    /// whether nothing is left to be sent; if not, it has to be called again.
+    pub fn send(&mut self, output: &mut Vec<u8>) -> io::Result<bool> {
+        self.channel.send(&self.socket, output)
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(socket: TcpStream) -> Stream {
+        Stream { socket, channel: Channel::Plain, look: SPIN }
+    }
+}

@@ -1,0 +1,173 @@
+//! From certificate files to what rustls needs. Whatever is wrong with a file is found here, when it is
+//! read, and not by the first caller.
+//!
+//! ```text
+//! authority.pem                       whom to believe; more than one while the authority changes
+//! order-2.pem, order-2-key.pem        who I am, if I am replica 2
+//! ```
+
+use super::callers::Callers;
+use super::refusal;
+use crate::error::{Error, Result};
+use crate::model::Principal;
+use rustls::client::Resumption;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{StoresServerSessions, WebPkiClientVerifier};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The files of one process among the services.
+#[derive(Debug, Clone)]
+pub(in crate::net) struct Files {
+    authority: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+    me: Principal,
+}
+
+impl Files {
+    /// Those in this directory that `me` uses.
+    pub(in crate::net) fn of(directory: &Path, me: Principal) -> Files {
+        Files {
+            authority: directory.join("authority.pem"),
+            certificate: directory.join(format!("{me}.pem")),
+            key: directory.join(format!("{me}-key.pem")),
+            me,
+        }
+    }
+
+    /// To be called by the principals in `callers`, and by nobody else.
+    pub(in crate::net) fn server(&self, callers: &[Principal]) -> Result<ServerConfig> {
+        let roots = Arc::new(roots(&self.authority)?);
+        let chain = WebPkiClientVerifier::builder_with_provider(roots, provider())
+            .build()
+            .map_err(|e| Error::storage(&self.authority, "it vouches for nobody", e))?;
+        let names = callers.iter().map(|caller| name_of(*caller)).collect::<Result<_>>()?;
+        let (certificates, key) = self.own()?;
+        let mut config = server_builder()?
+            .with_client_cert_verifier(Arc::new(Callers { chain, names }))
+            .with_single_cert(certificates, key)
+            .map_err(|error| unfit(&self.certificate, &error))?;
+        config.send_tls13_tickets = 1;
+        config.session_storage = Arc::new(NeverResumed);
+        Ok(config)
+    }
+
+    /// To call others.
+    pub(in crate::net) fn client(&self) -> Result<ClientConfig> {
+        let roots = roots(&self.authority)?;
+        let (certificates, key) = self.own()?;
+        let mut config = client_builder()?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(certificates, key)
+            .map_err(|error| unfit(&self.certificate, &error))?;
+        config.resumption = Resumption::disabled();
+        Ok(config)
+    }
+
+    /// My certificate and key. The others would refuse a certificate that is not good for me now, so it
+    /// is refused here.
+    fn own(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+        let certificates = certificates(&self.certificate)?;
+        let roots = Arc::new(roots(&self.authority)?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider())
+            .build()
+            .map_err(|e| Error::storage(&self.authority, "it vouches for nobody", e))?;
+        let (name, now) = (name_of(self.me)?, UnixTime::now());
+        verifier
+            .verify_server_cert(&certificates[0], &certificates[1..], &name, &[], now)
+            .map_err(|error| unfit(&self.certificate, &error))?;
+        Ok((certificates, key(&self.key)?))
+    }
+}
+
+/// To be called by customers.
+pub(in crate::net) fn public_server(certificate: &Path, private: &Path) -> Result<ServerConfig> {
+    server_builder()?
+        .with_no_client_auth()
+        .with_single_cert(certificates(certificate)?, key(private)?)
+        .map_err(|error| unfit(certificate, &error))
+}
+
+/// To call as a customer does: without a certificate.
+pub(in crate::net) fn customer(authority: &Path) -> Result<ClientConfig> {
+    Ok(client_builder()?.with_root_certificates(roots(authority)?).with_no_client_auth())
+}
+
+/// How a principal is named in its certificate.
+pub(in crate::net) fn name_of(principal: Principal) -> Result<ServerName<'static>> {
+    ServerName::try_from(principal.certified_name())
+        .map_err(|e| Error::invalid(format!("{}: {e}", principal.certified_name())))
+}
+
+/// Hands out session tickets and takes none back. Their one use is to welcome a caller (see `session`);
+/// a session that went on with one would outlive its certificate.
+#[derive(Debug)]
+struct NeverResumed;
+
+impl StoresServerSessions for NeverResumed {
+    fn put(&self, _: Vec<u8>, _: Vec<u8>) -> bool {
+        true
+    }
+
+    fn get(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn take(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn can_cache(&self) -> bool {
+        true
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn server_builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>> {
+    ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|e| Error::unavailable(format!("cannot speak TLS 1.3: {e}")))
+}
+
+fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
+    ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|e| Error::unavailable(format!("cannot speak TLS 1.3: {e}")))
+}
+
+fn roots(path: &Path) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| unfit(path, &error))?;
+    }
+    Ok(roots)
+}
+
+/// All certificates of a file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = read.map_err(|e| Error::storage(path, "cannot read certificates", e))?;
+    if certificates.is_empty() {
+        return Err(Error::storage(path, "cannot read certificates", "there are none"));
+    }
+    Ok(certificates)
+}
+
+fn key(path: &Path) -> Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_file(path).map_err(|e| Error::storage(path, "cannot read the key", e))
+}
+
+/// A file that can be read and does not do.
+fn unfit(path: &Path, error: &rustls::Error) -> Error {
+    Error::storage(path, "it cannot be used", refusal::own_words(error))
+}

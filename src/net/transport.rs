@@ -1,0 +1,197 @@
+//! How one process talks to the services and is talked to: plainly, or by mutual TLS. Every service
+//! and every program of the operator makes its servers and its calls with one of these.
+//!
+//! - Either all addresses of the services are spoken to by TLS or none is, loopback or not.
+//! - Without TLS, no address that other machines reach is used, unless the operator insists.
+
+use super::channel::Channel;
+use super::rpc::Rpc;
+use super::target::Target;
+use super::tls::credentials::{self, Files};
+use super::tls::live::{Live, Reload, Reloader};
+use super::tls::session::Session;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::model::Principal;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// How one process talks and is talked to.
+#[derive(Clone)]
+pub struct Transport {
+    /// None: plainly.
+    cluster: Option<Cluster>,
+    /// How customers talk to the front-end; None: plainly.
+    public: Option<Arc<Live<ServerConfig>>>,
+}
+
+/// Both sides of mutual TLS.
+#[derive(Clone)]
+struct Cluster {
+    /// Who has to answer at which address.
+    addresses: Vec<(Principal, String)>,
+    calling: Arc<Live<ClientConfig>>,
+    called: Arc<Live<ServerConfig>>,
+}
+
+impl Transport {
+    /// That of `me`. An error if this configuration would have somebody speak plainly to another
+    /// machine, or if a certificate cannot be used.
+    pub fn of(config: &Config, me: Principal) -> Result<Transport> {
+        let cluster = match &config.tls.directory {
+            Some(directory) => Some(Cluster::of(config, Files::of(directory, me), me)?),
+            None if config.tls.insecure => None,
+            None => {
+                refuse_other_machines(config)?;
+                None
+            }
+        };
+        let public = match (&config.frontend.certificate, &config.frontend.key, me) {
+            (Some(certificate), Some(key), Principal::Frontend) => {
+                let (certificate, key) = (certificate.clone(), key.clone());
+                Some(Live::new(move || credentials::public_server(&certificate, &key))?)
+            }
+            _ => None,
+        };
+        Ok(Transport { cluster, public })
+    }
+
+    /// Where to be called by the other services.
+    pub fn listen(&self, address: &str) -> Listen {
+        let tls = self.cluster.as_ref().map(|cluster| cluster.called.clone());
+        Listen { address: address.to_owned(), tls }
+    }
+
+    /// Where to be called by customers.
+    pub fn listen_to_customers(&self, address: &str) -> Listen {
+        Listen { address: address.to_owned(), tls: self.public.clone() }
+    }
+
+    /// Calls the service at one of the configured addresses.
+    pub fn rpc(&self, address: &str) -> Result<Rpc> {
+        self.target(address).map(Rpc::new)
+    }
+
+    /// The service at one of the configured addresses.
+    pub fn target(&self, address: &str) -> Result<Target> {
+        let Some(Cluster { addresses, calling, .. }) = &self.cluster else {
+            return Ok(address.into());
+        };
+        let found = addresses.iter().find(|(_, known)| known == address);
+        let (expected, _) = found.ok_or_else(|| {
+            let why = "no service of this configuration has it, so nobody knows who should answer";
+            Error::Config { place: address.to_owned(), why: why.to_owned() }
+        })?;
+        Ok(Target::secured(address, calling.clone(), credentials::name_of(*expected)?))
+    }
+
+    /// Reads the certificates again at SIGHUP, for as long as the reloader lives.
+    pub fn reload_at_hangup(&self) -> Result<Reloader> {
+        let mut all: Vec<Arc<dyn Reload>> = Vec::new();
+        if let Some(Cluster { calling, called, .. }) = self.cluster.clone() {
+            all.extend([called as Arc<dyn Reload>, calling]);
+        }
+        all.extend(self.public.clone().map(|public| public as Arc<dyn Reload>));
+        Reloader::start(all)
+    }
+}
+
+impl Cluster {
+    fn of(config: &Config, files: Files, me: Principal) -> Result<Cluster> {
+        let addresses = config.service_addresses();
+        let mut callers: Vec<Principal> = addresses.iter().map(|(who, _)| *who).collect();
+        callers.push(Principal::Tool);
+        callers.retain(|caller| caller.may_call(me));
+        callers.dedup();
+        let calling = Live::new({
+            let files = files.clone();
+            move || files.client()
+        })?;
+        let called = Live::new(move || files.server(&callers))?;
+        Ok(Cluster { addresses, calling, called })
+    }
+}
+
+/// The front-end, as a customer reaches it: by HTTPS if the configuration names an authority.
+pub fn public_target(client: &crate::config::Client) -> Result<Target> {
+    let Some(authority) = client.authority.clone() else { return Ok((&*client.address).into()) };
+    let host = host(&client.address).to_owned();
+    let name = ServerName::try_from(host.clone()).map_err(|error| Error::Config {
+        place: "client.address".to_owned(),
+        why: format!("\"{host}\" cannot be in a certificate: {error}"),
+    })?;
+    let calling = Live::new(move || credentials::customer(&authority))?;
+    Ok(Target::secured(&client.address, calling, name))
+}
+
+fn refuse_other_machines(config: &Config) -> Result<()> {
+    let reachable = config.service_addresses().into_iter().find(|(_, a)| !is_loopback(a));
+    reachable.map_or(Ok(()), |(principal, address)| {
+        let why = "other machines reach this address, and nothing protects it: make certificates \
+                   (make certs) and set tls.directory, or say --insecure if you trust the network";
+        Err(Error::Config { place: format!("{address} of {principal}"), why: why.to_owned() })
+    })
+}
+
+/// Whether an address leads nowhere but to this machine. Of a name other than `localhost` that is not
+/// known, so the answer is no.
+fn is_loopback(address: &str) -> bool {
+    match host(address).parse::<IpAddr>() {
+        Ok(ip) => ip.to_canonical().is_loopback(),
+        Err(_) => host(address).eq_ignore_ascii_case("localhost"),
+    }
+}
+
+/// The host of `host:port`, without the brackets of an IPv6 address.
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// Where a server is reached, and how it is spoken to.
+pub struct Listen {
+    address: String,
+    tls: Option<Arc<Live<ServerConfig>>>,
+}
+
+impl Listen {
+    /// Host and port.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The channel of a connection that comes in now.
+    pub(super) fn channel(&self) -> io::Result<Channel> {
+        match &self.tls {
+            None => Ok(Channel::Plain),
+            Some(config) => Ok(Channel::Tls(Box::new(Session::accept(config.current())?))),
+        }
+    }
+}
+
+impl<A: Into<String>> From<A> for Listen {
+    /// An address alone is spoken to plainly.
+    fn from(address: A) -> Listen {
+        Listen { address: address.into(), tls: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_what_surely_stays_on_this_machine_is_loopback() {
+        for address in
+            ["127.0.0.1:1", "127.9.8.7:1", "[::1]:1", "localhost:1", "[::ffff:127.0.0.1]:1"]
+        {
+            assert!(is_loopback(address), "{address}");
+        }
+        for address in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "catalog:1", "localhost.example:1"] {
+            assert!(!is_loopback(address), "{address}");
+        }
+    }
+}
