@@ -336,6 +336,21 @@ fn a_bad_handshake_costs_the_others_nothing_and_ends_in_time() {
 }
 
 #[test]
+fn the_deadline_of_a_handshake_ends_with_it() {
+    let limits = Limits { request_deadline: Duration::from_millis(200), ..one_thread() };
+    let cluster = Cluster::start(limits.clone());
+    let config = cluster.caller(cluster.certificates.path(), Some(Principal::Tool));
+    let mut stream = cluster.connect(config);
+    stream.conn.complete_io(&mut stream.sock).unwrap();
+    // Silence between two requests is no offence, and so it is before the first.
+    thread::sleep(2 * limits.request_deadline);
+    stream.write_all(&framed(b"here I am")).unwrap();
+    let mut answer = [0; 13];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, *framed(b"here I am"));
+}
+
+#[test]
 fn a_callee_that_says_nothing_costs_its_caller_a_bounded_time() {
     let cluster = Cluster::start(Limits::default());
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
