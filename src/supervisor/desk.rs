@@ -5,7 +5,7 @@
 use super::command::Command;
 use super::control::{Control, Done};
 use super::keyboard::Keyboard;
-use super::page::{Access, Order, Page};
+use super::page::{Access, Instruction, Page};
 use super::relay::say;
 use super::shoppers::Shoppers;
 use super::store::Store;
@@ -23,7 +23,7 @@ pub(super) struct Desk {
     keyboard: Option<Keyboard>,
     page: Option<Page>,
     /// What was asked for on the page.
-    orders: Receiver<Order>,
+    instructions: Receiver<Instruction>,
     watch: Watch,
     shoppers: Shoppers,
 }
@@ -45,9 +45,12 @@ impl Desk {
         let door =
             config::Client { address: config.frontend.listen.clone(), ..config.client.clone() };
         let shoppers = Shoppers::nobody(transport::public_target(&door)?);
-        let (sender, orders) = bounded(COMMANDS_WAITING_MAX);
-        let access =
-            Access { board: watch.board.clone(), shoppers: shoppers.counts(), orders: sender };
+        let (sender, instructions) = bounded(COMMANDS_WAITING_MAX);
+        let access = Access {
+            board: watch.board.clone(),
+            shoppers: shoppers.counts(),
+            instructions: sender,
+        };
         let page = match Page::open(&config.page.listen, access) {
             Err(error @ Error::Listen { .. }) if keyboard.is_some() => {
                 say(&format!("no cluster page: {error}; --page-listen takes another address"));
@@ -55,7 +58,7 @@ impl Desk {
             }
             page => Some(page?),
         };
-        Ok(Desk { keyboard, page, orders, watch, shoppers })
+        Ok(Desk { keyboard, page, instructions, watch, shoppers })
     }
 
     /// Says where the page is, and what one can type.
@@ -79,7 +82,7 @@ impl Desk {
                 Err(error) => say(&error.to_string()),
             }
         }
-        while let Ok(Order { line, answer }) = self.orders.try_recv() {
+        while let Ok(Instruction { line, answer }) = self.instructions.try_recv() {
             let done = self.obey(&line, store);
             if let Ok(Done::Changed(text)) = &done {
                 say(text);

@@ -7,7 +7,7 @@
 //! | `POST /commands`, body `crash 3` | what came of the command |
 
 use super::guard::Guard;
-use super::{Access, Order};
+use super::{Access, Instruction};
 use crate::error::{Error, Result};
 use crate::http::{Connection, Request, Responder, error_body};
 use crate::net::{Progress, Protocol};
@@ -21,7 +21,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// For a command to be carried out. Sending shoppers home takes longest: each may be in the middle of a request.
+/// For a command to be carried out. The thread that does so looks twenty times a second, but not while the store
+/// opens.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The address.
@@ -52,16 +53,14 @@ impl Door {
     fn command(&self, line: &[u8]) -> Result<String> {
         let line = str::from_utf8(line).map_err(|_| Error::invalid("a command is UTF-8"))?;
         let (answer, answered) = bounded(1);
-        self.access.orders.try_send(Order { line: line.to_owned(), answer }).map_err(|_| {
-            Error::unavailable("too many commands at once, or the store is closing")
-        })?;
+        self.access.instructions.try_send(Instruction { line: line.to_owned(), answer }).map_err(
+            |_| Error::unavailable("too many commands at once, or the store is closing"),
+        )?;
         answered
             .recv_timeout(DEADLINE)
             .unwrap_or_else(|_| Err(Error::unavailable("the command is not done yet")))
     }
-}
 
-impl Door {
     /// Answers one request. Returns the status.
     fn answer(&self, request: &Request<'_>, responder: Responder<'_>) -> u16 {
         let segments: Result<Vec<_>> = request.segments().collect();

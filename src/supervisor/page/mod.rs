@@ -27,7 +27,7 @@ use std::sync::Arc;
 const THREADS: usize = 4;
 
 /// A command as it was given, and where to say what came of it.
-pub struct Order {
+pub struct Instruction {
     pub line: String,
     pub answer: Sender<Result<String>>,
 }
@@ -37,7 +37,7 @@ pub struct Access {
     pub board: Arc<Board>,
     pub shoppers: Arc<Mutex<Counts>>,
     /// To the thread that carries out commands.
-    pub orders: Sender<Order>,
+    pub instructions: Sender<Instruction>,
 }
 
 /// The page. Dropping it closes it.
