@@ -327,6 +327,22 @@ fn a_played_failure_loses_no_order() {
 }
 
 #[test]
+fn a_failing_disk_ends_a_process_that_cannot_even_say_so() {
+    // F7. The log is on the disk that is full: /dev/full refuses every line.
+    let mut store = Cluster::closed(&[]);
+    for id in [Catalog, Order(1), Order(2)] {
+        store.start(id);
+    }
+    let mut command = store.command(Order(3), &["--order-fail=fail-write@1"]);
+    let full = File::options().write(true).open("/dev/full").expect("Linux has it");
+    let mut process = command.stderr(full).spawn().expect("a process");
+    store.start(Frontend);
+    wait_until("replica 3 leads", || store.leader() == 3);
+    assert_eq!(store.customer(Frontend).buy_one("Tux"), 1, "from the next leader");
+    assert_eq!(finish(&mut process).code(), Some(3));
+}
+
+#[test]
 fn the_catalog_answers_by_hand() {
     // C6.
     let mut store = Cluster::closed(&[]);

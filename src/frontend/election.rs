@@ -334,19 +334,30 @@ impl Seat {
         let led = self.controller.is_led(now);
         let mut state = self.election.state.lock();
         state.committed = committed;
-        if state.led == led {
+        // Nobody leads at a start; that is news only if it stays so.
+        let waits_from_the_start = !led && self.leaderless_since.is_none() && now > LEADERLESS;
+        if state.led == led && !waits_from_the_start {
             return;
         }
         state.led = led;
         drop(state);
         self.election.changed.notify_all();
         if !led {
-            tracing::warn!("no order replica can lead; purchases have to wait");
+            tracing::warn!("no order replica can lead; purchases have to wait{}", self.hint());
             self.leaderless_since = Some(now);
         } else if let Some(since) = self.leaderless_since.take() {
             let ms = now.saturating_sub(since).as_millis();
             tracing::info!("there is a leader again, after {ms} ms; purchases go on");
         }
+    }
+
+    /// What they wait for, if it is more than an order replica that comes back.
+    fn hint(&self) -> String {
+        if self.controller.last_view().is_some() {
+            return String::new();
+        }
+        let path = self.path.display();
+        format!(" until each of them has answered: there is no {path} that says who has every order")
     }
 
     fn remember(&mut self, view: Option<View>) {
