@@ -1,7 +1,7 @@
 # Needs Rust, and where a line says so more. Flags for a program go into ARGS: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all certs client loadtest evaluate test test-browser soak model torture sabotage fuzz bench \
+.PHONY: run-all certs manual deny client loadtest evaluate test test-browser soak model torture sabotage fuzz bench \
 	bench-floor bench-etcd peers lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
@@ -11,6 +11,19 @@ run-all: ## Open the whole store; Ctrl-C closes it
 certs: ## Make or renew the certificates of the services in certs/
 	cargo build --release --bin certs
 	@exec target/release/certs $(ARGS)
+
+PROGRAMS = audit catalog certs client frame frontend loadtest order run-all
+manual: ## Write manual pages and completions for bash, zsh and fish to target/manual/
+	cargo build --release --bins
+	@mkdir -p target/manual
+	@cd target/manual && for program in $(PROGRAMS); do \
+		generate="../release/$$program --generate"; \
+		$$generate man >$$program.1 && $$generate bash >$$program.bash && \
+		$$generate zsh >_$$program && $$generate fish >$$program.fish || exit 1; \
+	done
+
+deny: ## Check licences, sources and banned crates; needs cargo-deny, which takes minutes to install
+	cargo deny --all-features check bans licenses sources
 
 client: ARGS ?= -c 5 -n 100 -p 0.8
 client: ## Send five customers into the open store

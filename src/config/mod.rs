@@ -14,6 +14,7 @@
 mod keys;
 mod file;
 mod flags;
+mod manual;
 
 pub use flags::{all_flags, given_flags};
 
@@ -22,9 +23,10 @@ use crate::model::{OrderNumber, Principal, ReplicaId};
 use clap::{ArgMatches, Command, ValueEnum};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{env, fmt};
+use std::{env, fmt, process};
 
 /// The file that is read when none is named, if it exists.
 const DEFAULT_FILE: &str = "config/toystore.toml";
@@ -366,7 +368,8 @@ impl fmt::Display for Failure {
 /// name, about, an example in `after_help`, further arguments. `own` is the section whose flags may
 /// be written without its name, such as `--threads` in the front-end; "" for none.
 ///
-/// A wrong command line, `--help` and `--version` end the process here, as clap does it.
+/// A wrong command line, `--help` and `--version` end the process here, as clap does it; so does `--generate`,
+/// which prints a manual page or completions.
 pub fn load(command: Command, own: &str) -> Result<(Config, ArgMatches)> {
     read(command, own, &env::args_os().collect::<Vec<_>>(), env::vars_os().collect())
 }
@@ -379,6 +382,11 @@ fn read(
     environment: HashMap<OsString, OsString>,
 ) -> Result<(Config, ArgMatches)> {
     let mut config = Config::default();
+    if let Some(what) = manual::asked(arguments) {
+        let text = manual::generate(flags::declare(command, own, &config), what)?;
+        let written = io::stdout().write_all(&text);
+        process::exit(i32::from(written.is_err()));
+    }
     // The file decides which replicas have flags, so it comes before the command line; its errors
     // come after it, so that --help always works.
     let from_file = match flags::named_file(arguments, &environment) {

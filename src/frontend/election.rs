@@ -357,7 +357,9 @@ impl Seat {
             return String::new();
         }
         let path = self.path.display();
-        format!(" until each of them has answered: there is no {path} that says who has every order")
+        format!(
+            " until each of them has answered: there is no {path} that says who has every order"
+        )
     }
 
     fn remember(&mut self, view: Option<View>) {

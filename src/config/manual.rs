@@ -1,0 +1,51 @@
+//! What is installed beside a program: its manual page and its completions for shells, made from its command
+//! line. [`load`](super::load) calls it; `make manual` writes them for all programs.
+
+use crate::error::{Error, Result};
+use clap::{Command, ValueEnum};
+use clap_complete::Shell;
+use std::ffi::OsString;
+
+/// What `--generate` asks for, if it is all that is asked: what else would be required is not then.
+pub(super) fn asked(arguments: &[OsString]) -> Option<&str> {
+    match arguments {
+        [_, flag, what] if flag == "--generate" => what.to_str(),
+        _ => None,
+    }
+}
+
+/// The manual page, in roff, or the completions for one of the shells that clap knows.
+pub(super) fn generate(mut command: Command, what: &str) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let error = |why| Error::Config { place: "--generate".to_owned(), why };
+    if what == "man" {
+        let page = clap_mangen::Man::new(command);
+        page.render(&mut text).map_err(|e| error(e.to_string()))?;
+        return Ok(text);
+    }
+    let shell = Shell::from_str(what, false)
+        .map_err(|_| error(format!("it is \"{what}\", expected man, bash, zsh or fish")))?;
+    let name = command.get_name().to_owned();
+    clap_complete::generate(shell, &mut command, name, &mut text);
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Arg;
+
+    #[test]
+    fn every_kind_names_the_flags_and_needs_none() {
+        for what in ["man", "bash", "zsh", "fish"] {
+            let arguments = ["order", "--generate", what].map(OsString::from);
+            let command = Command::new("order").arg(Arg::new("id").long("id").required(true));
+            let asked = asked(&arguments).expect("it is all that is asked");
+            let text = generate(command, asked).expect("a kind that there is");
+            let text = String::from_utf8(text).expect("text");
+            assert!(text.contains("order") && text.contains("id"), "{what}: {text}");
+        }
+        let refused = generate(Command::new("order"), "html").expect_err("there is no such kind");
+        assert!(refused.to_string().contains("expected man, bash, zsh or fish"), "{refused}");
+    }
+}
