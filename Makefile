@@ -1,8 +1,8 @@
 # Needs Rust, and where a line says so more. Flags for a program go into ARGS: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all certs manual deny client loadtest evaluate test test-browser soak model torture sabotage fuzz bench \
-	bench-floor bench-etcd peers lint fmt clean help
+.PHONY: run-all certs manual deny client loadtest evaluate test test-browser test-netns soak model torture sabotage \
+	fuzz bench bench-floor bench-etcd peers lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
 	cargo build --release --bins
@@ -52,6 +52,9 @@ test-browser: ## Use the pages in a real browser; .ci/install-browser installs i
 	cargo build --bins
 	cd tests/browser && node --test $(ARGS)
 
+test-netns: ## Put the store on five machines (network namespaces) and break the network between them
+	cargo test --test torture -- --ignored --nocapture apart $(ARGS)
+
 soak: ## Simulate the store with new seeds for SOAK_SECONDS (300), or from SOAK_FROM
 	cargo test --profile explore --test simulation soak -- --ignored --nocapture $(ARGS)
 
@@ -59,7 +62,7 @@ model: ## Explore every state of the protocol, within bounds that end in minutes
 	cargo test --profile explore --test model -- --ignored --nocapture --test-threads=1 $(ARGS)
 
 torture: ## Break the whole store for TORTURE_SECONDS (300), from TORTURE_SEED (1)
-	cargo test --test torture -- --ignored --nocapture $(ARGS)
+	cargo test --test torture -- --ignored --nocapture --exact torture $(ARGS)
 
 sabotage: ## Break one rule at a time, all or NAMES="07 lease", and show which check notices
 	tests/sabotage/run $(NAMES)

@@ -77,30 +77,43 @@ pub struct Cluster {
     transport: Transport,
 }
 
+/// Where a service is.
+pub struct Place {
+    pub listen: String,
+    pub peer: String,
+    /// The network namespace that plays its machine, where it is not this one.
+    pub machine: Option<String>,
+}
+
 struct Service {
-    listen: String,
-    peer: String,
+    place: Place,
     process: Option<Child>,
 }
 
 impl Cluster {
     /// A store with these settings, of which nothing runs yet. It does not restock, unless told to.
     pub fn closed(settings: &[&str]) -> Cluster {
+        let mut ports = reserve(&own_host(), 2 * ALL.len()).into_iter();
+        let mut port = || ports.next().expect("two for each");
+        Cluster::at(|_| Place { listen: port(), peer: port(), machine: None }, settings)
+    }
+
+    /// The same, with each service at a place of its own.
+    pub fn at(mut place_of: impl FnMut(Id) -> Place, settings: &[&str]) -> Cluster {
         let directory = tempfile::tempdir().expect("a directory");
         let mut flags = ["--frontend-access-log=false", "--catalog-restock-every-ms=600000000"]
             .map(str::to_owned)
             .to_vec();
-        let mut ports = reserve(&own_host(), 2 * ALL.len()).into_iter();
         let mut services = BTreeMap::new();
         for id in ALL {
-            let [listen, peer] = [(); 2].map(|()| ports.next().expect("two for each"));
+            let place = place_of(id);
             let (section, data) = (id.section(), directory.path().join(id.section()));
-            flags.push(format!("--{section}-listen={listen}"));
+            flags.push(format!("--{section}-listen={}", place.listen));
             flags.push(format!("--{section}-data={}", data.display()));
-            flags.push(format!("--{section}-peer={peer}"));
-            services.insert(id, Service { listen, peer, process: None });
+            flags.push(format!("--{section}-peer={}", place.peer));
+            services.insert(id, Service { place, process: None });
         }
-        flags.push(format!("--client-address={}", services[&Frontend].listen));
+        flags.push(format!("--client-address={}", services[&Frontend].place.listen));
         flags.extend(settings.iter().copied().map(str::to_owned));
         let transport = Transport::of(&Config::default(), Principal::Tool).expect("plain");
         Cluster { directory, flags, services, transport }
@@ -109,19 +122,24 @@ impl Cluster {
     /// The same, with certificates: its services speak mutual TLS.
     pub fn secured(settings: &[&str]) -> Cluster {
         let mut cluster = Cluster::closed(settings);
-        let mut config = cluster.config();
-        let certificates = cluster.path("certs");
-        certs::make(&config, &certificates, 1).expect("certificates");
-        cluster.flags.push(format!("--tls-directory={}", certificates.display()));
-        config.tls.directory = Some(certificates);
-        cluster.transport = Transport::of(&config, Principal::Tool).expect("certificates");
+        cluster.secure();
         cluster
+    }
+
+    /// Makes certificates for a store that is closed: from now on its services speak mutual TLS.
+    pub fn secure(&mut self) {
+        let mut config = self.config();
+        let certificates = self.path("certs");
+        certs::make(&config, &certificates, 1).expect("certificates");
+        self.flags.push(format!("--tls-directory={}", certificates.display()));
+        config.tls.directory = Some(certificates);
+        self.transport = Transport::of(&config, Principal::Tool).expect("certificates");
     }
 
     /// Its addresses, as a configuration.
     pub fn config(&self) -> Config {
         let mut config = Config::default();
-        let both = |id| (self.services[&id].listen.clone(), self.services[&id].peer.clone());
+        let both = |id| (self.address(id).to_owned(), self.peer_address(id).to_owned());
         (config.catalog.listen, config.catalog.peer) = both(Catalog);
         (config.frontend.listen, config.frontend.peer) = both(Frontend);
         for (id, replica) in &mut config.order.replicas {
@@ -177,7 +195,14 @@ impl Cluster {
 
     /// The command that starts a service.
     pub fn command(&self, id: Id, settings: &[&str]) -> Command {
-        let mut command = self.program(id.program());
+        let mut command = self.told(match &self.services[&id].place.machine {
+            None => Command::new(id.program()),
+            Some(machine) => {
+                let mut there = Command::new("ip");
+                there.args(["netns", "exec", machine, id.program()]);
+                there
+            }
+        });
         if let Order(id) = id {
             command.args(["--id", &id.to_string()]);
         }
@@ -185,11 +210,17 @@ impl Cluster {
         command
     }
 
-    /// The command that runs a program with this store's flags. Neither the environment of the test
-    /// nor the configuration file of the repository has a say in it.
+    /// The command that runs a program with this store's flags.
     pub fn program(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        self.told(Command::new(program))
+    }
+
+    /// Adds this store's flags to a command. Neither the environment of the test nor the configuration
+    /// file of the repository has a say in it.
+    fn told(&self, mut command: Command) -> Command {
         command.args(&self.flags).env_clear().current_dir(self.directory.path());
+        // Where `ip` is found.
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
@@ -244,12 +275,12 @@ impl Cluster {
 
     /// Where a service takes requests.
     pub fn address(&self, id: Id) -> &str {
-        &self.services[&id].listen
+        &self.services[&id].place.listen
     }
 
     /// Where a service takes what the other services say among themselves, and says how it is doing.
     pub fn peer_address(&self, id: Id) -> &str {
-        &self.services[&id].peer
+        &self.services[&id].place.peer
     }
 
     /// Whether a service was started, and nobody has ended it.
@@ -299,7 +330,7 @@ impl Cluster {
 
     /// Asks a replica by frame, at its peer address, as its leader would.
     pub fn ask_peer<T: DeserializeOwned>(&self, replica: u32, question: &Peer) -> Result<T> {
-        let peer = self.transport.rpc(&self.services[&Order(replica)].peer)?;
+        let peer = self.transport.rpc(self.peer_address(Order(replica)))?;
         ask(&peer, question, Instant::now() + Duration::from_secs(1), &wanted)
     }
 
@@ -384,9 +415,8 @@ impl Cluster {
 
     /// Whether a service answers.
     pub fn is_ready(&self, id: Id) -> bool {
-        let service = &self.services[&id];
         // Customers may be spoken to in another way than services.
-        let address = if id == Frontend { &service.peer } else { &service.listen };
+        let address = if id == Frontend { self.peer_address(id) } else { self.address(id) };
         let target = self.transport.target(address).expect("it is configured");
         let mut client = Client::new(target, Duration::from_secs(1));
         client.send("GET", "/health", &[], b"").is_ok_and(|response| response.status == 200)

@@ -24,6 +24,8 @@ mod proxy;
 mod fault;
 mod nemesis;
 mod checker;
+mod machines;
+mod apart;
 
 use checker::Service;
 use given::given;

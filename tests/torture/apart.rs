@@ -1,0 +1,151 @@
+//! The store on five machines with mutual TLS, by configuration alone, and a network that fails between
+//! them: cables are pulled, machines hear nobody or are not heard, packets are lost. Customers shop on,
+//! and in the end every promise was kept.
+
+use crate::checker;
+use crate::history::{History, Outcome};
+use crate::load::Load;
+use crate::machines::{Fault, Machines, run_apart};
+use crate::support::Id::{Catalog, Frontend, Order};
+use crate::support::{Cluster, wait_until};
+use crate::{TOYS, audit, initial_csv};
+use std::fs;
+use std::sync::Arc;
+use toystore::order::file::look;
+
+/// Purchases after which business goes on.
+const BUSINESS: usize = 20;
+
+/// A store on five machines, and its customers.
+struct Trial {
+    machines: Machines,
+    store: Cluster,
+    history: Arc<History>,
+}
+
+impl Trial {
+    fn open() -> Trial {
+        let machines = Machines::build();
+        let mut store = Cluster::at(|id| machines.place(id), &["--catalog-initial=initial.csv"]);
+        store.secure();
+        fs::write(store.path("initial.csv"), initial_csv()).expect("a file");
+        let history = Arc::new(History::begin(&store.path("history.jsonl")));
+        store.start_all();
+        store.await_in_sync();
+        Trial { machines, store, history }
+    }
+
+    /// Breaks something, waits until it `shows`, sees that business goes on all the same, mends it and
+    /// waits until all replicas are in sync again.
+    fn during(&self, fault: Fault, shows: impl Fn(&Cluster) -> bool) {
+        let begun_us = self.history.now_us();
+        self.machines.befall(fault);
+        wait_until(&format!("{fault:?} shows"), || shows(&self.store));
+        let shown_us = self.history.now_us();
+        self.await_business();
+        let healed_us = self.history.now_us();
+        self.machines.heal();
+        wait_until(&format!("after {fault:?} all are in sync"), || self.store.is_in_sync());
+        let well_us = self.history.now_us();
+        let [shown, healed, well] =
+            [(begun_us, shown_us), (shown_us, healed_us), (healed_us, well_us)]
+                .map(|(from, to)| (to - from) / 1_000);
+        println!(
+            "{fault:?}: shown after {shown} ms, {BUSINESS} purchases in {healed} ms, well {well} ms later"
+        );
+    }
+
+    /// Waits until more purchases are answered that were asked for from now on.
+    fn await_business(&self) {
+        let now_us = self.history.now_us();
+        wait_until("business goes on", || {
+            let requests = self.history.requests();
+            let answered = |outcome: &Outcome| matches!(outcome, Outcome::Number(_));
+            let since = requests.iter().filter(|r| r.start_us >= now_us && answered(&r.outcome));
+            since.count() >= BUSINESS
+        });
+    }
+
+    /// Closes the store; everything that was promised and not kept.
+    fn judge(mut self) -> Vec<String> {
+        self.store.await_agreement();
+        let running = self.store.program(env!("CARGO_BIN_EXE_audit")).arg("--running").output();
+        let running = running.expect("a process");
+        self.store.close();
+        let mut broken: Vec<String> = audit(&self.store).into_iter().collect();
+        if !running.status.success() {
+            broken.push(format!("audit --running: {}", String::from_utf8_lossy(&running.stdout)));
+        }
+        let log = look(&self.store.data(Order(1))).expect("a log in order").entries;
+        let requests = self.history.requests();
+        let initial = TOYS.map(|(name, count)| (name.to_owned(), count)).into();
+        broken.extend(checker::safety(&requests, &initial, &log));
+        let service = checker::service(&requests, &[]);
+        println!(
+            "{} requests, {} purchases, {} orders; longest gap {} ms, slowest {} ms",
+            service.requests,
+            service.purchases,
+            log.len(),
+            service.longest_gap_us / 1_000,
+            service.slowest_us / 1_000,
+        );
+        broken.extend(service.noticed);
+        broken
+    }
+}
+
+#[test]
+#[ignore = "needs network namespaces: make test-netns"]
+fn every_promise_is_kept_between_machines() {
+    if !run_apart("apart::every_promise_is_kept_between_machines") {
+        return;
+    }
+    let trial = Trial::open();
+    let toys = TOYS.map(|(name, _)| name.to_owned());
+    let load = Load::start(trial.store.address(Frontend), &toys, 1, &trial.history);
+    trial.await_business();
+
+    for isolate in [Fault::Unplugged, Fault::Deaf, Fault::Mute] {
+        let leader = trial.store.leader();
+        trial.during(isolate(Order(leader)), |store| store.leader() != leader);
+    }
+    for isolate in [Fault::Unplugged, Fault::Deaf, Fault::Mute] {
+        let leader = trial.store.leader();
+        let follower = if leader == 1 { 2 } else { 1 };
+        trial.during(isolate(Order(follower)), |store| {
+            let view = store.health(leader).and_then(|health| health.view);
+            view.is_some_and(|view| view.in_sync.len() == 2)
+        });
+    }
+    let leader = trial.store.leader();
+    trial.during(Fault::Apart(Order(leader), Catalog), |store| store.leader() != leader);
+    trial.during(Fault::Lossy(Order(trial.store.leader())), |_| true);
+    trial.during(Fault::Lossy(Frontend), |_| true);
+
+    load.finish();
+    let broken = trial.judge();
+    assert!(broken.is_empty(), "promises were broken:\n{}", broken.join("\n"));
+}
+
+#[test]
+#[ignore = "needs network namespaces: make test-netns"]
+fn a_front_end_that_is_cut_off_from_the_catalog_shows_nothing_old() {
+    if !run_apart("apart::a_front_end_that_is_cut_off_from_the_catalog_shows_nothing_old") {
+        return;
+    }
+    let trial = Trial::open();
+    let [mut buyer, mut looker] = [(); 2].map(|()| trial.store.customer(Frontend));
+    let before = looker.quantity("Tux");
+    assert_eq!(looker.quantity("Tux"), before, "it is in the cache");
+
+    // The leader still reaches the catalog, which waits for the front-end's lease to end before it answers.
+    trial.machines.befall(Fault::Apart(Frontend, Catalog));
+    buyer.buy_one("Tux");
+    let (status, shown) = looker.get("/products/Tux");
+    assert_eq!(status, 503, "it cannot know what is left: {shown}");
+
+    trial.machines.heal();
+    wait_until("the front-end reaches the catalog", || looker.get("/products/Tux").0 == 200);
+    assert_eq!(looker.quantity("Tux"), before - 1);
+    trial.store.await_agreement();
+}

@@ -1,0 +1,149 @@
+//! Five machines and the switch between them, played by network namespaces: each has a network card, an
+//! address and a packet filter of its own, as the kernel gives them to any machine.
+//!
+//! ```text
+//!        10.77.0.100  customers, the test
+//!   switch ═╤════════╤════════╤════════╤═══ a bridge, and a cable (veth) to each machine
+//!        catalog  order-1  order-2  order-3  frontend
+//!       10.77.0.1   .2       .3       .4        .5
+//! ```
+//!
+//! All of it is inside a network namespace that the test runs itself in ([`run_apart`]), with a mount
+//! namespace for the names. The kernel takes both down with the last process in them, so that nothing is
+//! left behind however the test ends, and nothing of the real network is within reach.
+
+use crate::support::{ALL, Id, Place};
+use std::env;
+use std::process::{Command, Output, Stdio};
+
+/// Set for a test that is inside.
+const APART: &str = "TOYSTORE_APART";
+
+/// Names of namespaces are files below /run.
+const OWN_RUN: &str = "mount -t tmpfs run /run && exec \"$@\"";
+
+/// What the machines, and whoever plays them, need.
+const TRIAL: &str = "ip netns add trial && ip link add name trial type veth peer name eth0 netns trial \
+                     && ip netns exec trial iptables -S && ip netns delete trial";
+
+/// Something between the machines that is broken.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    /// Its cable is out.
+    Unplugged(Id),
+    /// It hears nobody; what it says arrives.
+    Deaf(Id),
+    /// Nobody hears it; what is said to it arrives.
+    Mute(Id),
+    /// These two do not hear each other.
+    Apart(Id, Id),
+    /// One packet in five is lost, on its way in or out.
+    Lossy(Id),
+}
+
+/// Runs this test again where it can make machines, and fails as it fails. Returns whether the caller is
+/// there already; if not, that was all.
+pub fn run_apart(test: &str) -> bool {
+    if env::var_os(APART).is_some() {
+        return true;
+    }
+    let trial = unshare().args(["sh", "-c", TRIAL]).output();
+    let refusal = match &trial {
+        Ok(trial) if trial.status.success() => None,
+        Ok(trial) => Some(String::from_utf8_lossy(&trial.stderr).into_owned()),
+        Err(error) => Some(format!("unshare: {error}")),
+    };
+    if let Some(refusal) = refusal {
+        println!("skipped: no network namespaces are to be had here: {}", refusal.trim());
+        return false;
+    }
+    let own = env::current_exe().expect("this test");
+    let mut again = unshare();
+    again.arg(own).args(["--ignored", "--exact", "--nocapture", test]).env(APART, "1");
+    assert!(again.status().expect("it was tried").success(), "it failed there, see above");
+    false
+}
+
+/// A command in namespaces of its own; it needs the command's words.
+fn unshare() -> Command {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--net", "--mount"]);
+    if !rustix::process::geteuid().is_root() {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    unshare.args(["sh", "-c", OWN_RUN, "sh"]).stdin(Stdio::null());
+    unshare
+}
+
+/// The machines.
+pub struct Machines(());
+
+impl Machines {
+    /// Builds them. Only for a test that [`run_apart`] put where there is nothing else.
+    pub fn build() -> Machines {
+        ip("link set dev lo up");
+        ip("link add name switch type bridge");
+        ip("addr add 10.77.0.100/24 dev switch");
+        ip("link set dev switch up");
+        for id in ALL {
+            let (name, host) = (id.section(), host(id));
+            ip(&format!("netns add {name}"));
+            ip(&format!("link add name {name} type veth peer name eth0 netns {name}"));
+            ip(&format!("link set dev {name} master switch up"));
+            ip(&format!("-n {name} addr add {host}/24 dev eth0"));
+            ip(&format!("-n {name} link set dev eth0 up"));
+            ip(&format!("-n {name} link set dev lo up"));
+        }
+        Machines(())
+    }
+
+    /// Where a service is.
+    pub fn place(&self, id: Id) -> Place {
+        let host = host(id);
+        let (listen, peer) = (format!("{host}:8080"), format!("{host}:9080"));
+        Place { listen, peer, machine: Some(id.section()) }
+    }
+
+    /// Breaks something.
+    pub fn befall(&self, fault: Fault) {
+        match fault {
+            Fault::Unplugged(id) => ip(&format!("link set dev {} down", id.section())),
+            Fault::Deaf(id) => filter(id, "-A INPUT ! -i lo -j DROP"),
+            Fault::Mute(id) => filter(id, "-A OUTPUT ! -o lo -j DROP"),
+            Fault::Apart(one, other) => {
+                filter(one, &format!("-A INPUT -s {} -j DROP", host(other)));
+                filter(one, &format!("-A OUTPUT -d {} -j DROP", host(other)));
+            }
+            Fault::Lossy(id) => {
+                let one_in_five = "-m statistic --mode random --probability 0.2 -j DROP";
+                filter(id, &format!("-A INPUT ! -i lo {one_in_five}"));
+                filter(id, &format!("-A OUTPUT ! -o lo {one_in_five}"));
+            }
+        }
+    }
+
+    /// Mends everything.
+    pub fn heal(&self) {
+        for id in ALL {
+            filter(id, "-F");
+            ip(&format!("link set dev {} up", id.section()));
+        }
+    }
+}
+
+/// The address of a machine.
+fn host(id: Id) -> String {
+    let number = 1 + ALL.iter().position(|other| *other == id).expect("one of the five");
+    format!("10.77.0.{number}")
+}
+
+fn filter(id: Id, rule: &str) {
+    ip(&format!("netns exec {} iptables -w {rule}", id.section()));
+}
+
+fn ip(words: &str) {
+    assert!(env::var_os(APART).is_some(), "never on the real network");
+    let Output { status, stderr, .. } =
+        Command::new("ip").args(words.split(' ')).output().expect("it was tried");
+    assert!(status.success(), "ip {words}: {}", String::from_utf8_lossy(&stderr));
+}
