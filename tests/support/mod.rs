@@ -322,6 +322,12 @@ impl Cluster {
         Customer::of(self.address(id))
     }
 
+    /// Somebody who uses a service by hand, at its request address, with the operator's certificate.
+    pub fn operator(&self, id: Id) -> Customer {
+        let target = self.transport.target(self.address(id)).expect("it is configured");
+        Customer(Client::new(target, PATIENCE))
+    }
+
     /// Asks a service by frame, at its request address.
     pub fn ask<T: DeserializeOwned>(&self, id: Id, question: &impl Serialize) -> Result<T> {
         let deadline = Instant::now() + PATIENCE;
