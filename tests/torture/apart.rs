@@ -2,16 +2,13 @@
 //! them: cables are pulled, machines hear nobody or are not heard, packets are lost. Customers shop on,
 //! and in the end every promise was kept.
 
-use crate::checker;
-use crate::history::{History, Outcome};
-use crate::load::Load;
+use crate::history::History;
 use crate::machines::{Fault, Machines, run_apart};
 use crate::support::Id::{Catalog, Frontend, Order};
 use crate::support::{Cluster, wait_until};
-use crate::{TOYS, audit, initial_csv};
+use crate::{close_and_judge, initial_csv, shop};
 use std::fs;
 use std::sync::Arc;
-use toystore::order::file::look;
 
 /// Purchases after which business goes on.
 const BUSINESS: usize = 20;
@@ -42,7 +39,7 @@ impl Trial {
         self.machines.befall(fault);
         wait_until(&format!("{fault:?} shows"), || shows(&self.store));
         let shown_us = self.history.now_us();
-        self.await_business();
+        self.history.await_business(BUSINESS);
         let healed_us = self.history.now_us();
         self.machines.heal();
         wait_until(&format!("after {fault:?} all are in sync"), || self.store.is_in_sync());
@@ -54,44 +51,6 @@ impl Trial {
             "{fault:?}: shown after {shown} ms, {BUSINESS} purchases in {healed} ms, well {well} ms later"
         );
     }
-
-    /// Waits until more purchases are answered that were asked for from now on.
-    fn await_business(&self) {
-        let now_us = self.history.now_us();
-        wait_until("business goes on", || {
-            let requests = self.history.requests();
-            let answered = |outcome: &Outcome| matches!(outcome, Outcome::Number(_));
-            let since = requests.iter().filter(|r| r.start_us >= now_us && answered(&r.outcome));
-            since.count() >= BUSINESS
-        });
-    }
-
-    /// Closes the store; everything that was promised and not kept.
-    fn judge(mut self) -> Vec<String> {
-        self.store.await_agreement();
-        let running = self.store.program(env!("CARGO_BIN_EXE_audit")).arg("--running").output();
-        let running = running.expect("a process");
-        self.store.close();
-        let mut broken: Vec<String> = audit(&self.store).into_iter().collect();
-        if !running.status.success() {
-            broken.push(format!("audit --running: {}", String::from_utf8_lossy(&running.stdout)));
-        }
-        let log = look(&self.store.data(Order(1))).expect("a log in order").entries;
-        let requests = self.history.requests();
-        let initial = TOYS.map(|(name, count)| (name.to_owned(), count)).into();
-        broken.extend(checker::safety(&requests, &initial, &log));
-        let service = checker::service(&requests, &[]);
-        println!(
-            "{} requests, {} purchases, {} orders; longest gap {} ms, slowest {} ms",
-            service.requests,
-            service.purchases,
-            log.len(),
-            service.longest_gap_us / 1_000,
-            service.slowest_us / 1_000,
-        );
-        broken.extend(service.noticed);
-        broken
-    }
 }
 
 #[test]
@@ -100,10 +59,9 @@ fn every_promise_is_kept_between_machines() {
     if !run_apart("apart::every_promise_is_kept_between_machines") {
         return;
     }
-    let trial = Trial::open();
-    let toys = TOYS.map(|(name, _)| name.to_owned());
-    let load = Load::start(trial.store.address(Frontend), &toys, 1, &trial.history);
-    trial.await_business();
+    let mut trial = Trial::open();
+    let load = shop(&trial.store, 1, &trial.history);
+    trial.history.await_business(BUSINESS);
 
     for isolate in [Fault::Unplugged, Fault::Deaf, Fault::Mute] {
         let leader = trial.store.leader();
@@ -123,7 +81,7 @@ fn every_promise_is_kept_between_machines() {
     trial.during(Fault::Lossy(Frontend), |_| true);
 
     load.finish();
-    let broken = trial.judge();
+    let broken = close_and_judge(&mut trial.store, &trial.history, &[]);
     assert!(broken.is_empty(), "promises were broken:\n{}", broken.join("\n"));
 }
 

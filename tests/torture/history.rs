@@ -5,6 +5,7 @@
 //!   shares.
 //! - A request that was sent again is another request with the same key.
 
+use crate::support::wait_until;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -97,6 +98,17 @@ impl History {
         let mut requests = self.requests.lock().expect("nobody panics in here");
         writeln!(requests.1, "{line}").expect("a disk that is not full");
         requests.0.push(request);
+    }
+
+    /// Waits until so many purchases are answered that were asked for from now on.
+    pub fn await_business(&self, purchases: usize) {
+        let now_us = self.now_us();
+        wait_until("business goes on", || {
+            let requests = self.requests();
+            let since = requests.iter().filter(|request| request.start_us >= now_us);
+            since.filter(|request| matches!(request.outcome, Outcome::Number(_))).count()
+                >= purchases
+        });
     }
 
     /// All of it so far, in the order of their ends.

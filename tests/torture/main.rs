@@ -24,12 +24,13 @@ mod proxy;
 mod fault;
 mod nemesis;
 mod checker;
+mod rolling;
 mod machines;
 mod apart;
 
 use checker::Service;
 use given::given;
-use history::History;
+use history::{History, Request};
 use load::Load;
 use nemesis::{Episode, Expect, Nemesis};
 use std::collections::BTreeMap;
@@ -81,8 +82,7 @@ impl Round {
         fs::write(cluster.path("initial.csv"), initial_csv()).expect("a file");
         let history = Arc::new(History::begin(&cluster.path("history.jsonl")));
         let mut nemesis = Nemesis::open(cluster, seed, history.clone());
-        let toys = TOYS.map(|(name, _)| name.to_owned());
-        let load = Load::start(nemesis.cluster.address(Frontend), &toys, seed, &history);
+        let load = shop(&nemesis.cluster, seed, &history);
         thread::sleep(CALM);
         let mut outcome = nemesis.rage(Instant::now() + lasting);
         thread::sleep(CALM);
@@ -93,11 +93,7 @@ impl Round {
         broken.extend(audit(&cluster));
 
         let requests = history.requests();
-        let initial = TOYS.map(|(name, count)| (name.to_owned(), count)).into();
-        match look(&cluster.data(Order(1))) {
-            Ok(disk) => broken.extend(checker::safety(&requests, &initial, &disk.entries)),
-            Err(error) => broken.push(error.to_string()),
-        }
+        broken.extend(safety(&cluster, &requests));
         let outages = faults.iter().filter(|fault| fault.expect == Expect::Outage);
         let outages: Vec<_> = outages.map(|outage| (outage.start_us, outage.end_us)).collect();
         let service = checker::service(&requests, &outages);
@@ -165,6 +161,43 @@ fn initial_csv() -> String {
     let row =
         |(name, count): (&str, u64)| format!("\"{}\",9.9,{count}\n", name.replace('"', "\"\""));
     format!("name,price,quantity\n{}", TOYS.map(row).concat())
+}
+
+/// Sends customers into an open store.
+fn shop(store: &Cluster, seed: u64, history: &Arc<History>) -> Load {
+    let toys = TOYS.map(|(name, _)| name.to_owned());
+    Load::start(store.address(Frontend), &toys, seed, history)
+}
+
+/// Closes a store that is well and has no customers any more. Returns what was promised to them and not kept,
+/// and the errors that they came to notice; during `outages` (from, to) they may.
+fn close_and_judge(store: &mut Cluster, history: &History, outages: &[(u64, u64)]) -> Vec<String> {
+    store.await_agreement();
+    let running = store.program(env!("CARGO_BIN_EXE_audit")).arg("--running").status();
+    assert!(running.expect("a process").success(), "the books of the open store balance");
+    store.close();
+    let requests = history.requests();
+    let mut broken = safety(store, &requests);
+    broken.extend(audit(store));
+    let service = checker::service(&requests, outages);
+    println!(
+        "{} requests, {} purchases; longest gap {} ms, slowest {} ms",
+        service.requests,
+        service.purchases,
+        service.longest_gap_us / 1_000,
+        service.slowest_us / 1_000,
+    );
+    broken.extend(service.noticed);
+    broken
+}
+
+/// What a closed store promised its customers and did not keep.
+fn safety(store: &Cluster, requests: &[Request]) -> Vec<String> {
+    let initial = TOYS.map(|(name, count)| (name.to_owned(), count)).into();
+    match look(&store.data(Order(1))) {
+        Ok(disk) => checker::safety(requests, &initial, &disk.entries),
+        Err(error) => vec![error.to_string()],
+    }
 }
 
 /// What the audit of a closed store finds wrong.
