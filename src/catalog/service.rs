@@ -17,7 +17,7 @@ use crate::config::{self, Config};
 use crate::error::Result;
 use crate::http::{Request as HttpRequest, Responder};
 use crate::model::{Epoch, Item, Key, Principal, Toy};
-use crate::net::{Limits, Server, Transport};
+use crate::net::{Clients, Limits, Server, Transport};
 use crate::protocol::about::{About, Subject};
 use crate::protocol::catalog::{Books, Office, Open, Peer, Request, Sales, Sold};
 use crate::protocol::port::{Port, Service};
@@ -68,7 +68,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let customers = Arc::new(Port::requests(Customers(catalog.clone()), about.clone()));
     let peers = Arc::new(Port::peers(Peers(catalog.clone()), about.clone()));
     let (peer, request) = (transport.listen(&settings.peer), transport.listen(&settings.listen));
-    let peer_server = Server::start("peer", peer, peers, limits.clone())?;
+    let peer_limits = Limits { clients: Clients::Services, ..limits.clone() };
+    let peer_server = Server::start("peer", peer, peers, peer_limits)?;
     let server = Server::start("request", request, customers, limits)?;
     let reloader = transport.reload_at_hangup()?;
     about.watch(server.watch());

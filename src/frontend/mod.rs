@@ -32,7 +32,7 @@ pub mod peers;
 use crate::config::{Config, ThreadPer};
 use crate::error::Result;
 use crate::model::Principal;
-use crate::net::{Limits, Server, Transport};
+use crate::net::{Clients, Limits, Server, Transport};
 use crate::protocol::about::About;
 use crate::protocol::port::Port;
 use crate::protocol::status::Kind;
@@ -71,7 +71,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
         ..Limits::default()
     };
     let door = Arc::new(session::Door::new(products, orders, about.requests()));
-    let peer_limits = Limits { threads: PEER_THREADS, ..Limits::default() };
+    let peer_limits =
+        Limits { threads: PEER_THREADS, clients: Clients::Services, ..Limits::default() };
     let listen = transport.listen_to_customers(&settings.listen);
     let server = Server::start("session", listen, door, limits)?;
     about.watch(server.watch());

@@ -18,6 +18,7 @@
 //! * `worker`: one turn of a thread with a connection: read, serve, write.
 //! * `connection`: a socket, its unserved and unsent bytes, and what it waits for until when.
 //! * `poller`: the thread that accepts, and moves connections from parked to queued.
+//! * `files`: how many of the open files connections may take.
 //! * `lobby`: where connections wait without a thread.
 //! * `crowd`: whether connections outnumber threads.
 //! * `watched`: a socket registered with the operating system's poller.
@@ -32,6 +33,7 @@ pub mod server;
 mod worker;
 mod connection;
 mod poller;
+mod files;
 mod lobby;
 mod crowd;
 mod watched;
@@ -44,6 +46,6 @@ pub mod rpc;
 pub mod transport;
 
 pub use rpc::Rpc;
-pub use server::{Gauges, Limits, Progress, Protocol, Server, Watch};
+pub use server::{Clients, Gauges, Limits, Progress, Protocol, Server, Watch};
 pub use target::Target;
 pub use transport::Transport;

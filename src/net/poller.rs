@@ -1,15 +1,17 @@
 //! The server's one thread that never serves: it accepts connections, and queues the parked ones
 //! that have something to do.
 //!
-//! * At [`Limits::connections_max`] it stops accepting; others wait in the kernel's backlog.
-//! * When accepting fails, most likely for want of file descriptors, it tries again at the next
-//!   sweep rather than at once, since the listener would go on to be ready.
+//! * At [`Limits::connections_max`], or when open files run short, it stops accepting; others wait in
+//!   the kernel's backlog.
+//! * When accepting fails, it tries again at the next sweep rather than at once, since the listener would
+//!   go on to be ready.
 //! * It never blocks on a connection: what may block is done by a worker.
 //! * When the server stops, it stays until all connections are closed, but not for long.
 //!
 //! [`Limits::connections_max`]: super::server::Limits::connections_max
 
 use super::connection::{Connection, Place};
+use super::files::Files;
 use super::lobby::{Lobby, Reason};
 use super::server::Protocol;
 use super::transport::Listen;
@@ -40,6 +42,7 @@ const LISTENER_KEY: usize = usize::MAX - 1;
 pub(super) struct Door<P: Protocol> {
     listener: Watched<TcpListener>,
     is_accepting: bool,
+    files: Files,
     listen: Listen,
     protocol: Arc<P>,
     lobby: Arc<Lobby<P::Session>>,
@@ -59,7 +62,8 @@ impl<P: Protocol> Door<P> {
         rustix::net::listen(&listener, BACKLOG)?;
         listener.set_nonblocking(true)?;
         let listener = Watched::new(listener, Arc::clone(&lobby.poller));
-        let mut door = Door { listener, is_accepting: false, listen, protocol, lobby };
+        let files = Files::for_clients(lobby.limits.clients);
+        let mut door = Door { listener, is_accepting: false, files, listen, protocol, lobby };
         door.expect_clients()?;
         Ok(door)
     }
@@ -102,6 +106,7 @@ impl<P: Protocol> Door<P> {
 
     fn has_room(&self) -> bool {
         self.lobby.open.load(Ordering::Relaxed) < self.lobby.limits.connections_max
+            && !self.files.are_short(&*self.listener)
     }
 
     fn expect_clients(&mut self) -> io::Result<()> {
@@ -129,6 +134,10 @@ impl<P: Protocol> Door<P> {
                     return tracing::warn!(%error, "cannot accept; trying again in a moment");
                 }
             }
+        }
+        let warning = self.files.warning();
+        if self.files.are_short(&*self.listener) && self.lobby.refusals.is_news(&warning) {
+            tracing::warn!("{warning}");
         }
     }
 

@@ -8,7 +8,6 @@ use super::poller::Door;
 use super::transport::Listen;
 use crate::error::{Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,6 +54,15 @@ pub enum Progress {
     Close,
 }
 
+/// Who comes to a server, when open files run short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clients {
+    /// Anybody: they wait first.
+    Customers,
+    /// Other services, whom customers must not keep out.
+    Services,
+}
+
 /// The limits of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -62,6 +70,8 @@ pub struct Limits {
     pub threads: usize,
     /// Open connections. Further ones wait in the kernel's backlog.
     pub connections_max: usize,
+    /// How many of the files that this process may have open they must leave it, connections included.
+    pub clients: Clients,
     /// For a whole request, from its first byte.
     pub request_deadline: Duration,
     /// For the next request to begin.
@@ -85,6 +95,7 @@ impl Default for Limits {
         Limits {
             threads: 10,
             connections_max: 12_000,
+            clients: Clients::Customers,
             request_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(300),
             write_deadline: Duration::from_secs(10),
@@ -137,7 +148,6 @@ impl Server {
         let cannot_listen =
             |error: io::Error| Error::Listen { address: address.clone(), why: error.to_string() };
         let threads = limits.threads;
-        allow_many_files();
         let lobby = Arc::new(Lobby::new(limits).map_err(cannot_listen)?);
         let door = Door::open(listen, protocol, Arc::clone(&lobby)).map_err(cannot_listen)?;
         let address = door.address().map_err(cannot_listen)?;
@@ -188,17 +198,6 @@ impl Server {
     /// its threads. Takes at most about four seconds.
     pub fn stop(self) {
         drop(self);
-    }
-}
-
-/// Raises this process's limit of open files to what the system allows it: many systems begin with
-/// 1,024, and a silent client costs a file descriptor and nothing else. Where it does not work,
-/// accepting backs off when they run out.
-fn allow_many_files() {
-    let allowed = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: allowed.maximum, maximum: allowed.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 

@@ -20,7 +20,7 @@ use crate::http::{Request as HttpRequest, Responder};
 use crate::model::{
     CallId, Entry, Epoch, Item, Key, Member, Moment, OrderNumber, Principal, ReplicaId, View,
 };
-use crate::net::{Limits, Rpc, Server, Transport};
+use crate::net::{Clients, Limits, Rpc, Server, Transport};
 use crate::protocol::about::{About, Subject};
 use crate::protocol::order::{Append, Appended, Bought, Health, Outcome, Peer, Request};
 use crate::protocol::port::{Port, Service};
@@ -47,7 +47,8 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     let peers = Arc::new(Port::peers(Peers(order.clone()), about.clone()));
     let customers = Arc::new(Port::requests(Customers(order.clone()), about.clone()));
     let (peer, request) = (transport.listen(&settings.peer), transport.listen(&settings.listen));
-    let peer_server = Server::start("peer", peer, peers, limits.clone())?;
+    let peer_limits = Limits { clients: Clients::Services, ..limits.clone() };
+    let peer_server = Server::start("peer", peer, peers, peer_limits)?;
     let server = Server::start("request", request, customers, limits)?;
     about.watch(server.watch());
     let senders = Senders::start(&order, config, &transport)?;

@@ -1,0 +1,112 @@
+//! What an operator counts on: a service that is asked to end answers what it has begun, and one that has
+//! no open files left lets new customers wait, and loses nothing.
+
+mod support;
+
+use std::fs;
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use support::Id::{self, Catalog, Frontend, Order};
+use support::{ALL, Cluster, Customer, wait_until};
+
+/// Whether a thread of the service's request address is at work.
+fn is_busy(store: &Cluster, id: Id) -> bool {
+    let (_, status) = Customer::of(store.peer_address(id)).get("/status");
+    status["data"]["sessions"]["busy"].as_u64().expect("a number") > 0
+}
+
+#[test]
+fn who_is_asked_to_end_answers_what_it_has_begun() {
+    // So slow that the signal comes while the purchase is under way, through all three.
+    let mut store = Cluster::open(&["--catalog-delay-ms=1000"]);
+    store.await_in_sync();
+    let leader = Order(store.leader());
+    for (number, id) in (1..).zip([Catalog, leader, Frontend]) {
+        let mut customer = store.customer(Frontend);
+        let purchase = thread::spawn(move || customer.buy("Tux", 1));
+        wait_until("the purchase is under way", || is_busy(&store, Catalog));
+        assert_eq!(store.end(id).code(), Some(0), "{id:?} ends well");
+        let (status, answer) = purchase.join().expect("there is an answer");
+        assert_eq!((status, &answer["data"]["order_number"]), (200, &number.into()), "{id:?}");
+        assert!(TcpStream::connect(store.address(id)).is_err(), "{id:?} takes no more");
+        store.start(id);
+        store.leader();
+    }
+    store.await_agreement();
+    assert_eq!(store.assert_conserved(), 3, "each was bought once");
+}
+
+/// A front-end that may have few open files, and is ended with its test.
+struct Scarce(Child);
+
+impl Scarce {
+    fn start(store: &Cluster, files: u32) -> Scarce {
+        let plain = store.command(Frontend, &[]);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
+        limited.arg(plain.get_program()).args(plain.get_args()).env_clear();
+        limited.current_dir(store.path("")).stdin(Stdio::piped());
+        let said = fs::File::create(store.path("frontend.log")).expect("a file");
+        let scarce = Scarce(limited.stderr(said).spawn().expect("a process"));
+        wait_until("the front-end is ready", || store.is_ready(Frontend));
+        scarce
+    }
+
+    fn runs(&mut self) -> bool {
+        self.0.try_wait().expect("it is our child").is_none()
+    }
+
+    /// How long it has been on a processor, in ticks of 10 ms.
+    fn ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).expect("it runs");
+        // After the name, which is in parentheses, the 12th and 13th field: user and system.
+        let (_, fields) = stat.rsplit_once(") ").expect("a name");
+        fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("ticks")).sum()
+    }
+}
+
+impl Drop for Scarce {
+    fn drop(&mut self) {
+        self.0.kill().and_then(|()| self.0.wait()).ok();
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_open_files_new_customers_wait_and_the_store_goes_on() {
+    const FILES: u32 = 128;
+    let mut store = Cluster::closed(&[]);
+    for id in ALL.into_iter().filter(|id| *id != Frontend) {
+        store.start(id);
+    }
+    let mut scarce = Scarce::start(&store, FILES);
+    let mut early = store.customer(Frontend);
+    early.buy_one("Tux");
+    store.await_in_sync();
+
+    let connect = |_| TcpStream::connect(store.address(Frontend)).expect("the backlog has room");
+    let crowd: Vec<TcpStream> = (0..2 * FILES).map(connect).collect();
+    let says_so = || store.log(Frontend).contains("new connections wait");
+    wait_until("it says why nobody comes in", says_so);
+
+    let (before, begun) = (scarce.ticks(), Instant::now());
+    thread::sleep(Duration::from_secs(1));
+    let (used, passed) = (scarce.ticks() - before, begun.elapsed());
+    assert!(u128::from(used) * 10 < passed.as_millis() / 2, "it spins: {used} ticks in {passed:?}");
+
+    // A new view needs a file on the disk, and calls that were never made need sockets.
+    let leader = store.leader();
+    store.pause(Order(leader));
+    early.buy_one("Tux");
+    assert!(scarce.runs(), "{}", store.log(Frontend));
+    assert_eq!(store.log(Frontend).matches("new connections wait").count(), 1, "said once");
+
+    drop(crowd);
+    let mut late = store.customer(Frontend);
+    late.buy_one("Tux");
+    store.resume(Order(leader));
+    store.await_agreement();
+    assert_eq!(store.assert_conserved(), 3);
+}
