@@ -25,10 +25,12 @@ fn who_is_asked_to_end_answers_what_it_has_begun() {
     let leader = Order(store.leader());
     for (number, id) in (1..).zip([Catalog, leader, Frontend]) {
         let mut customer = store.customer(Frontend);
-        let purchase = thread::spawn(move || customer.buy("Tux", 1));
-        wait_until("the purchase is under way", || is_busy(&store, Catalog));
-        assert_eq!(store.end(id).code(), Some(0), "{id:?} ends well");
-        let (status, answer) = purchase.join().expect("there is an answer");
+        let (status, answer) = thread::scope(|scope| {
+            let purchase = scope.spawn(move || customer.buy("Tux", 1));
+            wait_until("the purchase is under way", || is_busy(&store, Catalog));
+            assert_eq!(store.end(id).code(), Some(0), "{id:?} ends well");
+            purchase.join().expect("there is an answer")
+        });
         assert_eq!((status, &answer["data"]["order_number"]), (200, &number.into()), "{id:?}");
         assert!(TcpStream::connect(store.address(id)).is_err(), "{id:?} takes no more");
         store.start(id);

@@ -3,7 +3,7 @@
 //! and in the end every promise was kept.
 
 use crate::history::History;
-use crate::machines::{Fault, Machines, run_apart};
+use crate::machines::{self, Fault};
 use crate::support::Id::{Catalog, Frontend, Order};
 use crate::support::{Cluster, wait_until};
 use crate::{close_and_judge, initial_csv, shop};
@@ -15,40 +15,39 @@ const BUSINESS: usize = 20;
 
 /// A store on five machines, and its customers.
 struct Trial {
-    machines: Machines,
     store: Cluster,
     history: Arc<History>,
 }
 
 impl Trial {
     fn open() -> Trial {
-        let machines = Machines::build();
-        let mut store = Cluster::at(|id| machines.place(id), &["--catalog-initial=initial.csv"]);
+        machines::build();
+        let mut store = Cluster::at(machines::place, &["--catalog-initial=initial.csv"]);
         store.secure();
         fs::write(store.path("initial.csv"), initial_csv()).expect("a file");
         let history = Arc::new(History::begin(&store.path("history.jsonl")));
         store.start_all();
         store.await_in_sync();
-        Trial { machines, store, history }
+        Trial { store, history }
     }
 
     /// Breaks something, waits until it `shows`, sees that business goes on all the same, mends it and
     /// waits until all replicas are in sync again.
     fn during(&self, fault: Fault, shows: impl Fn(&Cluster) -> bool) {
         let begun_us = self.history.now_us();
-        self.machines.befall(fault);
+        machines::befall(fault);
         wait_until(&format!("{fault:?} shows"), || shows(&self.store));
         let shown_us = self.history.now_us();
         self.history.await_business(BUSINESS);
         let healed_us = self.history.now_us();
-        self.machines.heal();
+        machines::heal();
         wait_until(&format!("after {fault:?} all are in sync"), || self.store.is_in_sync());
         let well_us = self.history.now_us();
-        let [shown, healed, well] =
-            [(begun_us, shown_us), (shown_us, healed_us), (healed_us, well_us)]
-                .map(|(from, to)| (to - from) / 1_000);
+        let took = [(begun_us, shown_us), (shown_us, healed_us), (healed_us, well_us)];
+        let [to_show, to_sell, to_heal] = took.map(|(from, to)| (to - from) / 1_000);
         println!(
-            "{fault:?}: shown after {shown} ms, {BUSINESS} purchases in {healed} ms, well {well} ms later"
+            "{fault:?}: shows after {to_show} ms, {BUSINESS} purchases in {to_sell} ms, in sync \
+             {to_heal} ms after it is mended"
         );
     }
 }
@@ -56,7 +55,7 @@ impl Trial {
 #[test]
 #[ignore = "needs network namespaces: make test-netns"]
 fn every_promise_is_kept_between_machines() {
-    if !run_apart("apart::every_promise_is_kept_between_machines") {
+    if !machines::run_apart("apart::every_promise_is_kept_between_machines") {
         return;
     }
     let mut trial = Trial::open();
@@ -88,7 +87,8 @@ fn every_promise_is_kept_between_machines() {
 #[test]
 #[ignore = "needs network namespaces: make test-netns"]
 fn a_front_end_that_is_cut_off_from_the_catalog_shows_nothing_old() {
-    if !run_apart("apart::a_front_end_that_is_cut_off_from_the_catalog_shows_nothing_old") {
+    if !machines::run_apart("apart::a_front_end_that_is_cut_off_from_the_catalog_shows_nothing_old")
+    {
         return;
     }
     let trial = Trial::open();
@@ -99,12 +99,12 @@ fn a_front_end_that_is_cut_off_from_the_catalog_shows_nothing_old() {
 
     // Behind the front-end's back: the leader reaches the catalog, which waits for the front-end's lease to end
     // before it answers.
-    trial.machines.befall(Fault::Apart(Frontend, Catalog));
+    machines::befall(Fault::Apart(Frontend, Catalog));
     buyer.buy_one("Tux");
     let (status, shown) = looker.get("/products/Tux");
     assert_eq!(status, 503, "it cannot know what is left: {shown}");
 
-    trial.machines.heal();
+    machines::heal();
     wait_until("the front-end reaches the catalog", || looker.get("/products/Tux").0 == 200);
     assert_eq!(looker.quantity("Tux"), before - 1);
     trial.store.await_agreement();

@@ -75,59 +75,53 @@ fn unshare() -> Command {
     unshare
 }
 
-/// The machines.
-pub struct Machines(());
+/// Builds the machines. Only for a test that [`run_apart`] put where there is nothing else.
+pub fn build() {
+    ip("link set dev lo up");
+    ip("link add name switch type bridge");
+    ip("addr add 10.77.0.100/24 dev switch");
+    ip("link set dev switch up");
+    for id in ALL {
+        let (name, host) = (id.section(), host(id));
+        ip(&format!("netns add {name}"));
+        ip(&format!("link add name {name} type veth peer name eth0 netns {name}"));
+        ip(&format!("link set dev {name} master switch up"));
+        ip(&format!("-n {name} addr add {host}/24 dev eth0"));
+        ip(&format!("-n {name} link set dev eth0 up"));
+        ip(&format!("-n {name} link set dev lo up"));
+    }
+}
 
-impl Machines {
-    /// Builds them. Only for a test that [`run_apart`] put where there is nothing else.
-    pub fn build() -> Machines {
-        ip("link set dev lo up");
-        ip("link add name switch type bridge");
-        ip("addr add 10.77.0.100/24 dev switch");
-        ip("link set dev switch up");
-        for id in ALL {
-            let (name, host) = (id.section(), host(id));
-            ip(&format!("netns add {name}"));
-            ip(&format!("link add name {name} type veth peer name eth0 netns {name}"));
-            ip(&format!("link set dev {name} master switch up"));
-            ip(&format!("-n {name} addr add {host}/24 dev eth0"));
-            ip(&format!("-n {name} link set dev eth0 up"));
-            ip(&format!("-n {name} link set dev lo up"));
+/// Where a service is.
+pub fn place(id: Id) -> Place {
+    let host = host(id);
+    let (listen, peer) = (format!("{host}:8080"), format!("{host}:9080"));
+    Place { listen, peer, machine: Some(id.section()) }
+}
+
+/// Breaks something.
+pub fn befall(fault: Fault) {
+    match fault {
+        Fault::Unplugged(id) => ip(&format!("link set dev {} down", id.section())),
+        Fault::Deaf(id) => filter(id, "-A INPUT ! -i lo -j DROP"),
+        Fault::Mute(id) => filter(id, "-A OUTPUT ! -o lo -j DROP"),
+        Fault::Apart(one, other) => {
+            filter(one, &format!("-A INPUT -s {} -j DROP", host(other)));
+            filter(one, &format!("-A OUTPUT -d {} -j DROP", host(other)));
         }
-        Machines(())
-    }
-
-    /// Where a service is.
-    pub fn place(&self, id: Id) -> Place {
-        let host = host(id);
-        let (listen, peer) = (format!("{host}:8080"), format!("{host}:9080"));
-        Place { listen, peer, machine: Some(id.section()) }
-    }
-
-    /// Breaks something.
-    pub fn befall(&self, fault: Fault) {
-        match fault {
-            Fault::Unplugged(id) => ip(&format!("link set dev {} down", id.section())),
-            Fault::Deaf(id) => filter(id, "-A INPUT ! -i lo -j DROP"),
-            Fault::Mute(id) => filter(id, "-A OUTPUT ! -o lo -j DROP"),
-            Fault::Apart(one, other) => {
-                filter(one, &format!("-A INPUT -s {} -j DROP", host(other)));
-                filter(one, &format!("-A OUTPUT -d {} -j DROP", host(other)));
-            }
-            Fault::Lossy(id) => {
-                let one_in_five = "-m statistic --mode random --probability 0.2 -j DROP";
-                filter(id, &format!("-A INPUT ! -i lo {one_in_five}"));
-                filter(id, &format!("-A OUTPUT ! -o lo {one_in_five}"));
-            }
+        Fault::Lossy(id) => {
+            let one_in_five = "-m statistic --mode random --probability 0.2 -j DROP";
+            filter(id, &format!("-A INPUT ! -i lo {one_in_five}"));
+            filter(id, &format!("-A OUTPUT ! -o lo {one_in_five}"));
         }
     }
+}
 
-    /// Mends everything.
-    pub fn heal(&self) {
-        for id in ALL {
-            filter(id, "-F");
-            ip(&format!("link set dev {} up", id.section()));
-        }
+/// Mends everything.
+pub fn heal() {
+    for id in ALL {
+        filter(id, "-F");
+        ip(&format!("link set dev {} up", id.section()));
     }
 }
 
