@@ -92,6 +92,7 @@ fn without_open_files_new_customers_wait_and_the_store_goes_on() {
     let crowd: Vec<TcpStream> = (0..2 * FILES).map(connect).collect();
     let says_so = || store.log(Frontend).contains("new connections wait");
     wait_until("it says why nobody comes in", says_so);
+    assert!(store.is_ready(Frontend), "customers do not keep out who comes to the peer address");
 
     let (before, begun) = (scarce.ticks(), Instant::now());
     thread::sleep(Duration::from_secs(1));

@@ -9,6 +9,9 @@
 //! history ─────────────▶ checker ◀──── orders.csv, audit      ▼ when what may be noticed
 //! ```
 //!
+//! Two stories are told without chance: a rolling restart (`rolling`), and a store on five machines whose network
+//! fails (`apart`, on the `machines`; `make test-netns`).
+//!
 //! `make torture` goes on for minutes (`TORTURE_SECONDS`) from a seed (`TORTURE_SEED`); one short round
 //! is in every `make test`. That one asserts safety only: how long anything takes is no business of a
 //! test that must not fail on a busy machine.
