@@ -195,7 +195,9 @@ impl Cluster {
 
     /// The command that starts a service.
     pub fn command(&self, id: Id, settings: &[&str]) -> Command {
-        let mut command = self.told(match &self.services[&id].place.machine {
+        // A replica that is not configured is nowhere.
+        let machine = self.services.get(&id).and_then(|service| service.place.machine.as_ref());
+        let mut command = self.told(match machine {
             None => Command::new(id.program()),
             Some(machine) => {
                 let mut there = Command::new("ip");
