@@ -6,7 +6,7 @@ use std::time::Duration;
 use toystore::error::Result;
 use toystore::{audit, config};
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     match run() {
         Ok(code) => code,
         Err(error) => {

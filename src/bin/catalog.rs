@@ -6,7 +6,7 @@ use toystore::error::Result;
 use toystore::stop::Stop;
 use toystore::{catalog, config, trace};
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

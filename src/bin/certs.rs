@@ -15,7 +15,7 @@ const EXAMPLES: &str = "Examples:
 To put a service on another machine, copy authority.pem and its own two files there, and tool.pem and
 tool-key.pem to where run-all, frame or audit run. authority-key.pem stays where it is.";
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

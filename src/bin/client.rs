@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use toystore::error::{Error, Result};
 use toystore::{client, config};
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     match run() {
         Ok(code) => code,
         Err(error) => {

@@ -18,7 +18,7 @@ const EXAMPLES: &str = r#"Examples, each at its default address:
 
 Exit code: 0 the answer has data, 1 the answer is an error, 2 there is no answer"#;
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let address = Arg::new("address").required(true).value_name("ADDRESS").help("HOST:PORT");
     let json = Arg::new("json").value_name("JSON").default_value("health_check");
     let deadline = Arg::new("deadline").long("deadline-ms").value_name("MS").default_value("5000");

@@ -7,7 +7,7 @@ use toystore::model::ReplicaId;
 use toystore::stop::Stop;
 use toystore::{config, order, trace};
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -371,7 +371,12 @@ impl fmt::Display for Failure {
 /// A wrong command line, `--help` and `--version` end the process here, as clap does it; so does `--generate`,
 /// which prints a manual page or completions.
 pub fn load(command: Command, own: &str) -> Result<(Config, ArgMatches)> {
-    read(command, own, &env::args_os().collect::<Vec<_>>(), env::vars_os().collect())
+    let mut arguments: Vec<_> = env::args_os().collect();
+    // `toystore catalog` is `catalog`.
+    if arguments.get(1).is_some_and(|name| name == command.get_name()) {
+        arguments.remove(0);
+    }
+    read(command, own, &arguments, env::vars_os().collect())
 }
 
 /// What [`load`] does, with the arguments (the program's name first) and the environment given.

@@ -2,13 +2,13 @@
 
 use super::election::Election;
 use super::products::Products;
-use crate::error::Error;
 use crate::http::{Request, Responder};
 use crate::protocol::about::Subject;
+use crate::protocol::frontend::Peer;
 use crate::protocol::port::Service;
 use crate::protocol::status::{FrontendStatus, Kind};
 use crate::protocol::tally::Asked;
-use crate::protocol::{answer, web};
+use crate::protocol::{answer, question, web};
 use std::sync::Arc;
 
 /// What is shown there.
@@ -39,9 +39,9 @@ impl Subject for Shown {
 pub struct Peers;
 
 impl Service for Peers {
-    fn frame(&self, _: &[u8], output: &mut Vec<u8>) -> Asked {
-        let error = Error::invalid("the front-end answers HTTP only");
-        Asked::one(Kind::Other, answer::<()>(Err(error), output))
+    fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
+        let outcome = question(payload).map(|Peer::HealthCheck| ());
+        Asked::one(Kind::Other, answer(outcome, output))
     }
 
     fn http(&self, _: &Request<'_>, _: &[&str], responder: Responder<'_>) -> Asked {

@@ -15,6 +15,7 @@
 //! | `append` | leader → follower | peer | [`order::Appended`] |
 //! | `missed_orders` | starting replica, audit → replica | peer | [`order::Missed`] |
 //! | `health_check` | anybody → catalog | both | `null` |
+//! | `health_check` | operator → front-end | peer | `null` |
 //!
 //! Every message may be repeated: a repetition changes nothing and gets the same answer. That is
 //! why [`Rpc`] may send one again on a fresh connection, and a caller after any failure.
@@ -24,6 +25,7 @@
 
 pub mod catalog;
 pub mod order;
+pub mod frontend;
 pub mod purchase;
 pub mod web;
 pub mod port;
