@@ -1,8 +1,8 @@
 # Needs Rust, and where a line says so more. Flags for a program go into ARGS: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all certs manual deny client loadtest evaluate test test-browser test-netns soak model torture sabotage \
-	fuzz bench bench-floor bench-etcd peers lint fmt clean help
+.PHONY: run-all certs manual deny client loadtest evaluate test test-browser test-netns test-containers \
+	soak model torture sabotage fuzz bench bench-floor bench-etcd peers lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
 	cargo build --release --bins
@@ -55,6 +55,9 @@ test-browser: ## Use the pages in a real browser; .ci/install-browser installs i
 test-netns: ## Put the store on five machines (network namespaces) and break the network between them
 	cargo test --test torture -- --ignored --nocapture apart $(ARGS)
 
+test-containers: ## Run the store in containers, break it there, prove its books; needs podman and root
+	@deploy/test-containers
+
 soak: ## Simulate the store with new seeds for SOAK_SECONDS (300), or from SOAK_FROM
 	cargo test --profile explore --test simulation soak -- --ignored --nocapture $(ARGS)
 
@@ -101,4 +104,4 @@ clean: ## Remove what was built (data/ stays; run-all --fresh empties it)
 	cargo clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
