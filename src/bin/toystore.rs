@@ -12,6 +12,8 @@ mod frame;
 mod frontend;
 mod order;
 
+const PROGRAMS: &str = "catalog, order, frontend, client, frame, audit or certs";
+
 fn main() -> ExitCode {
     match &*env::args_os().nth(1).unwrap_or_default().to_string_lossy() {
         "catalog" => catalog::main(),
@@ -21,11 +23,14 @@ fn main() -> ExitCode {
         "frame" => frame::main(),
         "audit" => audit::main(),
         "certs" => certs::main(),
-        other => {
-            eprintln!(
-                "toystore: there is no program \"{other}\", expected one of catalog, order, \
-                 frontend, client, frame, audit, certs"
+        "--help" | "-h" => {
+            println!(
+                "One of the store's programs: toystore {PROGRAMS}\n\nExample: toystore catalog --help"
             );
+            ExitCode::SUCCESS
+        }
+        other => {
+            eprintln!("toystore: there is no program \"{other}\", expected {PROGRAMS}");
             ExitCode::from(2)
         }
     }
