@@ -209,7 +209,7 @@ impl Process {
 }
 
 /// How a process ended, in words.
-pub(super) fn how(status: ExitStatus) -> String {
+fn how(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => {
