@@ -221,8 +221,55 @@ fn every_sabotage_still_applies() {
     assert_none("a sabotage goes with the sources", &offenders);
 }
 
+/// Requirements are cited in the code by their number. Each number has to be in `docs/requirements.md`, and each
+/// test that is named there has to exist.
+#[test]
+fn every_requirement_cited_is_listed_and_has_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/requirements.md")).expect("readable");
+    let mut listed = Vec::new();
+    let mut offenders = Vec::new();
+    for row in text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| | ")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        listed.push(cells[1].to_owned());
+        let quoted: Vec<&str> = cells[cells.len() - 2].split('`').skip(1).step_by(2).collect();
+        let [path, name] = quoted[..] else {
+            offenders.push(format!("{}: names no file and test", cells[1]));
+            continue;
+        };
+        let source = fs::read_to_string(root.join(path)).unwrap_or_default();
+        if !source.contains(&format!("fn {name}(")) {
+            offenders.push(format!("{}: {path} has no test {name}", cells[1]));
+        }
+    }
+    assert!(listed.len() > 30, "the requirements are where this test looks for them");
+    for source in sources() {
+        for (place, line) in (1..).zip(source.text.lines()) {
+            let Some((_, comment)) = line.split_once("//") else { continue };
+            for code in
+                requirements(comment).filter(|code| !listed.iter().any(|number| number == code))
+            {
+                offenders.push(format!("{}:{place}: {code} is not listed", source.path));
+            }
+        }
+    }
+    assert_none(
+        "each requirement cited is in docs/requirements.md, each there has a test",
+        &offenders,
+    );
+}
+
+/// The numbers of requirements in a comment: a letter of a section, and digits.
+fn requirements(comment: &str) -> impl Iterator<Item = &str> {
+    comment.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').filter(|word| {
+        let digits = word.strip_prefix(['F', 'C', 'O', 'K', 'L', 'R']).unwrap_or("");
+        !digits.is_empty() && digits.len() < 3 && digits.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
 #[test]
 fn these_checks_see_what_they_look_for() {
+    assert_eq!(requirements(" (F4), C12: X3.64 O8").collect::<Vec<_>>(), ["F4", "C12", "O8"]);
     let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
     let text = "//! use crate::bin;\nuse crate::net;\nlet x = crate::http::f(toystore::order::g());\n#[cfg(test)]\nx.unwrap()";
     let file = source("src/order/log.rs", text);
