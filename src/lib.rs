@@ -41,7 +41,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | words | [`error`], [`model`] |
-//! | settings | [`config`], [`trace`], [`stop`] |
+//! | programs | [`output`], [`config`], [`trace`], [`stop`], [`program`] |
 //! | ground | [`storage`] (durable files), [`net`] (the one server, frames, calls), [`http`] |
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
 //! | services | [`catalog`], [`order`], [`frontend`] |
@@ -52,9 +52,11 @@
 
 pub mod error;
 pub mod model;
+pub mod output;
 pub mod config;
 pub mod trace;
 pub mod stop;
+pub mod program;
 pub mod storage;
 pub mod net;
 pub mod http;

@@ -6,11 +6,12 @@
 //! thread.
 
 use crate::error::{Error, Result};
+use crate::output;
 use clap::ArgMatches;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::process;
 use std::time::{Duration, Instant};
@@ -81,9 +82,8 @@ fn is_at_end(input: &mut impl Read) -> bool {
 /// sync is never retried. The other services go on.
 pub fn crash(error: &Error) -> ! {
     tracing::error!("{error}; this process ends");
-    // Not `eprintln!`, which panics when the line cannot be written: the log may be on the same full disk,
-    // and a thread that panics here would leave a process behind that runs and does nothing.
-    writeln!(io::stderr(), "{error}; this process ends").ok();
+    // The log's last lines are lost with the process; this one is waited for.
+    output::complain(format!("{error}; this process ends"));
     process::exit(3)
 }
 

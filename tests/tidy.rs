@@ -9,11 +9,12 @@ use std::process::Command;
 
 /// Who may import whom: each module only those of strictly lower rows. Modules of one row, such as
 /// the services, do not know each other.
-const LAYERS: [&[&str]; 11] = [
+const LAYERS: [&[&str]; 12] = [
     &["error"],
-    &["model"],
+    &["model", "output"],
     &["config"],
     &["trace", "stop"],
+    &["program"],
     &["storage", "net"],
     &["http"],
     &["protocol", "pages"],
@@ -177,6 +178,17 @@ fn files_stay_small() {
         }
     }
     assert_none("a file holds one idea", &offenders);
+}
+
+/// A `println!` panics when standard output cannot be written, and waits while nobody reads it.
+#[test]
+fn only_the_output_module_writes_to_standard_output() {
+    let words = ["print!(", "println!(", "stdout().write", "stdout().lock", "stderr().write"];
+    let others = sources().into_iter().filter(|source| source.module() != Some("output"));
+    let offenders: Vec<_> = others
+        .flat_map(|source| words.iter().flat_map(|word| source.find(word)).collect::<Vec<_>>())
+        .collect();
+    assert_none("what is printed goes through `output`", &offenders);
 }
 
 #[test]

@@ -1,22 +1,13 @@
 //! Proves the books of the store.
 
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::process::ExitCode;
 use std::time::Duration;
+use toystore::config::Config;
 use toystore::error::Result;
-use toystore::{audit, config};
+use toystore::{audit, output, program};
 
 pub(crate) fn main() -> ExitCode {
-    match run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("audit: {error}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn run() -> Result<ExitCode> {
     let running = Arg::new("running")
         .long("running")
         .action(ArgAction::SetTrue)
@@ -37,13 +28,16 @@ fn run() -> Result<ExitCode> {
              could not be read",
         )
         .args([running, deadline]);
-    let (config, arguments) = config::load(command, "")?;
+    program::main(command, "", |config, arguments| run(&config, arguments))
+}
+
+fn run(config: &Config, arguments: &ArgMatches) -> Result<ExitCode> {
     let verdict = if arguments.get_flag("running") {
         let ms = *arguments.get_one::<u32>("deadline").expect("it has a default");
-        audit::running::audit(&config, Duration::from_millis(ms.into()))?
+        audit::running::audit(config, Duration::from_millis(ms.into()))?
     } else {
-        audit::disk::audit(&config)?
+        audit::disk::audit(config)?
     };
-    print!("{verdict}");
+    output::print(&verdict)?;
     Ok(ExitCode::from(u8::from(!verdict.balances())))
 }

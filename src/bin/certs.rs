@@ -1,10 +1,11 @@
 //! Makes the certificates of a store.
 
-use clap::{Arg, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use toystore::config::Config;
 use toystore::error::Result;
-use toystore::{certs, config};
+use toystore::{certs, output, program};
 
 const EXAMPLES: &str = "Examples:
   certs                             for the addresses in the configuration, into certs/
@@ -16,16 +17,6 @@ To put a service on another machine, copy authority.pem and its own two files th
 tool-key.pem to where run-all, frame or audit run. authority-key.pem stays where it is.";
 
 pub(crate) fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("certs: {error}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn run() -> Result<()> {
     let days = Arg::new("days")
         .long("days")
         .value_name("N")
@@ -39,16 +30,22 @@ fn run() -> Result<()> {
         )
         .after_help(EXAMPLES)
         .arg(days);
-    let (config, arguments) = config::load(command, "")?;
+    program::main(command, "", |config, arguments| run(&config, arguments))
+}
+
+fn run(config: &Config, arguments: &ArgMatches) -> Result<ExitCode> {
     let directory = config.tls.directory.clone().unwrap_or_else(|| PathBuf::from("certs"));
     let days = *arguments.get_one::<u32>("days").expect("it has a default");
-    let made = certs::make(&config, &directory, days)?;
+    let made = certs::make(config, &directory, days)?;
     let place = directory.display();
     if made.new_authority {
-        println!("{place}/authority.pem, authority-key.pem: a new authority; keep its key secret");
+        output::print(format!(
+            "{place}/authority.pem, authority-key.pem: a new authority; keep its key secret\n"
+        ))?;
     }
+    let until = made.until.date();
     for owner in made.owners {
-        println!("{place}/{owner}.pem, {owner}-key.pem: valid until {}", made.until.date());
+        output::print(format!("{place}/{owner}.pem, {owner}-key.pem: valid until {until}\n"))?;
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -2,20 +2,11 @@
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use std::process::ExitCode;
+use toystore::config::Config;
 use toystore::error::{Error, Result};
-use toystore::{client, config};
+use toystore::{client, output, program};
 
 pub(crate) fn main() -> ExitCode {
-    match run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("client: {error}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn run() -> Result<ExitCode> {
     let host = Arg::new("host").long("host").value_name("HOST");
     let port = Arg::new("port").long("port").value_name("N").value_parser(value_parser!(u16));
     let command = Command::new("client")
@@ -23,20 +14,23 @@ fn run() -> Result<ExitCode> {
         .after_help("Example: client -c 5 -n 100 -p 0.8 --port 8081\n\nExit code: 0 all is well, 1 the store broke a promise, 2 could not run")
         .arg(host.help("The host of the address, if not the configured one"))
         .arg(port.help("The port of the address, if not the configured one"));
-    let (mut config, arguments) = config::load(command, "client")?;
+    program::main(command, "client", run)
+}
+
+fn run(mut config: Config, arguments: &ArgMatches) -> Result<ExitCode> {
     let address = &mut config.client.address;
-    *address = address_from(address, &arguments);
+    *address = address_from(address, arguments);
     let report = client::run(&config.client)?;
     if !report.began() {
         let why = report.findings.into_iter().next().unwrap_or_default();
         return Err(Error::unavailable(why));
     }
-    print!("{report}");
+    output::print(&report)?;
     for finding in &report.findings {
-        eprintln!("client: {finding}");
+        output::complain(format!("client: {finding}"));
     }
     if report.findings.is_empty() {
-        println!("every order is as it was given");
+        output::print("every order is as it was given\n")?;
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::from(1))

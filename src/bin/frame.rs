@@ -1,12 +1,13 @@
 //! Sends one JSON frame to a service and prints the frame that answers.
 
-use clap::{Arg, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::{Map, Value, json};
 use std::io::{self, Read};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use toystore::config::Config;
 use toystore::error::{Error, Result};
-use toystore::{config, model::Principal, net::Transport, protocol::wanted};
+use toystore::{model::Principal, net::Transport, output, program, protocol::wanted};
 
 const EXAMPLES: &str = r#"Examples, each at its default address:
   catalog            frame 127.0.0.1:8082 list
@@ -28,20 +29,14 @@ pub(crate) fn main() -> ExitCode {
         json.help("An object; or a word, which stands for {\"method_name\":WORD}; or - to read it"),
         deadline.value_parser(value_parser!(u32)).help("How long the answer may take"),
     ]);
-    match run(command) {
-        Ok(answer) => {
-            println!("{answer:#}");
-            ExitCode::from(u8::from(answer.get("data").is_none()))
-        }
-        Err(error) => {
-            eprintln!("frame: {error}");
-            ExitCode::from(2)
-        }
-    }
+    program::main(command, "", |config, arguments| {
+        let answer = ask(&config, arguments)?;
+        output::print(format!("{answer:#}\n"))?;
+        Ok(ExitCode::from(u8::from(answer.get("data").is_none())))
+    })
 }
 
-fn run(command: Command) -> Result<Value> {
-    let (config, arguments) = config::load(command, "")?;
+fn ask(config: &Config, arguments: &ArgMatches) -> Result<Value> {
     let text = |id| arguments.get_one::<String>(id).expect("required, or with a default").clone();
     let ms = *arguments.get_one::<u32>("deadline").expect("it has a default");
     let question = match text("json") {
@@ -53,7 +48,7 @@ fn run(command: Command) -> Result<Value> {
     serde_json::from_str::<Map<String, Value>>(&question)
         .map_err(|e| Error::invalid(format!("this is no JSON object: {e}")))?;
     let deadline = Instant::now() + Duration::from_millis(ms.into());
-    let rpc = Transport::of(&config, Principal::Tool)?.rpc(&text("address"))?;
+    let rpc = Transport::of(config, Principal::Tool)?.rpc(&text("address"))?;
     let answer = rpc.call(question.as_bytes(), deadline, &wanted)?;
     serde_json::from_slice(&answer)
         .map_err(|e| Error::unanswered(format!("what it answered is no JSON: {e}")))

@@ -4,23 +4,14 @@ use clap::{ArgMatches, Command};
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
-use toystore::config;
+use toystore::config::Config;
 use toystore::error::{Error, Result};
 use toystore::loadtest::progress::Progress;
 use toystore::loadtest::{self, Load, arguments, evaluate};
 use toystore::stop::Stop;
+use toystore::{output, program};
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("loadtest: {error}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn run() -> Result<ExitCode> {
     let command = Command::new("loadtest")
         .about("Loads the toy store and measures latencies, rate and errors")
         .after_help(
@@ -29,13 +20,17 @@ fn run() -> Result<ExitCode> {
         )
         .subcommand_required(true)
         .subcommands(arguments::workloads().into_iter().chain([evaluate::command()]));
-    let (config, all) = config::load(command, "")?;
+    program::main(command, "", |config, arguments| run(&config, arguments))
+}
+
+fn run(config: &Config, all: &ArgMatches) -> Result<ExitCode> {
     let (name, arguments) = all.subcommand().expect("clap requires one");
     if name == "evaluate" {
-        println!("{}", evaluate::run(arguments, Stop::install(&all)?)?.display());
+        let page = evaluate::run(arguments, Stop::install(all)?)?;
+        output::print(format!("{}\n", page.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    load(&Load::from_arguments(name, arguments, &config)?, arguments)
+    load(&Load::from_arguments(name, arguments, config)?, arguments)
 }
 
 fn load(load: &Load, arguments: &ArgMatches) -> Result<ExitCode> {
@@ -45,16 +40,19 @@ fn load(load: &Load, arguments: &ArgMatches) -> Result<ExitCode> {
     let file = |name| arguments.get_one::<String>(name).map(String::as_str);
     let json = file("json").map(|file| (file, format!("{:#}\n", summary.to_json())));
     let csv = file("csv").map(|file| (file, summary.to_csv()));
-    // Who wants numbers on standard output wants nothing else there.
-    if ![file("json"), file("csv")].contains(&Some("-")) {
-        print!("{summary}");
+    let (printed, saved): (Vec<_>, Vec<_>) =
+        json.into_iter().chain(csv).partition(|(file, _)| *file == "-");
+    // The files come first: nobody has to read what is printed.
+    for (file, text) in saved {
+        fs::write(file, text)
+            .map_err(|error| Error::storage(Path::new(file), "cannot write it", error))?;
     }
-    for (file, text) in json.into_iter().chain(csv) {
-        match file {
-            "-" => print!("{text}"),
-            file => fs::write(file, text)
-                .map_err(|error| Error::storage(Path::new(file), "cannot write it", error))?,
-        }
+    // Who wants numbers on standard output wants nothing else there.
+    if printed.is_empty() {
+        output::print(&summary)?;
+    }
+    for (_, text) in printed {
+        output::print(text)?;
     }
     Ok(ExitCode::from(u8::from(summary.errors() == summary.requests())))
 }

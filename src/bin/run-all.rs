@@ -2,20 +2,9 @@
 
 use clap::{Arg, ArgAction, Command};
 use std::process::ExitCode;
-use toystore::error::Result;
-use toystore::{config, supervisor};
+use toystore::{program, supervisor};
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("run-all: {error}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn run() -> Result<()> {
     let fresh = Arg::new("fresh")
         .long("fresh")
         .action(ArgAction::SetTrue)
@@ -35,6 +24,7 @@ fn run() -> Result<()> {
         )
         .after_help("Example: run-all --fresh --frontend-cache-capacity 0")
         .args([fresh, page, no_page]);
-    let (config, arguments) = config::load(command, "")?;
-    supervisor::run(&config, &arguments)
+    program::main(command, "", |config, arguments| {
+        supervisor::run(&config, arguments).map(|()| ExitCode::SUCCESS)
+    })
 }

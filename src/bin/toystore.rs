@@ -3,6 +3,8 @@
 
 use std::env;
 use std::process::ExitCode;
+use toystore::error::{Error, Result};
+use toystore::{output, program};
 
 mod audit;
 mod catalog;
@@ -23,15 +25,18 @@ fn main() -> ExitCode {
         "frame" => frame::main(),
         "audit" => audit::main(),
         "certs" => certs::main(),
-        "--help" | "-h" => {
-            println!(
-                "One of the store's programs: toystore {PROGRAMS}\n\nExample: toystore catalog --help"
-            );
-            ExitCode::SUCCESS
-        }
-        other => {
-            eprintln!("toystore: there is no program \"{other}\", expected {PROGRAMS}");
-            ExitCode::from(2)
-        }
+        other => program::end("toystore", answer(other)),
     }
+}
+
+/// What is said to who names none of the programs.
+fn answer(other: &str) -> Result<ExitCode> {
+    if !["--help", "-h"].contains(&other) {
+        let why = format!("there is no program \"{other}\", expected {PROGRAMS}");
+        return Err(Error::invalid(why));
+    }
+    output::print(format!(
+        "One of the store's programs: toystore {PROGRAMS}\n\nExample: toystore catalog --help\n"
+    ))?;
+    Ok(ExitCode::SUCCESS)
 }

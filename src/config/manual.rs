@@ -15,19 +15,23 @@ pub(super) fn asked(arguments: &[OsString]) -> Option<&str> {
 }
 
 /// The manual page, in roff, or the completions for one of the shells that clap knows.
-pub(super) fn generate(mut command: Command, what: &str) -> Result<Vec<u8>> {
+pub(super) fn generate(mut command: Command, what: &str) -> Result<String> {
     let mut text = Vec::new();
     let error = |why| Error::Config { place: "--generate".to_owned(), why };
     if what == "man" {
         let page = clap_mangen::Man::new(command);
         page.render(&mut text).map_err(|e| error(e.to_string()))?;
-        return Ok(text);
+        return Ok(utf8(&text));
     }
     let shell = Shell::from_str(what, false)
         .map_err(|_| error(format!("it is \"{what}\", expected man, bash, zsh or fish")))?;
     let name = command.get_name().to_owned();
     clap_complete::generate(shell, &mut command, name, &mut text);
-    Ok(text)
+    Ok(utf8(&text))
+}
+
+fn utf8(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
 }
 
 #[cfg(test)]
@@ -42,7 +46,6 @@ mod tests {
             let command = Command::new("order").arg(Arg::new("id").long("id").required(true));
             let asked = asked(&arguments).expect("it is all that is asked");
             let text = generate(command, asked).expect("a kind that there is");
-            let text = String::from_utf8(text).expect("text");
             assert!(text.contains("order") && text.contains("id"), "{what}: {text}");
         }
         let refused = generate(Command::new("order"), "html").expect_err("there is no such kind");

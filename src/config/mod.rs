@@ -20,10 +20,10 @@ pub use flags::{all_flags, given_flags};
 
 use crate::error::{Error, Result};
 use crate::model::{OrderNumber, Principal, ReplicaId};
+use crate::output;
 use clap::{ArgMatches, Command, ValueEnum};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fmt, process};
@@ -368,8 +368,8 @@ impl fmt::Display for Failure {
 /// name, about, an example in `after_help`, further arguments. `own` is the section whose flags may
 /// be written without its name, such as `--threads` in the front-end; "" for none.
 ///
-/// A wrong command line, `--help` and `--version` end the process here, as clap does it; so does `--generate`,
-/// which prints a manual page or completions.
+/// A wrong command line, `--help`, `--version` and `--generate` (a manual page or completions) end the process here,
+/// once they are printed.
 pub fn load(command: Command, own: &str) -> Result<(Config, ArgMatches)> {
     let mut arguments: Vec<_> = env::args_os().collect();
     // `toystore catalog` is `catalog`.
@@ -389,8 +389,8 @@ fn read(
     let mut config = Config::default();
     if let Some(what) = manual::asked(arguments) {
         let text = manual::generate(flags::declare(command, own, &config), what)?;
-        let written = io::stdout().write_all(&text);
-        process::exit(i32::from(written.is_err()));
+        output::print(text)?;
+        process::exit(0);
     }
     // The file decides which replicas have flags, so it comes before the command line; its errors
     // come after it, so that --help always works.
@@ -401,7 +401,18 @@ fn read(
         }
         None => Ok(()),
     };
-    let matches = flags::declare(command, own, &config).get_matches_from(arguments);
+    let declared = flags::declare(command, own, &config);
+    let matches = match declared.try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(help) if !help.use_stderr() => {
+            output::written(help.print())?;
+            process::exit(0)
+        }
+        Err(wrong) => {
+            output::complain(wrong.render().to_string().trim_end());
+            process::exit(2)
+        }
+    };
     from_file?;
     flags::read_environment(environment, &mut config)?;
     flags::read_flags(&matches, &mut config)?;

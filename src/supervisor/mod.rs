@@ -48,6 +48,7 @@ const WATCH_POLL: Duration = Duration::from_millis(50);
 /// Opens the store, keeps it open until this process is asked to end, and closes it.
 pub fn run(config: &Config, arguments: &ArgMatches) -> Result<()> {
     let stop = Stop::install(arguments)?;
+    let _output = relay::open()?;
     if arguments.get_flag("fresh") {
         fresh::empty_directories(config)?;
     }

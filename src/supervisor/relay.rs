@@ -1,11 +1,13 @@
 //! Output: what the services say, each line behind the name of who said it.
 //!
-//! Each pipe of a service has a thread that copies it to standard output in whole lines, as many
-//! as there are with one write, so that lines of two services never mix and a busy log costs
-//! little.
+//! Each pipe of a service has a thread that takes it apart into whole lines, so that lines of two services never
+//! mix. One more thread writes them all to standard output ([`Lines`]): a standard output that takes nothing keeps
+//! neither a service nor `run-all` from what it does.
 
-use std::io::{self, IsTerminal, Read, Write};
-use std::sync::LazyLock;
+use crate::error::{Error, Result};
+use crate::output::{Lines, Writer};
+use std::io::{self, IsTerminal, Read};
+use std::sync::{LazyLock, OnceLock};
 use std::thread::{self, JoinHandle};
 
 /// The longest piece that is held back for its end; a longer line is cut.
@@ -18,6 +20,19 @@ const NAME_WIDTH: usize = "order 10".len();
 static COLOUR: LazyLock<bool> =
     LazyLock::new(|| io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
 
+/// Where all lines go, once [`open`] was called. Before that they are lost.
+static LINES: OnceLock<Lines> = OnceLock::new();
+
+/// Starts to write. To be called once, by `run-all`, which holds the result to its end.
+pub(super) fn open() -> Result<Writer> {
+    let writer = Writer::start("output", io::stdout(), |lines| {
+        say(&format!("{lines} lines were dropped because they could not be written"));
+    })
+    .map_err(|error| Error::unavailable(format!("cannot start the thread that writes: {error}")))?;
+    LINES.get_or_init(|| writer.lines().clone());
+    Ok(writer)
+}
+
 /// Starts a thread that copies `pipe` until its end, when the service has ended. The caller joins
 /// it.
 pub(super) fn start(name: &str, pipe: impl Read + Send + 'static) -> io::Result<JoinHandle<()>> {
@@ -27,7 +42,7 @@ pub(super) fn start(name: &str, pipe: impl Read + Send + 'static) -> io::Result<
 
 /// A line of the supervisor's own.
 pub(super) fn say(text: &str) {
-    write_lines(format!("{text}\n").as_bytes(), &prefix("run-all"));
+    pass_on(format!("{text}\n").as_bytes(), &prefix("run-all"));
 }
 
 fn copy(mut pipe: impl Read, prefix: &str) {
@@ -45,16 +60,16 @@ fn copy(mut pipe: impl Read, prefix: &str) {
             None if held.len() < LINE_BYTES_MAX => continue,
             None => held.len(),
         };
-        write_lines(&held[..whole], prefix);
+        pass_on(&held[..whole], prefix);
         held.drain(..whole);
     }
-    write_lines(&held, prefix);
+    pass_on(&held, prefix);
 }
 
-/// Writes lines with one call. Nobody can be told if that fails, and the service must not come to
-/// wait for it, so it is left at that.
-fn write_lines(lines: &[u8], prefix: &str) {
-    let _ = io::stdout().lock().write_all(&prefixed(lines, prefix));
+fn pass_on(lines: &[u8], prefix: &str) {
+    if let Some(all) = LINES.get() {
+        all.push(&prefixed(lines, prefix));
+    }
 }
 
 fn prefixed(lines: &[u8], prefix: &str) -> Vec<u8> {

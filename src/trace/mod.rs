@@ -1,9 +1,8 @@
 //! Diagnostics: sets up `tracing` for a process, once.
 //!
-//! A line is formatted by the thread that has something to say, put into a bounded queue, and
-//! written to standard error by a thread of its own, so that writing never blocks a request. When
-//! the queue is full, lines are dropped and counted. The writer flushes when it has drained the
-//! queue, so that a thousand lines in a moment cost a few system calls and one line is seen at once.
+//! A line is formatted by the thread that has something to say, and written to standard error by a
+//! thread of its own ([`Lines`](crate::output::Lines)), so that writing never blocks a request. Lines
+//! that cannot be written are dropped, counted, and told of.
 //!
 //! - Events with the target `access` are the access log (F9). Switched off, one costs the load of a
 //!   flag.
@@ -15,13 +14,14 @@ mod events;
 pub use events::{EVENTS_MAX, Event, events};
 
 use crate::config::{self, Config, LogFormat};
+use crate::error::{Error, Result};
+use crate::output::Writer as Output;
 use events::Recorder;
-use std::io::{self, BufWriter, IsTerminal};
+use std::io::{self, IsTerminal};
 use std::panic;
 use time::OffsetDateTime;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
@@ -33,30 +33,15 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The target of the events that make the access log.
 pub const ACCESS: &str = "access";
 
-/// Lines that may wait to be written: a tenth of a second of the fastest access log, a few MB.
-const LINES_WAITING_MAX: usize = 16_384;
-
-/// What one write call takes at most.
-const WRITE_BYTES: usize = 64 * 1024;
-
-/// Keeps the writing thread. `main` holds it to its end; dropping it writes what still waits.
-#[must_use = "dropping it ends the log"]
-pub struct Trace {
-    /// Comes first, so that it counts what was lost before the writer ends.
-    _lost: Lost,
-    /// Ends and joins the writer when it is dropped.
-    _writer: WorkerGuard,
-}
-
-/// Starts the diagnostics of this process. To be called once, by `main`.
-pub fn start(config: &Config) -> Trace {
-    let (lines, writer) = NonBlockingBuilder::default()
-        .buffered_lines_limit(LINES_WAITING_MAX)
-        .lossy(true)
-        .thread_name("trace")
-        .finish(BufWriter::with_capacity(WRITE_BYTES, io::stderr()));
-    let lost = Lost(lines.error_counter());
-    let written = lines.with_max_level(level(config));
+/// Starts the diagnostics of this process. To be called once, by a service's `main`, which holds the result to
+/// its end: dropping it writes what still waits.
+pub fn start(config: &Config) -> Result<Output> {
+    let output = Output::start("trace", io::stderr(), |lines| {
+        tracing::warn!(lines, "log lines were dropped because they could not be written");
+    })
+    .map_err(|error| Error::unavailable(format!("cannot start the log's thread: {error}")))?;
+    let lines = output.lines().clone();
+    let written = (move || lines.clone()).with_max_level(level(config));
     let layer = tracing_subscriber::fmt::layer().with_writer(written).with_timer(UtcMilliseconds);
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let layer = match config.log.format {
@@ -69,7 +54,7 @@ pub fn start(config: &Config) -> Trace {
         let thread = std::thread::current();
         tracing::error!(thread = thread.name().unwrap_or("unnamed"), "{text}");
     }));
-    Trace { _lost: lost, _writer: writer }
+    Ok(output)
 }
 
 /// The least important level that is written.
@@ -88,18 +73,6 @@ fn filter(config: &Config) -> Targets {
     let level = level(config);
     let access = if config.frontend.access_log { level.into() } else { LevelFilter::OFF };
     Targets::new().with_default(level.max(Level::INFO)).with_target(ACCESS, access)
-}
-
-/// Says at the end how many lines were dropped, if any.
-struct Lost(ErrorCounter);
-
-impl Drop for Lost {
-    fn drop(&mut self) {
-        let lines = self.0.dropped_lines();
-        if lines > 0 {
-            tracing::warn!(lines, "log lines were dropped because they came faster than written");
-        }
-    }
 }
 
 /// `2025-11-21T07:26:05.123Z`: RFC 3339, in UTC.

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::http::Client;
 use crate::loadtest::{self, Load, Pace, Span, Summary, Workload};
 use crate::model::{Item, Quantity};
+use crate::output;
 use crate::protocol::status::FrontendStatus;
 use crate::protocol::web::Data;
 use crate::stop::Stop;
@@ -83,7 +84,7 @@ impl Lab {
         self.bar.set_length(steps as u64);
         self.bar.set_message(title.to_owned());
         if self.bar.is_hidden() {
-            eprintln!("{title}");
+            output::complain(title);
         }
     }
 

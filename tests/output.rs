@@ -1,0 +1,187 @@
+//! Whatever becomes of its output, a program of the store ends as it should: nobody reads it (a blocked pipe, a
+//! terminal after Ctrl-S), nobody will read it any more (a closed pipe), or there is no room for it (a full disk).
+
+mod support;
+
+use rustix::process::Signal;
+use std::fs::File;
+use std::io::{PipeReader, Read, pipe};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use support::Id::{self, Catalog, Frontend, Order};
+use support::{ALL, Cluster, finish, signal, wait_until};
+
+/// How long a program may take to end.
+const END_MAX: Duration = Duration::from_secs(5);
+
+/// More lines than a pipe, of 64 KiB, has room for.
+const LINES: usize = 2_000;
+
+const PROGRAMS: [&str; 10] = [
+    env!("CARGO_BIN_EXE_audit"),
+    env!("CARGO_BIN_EXE_catalog"),
+    env!("CARGO_BIN_EXE_certs"),
+    env!("CARGO_BIN_EXE_client"),
+    env!("CARGO_BIN_EXE_frame"),
+    env!("CARGO_BIN_EXE_frontend"),
+    env!("CARGO_BIN_EXE_loadtest"),
+    env!("CARGO_BIN_EXE_order"),
+    env!("CARGO_BIN_EXE_run-all"),
+    env!("CARGO_BIN_EXE_toystore"),
+];
+
+/// Standard output and standard error in one pipe.
+fn into_pipe(command: &mut Command) -> PipeReader {
+    let (reader, writer) = pipe().expect("a pipe");
+    command.stdout(writer.try_clone().expect("a descriptor")).stderr(writer);
+    reader
+}
+
+#[test]
+fn run_all_ends_although_nobody_reads_what_it_says() {
+    let store = Cluster::closed(&["--frontend-access-log=true"]);
+    let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
+    let reader = into_pipe(command.args(["--no-page", "--exit-with-parent"]));
+    let mut run_all = command.stdin(Stdio::piped()).spawn().expect("a process");
+    wait_until("the store is open", || ALL.into_iter().all(|id| store.is_ready(id)));
+    let mut customer = store.customer(Frontend);
+    for _ in 0..LINES {
+        customer.quantity("Tux");
+    }
+    customer.buy_one("Tux");
+    let begun = Instant::now();
+    signal(&run_all, Signal::TERM);
+    assert_eq!(finish(&mut run_all).code(), Some(0));
+    assert!(begun.elapsed() < END_MAX, "{:?}", begun.elapsed());
+    drop(reader);
+}
+
+/// A service whose log goes into a pipe that nobody reads, and that has said more than the pipe holds.
+fn muted(store: &Cluster, id: Id, settings: &[&str]) -> (std::process::Child, PipeReader) {
+    let mut command = store.command(id, settings);
+    let reader = into_pipe(command.args(["--log-level=trace", "--frontend-access-log=true"]));
+    let process = command.spawn().expect("a process");
+    wait_until(&format!("{id:?} is ready"), || store.is_ready(id));
+    (process, reader)
+}
+
+#[test]
+fn a_service_ends_although_nobody_reads_its_log() {
+    let mut store = Cluster::open(&[]);
+    for id in [Frontend, Catalog, Order(1)] {
+        store.end(id);
+        let (mut process, _reader) = muted(&store, id, &[]);
+        if id == Frontend {
+            let mut customer = store.customer(Frontend);
+            (0..LINES).for_each(|_| drop(customer.get("/products/Tux")));
+        }
+        let begun = Instant::now();
+        signal(&process, Signal::TERM);
+        assert_eq!(finish(&mut process).code(), Some(0), "{id:?}");
+        assert!(begun.elapsed() < END_MAX, "{id:?}: {:?}", begun.elapsed());
+        store.start(id);
+    }
+}
+
+#[test]
+fn a_failed_disk_ends_a_process_whose_log_nobody_reads() {
+    let mut store = Cluster::open(&[]);
+    store.await_in_sync();
+    // Its pipe is full from the beginning.
+    let follower = Order(1);
+    store.end(follower);
+    let mut command = store.command(follower, &["--fail=fail-write@1"]);
+    let (_reader, writer) = full_pipe();
+    let mut process = command.stderr(writer).spawn().expect("a process");
+    wait_until("the replica is ready", || store.is_ready(follower));
+    store.await_in_sync();
+    store.customer(Frontend).buy_one("Tux");
+    assert_eq!(finish(&mut process).code(), Some(3), "a failed disk");
+}
+
+/// A pipe in which there is no room.
+fn full_pipe() -> (PipeReader, std::io::PipeWriter) {
+    let (reader, writer) = pipe().expect("a pipe");
+    let flags = rustix::fs::fcntl_getfl(&writer).expect("a pipe");
+    rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).expect("a pipe");
+    while rustix::io::write(&writer, &[b'x'; 512]).is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, flags).expect("a pipe");
+    (reader, writer)
+}
+
+/// What a program comes to whose standard output is this.
+fn run(command: &mut Command, stdout: impl Into<Stdio>) -> Output {
+    let child = command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn();
+    child.expect("a process").wait_with_output().expect("it is our child")
+}
+
+/// A pipe whose reader is gone.
+fn closed_pipe() -> Stdio {
+    pipe().expect("a pipe").1.into()
+}
+
+fn assert_full_and_closed_output(what: &str, mut command: impl FnMut() -> Command) {
+    let full = run(&mut command(), File::create("/dev/full").expect("Linux has it"));
+    let said = String::from_utf8(full.stderr).expect("text");
+    assert_eq!(full.status.code(), Some(2), "{what}: {said}");
+    assert_eq!(said.lines().count(), 1, "{what}: one line: {said}");
+    assert!(said.contains("standard output: cannot write to it: No space left"), "{what}: {said}");
+
+    let closed = run(&mut command(), closed_pipe());
+    let said = String::from_utf8(closed.stderr).expect("text");
+    assert_eq!((closed.status.signal(), &*said), (Some(Signal::PIPE.as_raw()), ""), "{what}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn help_that_cannot_be_printed_is_no_success() {
+    for program in PROGRAMS {
+        let arguments: &[&[&str]] = if program.ends_with("toystore") {
+            &[&["--help"], &["catalog", "--help"], &["order", "--version"]]
+        } else {
+            &[&["--help"], &["-h"], &["--version"], &["--generate", "man"], &["--generate", "zsh"]]
+        };
+        for arguments in arguments {
+            let what = format!("{program} {arguments:?}");
+            assert_full_and_closed_output(&what, || {
+                let mut command = Command::new(program);
+                command.args(*arguments);
+                command
+            });
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn results_that_cannot_be_printed_are_one_line_or_a_quiet_end() {
+    let store = Cluster::open(&[]);
+    let address = store.peer_address(Catalog);
+    let cases: [(&str, &[&str]); 6] = [
+        (env!("CARGO_BIN_EXE_audit"), &["--running"]),
+        (env!("CARGO_BIN_EXE_certs"), &["--tls-directory=new"]),
+        (env!("CARGO_BIN_EXE_client"), &["-c", "1", "-n", "3", "-p", "0"]),
+        (env!("CARGO_BIN_EXE_frame"), &[address, "health_check"]),
+        (env!("CARGO_BIN_EXE_loadtest"), &["query", "-n", "9"]),
+        (env!("CARGO_BIN_EXE_loadtest"), &["query", "-n", "9", "--json", "-", "--csv", "-"]),
+    ];
+    for (program, arguments) in cases {
+        assert_full_and_closed_output(&format!("{program} {arguments:?}"), || {
+            let mut command = store.program(program);
+            command.args(arguments);
+            command
+        });
+    }
+}
+
+#[test]
+fn a_load_is_saved_although_nobody_reads_its_table() {
+    let store = Cluster::open(&[]);
+    let mut command = store.program(env!("CARGO_BIN_EXE_loadtest"));
+    run(command.args(["query", "-n", "9", "--csv", "load.csv"]), closed_pipe());
+    let mut saved = String::new();
+    let file = File::open(store.path("load.csv"));
+    file.expect("it was written").read_to_string(&mut saved).expect("text");
+    assert!(saved.contains("\nquery,9,"), "{saved}");
+}
