@@ -187,6 +187,32 @@ fn a_page_that_others_could_reach_is_not_opened() {
 }
 
 #[test]
+fn the_address_of_a_page_that_is_not_shown_is_free() {
+    let mut store = Cluster::closed(&[]);
+    let page = format!("--page-listen={}", store.address(Frontend));
+    store.start_with(Frontend, &[&page]);
+    store.close();
+
+    let run_all = |more: &str| {
+        let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
+        command.args([&*page, more]).stdin(Stdio::null()).stderr(Stdio::piped());
+        command
+    };
+    let refused = run_all("--page").output().expect("a process");
+    let said = String::from_utf8(refused.stderr).expect("text");
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("frontend needs it; --page-listen takes another address"), "{said}");
+    let mut opened = RunAll::start(&store, &[&page, "--no-page"]);
+    signal(&opened.process, Signal::TERM);
+    assert_eq!(finish(&mut opened.process).code(), Some(0));
+    let mut terminal = Terminal::open(&store, &[&page]);
+    terminal.run_all.wait_until_said("or type: ");
+    assert!(terminal.run_all.said().contains("no cluster page: "), "{}", terminal.run_all.said());
+    terminal.enter("quit");
+    terminal.close();
+}
+
+#[test]
 fn without_a_terminal_there_is_no_page() {
     let store = Cluster::closed(&[]);
     let run_all = RunAll::start(&store, &[]);

@@ -133,13 +133,21 @@ pub fn all_flags(config: &Config) -> Vec<String> {
     [no_file].into_iter().chain(keys::settings(config).into_iter().map(flag)).collect()
 }
 
-/// The configuration flags that a command line had, written so that every program understands them.
-pub fn given_flags(matches: &ArgMatches, config: &Config) -> Vec<String> {
-    let settings = keys::settings(config);
-    let names = settings.iter().map(|setting| (setting.path(), setting.flag()));
-    let names = names.chain([("config".to_owned(), "config".to_owned())]);
-    names
-        .filter(|(id, _)| matches.value_source(id) == Some(ValueSource::CommandLine))
-        .filter_map(|(id, flag)| Some(format!("--{flag}={}", matches.get_one::<String>(&id)?)))
-        .collect()
+/// The configuration that the command line and the environment have given, as flags that every program understands.
+/// `variable` is how the environment is asked.
+pub fn given_flags(
+    matches: &ArgMatches,
+    config: &Config,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Vec<String> {
+    let on_command_line = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let file = match matches.get_one::<String>("config") {
+        Some(file) => Some(file.clone()),
+        None => variable(FILE_VARIABLE).map(|file| file.to_string_lossy().into_owned()),
+    };
+    let settings = keys::settings(config).into_iter().filter(|setting| {
+        on_command_line(&setting.path()) || variable(&setting.variable()).is_some()
+    });
+    let flags = settings.map(|setting| format!("--{}={}", setting.flag(), setting.show(config)));
+    file.map(|file| format!("--config={file}")).into_iter().chain(flags).collect()
 }

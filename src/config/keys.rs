@@ -101,7 +101,7 @@ static KEYS: &[Key] = &[
     key("client", "deadline_ms", Milliseconds(1..=HOUR_MS, |c, _| &mut c.client.deadline), "How long an answer may take"),
     key("client", "orders", MaybeFile(|c, _| &mut c.client.orders), "CSV file to save the orders to; empty for none"),
 
-    key("page", "listen", OwnAddress(|c, _| &mut c.page.listen), "Where run-all shows the cluster page; loopback only"),
+    key("page", "listen", Address(|c, _| &mut c.page.listen), "Where run-all shows the cluster page; loopback only"),
 
     key("tls", "directory", MaybeDirectory(|c, _| &mut c.tls.directory), "Certificates with which the services speak mutual TLS; empty for none"),
     key("tls", "insecure", Switch(|c, _| &mut c.tls.insecure), "Let services without TLS be reached by other machines").alias("insecure"),

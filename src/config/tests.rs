@@ -190,7 +190,23 @@ fn given_flags_are_written_so_that_every_program_understands_them() {
     let (config, matches) =
         read(Command::new("run-all"), "", &arguments, HashMap::new()).expect("valid");
     let flags = ["--frontend-access-log=false", "--order-2-listen=a:1", "--log-level=warn"];
-    assert_eq!(given_flags(&matches, &config), flags);
+    assert_eq!(given_flags(&matches, &config, |_| None), flags);
+    let environment = |variable: &str| match variable {
+        "TOYSTORE_CONFIG" => Some("my store.toml".into()),
+        // The flag wins.
+        "TOYSTORE_LOG_LEVEL" | "TOYSTORE_ORDER_THREADS" => Some("ignored: read before".into()),
+        _ => None,
+    };
+    assert_eq!(
+        given_flags(&matches, &config, environment),
+        [
+            "--config=my store.toml",
+            "--frontend-access-log=false",
+            "--order-threads=10",
+            "--order-2-listen=a:1",
+            "--log-level=warn"
+        ]
+    );
     let again: Vec<_> = ["frontend"].iter().chain(&flags).map(OsString::from).collect();
     let (same, _) =
         read(Command::new("frontend"), "frontend", &again, HashMap::new()).expect("valid");

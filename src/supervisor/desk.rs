@@ -51,9 +51,9 @@ impl Desk {
             shoppers: shoppers.counts(),
             instructions: sender,
         };
-        let page = match Page::open(&config.page.listen, access) {
+        let page = match open_page(&config.page.listen, access, store) {
             Err(error @ Error::Listen { .. }) if keyboard.is_some() => {
-                say(&format!("no cluster page: {error}; --page-listen takes another address"));
+                say(&format!("no cluster page: {error}"));
                 None
             }
             page => Some(page?),
@@ -121,4 +121,20 @@ impl Desk {
         board.look(&store.processes);
         Ok(done)
     }
+}
+
+/// Opens the page, before any service is started, at an address that none of them needs.
+fn open_page(address: &str, access: Access, store: &Store) -> Result<Page> {
+    let opened = match store.who_listens_at(address) {
+        Some(id) => {
+            Err(Error::Listen { address: address.to_owned(), why: format!("{id} needs it") })
+        }
+        None => Page::open(address, access),
+    };
+    opened.map_err(|error| match error {
+        Error::Listen { address, why } => {
+            Error::Listen { address, why: format!("{why}; --page-listen takes another address") }
+        }
+        error => error,
+    })
 }

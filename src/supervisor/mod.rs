@@ -7,6 +7,7 @@
 //!
 //! - A service that ends while the store opens ends the opening. Later the others go on without
 //!   it, as they are built to, and the command that brings it back is printed.
+//! - What it prints to be tried is made in `invite.rs`, as commands that work where they are pasted (`shell.rs`).
 //! - Ctrl-C ends them in the opposite order, so that each still has what it needs to finish its
 //!   work. Should the supervisor itself be killed, they end by themselves.
 //! - Each service reads the same configuration as the supervisor: it is passed the flags that the
@@ -19,6 +20,8 @@ pub mod store;
 mod service;
 mod process;
 mod relay;
+mod shell;
+mod invite;
 mod fresh;
 mod command;
 mod keyboard;
@@ -40,6 +43,7 @@ use desk::{Desk, Wish};
 use keyboard::Keyboard;
 use process::Service;
 use relay::say;
+use std::env;
 use std::time::{Duration, Instant};
 
 /// The pause between two looks at whether a service has ended, and whether there are commands.
@@ -52,7 +56,7 @@ pub fn run(config: &Config, arguments: &ArgMatches) -> Result<()> {
     if arguments.get_flag("fresh") {
         fresh::empty_directories(config)?;
     }
-    let flags = config::given_flags(arguments, config);
+    let flags = config::given_flags(arguments, config, |variable| env::var_os(variable));
     let mut store = Store::closed(config, &flags, &Output::Relayed)?;
     let keyboard = Keyboard::attached().filter(|_| !arguments.get_flag("no-page"));
     let mut desk = None;
@@ -62,7 +66,7 @@ pub fn run(config: &Config, arguments: &ArgMatches) -> Result<()> {
     let begin = Instant::now();
     let opened = store.open(&stop);
     if let Ok(Opened::Yes) = opened {
-        store.invite(config, &flags, begin.elapsed());
+        invite::say_what_to_try(config, &flags, &store.processes, begin.elapsed())?;
         desk.iter().for_each(Desk::invite);
         attend(&mut store, desk.as_mut(), &stop);
     }
@@ -79,7 +83,8 @@ fn attend(store: &mut Store, mut desk: Option<&mut Desk>, stop: &Stop) {
             let Some(how) = process.newly_ended() else { continue };
             let id = process.service.id;
             say(&format!("{id} has ended ({how}); the others go on. Start it again with"));
-            say(&format!("  {}", process.service.command_line()));
+            let Service { program, arguments, .. } = &process.service;
+            say(&format!("  {}", shell::run(program, arguments)));
             if let Some(desk) = &desk {
                 desk.tell(&format!("{id} has ended ({how})"));
             }
@@ -89,41 +94,5 @@ fn attend(store: &mut Store, mut desk: Option<&mut Desk>, stop: &Stop) {
         {
             return;
         }
-    }
-}
-
-/// What is said to whoever ran it.
-impl Store {
-    /// Says that the store is open, and what one can do there.
-    fn invite(&self, config: &Config, flags: &[String], after: Duration) {
-        for process in &self.processes {
-            let Service { id, listen, .. } = &process.service;
-            say(&format!("{id:8} at {listen}, pid {}", process.pid()));
-        }
-        let scheme = if config.frontend.certificate.is_some() { "https" } else { "http" };
-        let door = format!("{scheme}://{}", config.frontend.listen);
-        let client = match flags {
-            [] => "make client".to_owned(),
-            _ => format!("target/release/client {}", flags.join(" ")),
-        };
-        let things = [
-            (format!("curl {door}/products/Tux"), "look at a toy"),
-            (format!("curl -d '{{\"name\":\"Tux\",\"quantity\":1}}' {door}/orders"), "buy one"),
-            (format!("curl {door}/orders/1"), "look at the order"),
-            (client, "send five customers"),
-            // In a new store the highest id leads (F6), and it is the one started last but one.
-            (self.kill_line(), "the leader, if nothing happened yet: nobody will notice"),
-        ];
-        say(&format!("the store is open at {door} after {:.2} s; try", after.as_secs_f64()));
-        for (command, meaning) in things {
-            say(&format!("  {command:<66} # {meaning}"));
-        }
-        say("Ctrl-C closes the store");
-    }
-
-    /// The command that kills the replica of the highest id.
-    fn kill_line(&self) -> String {
-        let replica = self.processes.iter().rev().nth(1);
-        replica.map_or_else(String::new, |process| format!("kill -9 {}", process.pid()))
     }
 }

@@ -51,17 +51,6 @@ pub(super) struct Service {
     pub(super) output: Output,
 }
 
-impl Service {
-    /// The command that starts it from a terminal.
-    pub(super) fn command_line(&self) -> String {
-        let here = std::env::current_dir().unwrap_or_default();
-        let program = self.program.strip_prefix(&here).unwrap_or(&self.program);
-        let words = [program.display().to_string()];
-        let words = words.iter().chain(&self.arguments).map(|word| quoted(word));
-        words.collect::<Vec<_>>().join(" ")
-    }
-}
-
 impl Output {
     /// What a child gets as its standard output and standard error.
     fn open(&self) -> io::Result<[Stdio; 2]> {
@@ -220,31 +209,9 @@ fn how(status: ExitStatus) -> String {
     }
 }
 
-/// A word as a shell reads it back.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:@,+%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_are_quoted_where_a_shell_would_misread_them() {
-        for (word, expected) in [
-            ("--order-1-listen=127.0.0.1:8091", "--order-1-listen=127.0.0.1:8091"),
-            ("", "''"),
-            ("my store", "'my store'"),
-            ("it's", r"'it'\''s'"),
-            ("$HOME", "'$HOME'"),
-        ] {
-            assert_eq!(quoted(word), expected);
-        }
-    }
 
     #[test]
     fn an_end_is_told_by_code_or_signal() {

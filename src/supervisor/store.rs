@@ -46,6 +46,12 @@ impl Store {
         Ok(Store { services, processes: Vec::new() })
     }
 
+    /// The service that listens at this address, if one does.
+    pub(super) fn who_listens_at(&self, address: &str) -> Option<ServiceId> {
+        let at = |service: &&Service| [&*service.listen, service.peer.address()].contains(&address);
+        self.services.iter().find(at).map(|service| service.id)
+    }
+
     /// Its services, in the order of their start.
     pub(super) fn services(&self) -> &[Service] {
         &self.services
@@ -153,7 +159,7 @@ fn services(config: &Config, flags: &[String], output: &Output) -> Result<Vec<Se
 }
 
 /// The program of this name next to this one.
-fn sibling(file: &str) -> Result<PathBuf> {
+pub(super) fn sibling(file: &str) -> Result<PathBuf> {
     let own = std::env::current_exe();
     own.map(|own| own.with_file_name(file)).map_err(|error| Error::Service {
         name: file.to_owned(),

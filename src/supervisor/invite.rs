@@ -1,0 +1,109 @@
+//! What one can do with the store that was just opened, as commands to paste into another terminal.
+
+use super::process::Process;
+use super::relay::say;
+use super::{shell, store};
+use crate::config::Config;
+use crate::error::Result;
+use crate::http::percent_encode;
+use crate::model::{Principal, Toy};
+use crate::net::Transport;
+use crate::protocol::{ask, catalog, wanted};
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// For the catalog to name a toy. On one machine it takes less than a millisecond.
+const TOY_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Says that the store is open after so long, and what to try.
+pub(super) fn say_what_to_try(
+    config: &Config,
+    flags: &[String],
+    processes: &[Process],
+    after: Duration,
+) -> Result<()> {
+    for process in processes {
+        let (id, listen) = (process.service.id, &process.service.listen);
+        say(&format!("{id:8} at {listen}, pid {}", process.pid()));
+    }
+    let door = door(config);
+    // A store may have other toys than the usual ones.
+    let toy = a_toy(config).unwrap_or_else(|_| "Tux".to_owned());
+    let item = json!({ "name": toy, "quantity": 1 }).to_string();
+    let curl = |words: &[&str]| {
+        let authority = authority(config).map(|file| file.display().to_string());
+        let trust = authority.iter().flat_map(|file| ["--cacert", file]);
+        shell::words(["curl"].into_iter().chain(trust).chain(words.iter().copied()))
+    };
+    let things = [
+        ("look at a toy", curl(&[&format!("{door}/products/{}", percent_encode(&toy))])),
+        ("buy one", curl(&["-d", &item, &format!("{door}/orders")])),
+        ("look at an order", curl(&[&format!("{door}/orders/1")])),
+        ("send customers", shell::run(&store::sibling("client")?, &client_flags(config, flags))),
+        ("crash the leader", kill_line(processes)),
+    ];
+    say(&format!("the store is open at {door} after {:.2} s; try", after.as_secs_f64()));
+    for (meaning, command) in things {
+        say(&format!("  {meaning:<16}  {command}"));
+    }
+    say("Ctrl-C closes the store");
+    Ok(())
+}
+
+/// The command that kills the replica of the highest id, the one started last but one. In a new store it leads (F6).
+fn kill_line(processes: &[Process]) -> String {
+    let replica = processes.iter().rev().nth(1);
+    replica.map_or_else(String::new, |process| format!("kill -9 {}", process.pid()))
+}
+
+/// The address at which customers on this machine find the front-end.
+fn customers_address(config: &Config) -> String {
+    let listen = &config.frontend.listen;
+    match listen.rsplit_once(':') {
+        Some(("0.0.0.0", port)) => format!("127.0.0.1:{port}"),
+        Some(("[::]", port)) => format!("[::1]:{port}"),
+        _ => listen.clone(),
+    }
+}
+
+fn door(config: &Config) -> String {
+    let scheme = if config.frontend.certificate.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}", customers_address(config))
+}
+
+/// Who vouches for the front-end's certificate, if it has one and if that is known.
+fn authority(config: &Config) -> Option<PathBuf> {
+    config.frontend.certificate.as_ref()?;
+    let of_the_services = || Some(config.tls.directory.as_ref()?.join("authority.pem"));
+    let file = config.client.authority.clone().or_else(of_the_services)?;
+    std::path::absolute(file).ok()
+}
+
+/// The flags of a client of this store: those that were given, and where they lead elsewhere, more.
+fn client_flags(config: &Config, flags: &[String]) -> Vec<String> {
+    let mut all = flags.to_vec();
+    let address = customers_address(config);
+    if config.client.address != address {
+        all.push(format!("--address={address}"));
+    }
+    match authority(config).filter(|_| config.client.authority.is_none()) {
+        Some(file) => all.push(format!("--authority={}", file.display())),
+        // Plain HTTP, whatever the file says.
+        None if config.frontend.certificate.is_none() && config.client.authority.is_some() => {
+            all.push("--authority=".to_owned());
+        }
+        None => {}
+    }
+    all
+}
+
+/// The name of a toy that the store has.
+fn a_toy(config: &Config) -> Result<String> {
+    let catalog = Transport::of(config, Principal::Tool)?.rpc(&config.catalog.listen)?;
+    let deadline = Instant::now() + TOY_DEADLINE;
+    let toys: Vec<Toy> = ask(&catalog, &catalog::Request::List, deadline, &wanted)?;
+    let in_stock = toys.iter().find(|toy| toy.quantity > 0);
+    let toy = in_stock.or(toys.first());
+    toy.map(|toy| toy.name.clone()).ok_or(crate::error::Error::UnknownToy)
+}
