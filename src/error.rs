@@ -23,6 +23,13 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// The request's body is in a format that is not read. `why` names the header, its value and what
+    /// is read.
+    #[error("{why}")]
+    UnknownFormat {
+        /// What is wrong with it.
+        why: String,
+    },
     /// The catalog has no such toy.
     #[error("product not found")]
     UnknownToy,

@@ -5,7 +5,6 @@
 
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use toystore::client::report::{Kind, Report};
 use toystore::error::{Error, Result};
 use toystore::http::Connection;
 use toystore::model::{Item, OrderNumber};
-use toystore::net::{Limits, Progress, Protocol, Server};
+use toystore::net::{Limits, Progress, Protocol, Server, Way};
 use toystore::protocol::web::{self, ShownOrder};
 use toystore::{client, config};
 
@@ -39,8 +38,8 @@ struct Store {
 impl Protocol for Store {
     type Session = Connection;
 
-    fn open(&self, _: SocketAddr) -> Connection {
-        Connection::new()
+    fn open(&self, way: Way) -> Connection {
+        Connection::new(way)
     }
 
     fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {

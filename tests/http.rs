@@ -99,7 +99,8 @@ impl Answer {
     /// Stock changes with every purchase: a response says when it was made, and not to keep it.
     fn assert_headers(&self) {
         assert!(self.header("Date").is_some_and(|date| date.ends_with(" GMT")), "{self:?}");
-        assert_eq!(self.header("Content-Type"), Some("application/json"), "{self:?}");
+        let content_type = (self.status != 204).then_some("application/json");
+        assert_eq!(self.header("Content-Type"), content_type, "{self:?}");
         assert_eq!(self.header("Cache-Control"), Some("no-store"), "{self:?}");
     }
 
@@ -302,18 +303,26 @@ fn every_path_and_method_has_its_answer() {
         assert!(expected, "{target}: {answer:?}, expected {status} {message}");
     }
     for (method, target, allowed) in [
-        ("POST", "/products/Tux", "GET, HEAD"),
-        ("DELETE", "/products", "GET, HEAD"),
-        ("PUT", "/orders/1", "GET, HEAD"),
-        ("OPTIONS", "/orders/1", "GET, HEAD"),
-        ("GET", "/orders", "POST"),
-        ("HEAD", "/order", "POST"),
-        ("get", "/products/Tux", "GET, HEAD"),
+        ("POST", "/products/Tux", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/products", "GET, HEAD, OPTIONS"),
+        ("PUT", "/orders/1", "GET, HEAD, OPTIONS"),
+        ("GET", "/orders", "POST, OPTIONS"),
+        ("HEAD", "/order", "POST, OPTIONS"),
+        ("OPTIONS", "/orders", "POST, OPTIONS"),
+        ("OPTIONS", "/orders/1", "GET, HEAD, OPTIONS"),
+        ("OPTIONS", "/assets/theme.css", "GET, HEAD, OPTIONS"),
+        ("OPTIONS", "*", "GET, HEAD, POST, OPTIONS"),
     ] {
         wire.send(format!("{method} {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
-        let answer = if method == "HEAD" { wire.head() } else { wire.answer() };
+        let has_body = !matches!(method, "HEAD" | "OPTIONS");
+        let answer = if has_body { wire.answer() } else { wire.head() };
+        let expected = if method == "OPTIONS" { 204 } else { 405 };
         let (status, allow) = (answer.status, answer.header("Allow"));
-        assert_eq!((status, allow), (405, Some(allowed)), "{method} {target}: {answer:?}");
+        assert_eq!((status, allow), (expected, Some(allowed)), "{method} {target}: {answer:?}");
+    }
+    for target in ["/*", "/nowhere"] {
+        wire.send(format!("OPTIONS {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        assert_eq!(wire.answer().status, 404, "{target}");
     }
     assert_eq!(store.assert_conserved(), 1);
 }
@@ -330,6 +339,8 @@ const QUANTITIES: &[Refused<'static>] = &[
     (br#"{"name":"Tux","quantity":1e3}"#, 400, "expected a whole number"),
     (br#"{"name":"Tux","quantity":1e999}"#, 400, "expected"),
     (br#"{"name":"Tux","quantity":"1"}"#, 400, r#"quantity is "1", expected a whole number"#),
+    (br#"{"name":"Tux","quantity":"2"}"#, 400, r#"from 1 to 1000000: write 2, not "2""#),
+    (br#"{"name":"Tux","quantity":"two"}"#, 400, r#"quantity is "two", expected a whole number"#),
     (br#"{"name":"Tux","quantity":true}"#, 400, "expected a whole number"),
     (br#"{"name":"Tux","quantity":null}"#, 400, "expected a whole number"),
     (br#"{"name":"Tux","quantity":[1]}"#, 400, "expected a whole number"),
@@ -394,6 +405,24 @@ fn a_purchase_is_what_it_says_or_is_refused_with_what_is_wrong() {
         let body = String::from_utf8_lossy(&body[..body.len().min(80)]);
         assert!(expected, "{body}: {answer:?}, expected {status} {message}");
     }
+    let json = br#"{"name":"Tux","quantity":1}"#;
+    for (header, message) in [
+        (
+            "Content-Type: multipart/form-data; boundary=x",
+            "Content-Type is multipart/form-data, expected",
+        ),
+        (
+            "Content-Type: application/xml",
+            "expected application/json or application/x-www-form-urlencoded",
+        ),
+        ("Content-Type: text/html; charset=utf-8", "Content-Type is text/html, expected"),
+        ("Content-Type: json", "Content-Type is json, expected application/json"),
+        ("Content-Encoding: gzip", "Content-Encoding is gzip, expected none"),
+    ] {
+        let answer = wire.ask(post_with(&format!("{header}\r\n"), json));
+        let expected = answer.status == 415 && answer.message().contains(message);
+        assert!(expected, "{header}: {answer:?}, expected 415 {message}");
+    }
     assert_eq!(store.assert_conserved(), 0, "a refusal writes nothing (O2)");
 
     let chunks = "8;x=y\r\n{\"name\":\r\n13\r\n\"Tux\",\"quantity\":1}\r\n0\r\nX: y\r\n\r\n";
@@ -403,6 +432,9 @@ fn a_purchase_is_what_it_says_or_is_refused_with_what_is_wrong() {
         post(b"name=Tux&quantity=1"),
         post(b"quantity=1&name=T%75x&"),
         post_with("Content-Type: text/plain\r\n", b"name=Tux&quantity=1"),
+        post_with("Content-Type: Application/JSON;charset=utf-8\r\n", json),
+        post_with("Content-Type: application/x-www-form-urlencoded\r\n", json),
+        post_with("Content-Type: \r\nContent-Encoding: identity\r\n", json),
         chunked(chunks).into(),
         String::from_utf8(post(b"name=Tux&quantity=1"))
             .expect("ASCII")
@@ -434,9 +466,28 @@ fn the_same_key_never_buys_twice_and_gets_the_same_answer() {
         assert_eq!(answer.status, 422, "{answer:?}");
         assert!(answer.message().contains("already used"), "{answer:?}");
     }
+    // A string of a structured field (RFC 8941) is what is between its quotes.
+    for same in ["\"a\"", "\"\\a\"", "\"a\";from=here", " \"a\" "] {
+        let answer = wire.ask(with_key(same, tux));
+        if same.contains('\\') {
+            assert_eq!(answer.status, 400, "{same}: only quotes and backslashes are escaped");
+        } else {
+            assert_eq!(order_number(&answer), 1, "{same}");
+        }
+    }
     let longest = "k".repeat(100);
     assert_eq!(order_number(&wire.ask(with_key(&longest, tux))), 4);
-    for key in ["", "a b", "schlüssel", "~0-1-1", &format!("{longest}k")] {
+    for key in [
+        "",
+        "a b",
+        "schlüssel",
+        "~0-1-1",
+        "\"\"",
+        "\"a",
+        "\"a\"b",
+        "\"~0-1-1\"",
+        &format!("{longest}k"),
+    ] {
         let answer = wire.ask(with_key(key, tux));
         assert_eq!(answer.status, 400, "{key:?}: {answer:?}");
         assert!(answer.message().contains("Idempotency-Key"), "{key:?}: {answer:?}");

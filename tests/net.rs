@@ -5,14 +5,14 @@
 
 use parking_lot::Mutex;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use toystore::error::Error;
 use toystore::net::frame::{self, FRAME_BYTES_MAX, Frames};
-use toystore::net::{Limits, Progress, Protocol, Rpc, Server};
+use toystore::net::{Limits, Progress, Protocol, Rpc, Server, Way};
 
 /// Far more than anything here takes; a test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,7 +29,7 @@ struct Lines {
 impl Protocol for Lines {
     type Session = ();
 
-    fn open(&self, _: SocketAddr) {}
+    fn open(&self, _: Way) {}
 
     fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
         assert!(!input.is_empty());
@@ -361,7 +361,7 @@ struct Parrot;
 impl Protocol for Parrot {
     type Session = ();
 
-    fn open(&self, _: SocketAddr) {}
+    fn open(&self, _: Way) {}
 
     fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
         match frame::split(input) {

@@ -88,11 +88,11 @@ fn nothing_but_the_files_of_the_page_is_there_and_they_are_only_read() {
         assert_eq!(response.status, 404, "{target}");
         assert_eq!(response.header("Content-Type"), Some("application/json"), "{target}");
     }
-    for method in ["POST", "PUT", "DELETE", "OPTIONS", "get"] {
+    for method in ["POST", "PUT", "DELETE"] {
         for target in ["/", "/assets/theme.css", "/assets/nothing.js"] {
             let response = ask(&mut client, method, target);
             assert_eq!(response.status, 405, "{method} {target}");
-            assert_eq!(response.header("Allow"), Some("GET, HEAD"), "{method} {target}");
+            assert_eq!(response.header("Allow"), Some("GET, HEAD, OPTIONS"), "{method} {target}");
         }
     }
 }

@@ -9,7 +9,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 use rustls::{Stream, StreamOwned};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -20,7 +20,7 @@ use toystore::certs::Authority;
 use toystore::config::Config;
 use toystore::error::{Error, Result};
 use toystore::model::{Principal, ReplicaId};
-use toystore::net::{Limits, Progress, Protocol, Rpc, Server, Transport, frame};
+use toystore::net::{Limits, Progress, Protocol, Rpc, Server, Transport, Way, frame};
 use toystore::protocol::wanted;
 
 /// Far more than anything here takes; a test that reaches it has failed.
@@ -34,7 +34,7 @@ struct Parrot;
 impl Protocol for Parrot {
     type Session = ();
 
-    fn open(&self, _: SocketAddr) {}
+    fn open(&self, _: Way) {}
 
     fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
         if input[0] != 0 {

@@ -280,10 +280,10 @@ impl Service for Customers {
                 (Kind::Purchase, web::respond(responder, &shown))
             }
             (_, ["query" | "products", _]) => {
-                (Kind::Other, web::wrong_method(responder, "GET, HEAD"))
+                (Kind::Other, web::wrong_method(request, responder, "GET, HEAD"))
             }
-            (_, ["buy_qty"]) => (Kind::Other, web::wrong_method(responder, "POST")),
-            _ => (Kind::Other, web::no_such_path(responder)),
+            (_, ["buy_qty"]) => (Kind::Other, web::wrong_method(request, responder, "POST")),
+            _ => (Kind::Other, web::no_such_path(request, responder)),
         };
         Asked::one(kind, status)
     }
@@ -308,7 +308,7 @@ impl Service for Peers {
         Asked::one(Kind::Other, outcome)
     }
 
-    fn http(&self, _: &HttpRequest<'_>, _: &[&str], responder: Responder<'_>) -> Asked {
-        Asked::one(Kind::Other, web::no_such_path(responder))
+    fn http(&self, request: &HttpRequest<'_>, _: &[&str], responder: Responder<'_>) -> Asked {
+        Asked::one(Kind::Other, web::no_such_path(request, responder))
     }
 }

@@ -44,7 +44,7 @@ impl Service for Peers {
         Asked::one(Kind::Other, answer(outcome, output))
     }
 
-    fn http(&self, _: &Request<'_>, _: &[&str], responder: Responder<'_>) -> Asked {
-        Asked::one(Kind::Other, web::no_such_path(responder))
+    fn http(&self, request: &Request<'_>, _: &[&str], responder: Responder<'_>) -> Asked {
+        Asked::one(Kind::Other, web::no_such_path(request, responder))
     }
 }

@@ -5,13 +5,12 @@ use super::orders::Orders;
 use super::products::Products;
 use super::router::{Route, route};
 use crate::http::{Connection, Request, Responder};
-use crate::net::{Progress, Protocol};
+use crate::net::{Progress, Protocol, Way};
 use crate::pages::{self, STOREFRONT};
 use crate::protocol::status::{Kind, Outcome};
 use crate::protocol::tally::{Asked, Tally};
 use crate::protocol::web::{self, Receipt, ShownOrder};
 use crate::trace::ACCESS;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -62,10 +61,12 @@ impl Door {
                 (Kind::Order, web::respond(responder, &order))
             }
             Ok(Route::Health) => (Kind::Other, web::healthy(responder, "front-end")),
-            Ok(Route::Page) => (Kind::Other, show(&[""], responder)),
-            Ok(Route::Asset(file)) => (Kind::Other, show(&["assets", &file], responder)),
-            Ok(Route::Nowhere) => (Kind::Other, web::no_such_path(responder)),
-            Ok(Route::WrongMethod(allowed)) => (Kind::Other, web::wrong_method(responder, allowed)),
+            Ok(Route::Page) => (Kind::Other, show(&[""], request, responder)),
+            Ok(Route::Asset(file)) => (Kind::Other, show(&["assets", &file], request, responder)),
+            Ok(Route::Nowhere) => (Kind::Other, web::no_such_path(request, responder)),
+            Ok(Route::WrongMethod(allowed)) => {
+                (Kind::Other, web::wrong_method(request, responder, allowed))
+            }
             Err(error) => (Kind::Other, web::refuse(responder, &error)),
         }
     }
@@ -74,9 +75,9 @@ impl Door {
 impl Protocol for Door {
     type Session = Session;
 
-    fn open(&self, _peer: SocketAddr) -> Session {
+    fn open(&self, way: Way) -> Session {
         let id = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        Session { id, http: Connection::new() }
+        Session { id, http: Connection::new(way) }
     }
 
     fn serve(&self, session: &mut Session, input: &[u8], output: &mut Vec<u8>) -> Progress {
@@ -112,10 +113,10 @@ impl Protocol for Door {
 }
 
 /// Sends a file of the shop's page. Returns the status.
-fn show(path: &[&str], responder: Responder<'_>) -> u16 {
+fn show(path: &[&str], request: &Request<'_>, responder: Responder<'_>) -> u16 {
     match STOREFRONT.file(path) {
         Some(file) => pages::send(responder, file),
-        None => web::no_such_path(responder),
+        None => web::no_such_path(request, responder),
     }
 }
 

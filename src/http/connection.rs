@@ -12,11 +12,13 @@ use super::head;
 use super::message::Request;
 use super::refusal::Refusal;
 use super::response::{self, Content, Manner, Responder, error_body};
-use crate::net::Progress;
+use crate::net::{Progress, Way};
 use std::mem::MaybeUninit;
 
 /// What a connection remembers between two reads.
 pub struct Connection {
+    /// How it came in, which decides whether its URLs begin with `http:` or with `https:`.
+    way: Way,
     /// Whether some of a request has come.
     begun: bool,
     /// The body that is arriving; there once its head has passed.
@@ -25,16 +27,10 @@ pub struct Connection {
     content: Content,
 }
 
-impl Default for Connection {
-    fn default() -> Connection {
-        Connection { begun: false, body: None, content: Content::Sent }
-    }
-}
-
 impl Connection {
     /// A connection on which nothing has come yet.
-    pub fn new() -> Connection {
-        Connection::default()
+    pub fn new(way: Way) -> Connection {
+        Connection { way, begun: false, body: None, content: Content::Sent }
     }
 
     /// Answers the first request in `input`, if it is whole, through `handler`.
@@ -79,7 +75,9 @@ impl Connection {
             return Ok(Progress::NeedMore);
         }
         let mut slots = [const { MaybeUninit::uninit() }; head::HEADERS_MAX];
-        let Some(head) = head::parse(input, &mut slots)? else { return Ok(Progress::NeedMore) };
+        let Some(head) = head::parse(input, self.way, &mut slots)? else {
+            return Ok(Progress::NeedMore);
+        };
         let body = self.body.get_or_insert(head.body);
         let Some(end) = body.end(input)? else {
             // RFC 9110 §10.1.1. Reached once per request, and not if its length is refused.

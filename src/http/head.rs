@@ -14,6 +14,7 @@ use super::fault;
 use super::framing::{Framing, Persistence};
 use super::message::Request;
 use super::refusal::Refusal;
+use crate::net::Way;
 use httparse::{Header, Status};
 use std::mem::MaybeUninit;
 
@@ -23,6 +24,8 @@ pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 pub(super) const TARGET_BYTES_MAX: usize = 8 * 1024;
 /// The most header lines; curl sends three, browsers twenty.
 pub(super) const HEADERS_MAX: usize = 64;
+/// The methods that a request may have (RFC 9110 §9.3, RFC 5789), but for CONNECT.
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"];
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_MAX);
 
 /// Where the parser puts the header lines, on the caller's stack.
@@ -44,6 +47,7 @@ pub(super) struct Head<'a> {
 /// are skipped (RFC 9112 §2.2).
 pub(super) fn parse<'a>(
     input: &'a [u8],
+    way: Way,
     slots: &'a mut Slots<'a>,
 ) -> Result<Option<Head<'a>>, Refusal> {
     let mut parsed = httparse::Request::new(&mut []);
@@ -58,7 +62,8 @@ pub(super) fn parse<'a>(
         return Ok(None);
     };
     let headers: &'a [Header<'a>] = parsed.headers;
-    let (path, query) = split_target(method, target)?;
+    check_method(method)?;
+    let (path, query) = split_target(method, target, way)?;
     let framing = Framing::of(headers)?;
     check_host(framing.host, minor)?;
     Ok(Some(Head {
@@ -84,34 +89,55 @@ fn check_size(head: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Path and query of a target in any of its forms (RFC 9112 §3.2).
-fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, &'a str), Refusal> {
-    if method == "CONNECT" {
-        return Err(Refusal::new(501, "CONNECT is for proxies, and this is none"));
+/// Refuses a method that has no meaning anywhere in the store (RFC 9110 §9.1). Whether a known one is
+/// allowed depends on the path, which is for the handler to say.
+fn check_method(method: &str) -> Result<(), Refusal> {
+    let capitals = method.to_ascii_uppercase();
+    if METHODS.contains(&method) {
+        Ok(())
+    } else if method == "CONNECT" {
+        Err(Refusal::new(501, "CONNECT is for proxies, and this is none"))
+    } else if METHODS.contains(&&*capitals) {
+        Err(Refusal::new(501, format!("method {method} is unknown; it is written {capitals}")))
+    } else {
+        let known = METHODS.join(", ");
+        Err(Refusal::new(501, format!("method {method} is unknown, expected one of {known}")))
     }
+}
+
+/// Path and query of a target in any of its forms (RFC 9112 §3.2).
+fn split_target<'a>(
+    method: &str,
+    target: &'a str,
+    way: Way,
+) -> Result<(&'a str, &'a str), Refusal> {
     if target.contains('#') {
         return Err(Refusal::malformed("target has a fragment (#), which is never sent"));
     }
     if method == "OPTIONS" && target == "*" {
         return Ok((target, ""));
     }
-    let local = if target.starts_with('/') { target } else { after_authority(target)? };
+    let local = if target.starts_with('/') { target } else { after_authority(target, way)? };
     let (path, query) = local.split_once('?').unwrap_or((local, ""));
     Ok((if path.is_empty() { "/" } else { path }, query))
 }
 
-/// What follows the host in an absolute-form target, which every server must accept (§3.2.2).
-fn after_authority(target: &str) -> Result<&str, Refusal> {
-    const SCHEME: &str = "http://";
-    match target.split_at_checked(SCHEME.len()) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => {
+/// What follows the host in an absolute-form target, which every server must accept (§3.2.2). Its
+/// scheme is the one that the client connected with.
+fn after_authority(target: &str, way: Way) -> Result<&str, Refusal> {
+    let own = match way {
+        Way::Plain => "http://",
+        Way::Tls => "https://",
+    };
+    match target.split_at_checked(own.len()) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(own) => {
             let (host, local) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
             if host.is_empty() || !is_host(host.as_bytes()) {
                 return Err(Refusal::malformed("target has a malformed host"));
             }
             Ok(local)
         }
-        _ => Err(Refusal::malformed("target must begin with / or http://")),
+        _ => Err(Refusal::malformed(format!("target must begin with / or {own}"))),
     }
 }
 

@@ -36,8 +36,8 @@ pub(super) enum Content {
 impl Responder<'_> {
     /// Sends the response. The body is JSON, unless `headers` has another `Content-Type`.
     ///
-    /// `status` is final and not 204 or 304, which have no body. A header that would break out of
-    /// its line is a bug of the handler, and panics.
+    /// `status` is final and not 304. With 204 the body is empty. A header that would break out of its
+    /// line is a bug of the handler, and panics.
     pub fn send(self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
         write(self.output, self.manner, status, headers, body);
     }
@@ -56,7 +56,9 @@ pub(super) fn write(
     headers: &[(&str, &str)],
     body: &[u8],
 ) {
-    debug_assert!((200..600).contains(&status) && status != 204 && status != 304);
+    // RFC 9110 §8.6: a 204 says nothing about a body, not even that it is empty.
+    let has_body = status != 204;
+    debug_assert!((200..600).contains(&status) && status != 304 && (has_body || body.is_empty()));
     output.reserve(256 + body.len());
     output.extend_from_slice(b"HTTP/1.1 ");
     push_decimal(output, usize::from(status));
@@ -65,7 +67,7 @@ pub(super) fn write(
     output.extend_from_slice(b"\r\nDate: ");
     output.extend_from_slice(&date());
     output.extend_from_slice(b"\r\nCache-Control: no-store\r\n");
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+    if has_body && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
         output.extend_from_slice(b"Content-Type: application/json\r\n");
     }
     for (name, value) in headers {
@@ -76,9 +78,12 @@ pub(super) fn write(
         Persistence::KeepAndSaySo => b"Connection: keep-alive\r\n",
         Persistence::Close => b"Connection: close\r\n",
     });
-    output.extend_from_slice(b"Content-Length: ");
-    push_decimal(output, body.len());
-    output.extend_from_slice(b"\r\n\r\n");
+    if has_body {
+        output.extend_from_slice(b"Content-Length: ");
+        push_decimal(output, body.len());
+        output.extend_from_slice(b"\r\n");
+    }
+    output.extend_from_slice(b"\r\n");
     if manner.content == Content::Sent {
         output.extend_from_slice(body);
     }
@@ -131,6 +136,7 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",
+        204 => "No Content",
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",

@@ -7,6 +7,15 @@ use std::io::{self, ErrorKind, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+/// Which of the two it is, for a protocol that has a word for each (`http:`, `https:`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Readable by everybody on the way.
+    Plain,
+    /// Encrypted.
+    Tls,
+}
+
 /// The way of the bytes of one connection.
 pub(super) enum Channel {
     /// As they are.

@@ -45,6 +45,7 @@ pub mod target;
 pub mod rpc;
 pub mod transport;
 
+pub use channel::Way;
 pub use rpc::Rpc;
 pub use server::{Clients, Gauges, Limits, Progress, Protocol, Server, Watch};
 pub use target::Target;

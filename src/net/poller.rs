@@ -146,7 +146,7 @@ impl<P: Protocol> Door<P> {
     fn admit(&self, socket: TcpStream, peer: SocketAddr) {
         let lobby = &*self.lobby;
         let place = Place::take(&lobby.open);
-        let session = self.protocol.open(peer);
+        let session = self.protocol.open(self.listen.way());
         let prepared = prepare(&socket, lobby.limits.stay).and_then(|()| self.listen.channel());
         let channel = match prepared {
             Ok(channel) => channel,

@@ -3,6 +3,7 @@
 //! A protocol says how bytes become answers; the server does everything else. Its threads are one
 //! poller, named `<name>-poller`, and [`Limits::threads`] workers, named `<name>`.
 
+use super::channel::Way;
 use super::lobby::Lobby;
 use super::poller::Door;
 use super::transport::Listen;
@@ -23,8 +24,8 @@ pub trait Protocol: Send + Sync + 'static {
     /// What one connection remembers between its requests.
     type Session: Send + 'static;
 
-    /// A client has connected. Runs on the poller thread, so it must neither block nor panic.
-    fn open(&self, peer: SocketAddr) -> Self::Session;
+    /// A client has connected, this way. Runs on the poller thread, so it must neither block nor panic.
+    fn open(&self, way: Way) -> Self::Session;
 
     /// Answers the first request in `input` if it is whole, by appending to `output`. Never called
     /// with an empty `input`, and after [`Progress::NeedMore`] only once there are more bytes.

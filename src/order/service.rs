@@ -295,10 +295,10 @@ impl Service for Customers {
                 (Kind::Buy, web::respond(responder, &receipt))
             }
             (_, ["leader"] | ["orders", _]) => {
-                (Kind::Other, web::wrong_method(responder, "GET, HEAD"))
+                (Kind::Other, web::wrong_method(request, responder, "GET, HEAD"))
             }
-            (_, ["orders"]) => (Kind::Other, web::wrong_method(responder, "POST")),
-            _ => (Kind::Other, web::no_such_path(responder)),
+            (_, ["orders"]) => (Kind::Other, web::wrong_method(request, responder, "POST")),
+            _ => (Kind::Other, web::no_such_path(request, responder)),
         };
         Asked::one(kind, status)
     }
@@ -324,7 +324,7 @@ impl Service for Peers {
         Asked::one(Kind::Other, outcome)
     }
 
-    fn http(&self, _: &HttpRequest<'_>, _: &[&str], responder: Responder<'_>) -> Asked {
-        Asked::one(Kind::Other, web::no_such_path(responder))
+    fn http(&self, request: &HttpRequest<'_>, _: &[&str], responder: Responder<'_>) -> Asked {
+        Asked::one(Kind::Other, web::no_such_path(request, responder))
     }
 }

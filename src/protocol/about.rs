@@ -91,7 +91,7 @@ impl<S: Subject> About<S> {
                 responder.send(200, &[("Content-Type", metrics::CONTENT_TYPE)], text.as_bytes());
                 200
             }
-            _ => web::wrong_method(responder, "GET, HEAD"),
+            _ => web::wrong_method(request, responder, "GET, HEAD"),
         }
     }
 

@@ -10,8 +10,7 @@ use super::tally::{Asked, Tally};
 use super::web;
 use crate::error::Result;
 use crate::http::{Connection, Request, Responder};
-use crate::net::{Progress, Protocol, frame};
-use std::net::SocketAddr;
+use crate::net::{Progress, Protocol, Way, frame};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -78,8 +77,8 @@ impl<S: Service, A: Subject> Port<S, A> {
 impl<S: Service, A: Subject> Protocol for Port<S, A> {
     type Session = Connection;
 
-    fn open(&self, _peer: SocketAddr) -> Connection {
-        Connection::new()
+    fn open(&self, way: Way) -> Connection {
+        Connection::new(way)
     }
 
     fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {

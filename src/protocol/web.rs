@@ -64,22 +64,35 @@ pub fn healthy(responder: Responder<'_>, service: &str) -> u16 {
     respond(responder, &Ok(json!({ "service": service })))
 }
 
-/// A path that nothing is at.
-pub fn no_such_path(responder: Responder<'_>) -> u16 {
+/// A path that nothing is at, or the `*` of a client that asks what the server knows (RFC 9110 §9.3.7).
+pub fn no_such_path(request: &Request<'_>, responder: Responder<'_>) -> u16 {
+    if request.path == "*" {
+        return options(responder, "GET, HEAD, POST");
+    }
     responder.send(404, &[], &error_body(404, "no such path"));
     404
 }
 
-/// A path that is there, but not for this method.
-pub fn wrong_method(responder: Responder<'_>, allowed: &str) -> u16 {
-    let message = format!("method not allowed here, expected {allowed}");
-    responder.send(405, &[("Allow", allowed)], &error_body(405, &message));
+/// A path that is there, but not for this method. Every path is there for OPTIONS.
+pub fn wrong_method(request: &Request<'_>, responder: Responder<'_>, allowed: &str) -> u16 {
+    if request.method == "OPTIONS" {
+        return options(responder, allowed);
+    }
+    let allowed = format!("{allowed}, OPTIONS");
+    let message = format!("method {} is not allowed here, expected {allowed}", request.method);
+    responder.send(405, &[("Allow", &allowed)], &error_body(405, &message));
     405
+}
+
+fn options(responder: Responder<'_>, allowed: &str) -> u16 {
+    responder.send(204, &[("Allow", &format!("{allowed}, OPTIONS"))], b"");
+    204
 }
 
 pub(super) fn status(error: &Error) -> u16 {
     match error {
         Error::Invalid { .. } => 400,
+        Error::UnknownFormat { .. } => 415,
         Error::UnknownToy | Error::UnknownOrder => 404,
         Error::NotEnoughStock => 409,
         Error::KeyReused => 422,
@@ -97,11 +110,33 @@ pub(super) fn status(error: &Error) -> u16 {
 }
 
 /// What a request asks to buy: `{"name":"Tux","quantity":1}`, or the same as a form. What it begins
-/// with decides, not its `Content-Type`, because `curl -d` says "form" whatever it sends.
+/// with decides which of the two, not its `Content-Type`, because `curl -d` says "form" whatever it sends.
 pub fn item(request: &Request<'_>) -> Result<Item> {
+    check_format(request)?;
     let first = request.body.trim_ascii_start().first();
     let form = request.body.contains(&b'=') && !matches!(first, Some(b'{' | b'[' | b'"'));
     if form { item_from_form(request.body) } else { item_from_json(request.body) }
+}
+
+/// Refuses a body that says of itself that it is neither JSON nor a form.
+fn check_format(request: &Request<'_>) -> Result<()> {
+    let content_type = request.header("Content-Type")?.unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let formats = ["", "application/json", "application/x-www-form-urlencoded", "text/plain"];
+    if !formats.iter().any(|format| media_type.eq_ignore_ascii_case(format)) {
+        let why = format!(
+            "Content-Type is {media_type}, expected application/json or \
+             application/x-www-form-urlencoded"
+        );
+        return Err(Error::UnknownFormat { why });
+    }
+    match request.header("Content-Encoding")? {
+        None | Some("" | "identity") => Ok(()),
+        Some(coding) => {
+            let why = format!("Content-Encoding is {coding}, expected none");
+            Err(Error::UnknownFormat { why })
+        }
+    }
 }
 
 fn item_from_json(body: &[u8]) -> Result<Item> {
@@ -115,7 +150,13 @@ fn item_from_json(body: &[u8]) -> Result<Item> {
         Error::invalid(format!(r#"expected {{"name":"Tux","quantity":1}}, but {error}"#))
     })?;
     let Some(quantity) = body.quantity.as_u64() else {
-        return Err(quantity_error(&body.quantity.to_string()));
+        let error = quantity_error(&body.quantity.to_string());
+        return Err(match body.quantity.as_str().map(str::parse::<u64>) {
+            Some(Ok(number)) => {
+                Error::invalid(format!("{error}: write {number}, not \"{number}\""))
+            }
+            _ => error,
+        });
     };
     Ok(Item { name: toy_name(body.name)?, quantity: Quantity::try_from(quantity)? })
 }
@@ -190,7 +231,31 @@ impl From<Entry> for ShownOrder {
     }
 }
 
-/// The customer's own key for a purchase, if there is one (F8).
+/// The customer's own key for a purchase, if there is one (F8). The header is a string of a structured
+/// field (RFC 8941 §3.3.3), in quotes, but most clients leave the quotes out: both are the same key.
 pub fn idempotency_key(request: &Request<'_>) -> Result<Option<Key>> {
-    request.header("Idempotency-Key")?.map(Key::from_customer).transpose()
+    let Some(value) = request.header("Idempotency-Key")? else { return Ok(None) };
+    let Some(quoted) = value.strip_prefix('"') else { return Key::from_customer(value).map(Some) };
+    let malformed = || {
+        Error::invalid(format!(
+            "Idempotency-Key is {value}, expected one pair of quotes around it or none"
+        ))
+    };
+    let key = unquoted(quoted).ok_or_else(malformed)?;
+    Key::from_customer(&key).map(Some)
+}
+
+/// What is before the closing quote. Parameters may come after it; none has a meaning here.
+fn unquoted(quoted: &str) -> Option<String> {
+    let mut text = String::new();
+    let mut characters = quoted.chars();
+    loop {
+        match characters.next()? {
+            '"' => break,
+            '\\' => text.push(characters.next().filter(|c| matches!(c, '"' | '\\'))?),
+            other => text.push(other),
+        }
+    }
+    let rest = characters.as_str().trim_start();
+    (rest.is_empty() || rest.starts_with(';')).then_some(text)
 }

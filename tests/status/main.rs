@@ -89,8 +89,19 @@ fn every_service_answers_on_its_addresses_and_the_front_end_not_to_customers() {
             let head = send("HEAD", address, page);
             assert_eq!((head.status, head.body.len()), (200, 0), "{id:?} {page}");
             let posted = send("POST", address, page);
-            assert_eq!((posted.status, posted.header("Allow")), (405, Some("GET, HEAD")), "{page}");
+            assert_eq!(
+                (posted.status, posted.header("Allow")),
+                (405, Some("GET, HEAD, OPTIONS")),
+                "{page}"
+            );
             assert_eq!(json(&posted)["error"]["code"], 405);
+            for (target, allowed) in
+                [(page, "GET, HEAD, OPTIONS"), ("*", "GET, HEAD, POST, OPTIONS")]
+            {
+                let asked = send("OPTIONS", address, target);
+                let found = (asked.status, asked.header("Allow"), asked.body.len());
+                assert_eq!(found, (204, Some(allowed), 0), "{id:?} {target}");
+            }
             let kind = got.header("Content-Type");
             if page == "/metrics" {
                 assert_eq!(kind, Some("text/plain; version=0.0.4; charset=utf-8"));

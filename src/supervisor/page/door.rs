@@ -10,14 +10,13 @@ use super::guard::Guard;
 use super::{Access, Instruction};
 use crate::error::{Error, Result};
 use crate::http::{Connection, Request, Responder, error_body};
-use crate::net::{Progress, Protocol};
+use crate::net::{Progress, Protocol, Way};
 use crate::pages::{self, CLUSTER};
 use crate::protocol::web;
 use crate::supervisor::shoppers::{Counts, SHOPPERS_MAX};
 use crate::supervisor::watch::board::{Seen, Snapshot};
 use crossbeam_channel::bounded;
 use serde::Serialize;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,12 +85,12 @@ impl Door {
                 web::respond(responder, &seen(request).map(|seen| self.state(seen)))
             }
             ("POST", ["commands"]) => web::respond(responder, &self.command(request.body)),
-            (_, ["commands"]) => web::wrong_method(responder, "POST"),
+            (_, ["commands"]) => web::wrong_method(request, responder, "POST"),
             ("GET" | "HEAD", file) => match CLUSTER.file(file) {
                 Some(file) => pages::send(responder, file),
-                None => web::no_such_path(responder),
+                None => web::no_such_path(request, responder),
             },
-            _ => web::wrong_method(responder, "GET, HEAD"),
+            _ => web::wrong_method(request, responder, "GET, HEAD"),
         }
     }
 }
@@ -99,8 +98,8 @@ impl Door {
 impl Protocol for Door {
     type Session = Connection;
 
-    fn open(&self, _peer: SocketAddr) -> Connection {
-        Connection::new()
+    fn open(&self, way: Way) -> Connection {
+        Connection::new(way)
     }
 
     fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {
