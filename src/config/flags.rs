@@ -86,12 +86,14 @@ fn flag(setting: &keys::Setting, own: &str, config: &Config) -> Arg {
     }
 }
 
-/// Reads the variables that begin with `TOYSTORE_`.
+/// Reads the variables that begin with `TOYSTORE_`. Returns a warning for each that is no setting: others
+/// may make such names, as Kubernetes does for a Service called `toystore`.
 pub(super) fn read_environment(
     environment: HashMap<OsString, OsString>,
     config: &mut Config,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let settings = keys::settings(config);
+    let mut warnings = Vec::new();
     for (variable, value) in environment {
         let Some(variable) = variable.to_str().filter(|v| v.starts_with("TOYSTORE_")) else {
             continue;
@@ -106,12 +108,13 @@ pub(super) fn read_environment(
                 || "--help names the settings".to_owned(),
                 |name| format!("did you mean {name}?"),
             );
-            return Err(error(format!("unknown variable; {hint}")));
+            warnings.push(format!("{variable} is ignored: no setting has this name; {hint}"));
+            continue;
         };
         let value = value.into_string().map_err(|_| error("not UTF-8".to_owned()))?;
         setting.set(config, &value).map_err(error)?;
     }
-    Ok(())
+    Ok(warnings)
 }
 
 /// Reads the flags.

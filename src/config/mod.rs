@@ -6,7 +6,8 @@
 //! (`file.rs`), the flags, their help and the environment (`flags.rs`) are all made from it.
 //!
 //! - A value in a [`Config`] was checked where it was read. What is unknown or out of range stops
-//!   the start with its place and what is allowed.
+//!   the start with its place and what is allowed; an unknown variable, which others may have set, is
+//!   a warning.
 //! - `config/toystore.toml` says exactly what the defaults say, and names every key (tested).
 //! - The order replicas are those of the file; a file that names none leaves the default three.
 //!   Flags and environment can change a replica but not add one.
@@ -401,6 +402,7 @@ fn read(
         }
         None => Ok(()),
     };
+    let name = command.get_name().to_owned();
     let declared = flags::declare(command, own, &config);
     let matches = match declared.try_get_matches_from(arguments) {
         Ok(matches) => matches,
@@ -414,7 +416,9 @@ fn read(
         }
     };
     from_file?;
-    flags::read_environment(environment, &mut config)?;
+    for warning in flags::read_environment(environment, &mut config)? {
+        output::complain(format!("{name}: warning: {warning}"));
+    }
     flags::read_flags(&matches, &mut config)?;
     check_together(&config)?;
     Ok((config, matches))
