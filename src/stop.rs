@@ -10,10 +10,13 @@ use crate::output;
 use clap::ArgMatches;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::low_level::pipe;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::process;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// Knows whether this process has been asked to end.
@@ -37,6 +40,17 @@ impl Stop {
         let signalled =
             watch().map_err(|e| Error::unavailable(format!("cannot watch for signals: {e}")))?;
         Ok(Stop { signalled, with_parent: arguments.get_flag("exit-with-parent") })
+    }
+
+    /// The exit code of a program that was interrupted, as shells know it: 128 and the number of SIGINT.
+    pub const INTERRUPTED: u8 = 130;
+
+    /// From now on SIGTERM and Ctrl-C end the process at once, as if nobody had taken them over.
+    pub fn let_signals_end(&self) {
+        for signal in [SIGTERM, SIGINT] {
+            // It fails for signals that nobody may take over only.
+            flag::register_conditional_default(signal, Arc::new(AtomicBool::new(true))).ok();
+        }
     }
 
     /// Waits until the process is asked to end, `timeout` at most. Whether it is.

@@ -120,7 +120,7 @@ fn config(server: &Server) -> config::Client {
 
 fn shop(trouble: Trouble) -> (Vec<Asked>, Report) {
     let (store, server) = open(trouble);
-    let report = client::run(&config(&server)).unwrap();
+    let report = client::run(&config(&server), &|| false).unwrap();
     server.stop();
     let asked = store.asked.lock().unwrap().clone();
     (asked, report)
@@ -200,7 +200,7 @@ fn what_is_not_there_is_not_bought_and_a_refusal_is_no_failure() {
 fn a_seed_repeats_the_steps_but_never_the_keys() {
     let runs = [(); 2].map(|()| {
         let (store, server) = open(|_, _| None);
-        client::run(&config::Client { sessions: 1, ..config(&server) }).unwrap();
+        client::run(&config::Client { sessions: 1, ..config(&server) }, &|| false).unwrap();
         server.stop();
         let asked = store.asked.lock().unwrap().clone();
         let keys: HashSet<_> = asked.iter().filter_map(|asked| asked.key.clone()).collect();

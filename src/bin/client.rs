@@ -2,8 +2,10 @@
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use std::process::ExitCode;
+use std::time::Duration;
 use toystore::config::Config;
 use toystore::error::{Error, Result};
+use toystore::stop::Stop;
 use toystore::{client, output, program};
 
 pub(crate) fn main() -> ExitCode {
@@ -11,7 +13,7 @@ pub(crate) fn main() -> ExitCode {
     let port = Arg::new("port").long("port").value_name("N").value_parser(value_parser!(u16));
     let command = Command::new("client")
         .about("Customers of the toy store: they query, buy, and check every order they were given")
-        .after_help("Example: client -c 5 -n 100 -p 0.8 --port 8081\n\nExit code: 0 all is well, 1 the store broke a promise, 2 could not run")
+        .after_help("Example: client -c 5 -n 100 -p 0.8 --port 8081\n\nExit code: 0 all is well, 1 the store broke a promise, 2 could not run, 130 interrupted")
         .arg(host.help("The host of the address, if not the configured one"))
         .arg(port.help("The port of the address, if not the configured one"));
     program::main(command, "client", run)
@@ -20,14 +22,20 @@ pub(crate) fn main() -> ExitCode {
 fn run(mut config: Config, arguments: &ArgMatches) -> Result<ExitCode> {
     let address = &mut config.client.address;
     *address = address_from(address, arguments);
-    let report = client::run(&config.client)?;
-    if !report.began() {
+    let stop = Stop::install(arguments)?;
+    let report = client::run(&config.client, &|| stop.wait(Duration::ZERO))?;
+    stop.let_signals_end();
+    if !report.began() && !report.is_interrupted {
         let why = report.findings.into_iter().next().unwrap_or_default();
         return Err(Error::unavailable(why));
     }
     output::print(&report)?;
     for finding in &report.findings {
         output::complain(format!("client: {finding}"));
+    }
+    if report.is_interrupted {
+        output::complain("client: interrupted; not every order was checked");
+        return Ok(ExitCode::from(Stop::INTERRUPTED));
     }
     if report.findings.is_empty() {
         output::print("every order is as it was given\n")?;

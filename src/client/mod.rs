@@ -20,36 +20,66 @@ pub mod report;
 
 use crate::config;
 use crate::error::{Error, Result};
-use crate::net::transport;
+use crate::net::{Target, transport};
 use api::{Keys, Shop};
 use choices::Choices;
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 use report::{Report, Tally};
 use shopper::{Shopper, Visit};
 use std::fs::File;
+use std::mem;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Sends all sessions into the store and waits for them. An error means that the run could not begin,
-/// or its orders not be saved; what went wrong in the store is in the report.
-pub fn run(config: &config::Client) -> Result<Report> {
+/// How often is looked whether somebody interrupts the run.
+const INTERRUPT_POLL: Duration = Duration::from_millis(20);
+
+/// How long the requests that are under way are waited for then.
+const END_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the sessions of a run share.
+struct Run {
+    config: config::Client,
+    front_end: Target,
+    tally: Mutex<Tally>,
+    /// A place for each session.
+    visits: Vec<Mutex<Visit>>,
+    progress: ProgressBar,
+    /// Whether the sessions are to end before they have done everything.
+    is_over: AtomicBool,
+}
+
+/// Sends all sessions into the store and waits for them, until `interrupted` becomes true. An error means that the
+/// run could not begin, or its orders not be saved; what went wrong in the store is in the report.
+pub fn run(config: &config::Client, interrupted: &dyn Fn() -> bool) -> Result<Report> {
     // Made now, so that a long run does not end with a file that cannot be.
     let file = config.orders.as_deref().map(create).transpose()?;
     let seed = match config.seed {
         0 => fastrand::u64(1..),
         seed => seed,
     };
-    let front_end = transport::public_target(config)?;
-    let tally = Mutex::new(Tally::default());
-    let progress = progress(config);
+    let run = Arc::new(Run {
+        config: config.clone(),
+        front_end: transport::public_target(config)?,
+        tally: Mutex::default(),
+        visits: (0..config.sessions).map(|_| Mutex::default()).collect(),
+        progress: progress(config),
+        is_over: AtomicBool::new(false),
+    });
     let begun = Instant::now();
-    let shop = |keys| Shop::new(front_end.clone(), config, keys, &tally);
-    let visits = visit(config, seed, &shop, &progress);
+    run.visit(seed, interrupted);
     let elapsed = begun.elapsed();
-    progress.finish_and_clear();
-    let report = Report::new(seed, visits, tally.into_inner(), elapsed);
+    run.progress.finish_and_clear();
+    let visits = run.visits.iter().map(|visit| mem::take(&mut *visit.lock())).collect();
+    let tally = mem::take(&mut *run.tally.lock());
+    let mut report = Report::new(seed, visits, tally, elapsed);
+    report.is_interrupted = run.is_over.load(Relaxed);
     if let Some((path, file)) = file {
         report.save_orders(file).map_err(|e| Error::storage(path, "cannot write it", e))?;
     }
@@ -61,29 +91,56 @@ fn create(path: &Path) -> Result<(&Path, File)> {
     Ok((path, file))
 }
 
-/// Runs each session on a thread of its own; all are joined here.
-fn visit<'a>(
-    config: &config::Client,
-    seed: u64,
-    shop: &dyn Fn(Keys) -> Shop<'a>,
-    progress: &ProgressBar,
-) -> Vec<Visit> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let keys = Keys::new();
-    thread::scope(|scope| {
+impl Run {
+    /// Runs each session on a thread of its own. All are joined here; after an interruption, one that still waits for
+    /// an answer is left behind, to end with the process.
+    fn visit(self: &Arc<Run>, seed: u64, interrupted: &dyn Fn() -> bool) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let keys = Keys::new();
+        // Nothing is sent: a session that ends drops its end.
+        let (at_work, all_at_work) = bounded::<()>(0);
         let mut threads = Vec::new();
-        for session in 1..=config.sessions {
-            let shopper =
-                Shopper::new(Choices::new(config, random.fork()), shop(keys.of_session(session)));
-            let thread = thread::Builder::new().name(format!("session-{session}"));
-            threads.push(thread.spawn_scoped(scope, || shopper.visit(progress)));
+        for session in 0..self.visits.len() {
+            let choices = Choices::new(&self.config, random.fork());
+            let keys = keys.of_session(session + 1);
+            let (run, at_work) = (self.clone(), at_work.clone());
+            let thread = thread::Builder::new().name(format!("session-{}", session + 1));
+            let started = thread.spawn(move || {
+                let _at_work = at_work;
+                let shop = Shop::new(run.front_end.clone(), &run.config, keys, &run.tally);
+                let visit = &run.visits[session];
+                Shopper::new(choices, shop, visit).visit(&run.progress, &run.is_over);
+            });
+            threads.push(started);
         }
-        let joined = threads.into_iter().map(|thread| match thread {
-            Ok(thread) => thread.join().unwrap_or_else(|_| Visit::failed("it panicked")),
-            Err(error) => Visit::failed(format!("it could not start: {error}")),
-        });
-        joined.collect()
-    })
+        drop(at_work);
+        let all_ended = self.await_end(&all_at_work, interrupted);
+        for (thread, visit) in threads.into_iter().zip(&self.visits) {
+            let failure = match thread {
+                Ok(thread) if all_ended || thread.is_finished() => {
+                    thread.join().is_err().then(|| "it panicked".to_owned())
+                }
+                Ok(_) => None,
+                Err(error) => Some(format!("it could not start: {error}")),
+            };
+            visit.lock().findings.extend(failure);
+        }
+    }
+
+    /// Waits until all sessions have ended. After an interruption it does not wait for long; `false` if some go on.
+    fn await_end(&self, at_work: &Receiver<()>, interrupted: &dyn Fn() -> bool) -> bool {
+        let mut give_up_at = None;
+        while at_work.recv_timeout(INTERRUPT_POLL) != Err(RecvTimeoutError::Disconnected) {
+            if give_up_at.is_none() && interrupted() {
+                self.is_over.store(true, Relaxed);
+                give_up_at = Some(Instant::now() + END_PATIENCE);
+            }
+            if give_up_at.is_some_and(|at| Instant::now() >= at) {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// A bar for a person who waits at a terminal; invisible elsewhere.

@@ -87,6 +87,8 @@ pub struct Report {
     pub tally: Tally,
     /// How long it took, the check of the orders included.
     pub elapsed: Duration,
+    /// Whether it was interrupted; then not all orders were checked.
+    pub is_interrupted: bool,
     /// What went wrong, a line each. Nothing, in a store that keeps its promises.
     pub findings: Vec<String>,
 }
@@ -99,7 +101,7 @@ impl Report {
             findings.extend(visit.findings.iter().map(|what| format!("session {session}: {what}")));
         }
         findings.extend(given_twice(&visits));
-        Report { seed, visits, tally, elapsed, findings }
+        Report { seed, visits, tally, elapsed, is_interrupted: false, findings }
     }
 
     /// Whether any session saw the store from inside.
@@ -258,7 +260,8 @@ mod tests {
 
     #[test]
     fn a_failed_session_is_named() {
-        let report = report(vec![visit(&[]), Visit::failed("it panicked")], Tally::default());
+        let failed = Visit { findings: vec!["it panicked".to_owned()], ..Visit::default() };
+        let report = report(vec![visit(&[]), failed], Tally::default());
         assert_eq!(report.findings, ["session 2: it panicked"]);
         assert!(report.began());
     }

@@ -10,12 +10,15 @@ use crate::error::{Error, Result};
 use crate::model::Item;
 use crate::protocol::web::ShownOrder;
 use indicatif::ProgressBar;
+use parking_lot::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A customer in the store.
 pub struct Shopper<'a> {
     choices: Choices,
     shop: Shop<'a>,
-    orders: Vec<ShownOrder>,
+    visit: &'a Mutex<Visit>,
 }
 
 /// What came of a session.
@@ -29,34 +32,39 @@ pub struct Visit {
     pub findings: Vec<String>,
 }
 
-impl Visit {
-    /// A session that never was, or of which nothing is known any more.
-    pub fn failed(why: impl Into<String>) -> Visit {
-        Visit { findings: vec![why.into()], ..Visit::default() }
-    }
-}
-
 impl<'a> Shopper<'a> {
-    /// A customer who chooses like this, and shops there.
-    pub fn new(choices: Choices, shop: Shop<'a>) -> Shopper<'a> {
-        Shopper { choices, shop, orders: Vec::new() }
+    /// A customer who chooses like this, and shops there. What comes of it is in `visit` as soon as it is known.
+    pub fn new(choices: Choices, shop: Shop<'a>, visit: &'a Mutex<Visit>) -> Shopper<'a> {
+        Shopper { choices, shop, visit }
     }
 
-    /// The whole session.
-    pub fn visit(mut self, progress: &ProgressBar) -> Visit {
+    /// The whole session, unless `is_over` becomes true: then it ends after the request that is under way.
+    pub fn visit(mut self, progress: &ProgressBar, is_over: &AtomicBool) {
         let names = match self.shop.names() {
-            Ok(names) if names.is_empty() => return Visit::failed("the store has no toys"),
+            Ok(names) if names.is_empty() => return self.find("the store has no toys"),
             Ok(names) => names,
-            Err(error) => return Visit::failed(format!("cannot ask for the toys: {error}")),
+            Err(error) => return self.find(format!("cannot ask for the toys: {error}")),
         };
-        let mut findings = Vec::new();
-        findings.extend(self.shop(&names, progress).err().map(|error| error.to_string()));
-        self.check_orders(&mut findings);
-        Visit { orders: self.orders, entered: true, findings }
+        self.visit.lock().entered = true;
+        if let Err(error) = self.shop(&names, progress, is_over) {
+            self.find(error.to_string());
+        }
+        self.check_orders(is_over);
     }
 
-    fn shop(&mut self, names: &[String], progress: &ProgressBar) -> Result<()> {
-        while let Some(step) = self.choices.next(names.len()) {
+    fn find(&self, what: impl Into<String>) {
+        self.visit.lock().findings.push(what.into());
+    }
+
+    fn shop(
+        &mut self,
+        names: &[String],
+        progress: &ProgressBar,
+        is_over: &AtomicBool,
+    ) -> Result<()> {
+        while !is_over.load(Relaxed)
+            && let Some(step) = self.choices.next(names.len())
+        {
             progress.inc(1);
             let name = &names[step.toy];
             let available = match self.shop.query(name) {
@@ -67,7 +75,7 @@ impl<'a> Shopper<'a> {
             let Some(quantity) = step.buy.filter(|_| available) else { continue };
             let item = Item { name: name.clone(), quantity };
             match self.shop.buy(&item) {
-                Ok(number) => self.orders.push(ShownOrder { number, item }),
+                Ok(number) => self.visit.lock().orders.push(ShownOrder { number, item }),
                 Err(Error::NotEnoughStock | Error::UnknownToy) => {}
                 Err(error) => return Err(error),
             }
@@ -76,11 +84,15 @@ impl<'a> Shopper<'a> {
     }
 
     /// Fetches every order back. Stops when the store does not answer any more.
-    fn check_orders(&mut self, findings: &mut Vec<String>) {
-        for (place, ours) in self.orders.iter().enumerate() {
+    fn check_orders(&mut self, is_over: &AtomicBool) {
+        let orders = self.visit.lock().orders.clone();
+        for (place, ours) in orders.iter().enumerate() {
+            if is_over.load(Relaxed) {
+                return;
+            }
             match self.shop.order(ours.number) {
                 Ok(theirs) if theirs == *ours => {}
-                Ok(theirs) => findings.push(format!(
+                Ok(theirs) => self.find(format!(
                     "order {} was for {}, but the store says order {} is for {}",
                     ours.number,
                     in_words(&ours.item),
@@ -88,11 +100,10 @@ impl<'a> Shopper<'a> {
                     in_words(&theirs.item)
                 )),
                 Err(error) if error.is_passing() => {
-                    let left = self.orders.len() - place;
-                    findings.push(format!("{left} orders could not be checked: {error}"));
-                    return;
+                    let left = orders.len() - place;
+                    return self.find(format!("{left} orders could not be checked: {error}"));
                 }
-                Err(error) => findings.push(format!("order {}: {error}", ours.number)),
+                Err(error) => self.find(format!("order {}: {error}", ours.number)),
             }
         }
     }

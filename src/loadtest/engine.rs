@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 /// How often overdue answers and rested connections are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(10);
 
+/// How long the answers that are under way are waited for when somebody interrupts the load.
+const END_PATIENCE: Duration = Duration::from_secs(1);
+
 pub(super) struct Engine<'a> {
     load: &'a Load,
     address: SocketAddr,
@@ -67,15 +70,23 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Goes on until the schedule is over and nothing is under way.
-    pub(super) fn run(mut self) -> Summary {
+    /// Goes on until the schedule is over and nothing is under way, or somebody interrupts it.
+    pub(super) fn run(mut self, interrupted: &dyn Fn() -> bool) -> Summary {
         let mut ready = Vec::with_capacity(self.connections.len());
         let mut next_sweep = self.begun;
+        let mut give_up_at = None;
         loop {
             let now = Instant::now();
             if now >= next_sweep {
                 next_sweep = now + SWEEP_INTERVAL;
                 self.sweep(now);
+                if give_up_at.is_none() && interrupted() {
+                    self.schedule.end(now.saturating_duration_since(self.begun));
+                    give_up_at = Some(now + END_PATIENCE);
+                }
+            }
+            if give_up_at.is_some_and(|at| now >= at) {
+                break;
             }
             let wake_at = match self.send_what_is_due(now) {
                 Next::Over if self.is_idle() => break,

@@ -194,10 +194,33 @@ impl fmt::Display for Failure {
 /// which they came. An error means that it could not begin: the load makes no sense, or the store did
 /// not name its toys. What goes wrong later is in the summary.
 pub fn run(load: &Load, observe: &mut dyn FnMut(&Answer<'_>)) -> Result<Summary> {
-    check(load)?;
-    let requests = Requests::new(&load.address, &toys(load)?);
-    let engine = Engine::new(load, first_that_accepts(load)?, &requests, observe);
-    Ok(engine.run())
+    Ok(Ready::new(load)?.run(observe, &|| false))
+}
+
+/// A load that can begin.
+pub struct Ready<'a> {
+    load: &'a Load,
+    address: SocketAddr,
+    requests: Requests,
+}
+
+impl<'a> Ready<'a> {
+    /// Asks the store for its toys. An error if the load makes no sense, or the store does not answer.
+    pub fn new(load: &'a Load) -> Result<Ready<'a>> {
+        check(load)?;
+        let requests = Requests::new(&load.address, &toys(load)?);
+        Ok(Ready { load, address: first_that_accepts(load)?, requests })
+    }
+
+    /// Does what [`run`] does. When `interrupted` becomes true nothing more is asked for; what is not answered
+    /// within a second then is not counted.
+    pub fn run(
+        &self,
+        observe: &mut dyn FnMut(&Answer<'_>),
+        interrupted: &dyn Fn() -> bool,
+    ) -> Summary {
+        Engine::new(self.load, self.address, &self.requests, observe).run(interrupted)
+    }
 }
 
 fn check(load: &Load) -> Result<()> {

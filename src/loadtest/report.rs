@@ -2,8 +2,13 @@
 
 use super::summary::{Counts, Summary};
 use crate::client::report::{Kind, exact, in_words};
+use crate::error::{Error, Result};
+use crate::output;
+use clap::ArgMatches;
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Display};
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// The percentiles that are shown, by name.
@@ -11,6 +16,25 @@ pub const QUANTILES: [(&str, f64); 4] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 /// The longest bar of the histogram, in characters.
 const BAR_CHARS: usize = 40;
+
+/// Shows the numbers in the ways that were asked for.
+pub fn show(summary: &Summary, arguments: &ArgMatches) -> Result<()> {
+    let file = |name| arguments.get_one::<String>(name).map(String::as_str);
+    let json = file("json").map(|file| (file, format!("{:#}\n", summary.to_json())));
+    let csv = file("csv").map(|file| (file, summary.to_csv()));
+    let (printed, saved): (Vec<_>, Vec<_>) =
+        json.into_iter().chain(csv).partition(|(file, _)| *file == "-");
+    // The files come first: nobody has to read what is printed.
+    for (file, text) in saved {
+        fs::write(file, text)
+            .map_err(|error| Error::storage(Path::new(file), "cannot write it", error))?;
+    }
+    // Who wants numbers on standard output wants nothing else there.
+    if printed.is_empty() {
+        output::print(summary)?;
+    }
+    printed.into_iter().try_for_each(|(_, text)| output::print(text))
+}
 
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -56,6 +56,11 @@ impl Schedule {
         Next::Send { due }
     }
 
+    /// Ends the load now, before its span is over.
+    pub fn end(&mut self, now: Moment) {
+        self.span = Span::For(now);
+    }
+
     /// How many requests were due before the end, but never given out because no connection had room.
     /// To be asked when it is over.
     #[expect(
@@ -121,6 +126,17 @@ mod tests {
         }
         assert_eq!(schedule.next(1000 * MS), Next::Over);
         assert_eq!(schedule.unsent(), 70);
+    }
+
+    #[test]
+    fn an_end_before_its_time_is_an_end_and_counts_until_then() {
+        for span in [Span::For(1000 * MS), Span::Requests(100)] {
+            let mut schedule = Schedule::new(Pace::Open { rate: 100.0 }, span);
+            assert!(matches!(schedule.next(500 * MS), Next::Send { .. }));
+            schedule.end(500 * MS);
+            assert_eq!(schedule.next(500 * MS), Next::Over);
+            assert_eq!(schedule.unsent(), 49);
+        }
     }
 
     proptest! {
