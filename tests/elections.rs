@@ -41,6 +41,7 @@ impl Store {
             view: known.cloned(),
             starting: false,
             last: OrderNumber(0),
+            last_epoch: Epoch(0),
             committed: OrderNumber(0),
             catalog_reachable: true,
             lagging: vec![],
@@ -320,6 +321,24 @@ fn logs_without_any_view_are_led_by_the_longest_alone() {
     store.health(2).last = OrderNumber(5);
     store.health(3).last = OrderNumber(4);
     store.settles_on(&view(1, 2, &[2]));
+}
+
+#[test]
+fn a_long_log_of_an_older_epoch_does_not_beat_a_shorter_one_of_a_later() {
+    // Replica 1 led epoch 2 alone and wrote much that was never committed; replica 2 has epoch 3.
+    let before = view(4, 3, &[3]);
+    for (on_disk, expected) in [(Some(before), view(6, 2, &[2])), (None, view(1, 2, &[2]))] {
+        let mut store = Store::starting(on_disk.clone(), on_disk.as_ref(), Unclean::Allowed);
+        for (id, last, epoch) in [(1, 90, 2), (2, 6, 3), (3, 5, 3)] {
+            let health = store.health(id);
+            (health.last, health.last_epoch) = (OrderNumber(last), Epoch(epoch));
+        }
+        if on_disk.is_some() {
+            assert_eq!(store.look(), Some(view(5, 3, &[3])));
+            store.refuse(3);
+        }
+        store.settles_on(&expected);
+    }
 }
 
 #[test]

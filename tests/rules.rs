@@ -16,6 +16,7 @@ use toystore::model::{
 };
 use toystore::order::log::{KEYS_MAX, Log};
 use toystore::order::replica::{Begin, Duty, Replica};
+use toystore::protocol::order::Append;
 use toystore::protocol::purchase::Purchase;
 
 const fn ms(n: u64) -> Duration {
@@ -291,6 +292,27 @@ fn a_leader_remembers_a_refusal_too_for_the_catalog_forgets_it_with_a_restart() 
     assert_eq!(replica.begin(&first), Err(Error::NotEnoughStock), "a late duplicate");
     assert_eq!(replica.begin(&second), Ok(Begin::Ask));
     assert!(matches!(replica.begin(&first), Err(Error::Invalid { .. })), "of a finished call");
+}
+
+#[test]
+fn a_replica_whose_committed_orders_differ_from_the_leaders_says_so_until_another_leads() {
+    let [me, leader] =
+        [1, 2].map(|id| Member { id: ReplicaId(id), identity: Identity(format!("disk-{id}")) });
+    let view = |epoch| View { epoch, leader: leader.id, in_sync: vec![leader.clone()] };
+    let mut replica = Replica::new(me, vec![leader.id], log(&[1, 1]), None, OrderNumber(2));
+    replica.accept(view(Epoch(2)), ms(0));
+    assert_eq!(replica.conflict(), None);
+    let append = Append {
+        view: view(Epoch(2)),
+        prev_number: OrderNumber(1),
+        prev_epoch: Epoch(1),
+        entries: vec![entry(2, 2)],
+        committed: OrderNumber(2),
+    };
+    assert!(matches!(replica.take(append), Err(Error::Invalid { .. })));
+    assert_eq!(replica.conflict(), Some(OrderNumber(2)));
+    replica.accept(view(Epoch(3)), ms(0));
+    assert_eq!(replica.conflict(), None, "the next leader may have the same orders");
 }
 
 #[test]

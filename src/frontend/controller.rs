@@ -221,11 +221,11 @@ impl Controller {
             return Some(decision);
         }
         let in_sync: Vec<Member> = up.values().map(|health| member(health)).collect();
-        let longest = up.values().map(|health| (health.last, health.id)).max()?;
-        let in_sync = match longest.0 {
+        let best = best_log(&up)?;
+        let in_sync = match best.last {
             OrderNumber(0) => in_sync,
-            // Logs without any view were put there by hand; the longest one leads, alone at first.
-            _ => in_sync.into_iter().filter(|member| member.id == longest.1).collect(),
+            // Logs without any view were put there by hand; the best one leads, alone at first.
+            _ => in_sync.into_iter().filter(|one| one.id == best.id).collect(),
         };
         let leader = in_sync.iter().map(|member| member.id).max()?;
         let view = View { epoch: Epoch(1), leader, in_sync };
@@ -310,14 +310,13 @@ impl Controller {
         health.last >= self.replicas[&health.id].expected.min(self.committed)
     }
 
-    /// With nobody fit: nothing, or, if the operator says so, the longest log of those that are up.
+    /// With nobody fit: nothing, or, if the operator says so, the best log of those that are up.
     fn unclean_view(&self, old: &View, up: &BTreeMap<ReplicaId, &Health>) -> Option<Decision> {
         if self.unclean == Unclean::Forbidden {
             return None;
         }
-        let longest = up.values().max_by_key(|health| (health.last, health.id))?;
-        let view =
-            View { epoch: old.epoch.next(), leader: longest.id, in_sync: vec![member(longest)] };
+        let best = best_log(up)?;
+        let view = View { epoch: old.epoch.next(), leader: best.id, in_sync: vec![member(best)] };
         Some(Decision { view, reason: "UNCLEAN ELECTION, orders may be lost".into() })
     }
 
@@ -348,6 +347,13 @@ impl Controller {
 /// still take part; the report may be from before it was told.
 fn has_restarted(health: &Health, view: &View) -> bool {
     health.starting && epoch(health) == view.epoch
+}
+
+/// The log that lacks the fewest committed orders, as far as logs alone can tell: that of the latest epoch,
+/// and of these the longest. A leader that was cut off may have a long tail that nobody committed; of
+/// whoever has an order of a later epoch, that tail was cut.
+fn best_log<'a>(up: &BTreeMap<ReplicaId, &'a Health>) -> Option<&'a Health> {
+    up.values().copied().max_by_key(|health| (health.last_epoch, health.last, health.id))
 }
 
 fn epoch(health: &Health) -> Epoch {

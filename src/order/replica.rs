@@ -31,6 +31,8 @@ pub struct Replica {
     /// The last view accepted, which is on this replica's disk.
     view: Option<View>,
     role: Role,
+    /// The first committed entry in whose place the leader of `view` has another.
+    conflict: Option<OrderNumber>,
 }
 
 /// What a replica does in its view.
@@ -101,6 +103,7 @@ impl Replica {
             log,
             view,
             role: Role::Starting,
+            conflict: None,
         }
     }
 
@@ -126,6 +129,12 @@ impl Replica {
             Role::Deposed(newer) => newer.max(accepted),
             _ => accepted,
         }
+    }
+
+    /// The first order that is committed here although the leader of its view has another in its place,
+    /// which only an unclean election or a copied disk brings about: a person has to decide.
+    pub fn conflict(&self) -> Option<OrderNumber> {
+        self.conflict
     }
 
     /// The epoch in which it leads, if it does.
@@ -172,6 +181,7 @@ impl Replica {
             Role::Following
         };
         self.view = Some(view);
+        self.conflict = None;
         self.advance();
     }
 
@@ -197,6 +207,7 @@ impl Replica {
             view: self.view.clone(),
             starting: matches!(self.role, Role::Starting),
             last: self.log.last(),
+            last_epoch: self.log.last_epoch(),
             committed: self.committed,
             catalog_reachable,
             lagging,
@@ -279,6 +290,7 @@ impl Replica {
         let mut cut_after = None;
         if known < append.entries.len() && common < self.log.last() {
             if common < self.committed {
+                self.conflict = Some(common.next());
                 return Err(Error::invalid(format!(
                     "the leader of epoch {} asks to cut order {}, but {} is committed",
                     append.view.epoch,

@@ -151,7 +151,12 @@ impl Order {
         let epoch = append.view.epoch;
         let last = {
             let mut replica = self.replica.lock();
-            match replica.take(append)? {
+            let known = replica.conflict();
+            let taken = replica.take(append);
+            if let Some(number) = replica.conflict().filter(|_| known.is_none()) {
+                self.warn_of_conflict(number, epoch);
+            }
+            match taken? {
                 Taken::Mismatch(epochs) => {
                     return replica.acknowledge(epoch, Outcome::Mismatch(epochs));
                 }
@@ -170,6 +175,16 @@ impl Order {
         };
         self.sync(last);
         self.replica.lock().acknowledge(epoch, Outcome::Synced(last))
+    }
+
+    fn warn_of_conflict(&self, number: OrderNumber, epoch: Epoch) {
+        tracing::warn!(
+            "order {number} is committed here, but the leader of epoch {epoch} has another order {number}, as after an \
+             unclean election. This replica takes no more orders. To keep the leader's: stop this replica, \
+             move {} away, start it again, and it gets all of them. The orders of old are then in that \
+             directory only",
+            self.file.path().display()
+        );
     }
 
     /// Puts the entries after `number`, which the replica just took, into the file. Called under
@@ -249,8 +264,8 @@ impl Subject for Order {
         let serves = replica.office() == Some(Office::Serving);
         OrderStatus {
             health: replica.health(reachable, self.now()),
-            last_epoch: replica.log().last_epoch(),
             serves_in: replica.leads().filter(|_| serves),
+            conflict: replica.conflict(),
             followers: replica.followers(),
         }
     }

@@ -99,7 +99,7 @@ impl Measured for CatalogStatus {
 
 impl Measured for OrderStatus {
     fn measure(&self, page: &mut Exposition) {
-        let OrderStatus { health, serves_in, followers, last_epoch: _ } = self;
+        let OrderStatus { health, serves_in, conflict, followers } = self;
         let epoch = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
         measure_epoch(epoch, page);
         page.gauge("toystore_leading", "1 if this replica leads and serves, else 0.")
@@ -108,6 +108,11 @@ impl Measured for OrderStatus {
             .is(health.last);
         page.gauge("toystore_log_committed_order", "The last number known to be committed.")
             .is(health.committed);
+        page.gauge(
+            "toystore_log_conflict",
+            "1 if orders committed here differ from the leader's, so that it takes no more, else 0.",
+        )
+        .is(u8::from(conflict.is_some()));
         page.gauge("toystore_catalog_reachable", "1 if the catalog answers this replica, else 0.")
             .is(u8::from(health.catalog_reachable));
         let lags: Vec<_> = followers.iter().map(|each| (each.id.to_string(), each.lag)).collect();

@@ -67,6 +67,9 @@ pub struct Health {
     pub starting: bool,
     /// The last number in its log.
     pub last: OrderNumber,
+    /// The epoch of that order. Two logs whose last orders have the same number and the same epoch are the
+    /// same log; of two that differ, the one of the later epoch has the committed orders.
+    pub last_epoch: Epoch,
     /// The last number that it knows to be committed.
     pub committed: OrderNumber,
     /// Whether the catalog answers it.

@@ -127,11 +127,11 @@ pub struct OrderStatus {
     /// What the controller is told.
     #[serde(flatten)]
     pub health: Health,
-    /// The epoch of the last order in its log. Two logs whose last orders have the same number and the same
-    /// epoch are the same log.
-    pub last_epoch: Epoch,
     /// The epoch in which it leads and serves, if it does; a leader that is taking office does not yet.
     pub serves_in: Option<Epoch>,
+    /// The first order that is committed here although the leader of its view has another in its place, if
+    /// there is one: it takes no more orders until somebody decides which are to stay.
+    pub conflict: Option<OrderNumber>,
     /// From the leader: how far each other replica is.
     pub followers: Vec<FollowerStatus>,
 }

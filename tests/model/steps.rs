@@ -112,6 +112,7 @@ fn blank(server: &Server) -> Health {
         view: None,
         starting: false,
         last: OrderNumber(0),
+        last_epoch: Epoch(0),
         committed: OrderNumber(0),
         catalog_reachable: true,
         lagging: vec![],

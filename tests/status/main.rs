@@ -175,7 +175,8 @@ fn metrics_are_spelled_by_the_rules_and_say_what_the_status_says() {
     assert_eq!(page.whole("toystore_leading", &[]), 1);
     assert_eq!(page.whole("toystore_log_committed_order", &[]), 3);
     assert_eq!(page.whole("toystore_catalog_reachable", &[]), 1);
-    assert_eq!(own(&page).len(), 6);
+    assert_eq!(page.whole("toystore_log_conflict", &[]), 0);
+    assert_eq!(own(&page).len(), 7);
 
     let (page, said) = (metrics(&store, Order(1)), status::<OrderStatus>(&store, Order(1)));
     assert_eq!((said.own.serves_in, said.own.followers), (None, vec![]), "it does not lead");

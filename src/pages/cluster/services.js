@@ -50,9 +50,10 @@ class Row {
     }
   }
 
-  show({ state, pid, listen, answers, sessions, log }) {
+  show({ state, remedy, pid, listen, answers, sessions, log }) {
     this.element.classList.toggle("old", !answers);
     this.#badge.textContent = STATES[state];
+    this.#badge.title = remedy ?? "";
     this.#badge.className = `badge state-${state}`;
     const { threads, busy, open, parked, queued } = sessions ?? {};
     const texts = [log?.last, log?.committed, log?.lag, sessions && `${busy} of ${threads}`, open, parked, queued, pid];

@@ -5,6 +5,7 @@ export const STATES = {
   taking_office: "taking office",
   in_sync: "in sync",
   catching_up: "catching up",
+  in_conflict: "in conflict",
   up: "up",
   silent: "does not answer",
   paused: "paused",

@@ -46,6 +46,8 @@ struct ServicePicture {
     pid: u32,
     listen: String,
     state: State,
+    /// What to do about that state, if somebody has to.
+    remedy: Option<String>,
     /// The rest is old if it does not answer.
     answers: bool,
     sessions: Option<Sessions>,
@@ -82,6 +84,8 @@ pub enum State {
     InSync,
     /// It takes what it missed; nobody waits for it.
     CatchingUp,
+    /// Its committed orders differ from the leader's: it takes no more.
+    InConflict,
 }
 
 impl Picture {
@@ -155,7 +159,7 @@ fn show(known: &Known, view: Option<&View>, followers: &[FollowerStatus]) -> Ser
     let log = known.report.as_ref().and_then(|report| match &report.own {
         Own::Order(order) => Some(LogPicture {
             last: order.health.last,
-            last_epoch: order.last_epoch,
+            last_epoch: order.health.last_epoch,
             committed: order.health.committed,
             lag: followers
                 .iter()
@@ -164,16 +168,27 @@ fn show(known: &Known, view: Option<&View>, followers: &[FollowerStatus]) -> Ser
         }),
         _ => None,
     });
+    let state = state(known, view);
     ServicePicture {
         name: known.id.to_string(),
+        remedy: (state == State::InConflict).then(|| remedy(known)),
         replica,
         pid: known.pid,
         listen: known.listen.clone(),
-        state: state(known, view),
+        state,
         answers: known.answers,
         sessions: known.report.as_ref().map(|report| report.sessions),
         log,
     }
+}
+
+/// What to do about a replica whose committed orders differ from the leader's.
+fn remedy(known: &Known) -> String {
+    format!(
+        "{} has committed orders that differ from the leader's and takes no more. To keep the leader's: stop it, \
+         move its data directory away, start it again",
+        known.id
+    )
 }
 
 /// What a replica lacks: as its leader knows, or as its own log says. A leader that has just begun has heard
@@ -196,6 +211,9 @@ fn state(known: &Known, view: Option<&View>) -> State {
         return State::Up;
     };
     let Some(view) = view else { return State::Up };
+    if order.conflict.is_some() {
+        return State::InConflict;
+    }
     let is_member = view.has(order.health.id, &order.health.identity);
     match (view.leader == order.health.id, is_member) {
         (true, true) if order.serves_in == Some(view.epoch) => State::Leader,
@@ -216,6 +234,7 @@ impl Display for State {
             State::TakingOffice => "taking office",
             State::InSync => "in sync",
             State::CatchingUp => "catching up",
+            State::InConflict => "in conflict",
         })
     }
 }
@@ -241,6 +260,9 @@ impl Display for Picture {
                     format!("{busy}/{threads}")
                 )?;
             }
+        }
+        for remedy in self.services.iter().filter_map(|service| service.remedy.as_ref()) {
+            write!(f, "\n{remedy}")?;
         }
         Ok(())
     }
@@ -288,6 +310,7 @@ mod tests {
             view: Some(view.clone()),
             starting: false,
             last: OrderNumber(if id == 3 { 5 } else { 40 + u64::from(id) }),
+            last_epoch: Epoch(1),
             committed: OrderNumber(40),
             catalog_reachable: true,
             lagging: vec![],
@@ -297,7 +320,7 @@ mod tests {
             |&(id, lag)| FollowerStatus { id: ReplicaId(id), matched: OrderNumber(42 - lag), lag };
         let own = OrderStatus {
             health,
-            last_epoch: Epoch(1),
+            conflict: None,
             serves_in: serves.then_some(view.epoch),
             followers: followers.iter().map(follower).collect(),
         };
@@ -344,6 +367,20 @@ mod tests {
         assert_eq!(Picture::of(&services).leader(), None);
         services[2].process = process::State::Ended(ExitStatus::default());
         assert_eq!(states(&services)[2], State::Down);
+    }
+
+    #[test]
+    fn a_replica_in_conflict_is_shown_with_what_to_do() {
+        let now = view(2, 2, &[2]);
+        let mut services = vec![replica(1, &now, false, &[]), replica(2, &now, true, &[])];
+        let report = services[0].report.as_mut().expect("it answers");
+        let Own::Order(order) = &mut report.own else { unreachable!("a replica") };
+        order.conflict = Some(OrderNumber(8));
+        assert_eq!(states(&services), [State::InConflict, State::Leader]);
+        let shown = Picture::of(&services).to_string();
+        let remedy = "order 1 has committed orders that differ from the leader's and takes no more. \
+                      To keep the leader's: stop it, move its data directory away, start it again";
+        assert_eq!(shown.lines().last(), Some(remedy));
     }
 
     #[test]
