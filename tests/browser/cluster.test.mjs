@@ -156,6 +156,27 @@ describe("the cluster page", { concurrency: 3 }, () => {
     });
   }
 
+  test("the time of an event is on one line, in every usual font", async (t) => {
+    const { page } = await lesson(t);
+    await happened(page, /took office/);
+    for (const width of [1280, 1400]) {
+      await page.setViewportSize({ ...DESK, width });
+      for (const font of ["DejaVu Sans", "Noto Sans"]) {
+        const [lines, widths] = await page.evaluate((font) => {
+          document.body.style.setProperty("font-family", `"${font}"`);
+          const all = [...document.querySelectorAll("#events time")].map((time) => {
+            const text = document.createRange();
+            text.selectNodeContents(time);
+            return text.getClientRects();
+          });
+          return [all.map((rects) => rects.length), all.map((rects) => Math.round(rects[0].width))];
+        }, font);
+        assert.deepEqual(new Set(lines), new Set([1]), `${font} at ${width}`);
+        assert.equal(new Set(widths).size, 1, `${font} at ${width}: all digits are as wide: ${widths}`);
+      }
+    }
+  });
+
   test("on a phone nothing is cut off, and whatever is wide scrolls by itself", async (t) => {
     const { page } = await lesson(t, { viewport: PHONE });
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), PHONE.width);
