@@ -669,6 +669,9 @@ fn without_backends_the_answer_is_503_and_when_to_come_again() {
     for request in &requests {
         let answer = wire.ask(request);
         assert_eq!((answer.status, answer.header("Retry-After")), (503, Some("1")), "{answer:?}");
+        let said = answer.message();
+        assert_eq!(said.matches("try again").count(), 1, "{said}");
+        assert!(!said.contains("127.") && !said.contains("may have been done"), "{said}");
     }
     assert_eq!(wire.ask(get("/nowhere")).status, 404, "what needs nobody is answered");
 

@@ -4,6 +4,7 @@
 use super::orders::Orders;
 use super::products::Products;
 use super::router::{Route, route};
+use crate::error::Error;
 use crate::http::{Connection, Request, Responder};
 use crate::net::{Progress, Protocol, Way};
 use crate::pages::{self, STOREFRONT};
@@ -45,19 +46,22 @@ impl Door {
             Ok(Route::Toy(name)) => {
                 let status = match self.products.toy(&name) {
                     Ok(body) => web::ok(responder, &body),
-                    Err(error) => web::refuse(responder, &error),
+                    Err(error) => web::refuse(responder, &read_failed(error)),
                 };
                 (Kind::Query, status)
             }
-            Ok(Route::Toys) => (Kind::List, web::respond(responder, &self.products.all())),
+            Ok(Route::Toys) => {
+                (Kind::List, web::respond(responder, &self.products.all().map_err(read_failed)))
+            }
             Ok(Route::Buy) => {
                 let bought = web::idempotency_key(request)
                     .and_then(|key| self.orders.buy(key, &web::item(request)?));
-                let receipt = bought.map(|order_number| Receipt { order_number });
+                let receipt =
+                    bought.map(|order_number| Receipt { order_number }).map_err(buy_failed);
                 (Kind::Buy, web::respond(responder, &receipt))
             }
             Ok(Route::Order(number)) => {
-                let order = self.orders.look_up(number).map(ShownOrder::from);
+                let order = self.orders.look_up(number).map(ShownOrder::from).map_err(read_failed);
                 (Kind::Order, web::respond(responder, &order))
             }
             Ok(Route::Health) => (Kind::Other, web::healthy(responder, "front-end")),
@@ -109,6 +113,29 @@ impl Protocol for Door {
 
     fn panicked(&self, session: &mut Session, output: &mut Vec<u8>) {
         session.http.panicked(output);
+    }
+}
+
+/// What a customer is told when a read failed behind the front-end. Which address did not answer is for
+/// the log; and nothing was done, whether an answer came or not.
+fn read_failed(error: Error) -> Error {
+    if !error.is_passing() {
+        return error;
+    }
+    tracing::debug!("a read failed: {error}");
+    Error::unavailable("the store cannot look this up at the moment")
+}
+
+/// The same of a purchase, which may have been done if its answer did not come.
+fn buy_failed(error: Error) -> Error {
+    if !error.is_passing() {
+        return error;
+    }
+    tracing::debug!("a purchase failed: {error}");
+    if error.is_definite() {
+        Error::unavailable("nothing was bought: the store takes no orders at the moment")
+    } else {
+        Error::unanswered("the store did not answer in time")
     }
 }
 
