@@ -1,9 +1,9 @@
 //! What lies between the bytes of a connection and its socket: nothing, or TLS. Both ends of a
 //! connection use it, so that the rest of [`net`](super) need not know which of the two it is.
 
-use super::soon::read_soon;
+use super::socket::{read_spinning, sent};
 use super::tls::session::Session;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ impl Channel {
         look: Duration,
     ) -> io::Result<usize> {
         match self {
-            Channel::Plain => read_soon(socket, input, room(input.len()), look),
+            Channel::Plain => read_spinning(socket, input, room(input.len()), look),
             Channel::Tls(session) => session.receive(socket, input, room(input.len()), look),
         }
     }
@@ -83,18 +83,4 @@ fn room(held: usize) -> usize {
     const ROOM_BYTES_MIN: usize = 4 << 10;
     const ROOM_BYTES_MAX: usize = 256 << 10;
     held.clamp(ROOM_BYTES_MIN, ROOM_BYTES_MAX)
-}
-
-/// What a write has sent: nothing, if it failed only for want of room.
-pub(super) fn sent(written: io::Result<usize>) -> io::Result<usize> {
-    match written {
-        Err(error) if is_passing(&error) => Ok(0),
-        other => other,
-    }
-}
-
-/// Whether a read or write failed only because nothing could be moved before the timeout (or for a
-/// signal): it may be tried again.
-pub(super) fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

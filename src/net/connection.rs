@@ -2,7 +2,7 @@
 //! until when.
 //!
 //! * The socket blocks, with a timeout of [`Limits::stay`] for reading and writing. So the usual
-//!   request costs one `send` and one `recv` (and before it some looks in vain, see `soon`), and a
+//!   request costs one `send` and one `recv` (and before it some looks in vain, see `socket`), and a
 //!   silent or unwilling client costs a thread no more than that timeout.
 //! * A connection that waits for a request without a thread has no buffers: 10,000 cost little.
 //! * Closing takes three steps (RFC 9112 section 9.6): send the last words and shut down the
@@ -10,9 +10,9 @@
 //!   once, with bytes unread, would make the kernel reset the connection, and the client lose the
 //!   answer.
 
-use super::channel::{Channel, is_passing};
-use super::server::Limits;
-use super::soon::SPIN;
+use super::channel::Channel;
+use super::limits::Limits;
+use super::socket::{SPIN, is_passing};
 use super::watched::Watched;
 use polling::Event;
 use std::io::{self, Read};
@@ -69,9 +69,9 @@ pub(super) struct Connection<S> {
     pub(super) output: Vec<u8>,
     stage: Stage,
     awaits: Option<(Awaits, Instant)>,
-    /// When it was last counted as active; belongs to [`super::crowd::Crowd`].
+    /// When it was last counted as active; belongs to [`super::saturation::Saturation`].
     pub(super) last_window: u32,
-    _place: Place,
+    _place: OpenCount,
 }
 
 impl<S> Connection<S> {
@@ -80,7 +80,7 @@ impl<S> Connection<S> {
         socket: Watched<TcpStream>,
         channel: Channel,
         session: S,
-        place: Place,
+        place: OpenCount,
     ) -> Connection<S> {
         Connection {
             socket,
@@ -206,16 +206,16 @@ impl<S> Connection<S> {
 }
 
 /// Counts a connection as open for as long as it lives.
-pub(super) struct Place(Arc<AtomicUsize>);
+pub(super) struct OpenCount(Arc<AtomicUsize>);
 
-impl Place {
-    pub(super) fn take(open: &Arc<AtomicUsize>) -> Place {
+impl OpenCount {
+    pub(super) fn take(open: &Arc<AtomicUsize>) -> OpenCount {
         open.fetch_add(1, Ordering::Relaxed);
-        Place(Arc::clone(open))
+        OpenCount(Arc::clone(open))
     }
 }
 
-impl Drop for Place {
+impl Drop for OpenCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -3,7 +3,7 @@
 //! * A payload has at most [`FRAME_BYTES_MAX`] bytes. That is less than 2^24, so the first byte of
 //!   a frame is always 0x00, which no HTTP request begins with: one port can take both.
 
-use super::channel::is_passing;
+use super::socket::is_passing;
 use super::target::Stream;
 use super::tls::session::PLAIN_ALERT;
 use crate::error::{Error, Result};

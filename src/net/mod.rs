@@ -2,7 +2,7 @@
 //! Knows no HTTP and no toy.
 //!
 //! ```text
-//!                            the lobby
+//!                          the scheduler
 //!                 ┌──────────────────────────────┐
 //!          accept │                              │ next    read, serve, write
 //! poller ────────▶│ parked ──has bytes──▶ queued │──────▶ worker ───────────▶ client
@@ -12,41 +12,55 @@
 //! ```
 //!
 //! A connection is in exactly one place at a time, parked, queued or with a worker, and whoever has
-//! it owns it. So a connection needs no lock of its own.
+//! it owns it. So a connection needs no lock of its own. No file imports one that imports it; in the order
+//! of reading, from the top:
 //!
-//! * [`server`]: what a protocol is, the limits of a server, starting and stopping one.
+//! * [`server`]: starting and stopping one.
+//! * `acceptor`: the thread that accepts, and moves connections from parked to queued.
 //! * `worker`: one turn of a thread with a connection: read, serve, write.
+//! * `scheduler`: where connections wait without a thread.
+//! * `saturation`: whether connections outnumber threads.
 //! * `connection`: a socket, its unserved and unsent bytes, and what it waits for until when.
-//! * `poller`: the thread that accepts, and moves connections from parked to queued.
-//! * `files`: how many of the open files connections may take.
-//! * `lobby`: where connections wait without a thread.
-//! * `crowd`: whether connections outnumber threads.
+//! * [`protocol`]: what a server speaks: requests are bytes in, answers bytes out.
+//! * [`limits`]: threads, connections and deadlines of a server.
+//! * `file_limit`: how many of the open files connections may take.
 //! * `watched`: a socket registered with the operating system's poller.
-//! * `soon`: a read that looks a few times before it sleeps.
-//! * `channel`: what lies between bytes and a socket: nothing, or `tls`.
+//!
+//! The calling side:
+//!
+//! * [`transport`]: how one process talks to the services and is talked to: plainly or by TLS.
+//! * [`rpc`]: the calling side: persistent connections, deadlines, one retry.
 //! * [`frame`]: a length and a payload, the unit in which services speak.
 //! * [`target`]: a server, as its callers know it; connecting to it.
-//! * [`rpc`]: the calling side: persistent connections, deadlines, one retry.
-//! * [`transport`]: how one process talks to the services and is talked to: plainly or by TLS.
+//!
+//! Both sides:
+//!
+//! * `channel`: what lies between bytes and a socket: nothing, or `tls`.
+//! * `socket`: a read that looks a few times before it sleeps.
 
-pub mod server;
-mod worker;
-mod connection;
-mod poller;
-mod files;
-mod lobby;
-mod crowd;
-mod watched;
-mod soon;
+mod acceptor;
 mod channel;
-mod tls;
+mod connection;
+mod file_limit;
 pub mod frame;
-pub mod target;
+pub mod limits;
+pub mod protocol;
 pub mod rpc;
+mod saturation;
+mod scheduler;
+pub mod server;
+mod socket;
+pub mod target;
+mod tls;
 pub mod transport;
+mod watched;
+mod worker;
 
 pub use channel::Way;
+pub use limits::{Clients, Limits};
+pub use protocol::{Progress, Protocol};
 pub use rpc::Rpc;
-pub use server::{Clients, Gauges, Limits, Progress, Protocol, Server, Watch};
+pub use scheduler::Gauges;
+pub use server::{Server, Watch};
 pub use target::Target;
 pub use transport::Transport;

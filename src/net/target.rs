@@ -1,9 +1,9 @@
 //! The calling side of a connection: how a server is reached, and what stands once it is.
 
-use super::channel::{Channel, is_passing};
-use super::soon::SPIN;
-use super::tls::live::Live;
+use super::channel::Channel;
+use super::socket::{SPIN, is_passing};
 use super::tls::refusal::{self, Refusals};
+use super::tls::reload::Reloadable;
 use super::tls::session::Session;
 use crate::error::{Error, Result};
 use rustls::ClientConfig;
@@ -23,7 +23,7 @@ pub struct Target {
 /// Who calls, and who has to answer.
 #[derive(Clone)]
 struct Guise {
-    config: Arc<Live<ClientConfig>>,
+    config: Arc<Reloadable<ClientConfig>>,
     expected: ServerName<'static>,
     /// What was said of refusals.
     refusals: Arc<Refusals>,
@@ -43,7 +43,7 @@ impl Target {
     /// One that is spoken to by TLS.
     pub(super) fn secured(
         address: &str,
-        config: Arc<Live<ClientConfig>>,
+        config: Arc<Reloadable<ClientConfig>>,
         expected: ServerName<'static>,
     ) -> Target {
         let guise = Guise { config, expected, refusals: Arc::default() };

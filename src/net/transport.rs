@@ -8,7 +8,7 @@ use super::channel::{Channel, Way};
 use super::rpc::Rpc;
 use super::target::Target;
 use super::tls::credentials::{self, Files};
-use super::tls::live::{Live, Reload, Reloader};
+use super::tls::reload::{Reload, Reloadable, Reloader};
 use super::tls::session::Session;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ pub struct Transport {
     /// None: plainly.
     cluster: Option<Cluster>,
     /// How customers talk to the front-end; None: plainly.
-    public: Option<Arc<Live<ServerConfig>>>,
+    public: Option<Arc<Reloadable<ServerConfig>>>,
 }
 
 /// Both sides of mutual TLS.
@@ -33,8 +33,8 @@ pub struct Transport {
 struct Cluster {
     /// Who has to answer at which address.
     addresses: Vec<(Principal, String)>,
-    calling: Arc<Live<ClientConfig>>,
-    called: Arc<Live<ServerConfig>>,
+    calling: Arc<Reloadable<ClientConfig>>,
+    called: Arc<Reloadable<ServerConfig>>,
 }
 
 impl Transport {
@@ -52,7 +52,7 @@ impl Transport {
         let public = match (&config.frontend.certificate, &config.frontend.key, me) {
             (Some(certificate), Some(key), Principal::Frontend) => {
                 let (certificate, key) = (certificate.clone(), key.clone());
-                Some(Live::new(move || credentials::public_server(&certificate, &key))?)
+                Some(Reloadable::new(move || credentials::public_server(&certificate, &key))?)
             }
             _ => None,
         };
@@ -106,11 +106,11 @@ impl Cluster {
         callers.push(Principal::Tool);
         callers.retain(|caller| caller.may_call(me));
         callers.dedup();
-        let calling = Live::new({
+        let calling = Reloadable::new({
             let files = files.clone();
             move || files.client()
         })?;
-        let called = Live::new(move || files.server(&callers))?;
+        let called = Reloadable::new(move || files.server(&callers))?;
         Ok(Cluster { addresses, calling, called })
     }
 }
@@ -123,7 +123,7 @@ pub fn public_target(client: &crate::config::Client) -> Result<Target> {
         place: "client.address".to_owned(),
         why: format!("\"{host}\" cannot be in a certificate: {error}"),
     })?;
-    let calling = Live::new(move || credentials::customer(&authority))?;
+    let calling = Reloadable::new(move || credentials::customer(&authority))?;
     Ok(Target::secured(&client.address, calling, name))
 }
 
@@ -154,7 +154,7 @@ fn host(address: &str) -> &str {
 /// Where a server is reached, and how it is spoken to.
 pub struct Listen {
     address: String,
-    tls: Option<Arc<Live<ServerConfig>>>,
+    tls: Option<Arc<Reloadable<ServerConfig>>>,
 }
 
 impl Listen {

@@ -1,6 +1,6 @@
 //! A socket that can be watched by the operating system's poller (epoll, kqueue).
 //!
-//! * Every watch fires at most once: whoever takes the socket out of the lobby is the only one
+//! * Every watch fires at most once: whoever takes the socket out of the scheduler is the only one
 //!   to hear of it.
 //! * A socket leaves the poller before it is closed. That is the contract of `Poller::add`, and the
 //!   one reason for `unsafe` in this crate.

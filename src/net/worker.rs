@@ -4,12 +4,12 @@
 //!
 //! * Requests that arrive together are answered together, with one write.
 //! * While there are threads for everyone, a thread stays for the next request and waits for it in a
-//!   read; only silence ends the turn. In a crowd, every turn ends with the answer.
+//!   read; only silence ends the turn. When connections outnumber threads, every turn ends with the answer.
 //! * A panic in the protocol closes that connection and nothing else.
 
 use super::connection::{Awaits, Connection, Received};
-use super::lobby::{Lobby, Reason, Task};
-use super::server::{Progress, Protocol};
+use super::protocol::{Progress, Protocol};
+use super::scheduler::{Reason, Scheduler, Task};
 use super::tls::refusal;
 use std::any::Any;
 use std::io;
@@ -26,7 +26,7 @@ const INPUT_BYTES_MAX: usize = 17 << 20;
 /// One of the server's threads.
 pub(super) struct Worker<P: Protocol> {
     pub(super) protocol: Arc<P>,
-    pub(super) lobby: Arc<Lobby<P::Session>>,
+    pub(super) scheduler: Arc<Scheduler<P::Session>>,
 }
 
 /// What a worker serves. Boxed, because it moves between threads all the time.
@@ -34,7 +34,7 @@ type Boxed<P> = Box<Connection<<P as Protocol>::Session>>;
 
 impl<P: Protocol> Worker<P> {
     pub(super) fn run(&self) {
-        while let Task::Turn(connection, reason) = self.lobby.next() {
+        while let Task::Turn(connection, reason) = self.scheduler.next() {
             self.turn(connection, reason);
         }
     }
@@ -52,29 +52,29 @@ impl<P: Protocol> Worker<P> {
             self.serve(&mut connection, &mut served);
             match connection.flush() {
                 Ok(true) => {}
-                Ok(false) => return self.lobby.park(connection, Awaits::Room),
+                Ok(false) => return self.scheduler.park(connection, Awaits::Room),
                 Err(error) => return self.lost(&connection, &error),
             }
             if connection.is_ending() {
                 return self.drain(connection);
             }
-            let must_yield = !self.lobby.limits.stays
-                || self.lobby.crowd.is_crowded()
+            let must_yield = !self.scheduler.limits.stays
+                || self.scheduler.saturation.is_saturated()
                 || self.is_turn_over(served);
             if connection.is_unseen {
                 if must_yield {
-                    return self.lobby.queue(connection, Reason::Unserved);
+                    return self.scheduler.queue(connection, Reason::Unserved);
                 }
                 continue;
             }
             let awaits = connection.next_wait();
             if !is_readable {
-                if awaits != Awaits::Rest && self.lobby.is_stopping() {
+                if awaits != Awaits::Rest && self.scheduler.is_stopping() {
                     connection.end();
                     return self.drain(connection);
                 }
                 if must_yield {
-                    return self.lobby.park(connection, awaits);
+                    return self.scheduler.park(connection, awaits);
                 }
             }
             is_readable = false;
@@ -83,7 +83,7 @@ impl<P: Protocol> Worker<P> {
                 Ok(Received::Nothing) => {
                     // Not what it was, if this ended the handshake.
                     let awaits = connection.next_wait();
-                    return self.lobby.park(connection, awaits);
+                    return self.scheduler.park(connection, awaits);
                 }
                 Ok(Received::End) => return,
                 Err(error) => return self.lost(&connection, &error),
@@ -93,7 +93,7 @@ impl<P: Protocol> Worker<P> {
 
     /// Whether others wait and this session has had its share.
     fn is_turn_over(&self, served: u32) -> bool {
-        served >= self.lobby.limits.turn_requests_max && self.lobby.queued() > 0
+        served >= self.scheduler.limits.turn_requests_max && self.scheduler.queued() > 0
     }
 
     /// Answers what was received, until the rest is no whole request, or the output is full, or
@@ -109,7 +109,7 @@ impl<P: Protocol> Worker<P> {
                     used += bytes;
                     *served += 1;
                     connection.is_unseen = used < connection.input.len();
-                    self.lobby.crowd.count(&mut connection.last_window);
+                    self.scheduler.saturation.count(&mut connection.last_window);
                 }
                 Progress::NeedMore => connection.is_unseen = false,
                 Progress::Close => return connection.end(),
@@ -145,7 +145,7 @@ impl<P: Protocol> Worker<P> {
 
     /// A part of a request is there. A sender who is too slow, or never ends, is cut off.
     fn wait_for_rest(&self, connection: &mut Connection<P::Session>) {
-        connection.wait_for(Awaits::Rest, &self.lobby.limits);
+        connection.wait_for(Awaits::Rest, &self.scheduler.limits);
         if connection.input.len() > INPUT_BYTES_MAX {
             connection.end();
         } else if connection.is_overdue(Instant::now()) {
@@ -178,13 +178,13 @@ impl<P: Protocol> Worker<P> {
         if let Err(error) = connection.shut_down() {
             return self.lost(&connection, &error);
         }
-        connection.wait_for(Awaits::Close, &self.lobby.limits);
+        connection.wait_for(Awaits::Close, &self.scheduler.limits);
         loop {
             match connection.discard() {
                 Ok(Received::Bytes) if connection.is_overdue(Instant::now()) => return,
-                Ok(Received::Bytes) if !self.lobby.crowd.is_crowded() => {}
+                Ok(Received::Bytes) if !self.scheduler.saturation.is_saturated() => {}
                 Ok(Received::Bytes | Received::Nothing) => {
-                    return self.lobby.park(connection, Awaits::Close);
+                    return self.scheduler.park(connection, Awaits::Close);
                 }
                 Ok(Received::End) => return,
                 Err(error) => return self.lost(&connection, &error),
@@ -200,7 +200,7 @@ impl<P: Protocol> Worker<P> {
         };
         // The same host comes back from another port each time.
         let host = peer.rsplit_once(':').map_or(&*peer, |(host, _)| host);
-        if self.lobby.refusals.is_news(&line.replace(&peer, host)) {
+        if self.scheduler.refusals.is_news(&line.replace(&peer, host)) {
             tracing::warn!("{line}");
         } else {
             tracing::debug!("{line}");

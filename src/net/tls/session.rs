@@ -7,8 +7,7 @@
 //! - One `receive` is one read of the socket, so the socket's timeout bounds it as that of a plain
 //!   connection.
 
-use crate::net::channel::{is_passing, sent};
-use crate::net::soon::read_soon;
+use crate::net::socket::{is_passing, read_spinning, sent};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 use std::io::{self, ErrorKind, Read, Write};
@@ -86,7 +85,7 @@ impl Session {
         self.send(socket, &mut Vec::new()).map(drop)
     }
 
-    /// See [`Channel::receive`](crate::net::channel::Channel::receive).
+    /// See `Channel::receive`.
     pub(in crate::net) fn receive(
         &mut self,
         socket: &TcpStream,
@@ -100,7 +99,7 @@ impl Session {
             return Ok(0);
         }
         let held = input.len();
-        if read_soon(socket, &mut self.arrived, room.max(RECORD_BYTES_MAX), look)? == 0 {
+        if read_spinning(socket, &mut self.arrived, room.max(RECORD_BYTES_MAX), look)? == 0 {
             // Without a goodbye, somebody may have cut the connection to make us believe in an end.
             return Err(ErrorKind::UnexpectedEof.into());
         }
@@ -144,7 +143,7 @@ impl Session {
         }
     }
 
-    /// See [`Channel::send`](crate::net::channel::Channel::send).
+    /// See `Channel::send`.
     pub(in crate::net) fn send(
         &mut self,
         mut socket: &TcpStream,
@@ -165,7 +164,7 @@ impl Session {
         }
     }
 
-    /// See [`Channel::say_goodbye`](crate::net::channel::Channel::say_goodbye).
+    /// See `Channel::say_goodbye`.
     pub(in crate::net) fn say_goodbye(&mut self, socket: &TcpStream) -> io::Result<()> {
         self.tls.send_close_notify();
         self.send(socket, &mut Vec::new()).map(drop)

@@ -9,18 +9,18 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 /// Something that was read, and how to read it again.
-pub(in crate::net) struct Live<T> {
+pub(in crate::net) struct Reloadable<T> {
     read: Box<dyn Fn() -> Result<T> + Send + Sync>,
     current: RwLock<Arc<T>>,
 }
 
-impl<T> Live<T> {
+impl<T> Reloadable<T> {
     /// Reads it for the first time.
     pub(in crate::net) fn new(
         read: impl Fn() -> Result<T> + Send + Sync + 'static,
-    ) -> Result<Arc<Live<T>>> {
+    ) -> Result<Arc<Reloadable<T>>> {
         let current = RwLock::new(Arc::new(read()?));
-        Ok(Arc::new(Live { read: Box::new(read), current }))
+        Ok(Arc::new(Reloadable { read: Box::new(read), current }))
     }
 
     /// What was read last.
@@ -35,7 +35,7 @@ pub(in crate::net) trait Reload: Send + Sync {
     fn reload(&self) -> Result<()>;
 }
 
-impl<T: Send + Sync> Reload for Live<T> {
+impl<T: Send + Sync> Reload for Reloadable<T> {
     fn reload(&self) -> Result<()> {
         let fresh = Arc::new((self.read)()?);
         *self.current.write() = fresh;
@@ -64,7 +64,7 @@ impl Reloader {
 }
 
 fn reload(all: &[Arc<dyn Reload>]) {
-    match all.iter().try_for_each(|live| live.reload()) {
+    match all.iter().try_for_each(|one| one.reload()) {
         Ok(()) if all.is_empty() => tracing::info!("there are no certificates to read again"),
         Ok(()) => tracing::info!("read the certificates again; new connections begin with them"),
         Err(error) => tracing::error!("{error}; the certificates read before stay in use"),

@@ -4,11 +4,11 @@
 //! * A connection is put into `parked` and armed in the poller under one lock, so that its event,
 //!   which may come at once, finds it there.
 //! * The queue has room for every connection there may be, so putting one into it never blocks.
-//! * A connection that becomes ready while no thread is free makes the server crowded.
+//! * A connection that becomes ready while no thread is free makes the server saturated.
 
 use super::connection::{Awaits, Connection};
-use super::crowd::Crowd;
-use super::server::{Gauges, Limits};
+use super::limits::Limits;
+use super::saturation::Saturation;
 use super::tls::refusal::Refusals;
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
@@ -17,6 +17,21 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
+
+/// How a server is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gauges {
+    /// Threads that serve.
+    pub threads: usize,
+    /// Connections.
+    pub open: usize,
+    /// Threads with a connection.
+    pub busy: usize,
+    /// Connections that wait without a thread.
+    pub parked: usize,
+    /// Connections that wait for a thread.
+    pub queued: usize,
+}
 
 /// Why a connection is given to a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +56,10 @@ pub(super) enum Task<S> {
     Leave,
 }
 
-pub(super) struct Lobby<S> {
+pub(super) struct Scheduler<S> {
     pub(super) limits: Limits,
     pub(super) poller: Arc<Poller>,
-    pub(super) crowd: Crowd,
+    pub(super) saturation: Saturation,
     pub(super) refusals: Refusals,
     parked: Mutex<Places<Box<Connection<S>>>>,
     queue_in: Sender<Task<S>>,
@@ -56,15 +71,15 @@ pub(super) struct Lobby<S> {
     is_stopping: AtomicBool,
 }
 
-impl<S> Lobby<S> {
-    pub(super) fn new(limits: Limits) -> io::Result<Lobby<S>> {
+impl<S> Scheduler<S> {
+    pub(super) fn new(limits: Limits) -> io::Result<Scheduler<S>> {
         assert!(limits.threads > 0 && !limits.stay.is_zero(), "checked where they are configured");
         // One more per thread for `Task::Leave`.
         let (queue_in, queue_out) =
             crossbeam_channel::bounded(limits.connections_max + limits.threads);
-        Ok(Lobby {
+        Ok(Scheduler {
             poller: Arc::new(Poller::new()?),
-            crowd: Crowd::new(limits.threads),
+            saturation: Saturation::new(limits.threads),
             refusals: Refusals::default(),
             parked: Mutex::new(Places { places: Vec::new(), vacant: Vec::new() }),
             queue_in,
@@ -123,7 +138,7 @@ impl<S> Lobby<S> {
     pub(super) fn queue(&self, connection: Box<Connection<S>>, reason: Reason) {
         self.send(Task::Turn(connection, reason));
         if self.queue_out.len() > self.free_threads.load(Ordering::Relaxed) {
-            self.crowd.no_thread_was_free();
+            self.saturation.no_thread_was_free();
         }
     }
 

@@ -1,25 +1,25 @@
 //! How many files this process may have open (`RLIMIT_NOFILE`), and how many of them are for others.
 //!
 //! Every connection is an open file, but so is each call to another service, and a view on its way to the
-//! disk; and a process that cannot write there ends itself. So a crowd must not take the last ones: customers
+//! disk; and a process that cannot write there ends itself. So connections must not take the last ones: customers
 //! leave a quarter, and of that the services leave each other half.
 
-use super::server::Clients;
+use super::limits::Clients;
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The limit, as those see it who let clients in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Files {
+pub(super) struct FileLimit {
     allowed: u64,
     kept: u64,
 }
 
-impl Files {
+impl FileLimit {
     /// Raises this process's limit to what the system allows it: many systems begin with 1,024, and a silent
     /// client costs a file descriptor and nothing else.
-    pub(super) fn for_clients(clients: Clients) -> Files {
+    pub(super) fn for_clients(clients: Clients) -> FileLimit {
         /// More than the calls and files of any of our services.
         const KEPT_MAX: u64 = 256;
         let limit = getrlimit(Resource::Nofile);
@@ -35,8 +35,8 @@ impl Files {
         let allowed = allowed.unwrap_or(u64::MAX);
         let kept = (allowed / 4).min(KEPT_MAX);
         match clients {
-            Clients::Customers => Files { allowed, kept },
-            Clients::Services => Files { allowed, kept: kept / 2 },
+            Clients::Customers => FileLimit { allowed, kept },
+            Clients::Services => FileLimit { allowed, kept: kept / 2 },
         }
     }
 
@@ -50,7 +50,7 @@ impl Files {
 
     /// What to tell whoever runs the service.
     pub(super) fn warning(&self) -> String {
-        let Files { allowed, kept } = self;
+        let FileLimit { allowed, kept } = self;
         format!(
             "of the {allowed} files that this process may have open (ulimit -n) the last {kept} are \
              kept for itself: new connections wait"

@@ -8,15 +8,14 @@
 //! * It never blocks on a connection: what may block is done by a worker.
 //! * When the server stops, it stays until all connections are closed, but not for long.
 //!
-//! [`Limits::connections_max`]: super::server::Limits::connections_max
+//! [`Limits::connections_max`]: super::limits::Limits::connections_max
 
-use super::connection::{Connection, Place};
-use super::files::Files;
-use super::lobby::{Lobby, Reason};
-use super::server::Protocol;
+use super::connection::{Connection, OpenCount};
+use super::file_limit::FileLimit;
+use super::protocol::Protocol;
+use super::scheduler::{Reason, Scheduler};
 use super::transport::Listen;
 use super::watched::Watched;
-use super::worker::Worker;
 use polling::{Event, Events};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -26,7 +25,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often deadlines are checked, and the crowd is counted.
+/// How often deadlines are checked, and active connections are counted.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The same while the server stops.
@@ -39,31 +38,32 @@ const STOP_DEADLINE: Duration = Duration::from_secs(3);
 const LISTENER_KEY: usize = usize::MAX - 1;
 
 /// The listener and what becomes of those who come.
-pub(super) struct Door<P: Protocol> {
+pub(super) struct Acceptor<P: Protocol> {
     listener: Watched<TcpListener>,
     is_accepting: bool,
-    files: Files,
+    files: FileLimit,
     listen: Listen,
     protocol: Arc<P>,
-    lobby: Arc<Lobby<P::Session>>,
+    scheduler: Arc<Scheduler<P::Session>>,
 }
 
-impl<P: Protocol> Door<P> {
+impl<P: Protocol> Acceptor<P> {
     /// Listens.
     pub(super) fn open(
         listen: Listen,
         protocol: Arc<P>,
-        lobby: Arc<Lobby<P::Session>>,
-    ) -> io::Result<Door<P>> {
+        scheduler: Arc<Scheduler<P::Session>>,
+    ) -> io::Result<Acceptor<P>> {
         /// Clients that may wait to be accepted. The standard library asks for 128; those in a
         /// burst above that would lose their first packet, and a second until they repeat it.
         const BACKLOG: i32 = 1024;
         let listener = TcpListener::bind(listen.address())?;
         rustix::net::listen(&listener, BACKLOG)?;
         listener.set_nonblocking(true)?;
-        let listener = Watched::new(listener, Arc::clone(&lobby.poller));
-        let files = Files::for_clients(lobby.limits.clients);
-        let mut door = Door { listener, is_accepting: false, files, listen, protocol, lobby };
+        let listener = Watched::new(listener, Arc::clone(&scheduler.poller));
+        let files = FileLimit::for_clients(scheduler.limits.clients);
+        let mut door =
+            Acceptor { listener, is_accepting: false, files, listen, protocol, scheduler };
         door.expect_clients()?;
         Ok(door)
     }
@@ -72,18 +72,13 @@ impl<P: Protocol> Door<P> {
         self.listener.local_addr()
     }
 
-    /// A worker for those who come in here.
-    pub(super) fn worker(&self) -> Worker<P> {
-        Worker { protocol: Arc::clone(&self.protocol), lobby: Arc::clone(&self.lobby) }
-    }
-
     /// The poller thread, until the server stops.
     pub(super) fn run(mut self) {
         const EVENTS_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("is not zero");
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
-        while !self.lobby.is_stopping() {
-            wait(&self.lobby, &mut events, next_sweep);
+        while !self.scheduler.is_stopping() {
+            wait(&self.scheduler, &mut events, next_sweep);
             if events.iter().any(|event| event.key == LISTENER_KEY) {
                 self.accept();
             }
@@ -97,15 +92,15 @@ impl<P: Protocol> Door<P> {
     }
 
     fn sweep(&mut self, now: Instant) {
-        self.lobby.queue_overdue(now);
-        self.lobby.crowd.next_window(self.lobby.queued());
+        self.scheduler.queue_overdue(now);
+        self.scheduler.saturation.next_window(self.scheduler.queued());
         if !self.is_accepting && self.has_room() {
             self.expect_clients().unwrap_or_else(|error| tracing::error!(%error, "cannot accept"));
         }
     }
 
     fn has_room(&self) -> bool {
-        self.lobby.open.load(Ordering::Relaxed) < self.lobby.limits.connections_max
+        self.scheduler.open.load(Ordering::Relaxed) < self.scheduler.limits.connections_max
             && !self.files.are_short(&*self.listener)
     }
 
@@ -136,46 +131,46 @@ impl<P: Protocol> Door<P> {
             }
         }
         let warning = self.files.warning();
-        if self.files.are_short(&*self.listener) && self.lobby.refusals.is_news(&warning) {
+        if self.files.are_short(&*self.listener) && self.scheduler.refusals.is_news(&warning) {
             tracing::warn!("{warning}");
         }
     }
 
-    /// Hands a new connection to a thread, as its first request mostly follows at once. In a crowd
-    /// it has to show it first.
+    /// Hands a new connection to a thread, as its first request mostly follows at once. If the
+    /// server is saturated, that request has to arrive first.
     fn admit(&self, socket: TcpStream, peer: SocketAddr) {
-        let lobby = &*self.lobby;
-        let place = Place::take(&lobby.open);
+        let scheduler = &*self.scheduler;
+        let place = OpenCount::take(&scheduler.open);
         let session = self.protocol.open(self.listen.way());
-        let prepared = prepare(&socket, lobby.limits.stay).and_then(|()| self.listen.channel());
+        let prepared = prepare(&socket, scheduler.limits.stay).and_then(|()| self.listen.channel());
         let channel = match prepared {
             Ok(channel) => channel,
             Err(error) => {
                 return tracing::debug!(%peer, %error, "a client is gone before it was served");
             }
         };
-        let socket = Watched::new(socket, Arc::clone(&lobby.poller));
+        let socket = Watched::new(socket, Arc::clone(&scheduler.poller));
         let connection = Box::new(Connection::new(socket, channel, session, place));
-        if lobby.crowd.is_crowded() {
+        if scheduler.saturation.is_saturated() {
             let awaits = connection.next_wait();
-            lobby.park(connection, awaits);
+            scheduler.park(connection, awaits);
         } else {
-            lobby.queue(connection, Reason::New);
+            scheduler.queue(connection, Reason::New);
         }
     }
 
     /// Stops listening, then goes on until every connection is closed or the deadline has passed.
     fn close(self, mut events: Events) {
-        let Door { listener, lobby, .. } = self;
+        let Acceptor { listener, scheduler, .. } = self;
         drop(listener);
         let deadline = Instant::now() + STOP_DEADLINE;
         loop {
             let now = Instant::now();
-            lobby.queue_overdue(now);
-            if lobby.open.load(Ordering::Relaxed) == 0 || now >= deadline {
-                return lobby.close();
+            scheduler.queue_overdue(now);
+            if scheduler.open.load(Ordering::Relaxed) == 0 || now >= deadline {
+                return scheduler.close();
             }
-            wait(&lobby, &mut events, now + LAST_SWEEPS_INTERVAL);
+            wait(&scheduler, &mut events, now + LAST_SWEEPS_INTERVAL);
         }
     }
 }
@@ -190,10 +185,10 @@ fn prepare(socket: &TcpStream, stay: Duration) -> io::Result<()> {
 }
 
 /// Waits for events and queues the connections that they are for.
-fn wait<S>(lobby: &Lobby<S>, events: &mut Events, until: Instant) {
+fn wait<S>(scheduler: &Scheduler<S>, events: &mut Events, until: Instant) {
     events.clear();
-    match lobby.poller.wait_deadline(events, until) {
-        Ok(_) => lobby.queue_ready(events),
+    match scheduler.poller.wait_deadline(events, until) {
+        Ok(_) => scheduler.queue_ready(events),
         Err(error) => {
             tracing::error!(%error, "cannot wait for connections");
             thread::sleep(SWEEP_INTERVAL);

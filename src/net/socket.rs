@@ -1,4 +1,4 @@
-//! Reading from a socket, for both ends of a connection: look a few times before going to sleep.
+//! Reading from and writing to a socket with timeouts, for both ends of a connection.
 //!
 //! To put a thread to sleep and to wake it costs more than all else that a cached query does, and if
 //! the core went to sleep as well, ten times more. When requests follow each other closely, the next
@@ -8,7 +8,7 @@
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub(super) const SPIN: Duration = Duration::from_micros(50);
 
 /// Reads once, like `read`, up to `room` bytes behind what `input` holds. Looks for as long as `look`
 /// before it goes to sleep.
-pub(super) fn read_soon(
+pub(super) fn read_spinning(
     socket: &TcpStream,
     input: &mut Vec<u8>,
     room: usize,
@@ -34,4 +34,18 @@ pub(super) fn read_soon(
     }
     let (_, bytes) = recv(socket, spare_capacity(input), RecvFlags::empty())?;
     Ok(bytes)
+}
+
+/// What a write has sent: nothing, if it failed only for want of room.
+pub(super) fn sent(written: io::Result<usize>) -> io::Result<usize> {
+    match written {
+        Err(error) if is_passing(&error) => Ok(0),
+        other => other,
+    }
+}
+
+/// Whether a read or write failed only because nothing could be moved before the timeout (or for a
+/// signal): it may be tried again.
+pub(super) fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
