@@ -41,7 +41,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | words | [`error`], [`model`] |
-//! | programs | [`output`], [`config`], [`trace`], [`stop`], [`program`] |
+//! | programs | [`output`], [`config`], [`trace`], [`blocking`], [`stop`], [`program`] |
 //! | ground | [`storage`] (durable files), [`net`] (the one server, frames, calls), [`http`] |
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
 //! | services | [`catalog`], [`order`], [`frontend`] |
@@ -55,6 +55,7 @@ pub mod model;
 pub mod output;
 pub mod config;
 pub mod trace;
+pub mod blocking;
 pub mod stop;
 pub mod program;
 pub mod storage;

@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 12] = [
     &["error"],
     &["model", "output"],
     &["config"],
-    &["trace", "stop"],
+    &["blocking", "trace", "stop"],
     &["program"],
     &["storage", "net"],
     &["http"],

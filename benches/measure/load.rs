@@ -76,8 +76,8 @@ fn run(address: &str, workload: Workload, connections: usize, span: Duration) ->
 }
 
 fn wrk(address: &str, connections: usize, seconds: u64) -> f64 {
-    let output = Command::new("wrk")
-        .args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s")])
+    let output = Command::new("setsid")
+        .args(["wrk", "-t1", &format!("-c{connections}"), &format!("-d{seconds}s")])
         .arg(format!("http://{address}/products/Tux"))
         .output()
         .expect("wrk is installed");

@@ -3,6 +3,8 @@
 //!
 //! Absolute numbers are this machine's and this minute's. What compares is measured in turns within one
 //! run, the order changing with each round, and reported as the median of the ratios of the rounds.
+//! The store, each other server and the load run in sessions of their own, because Linux shares the cores
+//! out between sessions before it does so between threads.
 
 #![allow(dead_code, reason = "each measuring program uses its part")]
 

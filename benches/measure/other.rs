@@ -25,9 +25,10 @@ impl Running {
         log: &Path,
     ) -> io::Result<Running> {
         let log = File::create(log)?;
-        // `setpriv` is replaced by the program, which the kernel ends should this process be killed.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM"]).arg(program).args(arguments);
+        // `setsid` gives it a session of its own, as the store's services have. `setpriv` is replaced by the
+        // program, which the kernel ends should this process be killed.
+        let mut command = Command::new("setsid");
+        command.args(["setpriv", "--pdeathsig", "TERM"]).arg(program).args(arguments);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let mut running = Running(command.spawn()?);
         let deadline = Instant::now() + Duration::from_secs(10);

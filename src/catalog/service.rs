@@ -13,6 +13,7 @@ use super::restock::Restocker;
 use super::slowness::{Signalled, Slowness};
 use super::stock::{Record, Restocked, Shelf, Stock};
 use super::subscribers::Subscribers;
+use crate::blocking::Blocking;
 use crate::config::{self, Config};
 use crate::error::Result;
 use crate::http::{Request as HttpRequest, Responder};
@@ -223,6 +224,7 @@ impl Catalog {
     fn delay(&self) {
         let delay = self.slowness.delay();
         if !delay.is_zero() {
+            let _waiting = Blocking::new();
             thread::sleep(delay);
         }
     }

@@ -2,6 +2,7 @@
 //! out of every cache. Called by [`service`](super::service).
 
 use super::leases::{Coverage, Leases};
+use crate::blocking::Blocking;
 use crate::error::Result;
 use crate::model::Moment;
 use crate::protocol::catalog::{CHANGES_HELD_MS, Changes};
@@ -47,6 +48,7 @@ impl Subscribers {
     pub fn await_coverage(&self, change: u64) {
         let mut leases = self.leases.lock();
         while let Coverage::Until(moment) = leases.coverage(change, self.now()) {
+            let _waiting = Blocking::new();
             self.acknowledged.wait_until(&mut leases, self.started + moment);
         }
     }
@@ -59,6 +61,7 @@ impl Subscribers {
         self.acknowledged.notify_all();
         loop {
             let changes = leases.changes(subscription)?;
+            let _waiting = Blocking::new();
             let answer_now = acknowledged.is_none() || !changes.invalidate.is_empty();
             if answer_now || self.published.wait_until(&mut leases, until).timed_out() {
                 return Ok(changes);

@@ -9,6 +9,7 @@
 //! ```
 
 use super::controller::{Controller, Decision, Report, SILENT, Unclean};
+use crate::blocking::Blocking;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Moment, OrderNumber, ReplicaId, View};
@@ -78,6 +79,7 @@ impl Election {
             {
                 return Ok(Leader { epoch: view.epoch, id: view.leader });
             }
+            let _waiting = Blocking::new();
             if self.changed.wait_until(&mut state, deadline).timed_out() {
                 return Err(Error::unavailable("no order replica can lead at the moment"));
             }

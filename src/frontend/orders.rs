@@ -3,6 +3,7 @@
 
 use super::election::{Election, Leader};
 use super::products::Products;
+use crate::blocking::Blocking;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{CallId, Entry, Epoch, Item, Key, OrderNumber, ReplicaId};
@@ -118,6 +119,7 @@ impl Orders {
                 return Err(in_doubt.unwrap_or(error));
             }
             tracing::debug!("replica {id} in epoch {epoch}: {error}");
+            let _waiting = Blocking::new();
             thread::sleep(PAUSE);
         }
     }

@@ -8,6 +8,7 @@
 //! Locks: `cache` and `fetches` are never held together, nor across a call.
 
 use super::cache::{Cache, Ticket};
+use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use crate::model::{Moment, Toy};
 use crate::net::Rpc;
@@ -122,6 +123,7 @@ impl Products {
         let deadline = Instant::now() + DEADLINE;
         let mut answer = fetch.answer.lock();
         while answer.is_none() {
+            let _waiting = Blocking::new();
             if fetch.answered.wait_until(&mut answer, deadline).timed_out() {
                 return None;
             }

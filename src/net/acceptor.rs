@@ -1,5 +1,5 @@
-//! The server's one thread that never serves: it accepts connections, and queues the parked ones
-//! that have something to do.
+//! The server's one thread that never serves: it accepts connections, and sweeps: now and then it
+//! looks for connections that have waited too long.
 //!
 //! * At [`Limits::connections_max`], or when open files run short, it stops accepting; others wait in
 //!   the kernel's backlog.
@@ -16,10 +16,9 @@ use super::protocol::Protocol;
 use super::scheduler::{Reason, Scheduler};
 use super::transport::Listen;
 use super::watched::Watched;
-use polling::{Event, Events};
+use polling::{Event, Events, Poller};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -34,11 +33,10 @@ const LAST_SWEEPS_INTERVAL: Duration = Duration::from_millis(10);
 /// How long requests in flight may take when the server stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
 
-/// The listener's key; parked connections have small ones, and the largest is `polling`'s own.
-const LISTENER_KEY: usize = usize::MAX - 1;
-
 /// The listener and what becomes of those who come.
 pub(super) struct Acceptor<P: Protocol> {
+    /// Reports the listener only; those of connections are for the workers.
+    arrivals: Arc<Poller>,
     listener: Watched<TcpListener>,
     is_accepting: bool,
     files: FileLimit,
@@ -60,10 +58,18 @@ impl<P: Protocol> Acceptor<P> {
         let listener = TcpListener::bind(listen.address())?;
         rustix::net::listen(&listener, BACKLOG)?;
         listener.set_nonblocking(true)?;
-        let listener = Watched::new(listener, Arc::clone(&scheduler.poller));
+        let arrivals = Arc::new(Poller::new()?);
+        let listener = Watched::new(listener, Arc::clone(&arrivals));
         let files = FileLimit::for_clients(scheduler.limits.clients);
-        let mut door =
-            Acceptor { listener, is_accepting: false, files, listen, protocol, scheduler };
+        let mut door = Acceptor {
+            arrivals,
+            listener,
+            is_accepting: false,
+            files,
+            listen,
+            protocol,
+            scheduler,
+        };
         door.expect_clients()?;
         Ok(door)
     }
@@ -72,14 +78,18 @@ impl<P: Protocol> Acceptor<P> {
         self.listener.local_addr()
     }
 
-    /// The poller thread, until the server stops.
+    /// Whom to notify when the server stops.
+    pub(super) fn arrivals(&self) -> Arc<Poller> {
+        Arc::clone(&self.arrivals)
+    }
+
+    /// The acceptor's thread, until the server stops.
     pub(super) fn run(mut self) {
-        const EVENTS_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("is not zero");
-        let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut events = Events::new();
         let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
         while !self.scheduler.is_stopping() {
-            wait(&self.scheduler, &mut events, next_sweep);
-            if events.iter().any(|event| event.key == LISTENER_KEY) {
+            wait(&self.arrivals, &mut events, next_sweep);
+            if !events.is_empty() {
                 self.accept();
             }
             let now = Instant::now();
@@ -88,12 +98,11 @@ impl<P: Protocol> Acceptor<P> {
                 self.sweep(now);
             }
         }
-        self.close(events);
+        self.close();
     }
 
     fn sweep(&mut self, now: Instant) {
-        self.scheduler.queue_overdue(now);
-        self.scheduler.saturation.next_window(self.scheduler.queued());
+        self.scheduler.sweep(now);
         if !self.is_accepting && self.has_room() {
             self.expect_clients().unwrap_or_else(|error| tracing::error!(%error, "cannot accept"));
         }
@@ -106,7 +115,7 @@ impl<P: Protocol> Acceptor<P> {
 
     fn expect_clients(&mut self) -> io::Result<()> {
         self.is_accepting = false;
-        self.listener.watch(Event::readable(LISTENER_KEY))?;
+        self.listener.watch(Event::readable(0))?;
         self.is_accepting = true;
         Ok(())
     }
@@ -160,17 +169,17 @@ impl<P: Protocol> Acceptor<P> {
     }
 
     /// Stops listening, then goes on until every connection is closed or the deadline has passed.
-    fn close(self, mut events: Events) {
+    fn close(self) {
         let Acceptor { listener, scheduler, .. } = self;
         drop(listener);
         let deadline = Instant::now() + STOP_DEADLINE;
         loop {
             let now = Instant::now();
-            scheduler.queue_overdue(now);
+            scheduler.sweep(now);
             if scheduler.open.load(Ordering::Relaxed) == 0 || now >= deadline {
                 return scheduler.close();
             }
-            wait(&scheduler, &mut events, now + LAST_SWEEPS_INTERVAL);
+            thread::sleep(LAST_SWEEPS_INTERVAL);
         }
     }
 }
@@ -184,14 +193,11 @@ fn prepare(socket: &TcpStream, stay: Duration) -> io::Result<()> {
     socket.set_write_timeout(Some(stay))
 }
 
-/// Waits for events and queues the connections that they are for.
-fn wait<S>(scheduler: &Scheduler<S>, events: &mut Events, until: Instant) {
+/// Waits until somebody connects, or the server stops, or it is time.
+fn wait(arrivals: &Poller, events: &mut Events, until: Instant) {
     events.clear();
-    match scheduler.poller.wait_deadline(events, until) {
-        Ok(_) => scheduler.queue_ready(events),
-        Err(error) => {
-            tracing::error!(%error, "cannot wait for connections");
-            thread::sleep(SWEEP_INTERVAL);
-        }
+    if let Err(error) = arrivals.wait_deadline(events, until) {
+        tracing::error!(%error, "cannot wait for connections");
+        thread::sleep(SWEEP_INTERVAL);
     }
 }

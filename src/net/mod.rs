@@ -2,13 +2,13 @@
 //! Knows no HTTP and no toy.
 //!
 //! ```text
-//!                          the scheduler
-//!                 ┌──────────────────────────────┐
-//!          accept │                              │ next    read, serve, write
-//! poller ────────▶│ parked ──has bytes──▶ queued │──────▶ worker ───────────▶ client
-//!                 │   ▲                      ▲   │           │
-//!                 └───┼──────────────────────┼───┘           │
-//!                     └── silent, or full ───┴─ turn is over ┘
+//!                            the scheduler
+//!                   ┌──────────────────────────────┐
+//!            accept │         a worker polls       │ next    read, serve, write
+//! acceptor ────────▶│ parked ──has bytes──▶ queued │──────▶ worker ───────────▶ client
+//!                   │   ▲                      ▲   │           │
+//!                   └───┼──────────────────────┼───┘           │
+//!                       └── silent, or full ───┴─ turn is over ┘
 //! ```
 //!
 //! A connection is in exactly one place at a time, parked, queued or with a worker, and whoever has
@@ -16,9 +16,9 @@
 //! of reading, from the top:
 //!
 //! * [`server`]: starting and stopping one.
-//! * `acceptor`: the thread that accepts, and moves connections from parked to queued.
+//! * `acceptor`: the thread that accepts, and looks for connections that waited too long.
 //! * `worker`: one turn of a thread with a connection: read, serve, write.
-//! * `scheduler`: where connections wait without a thread.
+//! * `scheduler`: where connections wait without a thread, and which worker polls.
 //! * `saturation`: whether connections outnumber threads.
 //! * `connection`: a socket, its unserved and unsent bytes, and what it waits for until when.
 //! * [`protocol`]: what a server speaks: requests are bytes in, answers bytes out.

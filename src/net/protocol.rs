@@ -10,7 +10,7 @@ pub trait Protocol: Send + Sync + 'static {
     /// What one connection remembers between its requests.
     type Session: Send + 'static;
 
-    /// A client has connected, this way. Runs on the poller thread, so it must neither block nor panic.
+    /// A client has connected, this way. Runs on the acceptor's thread, so it must neither block nor panic.
     fn open(&self, way: Way) -> Self::Session;
 
     /// Answers the first request in `input` if it is whole, by appending to `output`. Never called

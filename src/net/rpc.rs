@@ -16,6 +16,7 @@
 use super::frame::{self, FRAME_BYTES_MAX, Frames};
 use super::target::{Patience, TICK, Target};
 use super::tls::refusal;
+use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use parking_lot::Mutex;
 use std::io::{self, ErrorKind};
@@ -60,6 +61,7 @@ impl Rpc {
             return Err(frame::too_long(request.len()));
         }
         let call = Call { request, deadline, abandoned };
+        let _waiting = Blocking::new();
         let idle = self.idle.lock().pop();
         let Some(connection) = idle else {
             let connection = self.connect(&call)?;

@@ -1,22 +1,34 @@
-//! Where connections wait without a thread: *parked*, until the poller reports them or a deadline
-//! passes, or *queued*, until a thread is free.
+//! Which connection a worker serves next. Connections wait here without a thread: *parked*, until the
+//! operating system's poller reports them or a deadline passes, or *queued*, until a worker takes them.
 //!
+//! No thread hands events over. A worker that finds the queue empty becomes the one that polls, if
+//! nobody is; it puts all events into the queue, gives the role back and serves like the others. So under
+//! load hardly any thread is ever put to sleep or woken.
+//!
+//! * At most as many workers are awake as there are cores. Another is woken only if tasks wait and fewer
+//!   are awake.
+//! * A worker that waits (see [`crate::blocking`]) is not counted as awake, and wakes another if tasks wait
+//!   or nobody polls.
+//! * At most [`Limits::threads`] workers serve at the same time. There is one more, so that one can poll.
 //! * A connection is put into `parked` and armed in the poller under one lock, so that its event,
 //!   which may come at once, finds it there.
-//! * The queue has room for every connection there may be, so putting one into it never blocks.
-//! * A connection that becomes ready while no thread is free makes the server saturated.
+//! * A connection that becomes ready while all threads serve makes the server saturated.
 
 use super::connection::{Awaits, Connection};
 use super::limits::Limits;
 use super::saturation::Saturation;
 use super::tls::refusal::Refusals;
-use crossbeam_channel::{Receiver, Sender};
-use parking_lot::Mutex;
+use crate::blocking::Pool;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use polling::{Events, Poller};
+use slab::Slab;
+use std::collections::VecDeque;
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,47 +60,66 @@ pub(super) enum Reason {
     Unserved,
 }
 
-/// What a worker takes from the queue.
-pub(super) enum Task<S> {
-    /// Give this connection a turn.
-    Turn(Box<Connection<S>>, Reason),
-    /// The server has stopped.
-    Leave,
-}
+/// A connection, and why it is given to a worker.
+pub(super) type Task<S> = (Box<Connection<S>>, Reason);
 
 pub(super) struct Scheduler<S> {
     pub(super) limits: Limits,
     pub(super) poller: Arc<Poller>,
     pub(super) saturation: Saturation,
     pub(super) refusals: Refusals,
-    parked: Mutex<Places<Box<Connection<S>>>>,
-    queue_in: Sender<Task<S>>,
-    queue_out: Receiver<Task<S>>,
-    /// Threads that wait for a task.
-    free_threads: AtomicUsize,
+    parked: Mutex<Slab<Box<Connection<S>>>>,
+    queue: Mutex<Queue<S>>,
+    /// Workers wait here for a task or the poller's role.
+    wake_up: Condvar,
+    /// What the poller reports. Who has the lock polls.
+    events: Mutex<Events>,
+    /// Workers that run: they neither wait nor sleep.
+    awake: AtomicUsize,
+    /// The most of them: one for each core.
+    awake_max: usize,
+    /// The length of the queue, for those who do not have its lock.
+    queued: AtomicUsize,
+    /// Workers with a connection.
+    serving: AtomicUsize,
     /// Connections, wherever they are.
     pub(super) open: Arc<AtomicUsize>,
     is_stopping: AtomicBool,
 }
 
+struct Queue<S> {
+    tasks: VecDeque<Task<S>>,
+    /// Workers that wait in `wake_up` and have not been woken.
+    asleep: usize,
+    /// The server has stopped.
+    is_closed: bool,
+}
+
 impl<S> Scheduler<S> {
     pub(super) fn new(limits: Limits) -> io::Result<Scheduler<S>> {
+        const EVENTS_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("is not zero");
         assert!(limits.threads > 0 && !limits.stay.is_zero(), "checked where they are configured");
-        // One more per thread for `Task::Leave`.
-        let (queue_in, queue_out) =
-            crossbeam_channel::bounded(limits.connections_max + limits.threads);
         Ok(Scheduler {
             poller: Arc::new(Poller::new()?),
             saturation: Saturation::new(limits.threads),
             refusals: Refusals::default(),
-            parked: Mutex::new(Places { places: Vec::new(), vacant: Vec::new() }),
-            queue_in,
-            queue_out,
-            free_threads: AtomicUsize::new(0),
+            parked: Mutex::new(Slab::new()),
+            queue: Mutex::new(Queue { tasks: VecDeque::new(), asleep: 0, is_closed: false }),
+            wake_up: Condvar::new(),
+            events: Mutex::new(Events::with_capacity(EVENTS_MAX)),
+            awake: AtomicUsize::new(limits.threads + 1),
+            awake_max: thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            queued: AtomicUsize::new(0),
+            serving: AtomicUsize::new(0),
             open: Arc::new(AtomicUsize::new(0)),
             is_stopping: AtomicBool::new(false),
             limits,
         })
+    }
+
+    /// How many workers there are.
+    pub(super) fn workers(&self) -> usize {
+        self.limits.threads + 1
     }
 
     /// Lets a connection wait without a thread. One that the poller refuses is closed.
@@ -96,140 +127,192 @@ impl<S> Scheduler<S> {
         connection.wait_for(what, &self.limits);
         connection.release_buffers();
         let mut parked = self.parked.lock();
-        let key = parked.vacancy();
-        match connection.watch(key) {
-            Ok(()) => parked.put(key, connection),
+        let vacant = parked.vacant_entry();
+        match connection.watch(vacant.key()) {
+            Ok(()) => drop(vacant.insert(connection)),
             Err(error) => tracing::warn!(%error, "cannot watch a connection: it is closed"),
         }
     }
 
-    /// Queues the parked connections that the poller has reported.
-    pub(super) fn queue_ready(&self, events: &Events) {
-        let mut ready = Vec::with_capacity(events.len());
-        let mut parked = self.parked.lock();
-        for event in events.iter() {
-            let reason = if event.readable { Reason::Readable } else { Reason::Writable };
-            ready.extend(parked.take(event.key).map(|connection| (connection, reason)));
+    /// Queues a connection for the next worker.
+    pub(super) fn queue(&self, connection: Box<Connection<S>>, reason: Reason) {
+        self.queue_all([(connection, reason)]);
+    }
+
+    fn queue_all(&self, tasks: impl IntoIterator<Item = Task<S>>) {
+        let mut queue = self.queue.lock();
+        self.append(&mut queue, tasks);
+        if !queue.tasks.is_empty() && self.awake.load(Ordering::SeqCst) < self.awake_max {
+            self.wake_one(&mut queue);
         }
-        drop(parked);
-        self.queue_all(ready);
+    }
+
+    fn append(&self, queue: &mut Queue<S>, tasks: impl IntoIterator<Item = Task<S>>) {
+        queue.tasks.extend(tasks);
+        self.queued.store(queue.tasks.len(), Ordering::SeqCst);
+        let free = self.limits.threads.saturating_sub(self.serving.load(Ordering::Relaxed));
+        if queue.tasks.len() > free {
+            self.saturation.no_thread_was_free();
+        }
+    }
+
+    /// Wakes a worker that sleeps, else the one that waits in the poller.
+    fn wake_one(&self, queue: &mut Queue<S>) {
+        if queue.asleep > 0 {
+            queue.asleep -= 1;
+            // Counted here, so that nobody wakes another before this one runs.
+            self.awake.fetch_add(1, Ordering::SeqCst);
+            self.wake_up.notify_one();
+        } else if self.events.is_locked()
+            && let Err(error) = self.poller.notify()
+        {
+            tracing::error!(%error, "cannot wake the worker that polls");
+        }
+    }
+
+    /// The next task of a worker. `None`: the server has stopped.
+    pub(super) fn next(&self) -> Option<Task<S>> {
+        let mut queue = self.queue.lock();
+        loop {
+            if self.serving.load(Ordering::Relaxed) < self.limits.threads
+                && let Some(task) = queue.tasks.pop_front()
+            {
+                self.serving.fetch_add(1, Ordering::Relaxed);
+                self.queued.store(queue.tasks.len(), Ordering::SeqCst);
+                if !queue.tasks.is_empty() && self.awake.load(Ordering::SeqCst) < self.awake_max {
+                    self.wake_one(&mut queue);
+                }
+                return Some(task);
+            }
+            if queue.is_closed {
+                return None;
+            }
+            if !self.poll(&mut queue) {
+                queue.asleep += 1;
+                self.awake.fetch_sub(1, Ordering::SeqCst);
+                self.wake_up.wait(&mut queue);
+            }
+        }
+    }
+
+    /// The worker's turn with the connection that [`next`](Scheduler::next) gave it is over.
+    pub(super) fn turn_is_over(&self) {
+        self.serving.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Waits for events and queues their connections; the queue's lock is free meanwhile. False, at once,
+    /// if another worker polls.
+    fn poll(&self, queue: &mut MutexGuard<'_, Queue<S>>) -> bool {
+        let Some(mut events) = self.events.try_lock() else { return false };
+        let ready = MutexGuard::unlocked(queue, || {
+            events.clear();
+            self.awake.fetch_sub(1, Ordering::SeqCst);
+            let waited = self.poller.wait(&mut events, None);
+            self.awake.fetch_add(1, Ordering::SeqCst);
+            if let Err(error) = waited {
+                const PAUSE: Duration = Duration::from_millis(100);
+                tracing::error!(%error, "cannot wait for connections");
+                thread::sleep(PAUSE);
+            }
+            self.take_ready(&events)
+        });
+        self.append(queue, ready);
+        // Under the lock of the queue, so that nobody goes to sleep in the belief that somebody polls.
+        drop(events);
+        true
+    }
+
+    /// Takes the parked connections that these events are for.
+    fn take_ready(&self, events: &Events) -> Vec<Task<S>> {
+        let mut parked = self.parked.lock();
+        let taken = events.iter().filter_map(|event| {
+            let reason = if event.readable { Reason::Readable } else { Reason::Writable };
+            Some((parked.try_remove(event.key)?, reason))
+        });
+        taken.collect()
     }
 
     /// Queues the parked connections that have waited too long, and when the server stops those
     /// that have not begun a request.
     pub(super) fn queue_overdue(&self, now: Instant) {
         let is_stopping = self.is_stopping();
-        let is_over = |connection: &Connection<S>| {
+        let overdue = self.take_parked(|connection| {
             connection.is_overdue(now)
                 || is_stopping
                     && matches!(connection.awaits(), Some(Awaits::Handshake | Awaits::Request))
-        };
-        let overdue = self.parked.lock().take_all(|connection| is_over(connection));
-        self.queue_all(overdue.into_iter().map(|connection| (connection, Reason::Overdue)));
-    }
-
-    fn queue_all(&self, ready: impl IntoIterator<Item = (Box<Connection<S>>, Reason)>) {
-        for (connection, reason) in ready {
-            self.queue(connection, reason);
+        });
+        if !overdue.is_empty() {
+            self.queue_all(overdue.into_iter().map(|connection| (connection, Reason::Overdue)));
         }
     }
 
-    /// Gives a connection to the next thread that is free.
-    pub(super) fn queue(&self, connection: Box<Connection<S>>, reason: Reason) {
-        self.send(Task::Turn(connection, reason));
-        if self.queue_out.len() > self.free_threads.load(Ordering::Relaxed) {
-            self.saturation.no_thread_was_free();
+    fn take_parked(&self, is_wanted: impl Fn(&Connection<S>) -> bool) -> Vec<Box<Connection<S>>> {
+        let mut parked = self.parked.lock();
+        let wanted = parked.iter().filter(|(_, connection)| is_wanted(connection));
+        let keys: Vec<usize> = wanted.map(|(key, _)| key).collect();
+        keys.into_iter().map(|key| parked.remove(key)).collect()
+    }
+
+    /// Called now and then. A wait that nobody announced must delay others no longer than until then:
+    /// if tasks wait or nobody polls, wakes a worker, however many are awake.
+    pub(super) fn sweep(&self, now: Instant) {
+        self.queue_overdue(now);
+        self.saturation.next_window(self.queued());
+        if self.needs_worker() {
+            self.wake_one(&mut self.queue.lock());
         }
     }
 
-    fn send(&self, task: Task<S>) {
-        // Neither can happen: there is room for everything, and the receiver is in `self`.
-        if self.queue_in.try_send(task).is_err() {
-            tracing::error!("the queue of ready connections is full: one is closed");
-        }
-    }
-
-    /// The next task of a worker.
-    pub(super) fn next(&self) -> Task<S> {
-        self.free_threads.fetch_add(1, Ordering::Relaxed);
-        let task = self.queue_out.recv();
-        self.free_threads.fetch_sub(1, Ordering::Relaxed);
-        task.unwrap_or(Task::Leave)
+    fn needs_worker(&self) -> bool {
+        self.queued() > 0 || !self.events.is_locked()
     }
 
     /// How many connections wait for a thread.
     pub(super) fn queued(&self) -> usize {
-        self.queue_out.len()
+        self.queued.load(Ordering::SeqCst)
     }
 
     /// From now on idle connections close, and others after their next answer.
-    pub(super) fn stop(&self) -> io::Result<()> {
+    pub(super) fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
-        self.poller.notify()
     }
 
     pub(super) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
     }
 
-    /// Closes every parked connection and sends the workers home.
+    /// Closes every parked connection and ends the workers.
     pub(super) fn close(&self) {
-        let parked = self.parked.lock().take_all(|_| true);
-        drop(parked);
-        for _ in 0..self.limits.threads {
-            self.send(Task::Leave);
+        drop(self.take_parked(|_| true));
+        let mut queue = self.queue.lock();
+        queue.is_closed = true;
+        queue.asleep = 0;
+        self.wake_up.notify_all();
+        if let Err(error) = self.poller.notify() {
+            tracing::error!(%error, "cannot wake the worker that polls");
         }
     }
 
     pub(super) fn gauges(&self) -> Gauges {
-        let free_threads = self.free_threads.load(Ordering::Relaxed);
         Gauges {
             threads: self.limits.threads,
             open: self.open.load(Ordering::Relaxed),
-            busy: self.limits.threads.saturating_sub(free_threads),
-            parked: self.parked.lock().count(),
+            busy: self.serving.load(Ordering::Relaxed),
+            parked: self.parked.lock().len(),
             queued: self.queued(),
         }
     }
 }
 
-/// Numbered places. A number is used again once its place is vacant.
-struct Places<T> {
-    places: Vec<Option<T>>,
-    vacant: Vec<usize>,
-}
-
-impl<T> Places<T> {
-    /// A place to put something.
-    fn vacancy(&mut self) -> usize {
-        if let Some(&key) = self.vacant.last() {
-            return key;
+impl<S> Pool for Scheduler<S> {
+    fn blocks(&self) {
+        self.awake.fetch_sub(1, Ordering::SeqCst);
+        if self.needs_worker() {
+            self.wake_one(&mut self.queue.lock());
         }
-        self.places.push(None);
-        self.vacant.push(self.places.len() - 1);
-        self.places.len() - 1
     }
 
-    /// Puts something into the vacancy last asked for.
-    fn put(&mut self, key: usize, thing: T) {
-        assert_eq!(self.vacant.pop(), Some(key), "only a vacant place is filled");
-        self.places[key] = Some(thing);
-    }
-
-    fn take(&mut self, key: usize) -> Option<T> {
-        let thing = self.places.get_mut(key)?.take();
-        self.vacant.extend(thing.is_some().then_some(key));
-        thing
-    }
-
-    fn take_all(&mut self, is_wanted: impl Fn(&T) -> bool) -> Vec<T> {
-        let is_wanted = |place: &Option<T>| place.as_ref().is_some_and(&is_wanted);
-        let keys: Vec<usize> =
-            (0..self.places.len()).filter(|&key| is_wanted(&self.places[key])).collect();
-        keys.into_iter().filter_map(|key| self.take(key)).collect()
-    }
-
-    fn count(&self) -> usize {
-        self.places.len() - self.vacant.len()
+    fn resumes(&self) {
+        self.awake.fetch_add(1, Ordering::SeqCst);
     }
 }

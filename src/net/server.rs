@@ -1,7 +1,8 @@
 //! The one server that all services use: any number of connections on a fixed number of threads.
 //!
 //! A protocol says how bytes become answers; the server does everything else. Its threads are one
-//! poller, named `<name>-poller`, and [`Limits::threads`] workers, named `<name>`.
+//! acceptor, named `<name>-acceptor`, and workers, named `<name>`: one more than [`Limits::threads`], so
+//! that one can poll while those serve.
 
 use super::acceptor::Acceptor;
 use super::limits::Limits;
@@ -26,7 +27,7 @@ pub struct Server {
     address: SocketAddr,
     stop: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
     gauges: Watch,
-    poller: Option<JoinHandle<()>>,
+    acceptor: Option<JoinHandle<()>>,
     pool: ThreadPool,
     /// Disconnected once every worker has left.
     workers_left: Receiver<()>,
@@ -44,18 +45,19 @@ impl Server {
         let address = listen.address().to_owned();
         let cannot_listen =
             |error: io::Error| Error::Listen { address: address.clone(), why: error.to_string() };
-        let threads = limits.threads;
         let scheduler = Arc::new(Scheduler::new(limits).map_err(cannot_listen)?);
-        let workers: Vec<_> = (0..threads)
+        let workers: Vec<_> = (0..scheduler.workers())
             .map(|_| Worker { protocol: Arc::clone(&protocol), scheduler: Arc::clone(&scheduler) })
             .collect();
         let acceptor =
             Acceptor::open(listen, protocol, Arc::clone(&scheduler)).map_err(cannot_listen)?;
+        let arrivals = acceptor.arrivals();
         let address = acceptor.address().map_err(cannot_listen)?;
 
         // Serve requests. Each worker is one job that lasts as long as the server. They leave when
-        // the poller thread ends, and `Drop for Server` waits for them.
-        let pool = threadpool::Builder::new().num_threads(threads).thread_name(name.into()).build();
+        // the acceptor ends, and `Drop for Server` waits for them.
+        let pool =
+            threadpool::Builder::new().num_threads(workers.len()).thread_name(name.into()).build();
         let (worker_leaves, workers_left) = crossbeam_channel::bounded(0);
         for worker in workers {
             let worker_leaves = worker_leaves.clone();
@@ -65,9 +67,9 @@ impl Server {
             });
         }
 
-        // Accepts and watches connections; `Drop for Server` joins it.
-        let poller = thread::Builder::new()
-            .name(format!("{name}-poller"))
+        // Accepts connections and watches their deadlines; `Drop for Server` joins it.
+        let acceptor = thread::Builder::new()
+            .name(format!("{name}-acceptor"))
             .spawn(move || acceptor.run())
             .map_err(cannot_listen)?;
 
@@ -75,8 +77,11 @@ impl Server {
             let scheduler = Arc::clone(&scheduler);
             move || scheduler.gauges()
         });
-        let stop = Box::new(move || scheduler.stop());
-        Ok(Server { address, stop, gauges, poller: Some(poller), pool, workers_left })
+        let stop = Box::new(move || {
+            scheduler.stop();
+            arrivals.notify()
+        });
+        Ok(Server { address, stop, gauges, acceptor: Some(acceptor), pool, workers_left })
     }
 
     /// Where it listens; the port is the real one when port 0 was asked for.
@@ -103,13 +108,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        /// How long a worker may still take when the poller has given up waiting for connections.
+        /// How long a worker may still take when the acceptor has given up waiting for connections.
         const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
         if let Err(error) = (self.stop)() {
-            tracing::error!(%error, "cannot wake the poller: the server stops a little later");
+            tracing::error!(%error, "cannot wake the acceptor: the server stops a little later");
         }
-        if self.poller.take().is_some_and(|poller| poller.join().is_err()) {
-            tracing::error!("the poller panicked");
+        if self.acceptor.take().is_some_and(|acceptor| acceptor.join().is_err()) {
+            tracing::error!("the acceptor panicked");
         }
         match self.workers_left.recv_timeout(LEAVE_DEADLINE) {
             Err(RecvTimeoutError::Timeout) => {

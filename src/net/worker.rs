@@ -1,5 +1,16 @@
 //! One turn of a thread with a connection: serve what was received, send the answers, read on.
 //!
+//! ```text
+//!  Unserved ─▶ Serve ──▶ Send ─┬─ all answers sent, a thread for everyone ──▶ Stay ─┐
+//!               ▲ ▲            ├─ others wait ───────────────▶ Park or Queue        │
+//!  Readable ─▶ Read            ├─ the client does not read ──▶ Park                 │
+//!               │ └────────────┼────────────── bytes ───────────────────────────────┤
+//!               └──────────────┼── nothing in time ──────────▶ Park ◀───────────────┤
+//!                              │   the client is gone ───────▶ Close ◀──────────────┘
+//!  Overdue ──▶ Expire ─▶ Send ─┴─ last words sent ─▶ Drain ──▶ Park or Close
+//!  New, Writable ──────▶ Send
+//! ```
+//!
 //! A turn ends when the connection is parked, queued again, or closed, which is to drop it.
 //!
 //! * Requests that arrive together are answered together, with one write.
@@ -9,8 +20,9 @@
 
 use super::connection::{Awaits, Connection, Received};
 use super::protocol::{Progress, Protocol};
-use super::scheduler::{Reason, Scheduler, Task};
+use super::scheduler::{Reason, Scheduler};
 use super::tls::refusal;
+use crate::blocking::{self, Blocking, Pool};
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,62 +44,106 @@ pub(super) struct Worker<P: Protocol> {
 /// What a worker serves. Boxed, because it moves between threads all the time.
 type Boxed<P> = Box<Connection<<P as Protocol>::Session>>;
 
+/// What a turn does next.
+enum Step {
+    /// Answer what was received.
+    Serve,
+    /// The rest of a request did not come in time: say so.
+    Expire,
+    /// Send the answers.
+    Send,
+    /// Read what is there.
+    Read,
+    /// Wait for the next request.
+    Stay,
+    /// The server stops: this connection's last answer is sent.
+    End,
+    /// Discard what comes in until the client closes.
+    Drain,
+    /// Back to the end of the queue.
+    Queue,
+    /// Wait for this without a thread.
+    Park(Awaits),
+    /// Drop the connection.
+    Close,
+}
+
+impl Step {
+    /// The first one, for a connection that is given to a worker for this reason and waited for that.
+    fn first(reason: Reason, awaited: Option<Awaits>) -> Step {
+        match (reason, awaited) {
+            (Reason::Overdue, Some(Awaits::Rest)) => Step::Expire,
+            (Reason::Overdue, _) => Step::Close,
+            (Reason::Readable, Some(Awaits::Close)) => Step::Drain,
+            (Reason::Readable, _) => Step::Read,
+            (Reason::Unserved, _) => Step::Serve,
+            (Reason::New | Reason::Writable, _) => Step::Send,
+        }
+    }
+}
+
 impl<P: Protocol> Worker<P> {
     pub(super) fn run(&self) {
-        while let Task::Turn(connection, reason) = self.scheduler.next() {
+        blocking::join(Arc::clone(&self.scheduler) as Arc<dyn Pool>);
+        while let Some((connection, reason)) = self.scheduler.next() {
             self.turn(connection, reason);
+            self.scheduler.turn_is_over();
         }
     }
 
     fn turn(&self, mut connection: Boxed<P>, reason: Reason) {
-        if reason == Reason::Overdue {
-            if connection.awaits() != Some(Awaits::Rest) {
-                return;
-            }
-            self.expire(&mut connection);
-        }
-        let mut is_readable = reason == Reason::Readable;
         let mut served = 0;
+        let mut step = Step::first(reason, connection.awaits());
         loop {
-            self.serve(&mut connection, &mut served);
-            match connection.flush() {
-                Ok(true) => {}
-                Ok(false) => return self.scheduler.park(connection, Awaits::Room),
-                Err(error) => return self.lost(&connection, &error),
-            }
-            if connection.is_ending() {
-                return self.drain(connection);
-            }
-            let must_yield = !self.scheduler.limits.stays
-                || self.scheduler.saturation.is_saturated()
-                || self.is_turn_over(served);
-            if connection.is_unseen {
-                if must_yield {
-                    return self.scheduler.queue(connection, Reason::Unserved);
+            step = match step {
+                Step::Serve => self.serve(&mut connection, &mut served),
+                Step::Expire => self.expire(&mut connection),
+                Step::Send => match connection.flush() {
+                    Ok(true) => self.after_sending(&connection, served),
+                    Ok(false) => Step::Park(Awaits::Room),
+                    Err(error) => self.lost(&connection, &error),
+                },
+                Step::Read => self.read(&mut connection),
+                Step::Stay => {
+                    let _waiting = Blocking::new();
+                    self.read(&mut connection)
                 }
-                continue;
-            }
-            let awaits = connection.next_wait();
-            if !is_readable {
-                if awaits != Awaits::Rest && self.scheduler.is_stopping() {
+                Step::End => {
                     connection.end();
-                    return self.drain(connection);
+                    Step::Drain
                 }
-                if must_yield {
-                    return self.scheduler.park(connection, awaits);
-                }
+                Step::Drain => self.drain(&mut connection),
+                Step::Queue => return self.scheduler.queue(connection, Reason::Unserved),
+                Step::Park(awaits) => return self.scheduler.park(connection, awaits),
+                Step::Close => return,
             }
-            is_readable = false;
-            match connection.receive() {
-                Ok(Received::Bytes) => {}
-                Ok(Received::Nothing) => {
-                    // Not what it was, if this ended the handshake.
-                    let awaits = connection.next_wait();
-                    return self.scheduler.park(connection, awaits);
-                }
-                Ok(Received::End) => return,
-                Err(error) => return self.lost(&connection, &error),
-            }
+        }
+    }
+
+    /// All answers are sent.
+    fn after_sending(&self, connection: &Connection<P::Session>, served: u32) -> Step {
+        if connection.is_ending() {
+            return Step::Drain;
+        }
+        let must_yield = !self.scheduler.limits.stays
+            || self.scheduler.saturation.is_saturated()
+            || self.is_turn_over(served);
+        match connection.next_wait() {
+            _ if connection.is_unseen && must_yield => Step::Queue,
+            _ if connection.is_unseen => Step::Serve,
+            Awaits::Handshake | Awaits::Request if self.scheduler.is_stopping() => Step::End,
+            awaits if must_yield => Step::Park(awaits),
+            _ => Step::Stay,
+        }
+    }
+
+    fn read(&self, connection: &mut Connection<P::Session>) -> Step {
+        match connection.receive() {
+            Ok(Received::Bytes) => Step::Serve,
+            // What it waits for now is not what it was, if this ended the handshake.
+            Ok(Received::Nothing) => Step::Park(connection.next_wait()),
+            Ok(Received::End) => Step::Close,
+            Err(error) => self.lost(connection, &error),
         }
     }
 
@@ -98,7 +154,7 @@ impl<P: Protocol> Worker<P> {
 
     /// Answers what was received, until the rest is no whole request, or the output is full, or
     /// the turn is over.
-    fn serve(&self, connection: &mut Connection<P::Session>, served: &mut u32) {
+    fn serve(&self, connection: &mut Connection<P::Session>, served: &mut u32) -> Step {
         let mut used = 0;
         while connection.is_unseen
             && connection.output.len() < OUTPUT_BYTES_MAX
@@ -112,15 +168,19 @@ impl<P: Protocol> Worker<P> {
                     self.scheduler.saturation.count(&mut connection.last_window);
                 }
                 Progress::NeedMore => connection.is_unseen = false,
-                Progress::Close => return connection.end(),
+                Progress::Close => {
+                    connection.end();
+                    return Step::Send;
+                }
             }
         }
         if used > 0 {
             connection.served(used);
         }
         if !connection.is_unseen && !connection.input.is_empty() {
-            self.wait_for_rest(connection);
+            return self.wait_for_rest(connection);
         }
+        Step::Send
     }
 
     /// Asks the protocol for the answer to the first request after `used` bytes of the input.
@@ -144,19 +204,21 @@ impl<P: Protocol> Worker<P> {
     }
 
     /// A part of a request is there. A sender who is too slow, or never ends, is cut off.
-    fn wait_for_rest(&self, connection: &mut Connection<P::Session>) {
+    fn wait_for_rest(&self, connection: &mut Connection<P::Session>) -> Step {
         connection.wait_for(Awaits::Rest, &self.scheduler.limits);
         if connection.input.len() > INPUT_BYTES_MAX {
             connection.end();
         } else if connection.is_overdue(Instant::now()) {
-            self.expire(connection);
+            return Step::Expire;
         }
+        Step::Send
     }
 
-    fn expire(&self, connection: &mut Connection<P::Session>) {
+    fn expire(&self, connection: &mut Connection<P::Session>) -> Step {
         tracing::debug!(peer = connection.peer(), "a request did not arrive in time");
         self.say_last_words(connection, P::expired);
         connection.end();
+        Step::Send
     }
 
     fn say_last_words(
@@ -174,29 +236,29 @@ impl<P: Protocol> Worker<P> {
     }
 
     /// Everything is said: discards what still comes in, until the client closes.
-    fn drain(&self, mut connection: Boxed<P>) {
+    fn drain(&self, connection: &mut Connection<P::Session>) -> Step {
         if let Err(error) = connection.shut_down() {
-            return self.lost(&connection, &error);
+            return self.lost(connection, &error);
         }
         connection.wait_for(Awaits::Close, &self.scheduler.limits);
+        let _waiting = Blocking::new();
         loop {
             match connection.discard() {
-                Ok(Received::Bytes) if connection.is_overdue(Instant::now()) => return,
+                Ok(Received::Bytes) if connection.is_overdue(Instant::now()) => return Step::Close,
                 Ok(Received::Bytes) if !self.scheduler.saturation.is_saturated() => {}
-                Ok(Received::Bytes | Received::Nothing) => {
-                    return self.scheduler.park(connection, Awaits::Close);
-                }
-                Ok(Received::End) => return,
-                Err(error) => return self.lost(&connection, &error),
+                Ok(Received::Bytes | Received::Nothing) => return Step::Park(Awaits::Close),
+                Ok(Received::End) => return Step::Close,
+                Err(error) => return self.lost(connection, &error),
             }
         }
     }
 
     /// Clients come and go as they like, so that is no error. That TLS refused one may be.
-    fn lost(&self, connection: &Connection<P::Session>, error: &io::Error) {
+    fn lost(&self, connection: &Connection<P::Session>, error: &io::Error) -> Step {
         let peer = connection.peer();
         let Some(line) = refusal::line(&peer, error) else {
-            return tracing::debug!(peer, %error, "a client is gone");
+            tracing::debug!(peer, %error, "a client is gone");
+            return Step::Close;
         };
         // The same host comes back from another port each time.
         let host = peer.rsplit_once(':').map_or(&*peer, |(host, _)| host);
@@ -205,6 +267,7 @@ impl<P: Protocol> Worker<P> {
         } else {
             tracing::debug!("{line}");
         }
+        Step::Close
     }
 }
 

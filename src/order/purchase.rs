@@ -8,6 +8,7 @@
 use super::replica::{Begin, Replica};
 use super::sales::{Logged, Next, Sale};
 use super::service::Order;
+use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Key, OrderNumber};
 use crate::protocol::catalog::{Request, Sold};
@@ -81,7 +82,10 @@ impl Order {
                 Err(error) if deposed() || Instant::now() + PAUSE >= deadline => {
                     return Err(Error::unanswered(format!("the catalog did not answer: {error}")));
                 }
-                Err(_) => thread::sleep(PAUSE),
+                Err(_) => {
+                    let _waiting = Blocking::new();
+                    thread::sleep(PAUSE);
+                }
             }
         }
     }
@@ -144,6 +148,7 @@ impl Order {
         replica: &mut MutexGuard<'_, Replica>,
         deadline: Instant,
     ) -> Result<()> {
+        let _waiting = Blocking::new();
         if self.progress.wait_until(replica, deadline).timed_out() {
             let what = format!("replica {} could not finish the purchase in time", self.id);
             return Err(Error::unanswered(what));

@@ -10,6 +10,7 @@
 //! A turn that is dropped, by a panic too, tells every sale of it that has no outcome yet that nobody
 //! knows how it ended.
 
+use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use crate::model::OrderNumber;
 use crate::protocol::purchase::Purchase;
@@ -105,6 +106,7 @@ impl Sales {
             }
             drop(queue);
             let until = if place.is_some() { alone_at.min(deadline) } else { deadline };
+            let _waiting = Blocking::new();
             thread::park_timeout(until.saturating_duration_since(now));
         }
     }

@@ -17,6 +17,7 @@
 
 use super::replace::replace;
 use super::rows::{Rows, Table, TornTail, encode_row};
+use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use csv::StringRecord;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -199,6 +200,7 @@ impl CsvLog {
             if state.appended < position {
                 return Err(Error::unavailable(format!("row {position} was cut from the log")));
             }
+            let _waiting = Blocking::new();
             if state.syncing {
                 self.await_syncer(state);
             } else {

@@ -193,18 +193,18 @@ impl Cluster {
         assert!(before.is_none(), "{id:?} runs already");
     }
 
-    /// The command that starts a service.
+    /// The command that starts a service, in a session of its own as a user's terminal is one: Linux
+    /// schedules each session as a group (`sched_autogroup`), and what is measured depends on it.
     pub fn command(&self, id: Id, settings: &[&str]) -> Command {
         // A replica that is not configured is nowhere.
         let machine = self.services.get(&id).and_then(|service| service.place.machine.as_ref());
-        let mut command = self.told(match machine {
-            None => Command::new(id.program()),
-            Some(machine) => {
-                let mut there = Command::new("ip");
-                there.args(["netns", "exec", machine, id.program()]);
-                there
-            }
-        });
+        // It is replaced by the program, so the process is the same.
+        let mut session = Command::new("setsid");
+        if let Some(machine) = machine {
+            session.args(["ip", "netns", "exec", machine]);
+        }
+        session.arg(id.program());
+        let mut command = self.told(session);
         if let Order(id) = id {
             command.args(["--id", &id.to_string()]);
         }

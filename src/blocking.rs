@@ -1,0 +1,51 @@
+//! Tells the pool of a thread that the thread is about to wait, for another service or the disk, so that
+//! another thread of the pool works meanwhile. Called around every wait of a request; `net`'s workers are
+//! such a pool. On a thread without a pool it does nothing.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+/// Threads that take turns.
+pub trait Pool {
+    /// A thread stops working for a while.
+    fn blocks(&self);
+    /// It goes on.
+    fn resumes(&self);
+}
+
+thread_local! {
+    static POOL: RefCell<Option<Arc<dyn Pool>>> = const { RefCell::new(None) };
+    static IS_BLOCKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on this thread belongs to `pool`.
+pub fn join(pool: Arc<dyn Pool>) {
+    POOL.set(Some(pool));
+}
+
+/// This thread may wait for as long as this lives. One inside another changes nothing.
+#[must_use = "the wait ends when it is dropped"]
+pub struct Blocking {
+    is_outermost: bool,
+}
+
+impl Blocking {
+    /// The wait begins.
+    #[expect(clippy::new_without_default, reason = "it does something")]
+    pub fn new() -> Blocking {
+        let is_outermost = !IS_BLOCKED.replace(true);
+        if is_outermost {
+            POOL.with_borrow(|pool| pool.iter().for_each(|pool| pool.blocks()));
+        }
+        Blocking { is_outermost }
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        if self.is_outermost {
+            IS_BLOCKED.set(false);
+            POOL.with_borrow(|pool| pool.iter().for_each(|pool| pool.resumes()));
+        }
+    }
+}
