@@ -385,7 +385,7 @@ fn start_parrot(address: &str) -> Server {
 }
 
 fn call(rpc: &Rpc, request: &[u8]) -> Result<Vec<u8>, Error> {
-    rpc.call(request, Instant::now() + PATIENCE, &|| false)
+    rpc.call(request, Instant::now() + PATIENCE, &|| false).map(|reply| reply.payload)
 }
 
 #[test]

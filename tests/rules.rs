@@ -14,8 +14,11 @@ use toystore::model::{
     CallId, Entry, Epoch, Identity, Item, Key, Member, OrderNumber, Price, Quantity, ReplicaId,
     View,
 };
+use toystore::order::buying::{self, Buying, Next};
 use toystore::order::log::{KEYS_MAX, Log};
 use toystore::order::replica::{Begin, Duty, Replica};
+use toystore::protocol;
+use toystore::protocol::catalog::Sold;
 use toystore::protocol::order::Append;
 use toystore::protocol::purchase::Purchase;
 
@@ -294,6 +297,86 @@ fn a_leader_remembers_a_refusal_too_for_the_catalog_forgets_it_with_a_restart() 
     assert!(matches!(replica.begin(&first), Err(Error::Invalid { .. })), "of a finished call");
 }
 
+/// A leader of epoch 1, alone in its view and in office.
+fn leader() -> Replica {
+    let me = Member { id: ReplicaId(1), identity: Identity("disk".into()) };
+    let view = View { epoch: Epoch(1), leader: me.id, in_sync: vec![me.clone()] };
+    let mut replica = Replica::new(me, vec![], Log::default(), None, OrderNumber(0));
+    replica.accept(view, ms(0));
+    assert_eq!(replica.duty(ms(0)), Some(Duty::TakeOffice(Epoch(1))));
+    replica.took_office(Epoch(1), vec![]).unwrap();
+    replica
+}
+
+/// What a customer is told by a "definite" error: the purchase surely did not happen.
+#[test]
+fn once_the_catalog_was_asked_no_error_is_definite_but_its_own_refusal() {
+    let sold = || Sold { cost: Price::try_from(1.0).unwrap(), version: 2 };
+    let asked = |replica: &mut Replica| {
+        let mut buying = Buying::new(purchase(1, 1, 1));
+        assert_eq!(buying.next(replica), Next::Ask);
+        buying
+    };
+    let ended = |next: Next| match next {
+        Next::Over(Err(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    // The catalog sold, and leadership ended before, or after the entry was in the log.
+    for is_logged in [false, true] {
+        let mut replica = leader();
+        let mut buying = asked(&mut replica);
+        if !is_logged {
+            replica.step_down(Epoch(2));
+        }
+        let outcome = buying::answered(&mut replica, &purchase(1, 1, 1), Ok(sold()));
+        buying.told(&mut replica, outcome);
+        replica.step_down(Epoch(2));
+        assert!(!ended(buying.next(&mut replica)).is_definite(), "logged: {is_logged}");
+    }
+    // It refused an epoch that an earlier attempt may have sold in, or did not answer.
+    for error in [Error::Stale { epoch: 2 }, Error::unavailable("busy"), Error::unanswered("lost")]
+    {
+        let mut replica = leader();
+        let mut buying = asked(&mut replica);
+        let outcome = buying::answered(&mut replica, &purchase(1, 1, 1), Err(error));
+        buying.told(&mut replica, outcome);
+        assert!(!ended(buying.next(&mut replica)).is_definite());
+    }
+    // Another request with the same key is at the catalog when leadership ends.
+    let mut replica = leader();
+    let _first = asked(&mut replica);
+    let mut second = Buying::new(purchase(1, 1, 1));
+    assert_eq!(second.next(&mut replica), Next::Wait);
+    replica.step_down(Epoch(2));
+    assert!(!ended(second.next(&mut replica)).is_definite());
+    // Its own refusal is definite, and so is whatever happens before it is asked.
+    let mut replica = leader();
+    let mut buying = asked(&mut replica);
+    let outcome = buying::answered(&mut replica, &purchase(1, 1, 1), Err(Error::NotEnoughStock));
+    buying.told(&mut replica, outcome);
+    assert_eq!(ended(buying.next(&mut replica)), Error::NotEnoughStock);
+    replica.step_down(Epoch(2));
+    let mut late = Buying::new(purchase(2, 2, 1));
+    assert!(ended(late.next(&mut replica)).is_definite());
+}
+
+/// A question is no event: who asks a leader how it is changes nothing, and time alone lets outsiders in.
+#[test]
+fn asking_for_the_health_changes_nothing() {
+    let replica = leader();
+    let before = replica.clone();
+    replica.health(true, ms(60_000));
+    assert_eq!(replica, before);
+}
+
+#[test]
+fn a_question_that_was_sent_twice_may_have_been_done_the_first_time() {
+    let passing = protocol::of_repeated::<()>(Err(Error::NotLeader { epoch: 1 }));
+    assert!(passing.is_err_and(|error| !error.is_definite()));
+    let refused = protocol::of_repeated::<()>(Err(Error::NotEnoughStock));
+    assert_eq!(refused, Err(Error::NotEnoughStock));
+}
+
 #[test]
 fn a_replica_whose_committed_orders_differ_from_the_leaders_says_so_until_another_leads() {
     let [me, leader] =
@@ -468,11 +551,11 @@ fn a_cache_is_served_within_its_lease_only_and_the_lease_counts_from_before_the_
     let mut cache = Cache::new(7);
     assert!(cache.renew(1, ms(100), ms(190)));
     let ticket = cache.begin_fetch();
-    cache.store(ticket, "Tux", 1, "one");
+    let one = cache.store(ticket, "Tux", 1, "one");
     let over = ms(100) + LEASE;
     assert_eq!(cache.get("Tux", over.checked_sub(ms(1)).unwrap()), Some("one"));
     assert_eq!(cache.get("Tux", over), None);
-    assert!(!cache.is_current(ticket, "Tux", 1, over), "nor is anybody else's answer");
+    assert_eq!(cache.join(&one, "Tux", over), None, "nor is anybody else's answer");
     assert!(!cache.renew(1, ms(450), over), "a lease that was over stays over");
     assert!(!cache.renew(2, ms(450), ms(460)), "of another subscription");
     assert_eq!(cache.get("Tux", over), None);
@@ -491,17 +574,29 @@ fn a_fetch_is_stored_only_if_every_change_since_it_began_was_heard() {
 
     let ticket = cache.begin_fetch();
     cache.invalidate("Tux", 2);
-    cache.store(ticket, "Tux", 1, "older than the floor");
+    let old = cache.store(ticket, "Tux", 1, "older than the floor");
     assert_eq!(cache.get("Tux", ms(2)), None);
-    assert!(!cache.is_current(ticket, "Tux", 1, ms(2)));
+    assert_eq!(cache.join(&old, "Tux", ms(2)), None);
     cache.store(ticket, "Tux", 2, "two");
     assert_eq!(cache.get("Tux", ms(2)), Some("two"));
 
     cache.unsubscribe();
     cache.renew(2, ms(10), ms(11));
-    cache.store(ticket, "Tux", 3, "begun under another subscription");
+    let other = cache.store(ticket, "Tux", 3, "begun under another subscription");
     assert_eq!(cache.get("Tux", ms(12)), None);
-    assert!(!cache.is_current(ticket, "Tux", 3, ms(12)));
+    assert_eq!(cache.join(&other, "Tux", ms(12)), None, "whoever joined it, and when");
+}
+
+/// The fetch began under a subscription that lapsed, so a purchase in between was not waited for.
+#[test]
+fn a_query_that_joins_a_fetch_does_not_lend_it_its_own_subscription() {
+    let mut cache = Cache::new(7);
+    cache.renew(1, ms(0), ms(1));
+    let ticket = cache.begin_fetch();
+    cache.unsubscribe();
+    cache.renew(2, ms(1_000), ms(1_001));
+    let late = cache.store(ticket, "Tux", 1, "one");
+    assert_eq!(cache.join(&late, "Tux", ms(1_002)), None);
 }
 
 #[test]

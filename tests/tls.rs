@@ -134,7 +134,7 @@ fn connect(address: &str) -> TcpStream {
 }
 
 fn call(rpc: &Rpc, question: &[u8]) -> Result<Vec<u8>> {
-    rpc.call(question, Instant::now() + PATIENCE, &wanted)
+    rpc.call(question, Instant::now() + PATIENCE, &wanted).map(|reply| reply.payload)
 }
 
 fn framed(payload: &[u8]) -> Vec<u8> {

@@ -49,7 +49,7 @@ fn ask(config: &Config, arguments: &ArgMatches) -> Result<Value> {
         .map_err(|e| Error::invalid(format!("this is no JSON object: {e}")))?;
     let deadline = Instant::now() + Duration::from_millis(ms.into());
     let rpc = Transport::of(config, Principal::Tool)?.rpc(&text("address"))?;
-    let answer = rpc.call(question.as_bytes(), deadline, &wanted)?;
+    let answer = rpc.call(question.as_bytes(), deadline, &wanted)?.payload;
     serde_json::from_slice(&answer)
         .map_err(|e| Error::unanswered(format!("what it answered is no JSON: {e}")))
 }

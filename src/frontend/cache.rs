@@ -58,6 +58,16 @@ pub struct Ticket {
     subscription: Option<u64>,
 }
 
+/// What a fetch brought, for the query that began it and for those that joined it. It is as good as the
+/// subscription under which the fetch began, whoever uses it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Fetched<V> {
+    ticket: Ticket,
+    version: u64,
+    /// What the catalog answered.
+    pub value: V,
+}
+
 impl<V: Clone> Cache<V> {
     /// An empty cache for `capacity` toys; 0 switches it off.
     pub fn new(capacity: usize) -> Cache<V> {
@@ -94,20 +104,26 @@ impl<V: Clone> Cache<V> {
         Ticket { subscription: self.subscription }
     }
 
-    /// Whether an answer fetched under `ticket` is as good as one fetched only now: every change
-    /// that was acknowledged before `now` would have raised the floor.
-    pub fn is_current(&self, ticket: Ticket, name: &str, version: u64, now: Moment) -> bool {
-        self.is_heard(ticket)
-            && now < self.lease_until
-            && version >= self.floors.get(name).copied().unwrap_or(0)
+    /// Takes what the catalog answered to the fetch of `ticket`; stores it, if it is still right.
+    pub fn store(&mut self, ticket: Ticket, name: &str, version: u64, value: V) -> Fetched<V> {
+        let fetched = Fetched { ticket, version, value };
+        let floor = self.floors.get(name).copied().unwrap_or(0);
+        if self.is_heard(ticket) && version >= floor && self.capacity > 0 {
+            self.insert(name, version, fetched.value.clone());
+        }
+        fetched
     }
 
-    /// Stores what the catalog answered, if it is still right.
-    pub fn store(&mut self, ticket: Ticket, name: &str, version: u64, value: V) {
-        let floor = self.floors.get(name).copied().unwrap_or(0);
-        if !self.is_heard(ticket) || version < floor || self.capacity == 0 {
-            return;
-        }
+    /// For a query that joined somebody else's fetch: the value, if it is as good as one fetched only now.
+    /// Then every change that was acknowledged before `now` would have raised the floor.
+    pub fn join(&self, fetched: &Fetched<V>, name: &str, now: Moment) -> Option<V> {
+        let is_current = self.is_heard(fetched.ticket)
+            && now < self.lease_until
+            && fetched.version >= self.floors.get(name).copied().unwrap_or(0);
+        is_current.then(|| fetched.value.clone())
+    }
+
+    fn insert(&mut self, name: &str, version: u64, value: V) {
         let name: Arc<str> = name.into();
         self.forget(&name);
         while self.entries.len() >= self.capacity {

@@ -34,7 +34,7 @@ const BEAT: Duration = Duration::from_millis(100);
 const QUICK: Duration = Duration::from_millis(5);
 /// How often the controller looks at the clock when nobody reports.
 const TICK: Duration = Duration::from_millis(50);
-/// How long a session waits for a leader.
+/// A store that has just started and has no leader for this long says so.
 const LEADERLESS: Duration = Duration::from_secs(2);
 /// The committed number is put on disk each time it has grown by this.
 const REMEMBER_EVERY: u64 = 1_000;
@@ -69,9 +69,8 @@ pub struct Leader {
 }
 
 impl Election {
-    /// The leader. Waits a while for one, but not beyond `deadline`.
+    /// The leader. Waits for one until `deadline`.
     pub fn leader(&self, deadline: Instant) -> Result<Leader> {
-        let deadline = deadline.min(Instant::now() + LEADERLESS);
         let mut state = self.state.lock();
         loop {
             if let Some(view) = &state.view
@@ -86,7 +85,7 @@ impl Election {
         }
     }
 
-    /// The first epoch since this process started. Waits a while for it.
+    /// The first epoch since this process started. Waits for it, at most for `limit`.
     pub fn incarnation(&self, limit: Duration) -> Result<Epoch> {
         self.leader(Instant::now() + limit)?;
         let incarnation = self.state.lock().incarnation;

@@ -1,6 +1,7 @@
 //! Buys and looks up at the leader; on its loss waits for the next view and tries again with the same
 //! key, so that the client notices nothing but latency (F7). Called by [`session`](super::session).
 
+use super::asking::{Asking, Then};
 use super::election::{Election, Leader};
 use super::products::Products;
 use crate::blocking::Blocking;
@@ -97,28 +98,23 @@ impl Orders {
     /// Asks the leader, and the next one if it is lost, until there is an answer or time is up.
     fn ask_leader<T: DeserializeOwned>(&self, question: impl Fn(Epoch) -> Request) -> Result<T> {
         let deadline = Instant::now() + self.deadline;
-        let mut in_doubt = None;
+        let mut asking = Asking::default();
         loop {
             let Leader { epoch, id } = match self.election.leader(deadline) {
                 Ok(leader) => leader,
-                Err(error) => return Err(in_doubt.unwrap_or(error)),
+                Err(error) => return Err(asking.give_up(error)),
             };
             let superseded = || self.election.epoch() != Some(epoch);
             let replica = &self.replicas[&id];
-            let error = match ask(replica, &question(epoch), deadline, &superseded) {
-                Err(error) if error.is_passing() => error,
-                answer => return answer,
-            };
-            if matches!(error, Error::Unreachable { .. } | Error::Unanswered { .. }) {
-                self.election.suspect(id);
+            let answer = ask(replica, &question(epoch), deadline, &superseded);
+            match asking.told(answer, Instant::now() + PAUSE >= deadline) {
+                Then::Over(outcome) => return outcome,
+                Then::Again { is_suspect } => {
+                    if is_suspect {
+                        self.election.suspect(id);
+                    }
+                }
             }
-            if !error.is_definite() {
-                in_doubt = Some(Error::unanswered("the order service did not answer in time"));
-            }
-            if Instant::now() + PAUSE >= deadline {
-                return Err(in_doubt.unwrap_or(error));
-            }
-            tracing::debug!("replica {id} in epoch {epoch}: {error}");
             let _waiting = Blocking::new();
             thread::sleep(PAUSE);
         }

@@ -7,7 +7,7 @@
 //!
 //! Locks: `cache` and `fetches` are never held together, nor across a call.
 
-use super::cache::{Cache, Ticket};
+use super::cache::{Cache, Fetched, Ticket};
 use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use crate::model::{Moment, Toy};
@@ -38,14 +38,8 @@ pub struct Products {
 /// A question under way.
 #[derive(Default)]
 struct Fetch {
-    answer: Mutex<Option<Result<Fetched>>>,
+    answer: Mutex<Option<Result<Fetched<Body>>>>,
     answered: Condvar,
-}
-
-#[derive(Clone)]
-struct Fetched {
-    version: u64,
-    body: Body,
 }
 
 impl Products {
@@ -68,7 +62,7 @@ impl Products {
                 None => cache.begin_fetch(),
             }
         };
-        if let Some(joined) = self.join(name, ticket) {
+        if let Some(joined) = self.join(name) {
             return joined;
         }
         let fetch = Arc::new(Fetch::default());
@@ -82,7 +76,7 @@ impl Products {
         }
         *fetch.answer.lock() = Some(answer.clone());
         fetch.answered.notify_all();
-        answer.map(|fetched| fetched.body)
+        answer.map(|fetched| fetched.value)
     }
 
     /// All toys, straight from the catalog.
@@ -118,7 +112,7 @@ impl Products {
 
     /// Waits for somebody else's fetch of the same toy. `None` if there is none, or its answer might
     /// be older than this query.
-    fn join(&self, name: &str, ticket: Ticket) -> Option<Result<Body>> {
+    fn join(&self, name: &str) -> Option<Result<Body>> {
         let fetch = self.fetches.lock().get(name).cloned()?;
         let deadline = Instant::now() + DEADLINE;
         let mut answer = fetch.answer.lock();
@@ -133,11 +127,10 @@ impl Products {
             Err(error) => return Some(Err(error)),
         };
         drop(answer);
-        let current = self.cache.lock().is_current(ticket, name, fetched.version, self.now());
-        current.then_some(Ok(fetched.body))
+        self.cache.lock().join(&fetched, name, self.now()).map(Ok)
     }
 
-    fn fetch(&self, name: &str, ticket: Ticket) -> Result<Fetched> {
+    fn fetch(&self, name: &str, ticket: Ticket) -> Result<Fetched<Body>> {
         let question = Request::Query { name: name.to_owned() };
         let toy: Toy = match ask(&self.catalog, &question, Instant::now() + DEADLINE, &wanted) {
             Err(error) if error.is_passing() => {
@@ -147,8 +140,7 @@ impl Products {
         };
         let version = toy.version;
         let body: Body = web::body(&ShownToy::from(toy)).into();
-        self.cache.lock().store(ticket, name, version, body.clone());
-        Ok(Fetched { version, body })
+        Ok(self.cache.lock().store(ticket, name, version, body))
     }
 
     fn now(&self) -> Moment {

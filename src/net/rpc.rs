@@ -29,6 +29,15 @@ pub struct Rpc {
     idle: Mutex<Vec<Frames>>,
 }
 
+/// An answer to a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Its payload.
+    pub payload: Vec<u8>,
+    /// Whether the request was sent twice, so that it may have been done before the answered one came.
+    pub is_repeated: bool,
+}
+
 /// Why a call on one connection did not bring an answer.
 enum Failure {
     /// The peer closed the connection before it began to answer.
@@ -49,14 +58,14 @@ impl Rpc {
         self.target.address()
     }
 
-    /// Sends one frame with this payload and returns the payload of the answer. While it waits,
+    /// Sends one frame with this payload and returns the answer. While it waits,
     /// `abandoned` is asked some 40 times a second whether the answer is still wanted.
     pub fn call(
         &self,
         request: &[u8],
         deadline: Instant,
         abandoned: &dyn Fn() -> bool,
-    ) -> Result<Vec<u8>> {
+    ) -> Result<Reply> {
         if request.len() > FRAME_BYTES_MAX {
             return Err(frame::too_long(request.len()));
         }
@@ -65,19 +74,23 @@ impl Rpc {
         let idle = self.idle.lock().pop();
         let Some(connection) = idle else {
             let connection = self.connect(&call)?;
-            return self.call_on(connection, &call).map_err(|failure| self.unanswered(failure));
+            let answer = self.call_on(connection, &call);
+            let first = |payload| Reply { payload, is_repeated: false };
+            return answer.map(first).map_err(|failure| self.unanswered(failure));
         };
         match self.call_on(connection, &call) {
             Err(Failure::Closed(_)) => {}
             Err(failure) => return Err(self.unanswered(failure)),
-            Ok(answer) => return Ok(answer),
+            Ok(payload) => return Ok(Reply { payload, is_repeated: false }),
         }
         self.idle.lock().clear();
         // The peer may have done it and died before it answered, so even a refused connection
         // does not make this call definite.
         let connection =
             self.connect(&call).map_err(|error| Error::unanswered(error.to_string()))?;
-        self.call_on(connection, &call).map_err(|failure| self.unanswered(failure))
+        let answer = self.call_on(connection, &call);
+        let second = |payload| Reply { payload, is_repeated: true };
+        answer.map(second).map_err(|failure| self.unanswered(failure))
     }
 
     fn call_on(&self, mut connection: Frames, call: &Call<'_>) -> Result<Vec<u8>, Failure> {

@@ -134,7 +134,7 @@ impl Leadership {
     pub fn begin(&mut self, purchase: &Purchase) -> Result<Begin> {
         match self.in_flight.get(&purchase.key) {
             Some(item) if *item != purchase.item => Err(Error::KeyReused),
-            Some(_) => Ok(Begin::Wait),
+            Some(_) => Ok(Begin::Join),
             None if self.in_flight.len() >= IN_FLIGHT_MAX => {
                 Err(Error::unavailable(format!("{IN_FLIGHT_MAX} purchases are in flight")))
             }

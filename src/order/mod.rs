@@ -14,6 +14,7 @@
 //! * [`file`]: `orders.csv`, the view, and how far it is committed.
 //! * [`service`]: threads and locks, frames and HTTP.
 //! * [`purchase`]: the leader's path of one purchase.
+//! * [`buying`] (pure): what comes after what in a purchase, and which errors are definite.
 //! * [`sales`]: the queue to the catalog: those that wait are sold with one call.
 //! * [`replication`]: the leader's sending side, a thread per follower.
 //! * [`office`]: what the leader owes the catalog, on a thread of its own.
@@ -21,6 +22,7 @@
 
 pub mod service;
 pub mod purchase;
+pub mod buying;
 pub mod sales;
 pub mod replica;
 pub mod leadership;

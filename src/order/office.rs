@@ -57,6 +57,7 @@ fn hold_office(order: &Order) {
             hinted = order.hint_committed(hinted);
         }
         let mut replica = order.replica.lock();
+        replica.tick(order.now());
         let Some(duty) = replica.duty(order.now()) else {
             order.work.wait_for(&mut replica, HEARTBEAT);
             continue;

@@ -1,21 +1,20 @@
 //! The leader's path of one purchase, straight down: sell at the catalog, append, replicate, answer.
-//! Called by [`service`](super::service) on one of its ten threads.
+//! What comes after what is decided by [`buying`](super::buying); here are the calls, the disk and the waits. Called by [`service`](super::service) on one of its ten threads.
 //!
 //! What makes a retry safe is the key: known in the log, its order is the answer; in flight, this
 //! waits for the other; open at the catalog, that answers as before. So whatever went wrong, the same
 //! purchase may be asked for again, here or at the next leader.
 
-use super::replica::{Begin, Replica};
-use super::sales::{Logged, Next, Sale};
+use super::buying::{self, Buying, Logged, Next};
+use super::sales::{self, Sale};
 use super::service::Order;
 use crate::blocking::Blocking;
 use crate::error::{Error, Result};
-use crate::model::{Epoch, Key, OrderNumber};
+use crate::model::Epoch;
 use crate::protocol::catalog::{Request, Sold};
 use crate::protocol::order::Bought;
 use crate::protocol::purchase::Purchase;
 use crate::protocol::{Answer, ask};
-use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,43 +28,46 @@ impl Order {
     /// Buys. An indefinite error means that the order may stand.
     pub(super) fn purchase(&self, purchase: &Purchase) -> Result<Bought> {
         let deadline = Instant::now() + DEADLINE;
-        let key = &purchase.key;
+        let mut buying = Buying::new(purchase.clone());
         let mut replica = self.replica.lock();
         loop {
-            match replica.begin(purchase)? {
-                Begin::Logged(number) => return self.await_commit(replica, number, key, deadline),
-                Begin::Ask => break,
-                Begin::Wait => self.await_progress(&mut replica, deadline)?,
+            match buying.next(&mut replica) {
+                Next::Over(outcome) => return outcome,
+                Next::Wait => {
+                    let _waiting = Blocking::new();
+                    if self.progress.wait_until(&mut replica, deadline).timed_out() {
+                        return Err(buying.late());
+                    }
+                }
+                Next::Ask => {
+                    drop(replica);
+                    let outcome = self.sell(purchase, deadline);
+                    let failed = outcome.is_err();
+                    replica = self.replica.lock();
+                    buying.told(&mut replica, outcome);
+                    if failed {
+                        self.work.notify_all();
+                        self.progress.notify_all();
+                    }
+                }
             }
         }
-        drop(replica);
-        let Logged { number, version } = self.sell(purchase, deadline)?;
-        let bought = self.await_commit(self.replica.lock(), number, key, deadline)?;
-        Ok(Bought { version: Some(version), ..bought })
     }
 
     /// Waits for the sale of a purchase, and asks the catalog when it is this thread's turn.
     fn sell(&self, purchase: &Purchase, deadline: Instant) -> Result<Logged> {
         let sale = self.sales.add(purchase.clone());
-        let outcome = loop {
+        loop {
             match self.sales.next(&sale, deadline) {
-                Next::Over(outcome) => break outcome,
-                Next::Ask(mut turn) => {
+                sales::Next::Over(outcome) => return outcome,
+                sales::Next::Ask(mut turn) => {
                     let answers = self.ask_catalog(turn.sales(), deadline);
                     turn.leave();
                     let outcomes = self.log(turn.sales(), answers);
                     turn.tell(outcomes);
                 }
             }
-        };
-        if let Err(Error::Unanswered { .. }) = outcome {
-            self.replica.lock().in_doubt(purchase);
-            self.work.notify_all();
         }
-        if outcome.is_err() {
-            self.progress.notify_all();
-        }
-        outcome
     }
 
     /// Asks the catalog until it answers, this replica no longer leads, or time is up.
@@ -106,17 +108,10 @@ impl Order {
         }
         let mut replica = self.replica.lock();
         let before = replica.log().last();
-        let mut log = |purchase: &Purchase, answer: Result<Sold>| match answer {
-            Ok(Sold { version, .. }) => Ok(Logged { number: replica.sold(purchase)?, version }),
-            Err(Error::Stale { epoch }) => Err(Error::NotLeader { epoch }),
-            Err(error) if error.is_passing() => Err(Error::unanswered(error.to_string())),
-            Err(refusal) => {
-                replica.refused(purchase, &refusal);
-                Err(refusal)
-            }
-        };
         let sales = sales.iter().zip(answers);
-        let outcomes = sales.map(|(sale, answer)| log(&sale.purchase, answer)).collect();
+        let outcomes = sales
+            .map(|(sale, answer)| buying::answered(&mut replica, &sale.purchase, answer))
+            .collect();
         let last = replica.log().last();
         if last > before {
             self.write(&replica, before);
@@ -125,34 +120,5 @@ impl Order {
             self.sync(last);
         }
         outcomes
-    }
-
-    /// Waits until the order at `number` is committed.
-    fn await_commit(
-        &self,
-        mut replica: MutexGuard<'_, Replica>,
-        number: OrderNumber,
-        key: &Key,
-        deadline: Instant,
-    ) -> Result<Bought> {
-        loop {
-            if let Some(bought) = replica.outcome(number, key)? {
-                return Ok(bought);
-            }
-            self.await_progress(&mut replica, deadline)?;
-        }
-    }
-
-    fn await_progress(
-        &self,
-        replica: &mut MutexGuard<'_, Replica>,
-        deadline: Instant,
-    ) -> Result<()> {
-        let _waiting = Blocking::new();
-        if self.progress.wait_until(replica, deadline).timed_out() {
-            let what = format!("replica {} could not finish the purchase in time", self.id);
-            return Err(Error::unanswered(what));
-        }
-        Ok(())
     }
 }

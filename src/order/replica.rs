@@ -53,8 +53,10 @@ enum Role {
 pub enum Begin {
     /// The order is in the log: answer with it once it is committed.
     Logged(OrderNumber),
-    /// The same purchase is in flight already, or office is not taken yet: wait for a change.
+    /// Office is not taken yet: wait for a change.
     Wait,
+    /// The same purchase is at the catalog already: wait for a change.
+    Join,
     /// Ask the catalog to sell.
     Ask,
 }
@@ -192,11 +194,17 @@ impl Replica {
         }
     }
 
+    /// Time passes: a leader puts outsiders that have kept up into its commit set.
+    pub fn tick(&mut self, now: Moment) {
+        if let Role::Leading(leadership) = &mut self.role {
+            leadership.let_in(now);
+        }
+    }
+
     /// How this replica is.
-    pub fn health(&mut self, catalog_reachable: bool, now: Moment) -> Health {
-        let (lagging, caught_up) = match &mut self.role {
+    pub fn health(&self, catalog_reachable: bool, now: Moment) -> Health {
+        let (lagging, caught_up) = match &self.role {
             Role::Leading(leadership) => {
-                leadership.let_in(now);
                 (leadership.lagging(now), leadership.caught_up(self.committed))
             }
             _ => (vec![], vec![]),
@@ -366,7 +374,7 @@ impl Replica {
         let Purchase { epoch, ref key, ref item, .. } = *purchase;
         match self.leading(epoch) {
             Some(leadership) => leadership.end(key),
-            None => return Err(Error::NotLeader { epoch: self.epoch().0 }),
+            None => return Err(Error::unanswered("sold, but this replica does not lead any more")),
         }
         if let Some(entry) = self.log.find(key) {
             return Ok(entry.number);
@@ -391,8 +399,8 @@ impl Replica {
         }
     }
 
-    /// The answer for the order at `number`, or `None` while it is not committed. An error if this
-    /// replica does not lead any more, or has another order there.
+    /// The answer for the order at `number`, or `None` while it is not committed. If this replica does not
+    /// lead any more, or has another order there, the next leader decides, and the error is indefinite.
     pub fn outcome(&self, number: OrderNumber, key: &Key) -> Result<Option<Bought>> {
         let ours = self.log.get(number).is_some_and(|entry| entry.key == *key);
         if ours && number <= self.committed {
@@ -400,7 +408,7 @@ impl Replica {
         }
         match self.role {
             Role::Leading(_) if ours => Ok(None),
-            _ => Err(Error::NotLeader { epoch: self.epoch().0 }),
+            _ => Err(Error::unanswered("this replica does not lead any more")),
         }
     }
 

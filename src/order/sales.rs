@@ -10,9 +10,9 @@
 //! A turn that is dropped, by a panic too, tells every sale of it that has no outcome yet that nobody
 //! knows how it ended.
 
+use super::buying::Logged;
 use crate::blocking::Blocking;
 use crate::error::{Error, Result};
-use crate::model::OrderNumber;
 use crate::protocol::purchase::Purchase;
 use parking_lot::Mutex;
 use std::mem;
@@ -44,15 +44,6 @@ pub struct Sale {
     /// Who waits for the outcome.
     thread: Thread,
     outcome: Mutex<Option<Result<Logged>>>,
-}
-
-/// A sale that was made, and is in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Logged {
-    /// The order's number.
-    pub number: OrderNumber,
-    /// The toy's version after the sale.
-    pub version: u64,
 }
 
 /// What a thread that waits for its sale finds.
@@ -174,7 +165,7 @@ fn unanswered() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CallId, Epoch, Item, Key, Quantity};
+    use crate::model::{CallId, Epoch, Item, Key, OrderNumber, Quantity};
 
     const SOON: Duration = Duration::from_secs(20);
 

@@ -260,7 +260,7 @@ impl Subject for Order {
 
     fn own(&self) -> OrderStatus {
         let reachable = self.catalog_reachable.load(Ordering::Relaxed);
-        let mut replica = self.replica.lock();
+        let replica = self.replica.lock();
         let serves = replica.office() == Some(Office::Serving);
         OrderStatus {
             health: replica.health(reachable, self.now()),

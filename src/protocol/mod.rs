@@ -90,14 +90,25 @@ pub fn ask<Q: Serialize, T: DeserializeOwned>(
     abandoned: &dyn Fn() -> bool,
 ) -> Result<T> {
     let payload = serde_json::to_vec(question).expect("questions have string keys");
-    let answer = peer.call(&payload, deadline, abandoned)?;
-    match serde_json::from_slice::<Answer<T>>(&answer) {
+    let reply = peer.call(&payload, deadline, abandoned)?;
+    match serde_json::from_slice::<Answer<T>>(&reply.payload) {
+        Ok(answer) if reply.is_repeated => of_repeated(answer.into()),
         Ok(answer) => answer.into(),
         Err(error) => Err(Error::unanswered(format!(
             "{} gave an answer that is none: {error}",
             peer.address()
         ))),
     }
+}
+
+/// The answer to a question that was sent twice. The first may have been done and its answer lost with the
+/// connection, so that the second cannot be refused for now and mean that nothing happened.
+pub fn of_repeated<T>(answer: Result<T>) -> Result<T> {
+    answer.map_err(
+        |error| {
+            if error.is_passing() { Error::unanswered(error.to_string()) } else { error }
+        },
+    )
 }
 
 /// For calls that nobody abandons.

@@ -133,7 +133,7 @@ impl Server {
     /// The catalog sold.
     pub fn sold(&mut self, purchase: &Purchase) {
         let sold = self.replica.sold(purchase);
-        self.is_confused |= sold.is_err_and(|error| !matches!(error, Error::NotLeader { .. }));
+        self.is_confused |= sold.is_err_and(|error| !matches!(error, Error::Unanswered { .. }));
     }
 
     /// The answer to `take_office` has come.

@@ -48,7 +48,9 @@ impl Store {
         let mut controller = Controller::clone(controller);
         for id in IDS {
             let report = if up.contains(&id) {
-                let health = self.server_mut(id).replica.health(true, LATE);
+                let replica = &mut self.server_mut(id).replica;
+                replica.tick(LATE);
+                let health = replica.health(true, LATE);
                 Report::Healthy { health, asked: EARLY, expected: controller.committed() }
             } else {
                 Report::Refused
@@ -245,7 +247,9 @@ impl Store {
     /// A leader looks whether an outsider has kept up, and asks the controller to let it in.
     pub fn let_in(&mut self, leader: ReplicaId) {
         let Some(epoch) = self.server(leader).replica.leads() else { return };
-        let health = self.server_mut(leader).replica.health(true, LATE);
+        let replica = &mut self.server_mut(leader).replica;
+        replica.tick(LATE);
+        let health = replica.health(true, LATE);
         self.asks.extend(health.caught_up.into_iter().map(|member| (epoch, member)));
     }
 

@@ -125,7 +125,11 @@ impl Client {
             (Door::LookUp { number }, Err(error)) if !error.is_passing() => {
                 judge.not_found(*number, doing.begun)?;
             }
-            (Door::Buy { .. }, Err(error)) if error.is_passing() => {
+            (Door::Buy { key, .. }, Err(error)) if error.is_passing() => {
+                // Of a retry nothing follows: the first attempt may have bought.
+                if doing.attempts == 1 && error.is_definite() {
+                    judge.surely_not(key);
+                }
                 // Some give up, and never learn whether the order stands.
                 if self.closing || doing.attempts < 3 || context.rng.bool() {
                     doing.tag = None;

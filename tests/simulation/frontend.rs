@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
 use toystore::error::Error;
+use toystore::frontend::asking::{self, Then};
 use toystore::frontend::cache::{Cache, Ticket};
 use toystore::frontend::controller::{Controller, Decision, Report, SILENT, Unclean};
 use toystore::model::{CallId, Epoch, Item, Key, Moment, OrderNumber, ReplicaId, Toy, View};
@@ -16,7 +17,6 @@ use toystore::protocol::purchase::Purchase;
 
 const BEAT: Duration = ms(100);
 const QUICK: Duration = ms(5);
-const LEADERLESS: Duration = ms(2_000);
 const ASK_DEADLINE: Duration = ms(4_000);
 const ASK_PAUSE: Duration = ms(10);
 const QUERY_DEADLINE: Duration = ms(5_000);
@@ -62,11 +62,10 @@ struct Asking {
     what: What,
     begun: Option<CallId>,
     deadline: Moment,
-    in_doubt: bool,
+    flow: asking::Asking,
     asked: Option<(Tag, Epoch, ReplicaId)>,
     reply: Option<Reply>,
     paused_until: Moment,
-    leaderless_since: Option<Moment>,
 }
 
 #[derive(Debug, Clone)]
@@ -79,14 +78,13 @@ enum What {
 struct Querying {
     tag: Tag,
     name: String,
-    ticket: Ticket,
     stage: Stage,
 }
 
 enum Stage {
     /// Waits for the fetch with this tag, which another began.
     Joined(Tag),
-    Fetching(Tag),
+    Fetching(Tag, Ticket),
 }
 
 /// The thread that takes the changes.
@@ -167,11 +165,10 @@ impl Frontend {
             what,
             begun: None,
             deadline: context.now + ASK_DEADLINE,
-            in_doubt: false,
+            flow: asking::Asking::default(),
             asked: None,
             reply: None,
             paused_until: context.now,
-            leaderless_since: None,
         });
     }
 
@@ -290,11 +287,9 @@ impl Frontend {
         }
         let leader = self.view.as_ref().filter(|_| self.led).map(|view| (view.epoch, view.leader));
         let Some((epoch, id)) = leader else {
-            let since = *task.leaderless_since.get_or_insert(context.now);
-            let late = context.now >= task.deadline || context.now >= since + LEADERLESS;
-            return late.then(|| Err(give_up(task, Error::unavailable("no leader"))));
+            let is_late = context.now >= task.deadline;
+            return is_late.then(|| Err(task.flow.give_up(Error::unavailable("no leader"))));
         };
-        task.leaderless_since = None;
         let question = self.question(task, epoch);
         let tag = context.ask(Node::Replica(id), Question::Order(question), task.deadline);
         task.asked = Some((tag, epoch, id));
@@ -308,22 +303,19 @@ impl Frontend {
         reply: Reply,
         context: &mut Context<'_>,
     ) -> Option<Reply> {
-        let error = match reply {
-            Ok(Answer::Bought(bought)) => {
+        match task.flow.told(reply, context.now + ASK_PAUSE >= task.deadline) {
+            Then::Over(Ok(Answer::Bought(bought))) => {
                 if let (What::Buy { item, .. }, Some(version)) = (&task.what, bought.version) {
                     self.cache.invalidate(&item.name, version);
                 }
                 return Some(Ok(Answer::Number(bought.number)));
             }
-            Err(error) if error.is_passing() => error,
-            answer => return Some(answer),
-        };
-        if matches!(error, Error::Unreachable { .. } | Error::Unanswered { .. }) {
-            self.hearts.get_mut(&id).expect("configured").next = context.now;
-        }
-        task.in_doubt |= !error.is_definite();
-        if context.now + ASK_PAUSE >= task.deadline {
-            return Some(Err(give_up(task, error)));
+            Then::Over(answer) => return Some(answer),
+            Then::Again { is_suspect } => {
+                if is_suspect {
+                    self.hearts.get_mut(&id).expect("configured").next = context.now;
+                }
+            }
         }
         task.paused_until = context.now + ASK_PAUSE;
         context.after(ASK_PAUSE, Timer::Wake);
@@ -346,10 +338,6 @@ impl Frontend {
     }
 }
 
-fn give_up(task: &Asking, error: Error) -> Error {
-    if task.in_doubt { unanswered("the order service did not answer in time") } else { error }
-}
-
 /// `products`.
 impl Frontend {
     /// `Products::toy`.
@@ -359,44 +347,48 @@ impl Frontend {
             context.answer(tag, Ok(Answer::Toy(toy)));
             return;
         }
-        let ticket = self.cache.begin_fetch();
         let other = self.queries.iter().find_map(|query| match query.stage {
-            Stage::Fetching(fetch) if query.name == name => Some(fetch),
+            Stage::Fetching(fetch, _) if query.name == name => Some(fetch),
             _ => None,
         });
         let stage = match other {
             Some(fetch) => Stage::Joined(fetch),
-            None => Stage::Fetching(fetch(&name, context)),
+            None => Stage::Fetching(fetch(&name, context), self.cache.begin_fetch()),
         };
-        self.queries.push(Querying { tag, name, ticket, stage });
+        self.queries.push(Querying { tag, name, stage });
     }
 
     fn fetched(&mut self, fetch_tag: Tag, reply: &Reply, context: &mut Context<'_>) {
-        let queries = mem::take(&mut self.queries);
-        for mut query in queries {
-            match query.stage {
-                Stage::Fetching(tag) if tag == fetch_tag => {
-                    if let Ok(Answer::Toy(toy)) = reply {
-                        self.cache.store(query.ticket, &query.name, toy.version, toy.clone());
+        let begun = self.queries.iter().find_map(|query| match query.stage {
+            Stage::Fetching(tag, ticket) if tag == fetch_tag => Some((ticket, query.name.clone())),
+            _ => None,
+        });
+        let Some((ticket, name)) = begun else { return };
+        let fetched = match reply {
+            Ok(Answer::Toy(toy)) => Some(self.cache.store(ticket, &name, toy.version, toy.clone())),
+            _ => None,
+        };
+        for mut query in mem::take(&mut self.queries) {
+            let joined = match query.stage {
+                Stage::Fetching(tag, _) if tag == fetch_tag => Some(reply.clone()),
+                Stage::Joined(tag) if tag == fetch_tag => match &fetched {
+                    Some(fetched) => {
+                        self.cache.join(fetched, &name, context.now).map(|toy| Ok(Answer::Toy(toy)))
                     }
-                    context.answer(query.tag, reply.clone());
+                    None => Some(reply.clone()),
+                },
+                _ => {
+                    self.queries.push(query);
+                    continue;
                 }
-                Stage::Joined(tag) if tag == fetch_tag => {
-                    let is_current = match reply {
-                        Ok(Answer::Toy(Toy { version, .. })) => {
-                            let Querying { ticket, name, .. } = &query;
-                            self.cache.is_current(*ticket, name, *version, context.now)
-                        }
-                        _ => true,
-                    };
-                    if is_current {
-                        context.answer(query.tag, reply.clone());
-                    } else {
-                        query.stage = Stage::Fetching(fetch(&query.name, context));
-                        self.queries.push(query);
-                    }
+            };
+            match joined {
+                Some(reply) => context.answer(query.tag, reply),
+                None => {
+                    let ticket = self.cache.begin_fetch();
+                    query.stage = Stage::Fetching(fetch(&query.name, context), ticket);
+                    self.queries.push(query);
                 }
-                _ => self.queries.push(query),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What must hold, always (replication.md), looked at from outside after every step.
 
-use crate::catalog::Catalog;
+use crate::catalog::{self, Catalog};
 use crate::order::{self, Order};
 use crate::wire::Node;
 use crate::world::{Slot, World};
@@ -25,6 +25,8 @@ pub struct Judge {
     floors: BTreeMap<String, Vec<(Moment, u64)>>,
     /// The version that the sale of each key led to.
     versions: BTreeMap<Key, u64>,
+    /// What customers were told just now that it surely did not happen.
+    surely_not: Vec<Key>,
     /// What customers were told is not sold to them.
     refused: BTreeSet<Key>,
     /// How much of the catalog's journal was looked at.
@@ -78,6 +80,11 @@ impl Judge {
     pub fn refused(&mut self, key: &Key) {
         self.refused.insert(key.clone());
         self.history = usize::MAX;
+    }
+
+    /// The customer was told that this surely did not happen, for now.
+    pub fn surely_not(&mut self, key: &Key) {
+        self.surely_not.push(key.clone());
     }
 
     /// A query that was begun then was answered with this.
@@ -143,6 +150,11 @@ impl Judge {
             Node::Replica(id) => {
                 if let Some(replica) = replicas[&id].up() {
                     judge.check_replica(id, replica)?;
+                    if let Some(purchase) = &replica.false_refusal {
+                        return Err(format!(
+                            "the catalog was asked, but the error says that surely nothing was sold: {purchase}"
+                        ));
+                    }
                 }
                 let leads = replicas.values().filter_map(|slot| slot.up()?.replica.leads());
                 let (count, epochs) = (leads.clone().count(), leads.collect::<BTreeSet<_>>());
@@ -150,7 +162,7 @@ impl Judge {
                     return Err(format!("two replicas lead in one of the epochs {epochs:?}"));
                 }
             }
-            Node::Client(_) => {}
+            Node::Client(_) => judge.check_definite(catalog)?,
         }
         if judge.is_dirty {
             judge.check_members(replicas)?;
@@ -230,6 +242,23 @@ impl Judge {
                     member.id,
                     self.committed.len(),
                     synced.len(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// An error is definite only if nothing was sold.
+    fn check_definite(&mut self, catalog: &Slot<Catalog, catalog::Disk>) -> Verdict {
+        let disk = match catalog {
+            Slot::Up(catalog) => &catalog.disk,
+            Slot::Down(disk) => disk,
+        };
+        for key in self.surely_not.drain(..) {
+            let is_sale = |record: &Record| matches!(record, Record::Purchase { purchase, .. } if purchase.key == key);
+            if disk.history.iter().any(|(_, record)| is_sale(record)) {
+                return Err(format!(
+                    "{key} was sold, but its customer was told that it surely was not"
                 ));
             }
         }

@@ -97,6 +97,12 @@ impl Nemesis {
             0 => {}
             // A leader that is fenced at the catalog, and nowhere else.
             1 => others.retain(|other| *other != Node::Catalog),
+            // Questions reach the catalog, but answers and changes stall for longer than a lease.
+            2 => {
+                let time = between(&mut world.rng, &(ms(500)..ms(1_500)));
+                world.trace.add(world.now, || format!("the catalog's answers STALL for {time:?}"));
+                return world.cut(Node::Catalog, Node::Frontend, time);
+            }
             _ => others = vec![others[world.rng.usize(..others.len())]],
         }
         let (to, from) = match world.rng.u32(0..4) {

@@ -8,9 +8,10 @@ use std::mem;
 use std::time::Duration;
 use toystore::error::{Error, Result};
 use toystore::model::{Entry, Epoch, Identity, Member, Moment, OrderNumber, ReplicaId, View};
+use toystore::order::buying::{self, Buying, Next};
 use toystore::order::leadership::{HEARTBEAT, Office};
 use toystore::order::log::Log;
-use toystore::order::replica::{Begin, Duty, Replica, Taken};
+use toystore::order::replica::{Duty, Replica, Taken};
 use toystore::protocol::catalog;
 use toystore::protocol::order::{Append, Appended, Bought, Outcome, Peer, Request};
 use toystore::protocol::purchase::Purchase;
@@ -81,6 +82,8 @@ pub struct Order {
     office: Officer,
     watch: Watch,
     hinted: Moment,
+    /// A purchase that ended with a definite error after the catalog was asked for it.
+    pub false_refusal: Option<String>,
 }
 
 /// A follower's thread that waits for a sync.
@@ -94,12 +97,15 @@ struct Appending {
 struct Purchasing {
     tag: Tag,
     purchase: Purchase,
+    buying: Buying,
+    has_asked: bool,
     deadline: Moment,
     stage: Stage,
 }
 
 enum Stage {
-    Beginning,
+    /// Waits for the replica, or is about to go on.
+    Going,
     Selling {
         tag: Tag,
         reply: Option<Reply>,
@@ -107,10 +113,6 @@ enum Stage {
     /// Before the catalog is asked again.
     Pausing {
         until: Moment,
-    },
-    Committing {
-        number: OrderNumber,
-        version: Option<u64>,
     },
 }
 
@@ -162,6 +164,7 @@ impl Order {
             office: Officer::default(),
             watch: Watch::default(),
             hinted: Moment::ZERO,
+            false_refusal: None,
         }
     }
 
@@ -216,8 +219,10 @@ impl Order {
             }
             Question::Order(Request::Buy(purchase)) => {
                 let deadline = context.now + PURCHASE_DEADLINE;
-                let stage = Stage::Beginning;
-                self.purchases.push(Purchasing { tag, purchase, deadline, stage });
+                let buying = Buying::new(purchase.clone());
+                let (has_asked, stage) = (false, Stage::Going);
+                let task = Purchasing { tag, purchase, buying, has_asked, deadline, stage };
+                self.purchases.push(task);
                 return None;
             }
             Question::Order(Request::OrderDetails { number }) => {
@@ -325,6 +330,13 @@ impl Order {
         purchases.retain_mut(|purchase| match self.purchase(purchase, context) {
             None => true,
             Some(outcome) => {
+                if let Err(error) = &outcome
+                    && purchase.has_asked
+                    && error.is_passing()
+                    && error.is_definite()
+                {
+                    self.false_refusal = Some(format!("{}: {error}", purchase.purchase.key));
+                }
                 context.answer(purchase.tag, outcome.map(Answer::Bought));
                 false
             }
@@ -395,16 +407,11 @@ impl Order {
         task: &mut Purchasing,
         context: &mut Context<'_>,
     ) -> Option<Result<Bought>> {
-        let late = context.now >= task.deadline;
         match &mut task.stage {
-            Stage::Beginning => match self.replica.begin(&task.purchase) {
-                Err(error) => Some(Err(error)),
-                Ok(Begin::Wait) => late.then(|| Err(unanswered("could not begin in time"))),
-                Ok(Begin::Logged(number)) => {
-                    task.stage = Stage::Committing { number, version: None };
-                    self.purchase(task, context)
-                }
-                Ok(Begin::Ask) => {
+            Stage::Going => match task.buying.next(&mut self.replica) {
+                Next::Over(outcome) => Some(outcome),
+                Next::Wait => (context.now >= task.deadline).then(|| Err(task.buying.late())),
+                Next::Ask => {
                     Order::sell(task, context);
                     None
                 }
@@ -424,13 +431,6 @@ impl Order {
                 }
                 None
             }
-            Stage::Committing { number, version } => {
-                match self.replica.outcome(*number, &task.purchase.key) {
-                    Ok(Some(bought)) => Some(Ok(Bought { version: *version, ..bought })),
-                    Ok(None) => late.then(|| Err(unanswered("could not commit in time"))),
-                    Err(error) => Some(Err(error)),
-                }
-            }
         }
     }
 
@@ -441,6 +441,7 @@ impl Order {
         });
         let tag = context.ask(Node::Catalog, question, task.deadline);
         task.stage = Stage::Selling { tag, reply: None };
+        task.has_asked = true;
     }
 
     fn sold(
@@ -449,39 +450,30 @@ impl Order {
         reply: Reply,
         context: &mut Context<'_>,
     ) -> Option<Result<Bought>> {
-        let error = match reply {
-            Ok(Answer::Sold(sold)) => {
-                let before = self.replica.log().last();
-                return match self.replica.sold(&task.purchase) {
-                    Err(error) => Some(Err(error)),
-                    Ok(number) => {
-                        if number > before {
-                            self.write(before);
-                        }
-                        task.stage = Stage::Committing { number, version: Some(sold.version) };
-                        None
-                    }
-                };
-            }
-            Ok(_) => unanswered("no answer that fits"),
-            Err(error) => error,
+        let answer = match reply {
+            Ok(Answer::Sold(sold)) => Ok(sold),
+            Ok(_) => Err(unanswered("no answer that fits")),
+            Err(error) => Err(error),
         };
-        if let Error::Stale { epoch: newer } = error {
-            self.step_down(Epoch(newer), context);
-            return Some(Err(Error::NotLeader { epoch: newer }));
-        }
-        if !error.is_passing() {
-            self.replica.refused(&task.purchase, &error);
-            return Some(Err(error));
-        }
+        let is_final = |error: &Error| matches!(error, Error::Stale { .. }) || !error.is_passing();
         let deposed = self.replica.leads() != Some(task.purchase.epoch);
-        if deposed || context.now + PURCHASE_PAUSE >= task.deadline {
-            self.replica.in_doubt(&task.purchase);
-            return Some(Err(unanswered("the catalog did not answer")));
+        let is_late = deposed || context.now + PURCHASE_PAUSE >= task.deadline;
+        if answer.as_ref().is_err_and(|error| !is_final(error)) && !is_late {
+            task.stage = Stage::Pausing { until: context.now + PURCHASE_PAUSE };
+            context.after(PURCHASE_PAUSE, Timer::Wake);
+            return None;
         }
-        task.stage = Stage::Pausing { until: context.now + PURCHASE_PAUSE };
-        context.after(PURCHASE_PAUSE, Timer::Wake);
-        None
+        if let Err(Error::Stale { epoch: newer }) = answer {
+            self.step_down(Epoch(newer), context);
+        }
+        let before = self.replica.log().last();
+        let outcome = buying::answered(&mut self.replica, &task.purchase, answer);
+        if self.replica.log().last() > before {
+            self.write(before);
+        }
+        task.buying.told(&mut self.replica, outcome);
+        task.stage = Stage::Going;
+        self.purchase(task, context)
     }
 
     /// `replication::send_to`, for each follower.
@@ -518,6 +510,7 @@ impl Order {
         if self.office.asked.is_some() || context.now < self.office.paused_until {
             return;
         }
+        self.replica.tick(context.now);
         let Some(duty) = self.replica.duty(context.now) else { return };
         let question = match &duty {
             Duty::TakeOffice(epoch) => catalog::Peer::TakeOffice { epoch: *epoch },

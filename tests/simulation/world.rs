@@ -22,6 +22,7 @@ use std::ops::Range;
 use std::time::Duration;
 use toystore::error::Error;
 use toystore::model::{Moment, ReplicaId};
+use toystore::protocol::of_repeated;
 
 /// A random duration.
 pub fn between(rng: &mut Rng, range: &Range<Duration>) -> Duration {
@@ -121,6 +122,7 @@ struct Call {
     from: Node,
     incarnation: u64,
     to: Node,
+    is_repeated: bool,
 }
 
 enum Event {
@@ -267,7 +269,7 @@ impl World {
     }
 
     fn reply(&mut self, tag: Tag, from: Option<Node>, reply: Reply) -> Result<(), String> {
-        let Some(&Call { from: asker, incarnation, .. }) = self.calls.get(&tag) else {
+        let Some(&Call { from: asker, incarnation, is_repeated, .. }) = self.calls.get(&tag) else {
             return Ok(());
         };
         let event = Event::Reply { tag, from, reply };
@@ -286,6 +288,7 @@ impl World {
             return Ok(());
         }
         self.trace.add(self.now, || format!("{asker:?} ⇐ #{tag} {}", describe_reply(&reply)));
+        let reply = if is_repeated { of_repeated(reply) } else { reply };
         self.give(asker, Input::Reply(tag, reply))
     }
 
@@ -337,7 +340,9 @@ impl World {
                     {
                         Judge::answered_toy(catalog, toy)?;
                     }
-                    let delay = self.delay();
+                    let is_late = self.rng.u32(0..10_000) < self.flaky;
+                    let late = ms(0)..ms(4_000);
+                    let delay = if is_late { between(&mut self.rng, &late) } else { self.delay() };
                     self.schedule(delay, Event::Reply { tag, from: Some(node), reply });
                 }
                 Effect::Timer { wait, timer } => {
@@ -351,7 +356,7 @@ impl World {
 
     fn send(&mut self, tag: Tag, from: Node, to: Node, question: Question) {
         let incarnation = self.host(from).incarnation;
-        self.calls.insert(tag, Call { from, incarnation, to });
+        self.calls.insert(tag, Call { from, incarnation, to, is_repeated: false });
         let host = self.host(to);
         let incarnation = host.incarnation;
         let delay = self.delay();
@@ -380,6 +385,7 @@ impl World {
                 // The caller sends it once more at once; the first is worked on later.
                 let Event::Question { question, .. } = &event else { return };
                 let question = question.clone();
+                self.calls.entry(tag).and_modify(|call| call.is_repeated = true);
                 let late = between(&mut self.rng, &late);
                 self.schedule(late, event);
                 self.schedule(delay, Event::Question { tag, from, to, incarnation, question });
@@ -390,10 +396,11 @@ impl World {
         self.schedule(delay, Event::Reply { tag, from: Some(to), reply: reset() });
     }
 
-    /// A message on a cut link: lost, or there when the link heals.
+    /// A message on a cut link: lost, or there when the link heals, or, as TCP doubles its pauses, long after.
     fn hold_back(&mut self, event: Event) {
         if self.rng.u32(0..3) > 0 {
-            let wait = between(&mut self.rng, &(ms(20)..ms(300)));
+            let longest = if self.rng.u32(0..3) == 0 { ms(3_000) } else { ms(300) };
+            let wait = between(&mut self.rng, &(ms(20)..longest));
             self.schedule(wait, event);
         }
     }

@@ -1,0 +1,50 @@
+//! One request at the leader, over all its attempts. Pure: told what an attempt brought, it says whether another one
+//! makes sense and what the customer is told in the end. Driven by [`orders`](super::orders) and the simulation.
+//!
+//! One attempt whose outcome nobody knows makes the whole request indefinite: it may be done, whatever later
+//! attempts say.
+
+use crate::error::{Error, Result};
+
+/// A request that is asked at one leader after another.
+#[derive(Debug, Default)]
+pub struct Asking {
+    in_doubt: bool,
+}
+
+/// What follows from an attempt.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Then<T> {
+    /// This is the answer.
+    Over(Result<T>),
+    /// The leader of then, or the next one, is to be asked again.
+    Again {
+        /// Whether the replica that was asked may be down.
+        is_suspect: bool,
+    },
+}
+
+impl Asking {
+    /// An attempt brought this. `is_late` if there is no time for another.
+    pub fn told<T>(&mut self, answer: Result<T>, is_late: bool) -> Then<T> {
+        let error = match answer {
+            Err(error) if error.is_passing() => error,
+            answer => return Then::Over(answer),
+        };
+        self.in_doubt |= !error.is_definite();
+        if is_late {
+            return Then::Over(Err(self.give_up(error)));
+        }
+        let is_suspect = matches!(error, Error::Unreachable { .. } | Error::Unanswered { .. });
+        Then::Again { is_suspect }
+    }
+
+    /// The answer when time is up, or nobody leads, as `error` says.
+    pub fn give_up(&self, error: Error) -> Error {
+        if self.in_doubt {
+            Error::unanswered("the order service did not answer in time")
+        } else {
+            error
+        }
+    }
+}
