@@ -19,7 +19,7 @@ use toystore::order::log::{KEYS_MAX, Log};
 use toystore::order::replica::{Begin, Duty, Replica};
 use toystore::protocol;
 use toystore::protocol::catalog::Sold;
-use toystore::protocol::order::Append;
+use toystore::protocol::order::{Append, Missed};
 use toystore::protocol::purchase::Purchase;
 
 const fn ms(n: u64) -> Duration {
@@ -295,6 +295,36 @@ fn a_leader_remembers_a_refusal_too_for_the_catalog_forgets_it_with_a_restart() 
     assert_eq!(replica.begin(&first), Err(Error::NotEnoughStock), "a late duplicate");
     assert_eq!(replica.begin(&second), Ok(Begin::Ask));
     assert!(matches!(replica.begin(&first), Err(Error::Invalid { .. })), "of a finished call");
+}
+
+/// What is refused leaves the log in memory as it is in the file.
+#[test]
+fn entries_that_break_a_rule_change_nothing() {
+    let bad_ends = [
+        ("a gap", entry(4, 2)),
+        ("an older epoch", entry(3, 0)),
+        ("the key of a new entry", Entry { key: key(102), ..entry(3, 2) }),
+        ("the key of an old entry", Entry { key: key(1), ..entry(3, 2) }),
+    ];
+    for (what, bad) in bad_ends {
+        let mut log = log(&[1, 1, 1]);
+        let before = log.clone();
+        let good = Entry { key: key(102), ..entry(2, 2) };
+        assert!(
+            log.replace_after(OrderNumber(1), vec![good.clone(), bad.clone()]).is_err(),
+            "{what}"
+        );
+        assert_eq!(log, before, "{what}");
+
+        // The same by way of a replica: from another replica at the start, and from the catalog.
+        let me = Member { id: ReplicaId(1), identity: Identity("disk".into()) };
+        let mut replica = Replica::new(me, vec![], before, None, OrderNumber(1));
+        let unchanged = replica.clone();
+        let entries = vec![entry(4, 2), Entry { number: OrderNumber(5), ..bad }, entry(9, 2)];
+        let missed = Missed { entries, committed: OrderNumber(9) };
+        assert!(replica.catch_up(missed).is_err(), "{what}");
+        assert_eq!(replica, unchanged, "{what}");
+    }
 }
 
 /// A leader of epoch 1, alone in its view and in office.

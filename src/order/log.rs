@@ -9,7 +9,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, Key, OrderNumber};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 
 /// How many of the last orders are found by key.
@@ -87,11 +87,8 @@ impl Log {
     /// Appends the next entry. Refuses one that would break an invariant, which only a damaged file
     /// or a faulty sender can ask for.
     pub fn push(&mut self, entry: Entry) -> Result<()> {
-        if let Some(twin) = self.keys.get(&entry.key) {
-            return Err(Error::invalid(format!(
-                "order {} has the key of order {twin}: {}",
-                entry.number, entry.key
-            )));
+        if self.keys.contains_key(&entry.key) {
+            return Err(has_twin(&entry));
         }
         let key = entry.key.clone();
         self.restore(entry)?;
@@ -107,12 +104,7 @@ impl Log {
     pub fn restore(&mut self, entry: Entry) -> Result<()> {
         let (number, epoch) = (self.last().next(), self.last_epoch());
         if entry.number != number || entry.epoch < epoch {
-            return Err(Error::invalid(format!(
-                "order {} of epoch {} cannot follow order {} of epoch {epoch}",
-                entry.number,
-                entry.epoch,
-                self.last(),
-            )));
+            return Err(follows_not(&entry, self.last(), epoch));
         }
         match self.epochs.last_mut() {
             Some((last, end)) if *last == entry.epoch => *end = number,
@@ -128,6 +120,28 @@ impl Log {
         self.keys = recent.map(|entry| (entry.key.clone(), entry.number)).collect();
     }
 
+    /// Puts these entries in the place of all after `number`. If one of them would break an invariant, nothing
+    /// is changed.
+    pub fn replace_after(&mut self, number: OrderNumber, entries: Vec<Entry>) -> Result<()> {
+        let (mut last, mut epoch) = (number, self.epoch_of(number).unwrap_or(Epoch(0)));
+        let mut keys = HashSet::with_capacity(entries.len());
+        for entry in &entries {
+            if entry.number != last.next() || entry.epoch < epoch {
+                return Err(follows_not(entry, last, epoch));
+            }
+            let is_kept = self.keys.get(&entry.key).is_some_and(|twin| *twin <= number);
+            if is_kept || !keys.insert(&entry.key) {
+                return Err(has_twin(entry));
+            }
+            (last, epoch) = (entry.number, entry.epoch);
+        }
+        drop(keys);
+        if number < self.last() {
+            self.cut_after(number);
+        }
+        entries.into_iter().try_for_each(|entry| self.push(entry))
+    }
+
     /// Takes away every entry after `number`.
     pub fn cut_after(&mut self, number: OrderNumber) {
         let kept = usize::try_from(number.0).map_or(usize::MAX, |n| n);
@@ -141,4 +155,15 @@ impl Log {
             }
         }
     }
+}
+
+fn follows_not(entry: &Entry, last: OrderNumber, epoch: Epoch) -> Error {
+    Error::invalid(format!(
+        "order {} of epoch {} cannot follow order {last} of epoch {epoch}",
+        entry.number, entry.epoch
+    ))
+}
+
+fn has_twin(entry: &Entry) -> Error {
+    Error::invalid(format!("order {} has the key of another order: {}", entry.number, entry.key))
 }

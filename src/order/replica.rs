@@ -265,9 +265,7 @@ impl Replica {
 
     /// Takes committed entries that another replica sent while this one starts.
     pub fn catch_up(&mut self, missed: Missed) -> Result<()> {
-        for entry in missed.entries {
-            self.log.push(entry)?;
-        }
+        self.log.replace_after(self.log.last(), missed.entries)?;
         self.committed = self.committed.max(missed.committed.min(self.log.last()));
         Ok(())
     }
@@ -287,34 +285,27 @@ impl Replica {
         if self.log.epoch_of(append.prev_number) != Some(append.prev_epoch) {
             return Ok(Taken::Mismatch(self.log.epochs().to_vec()));
         }
-        check_sequence(&append)?;
-        let last = append.last();
-        let known = append
-            .entries
-            .iter()
-            .take_while(|entry| self.log.epoch_of(entry.number) == Some(entry.epoch))
-            .count();
+        append.check()?;
+        let (last, mut entries) = (append.last(), append.entries);
+        let is_known = |entry: &&Entry| self.log.epoch_of(entry.number) == Some(entry.epoch);
+        let known = entries.iter().take_while(is_known).count();
+        let new = entries.split_off(known);
         let common = OrderNumber(append.prev_number.0 + known as u64);
-        let mut cut_after = None;
-        if known < append.entries.len() && common < self.log.last() {
-            if common < self.committed {
-                self.conflict = Some(common.next());
-                return Err(Error::invalid(format!(
-                    "the leader of epoch {} asks to cut order {}, but {} is committed",
-                    append.view.epoch,
-                    common.next(),
-                    self.committed
-                )));
-            }
-            self.log.cut_after(common);
-            self.durable = self.durable.min(common);
-            cut_after = Some(common);
+        // Without new entries it may have more than the append, of which nothing is to be cut or written.
+        let differs = !new.is_empty() && common < self.log.last();
+        if differs && common < self.committed {
+            self.conflict = Some(common.next());
+            return Err(Error::invalid(format!(
+                "the leader of epoch {} asks to cut order {}, but {} is committed",
+                append.view.epoch,
+                common.next(),
+                self.committed
+            )));
         }
-        // Without a cut it may have more than the append, of which nothing is to be written again.
-        let write_after = self.log.last();
-        for entry in append.entries.into_iter().skip(known) {
-            self.log.push(entry)?;
-        }
+        let write_after = if new.is_empty() { self.log.last() } else { common };
+        self.log.replace_after(write_after, new)?;
+        let cut_after = differs.then_some(common);
+        self.durable = self.durable.min(cut_after.unwrap_or(self.durable));
         self.committed = self.committed.max(append.committed.min(last));
         Ok(Taken::Entries { cut_after, write_after, last })
     }
@@ -327,21 +318,6 @@ impl Replica {
         }
         Ok(Appended { identity: self.me.identity.clone(), outcome })
     }
-}
-
-/// Entries of an append must follow each other, and their epochs not fall nor be the future's.
-fn check_sequence(append: &Append) -> Result<()> {
-    let (mut number, mut epoch) = (append.prev_number, append.prev_epoch);
-    for entry in &append.entries {
-        if entry.number != number.next() || entry.epoch < epoch || entry.epoch > append.view.epoch {
-            return Err(Error::invalid(format!(
-                "an append of epoch {} has order {} of epoch {} after order {number} of epoch {epoch}",
-                append.view.epoch, entry.number, entry.epoch
-            )));
-        }
-        (number, epoch) = (entry.number, entry.epoch);
-    }
-    Ok(())
 }
 
 /// As the leader.
@@ -451,10 +427,15 @@ impl Replica {
             return Ok(None);
         }
         let write_after = self.log.last();
-        for open in open {
-            match self.log.find(&open.key).map(|entry| entry.number) {
-                Some(number) => self.owe(number, open.key),
-                None => drop(self.log_open(epoch, open)?),
+        let keys: Vec<Key> = open.iter().map(|open| open.key.clone()).collect();
+        let lacking = open.into_iter().filter(|open| self.log.find(&open.key).is_none());
+        let entry =
+            |(number, Open { key, item })| Entry { number: OrderNumber(number), epoch, key, item };
+        let entries = (write_after.0 + 1..).zip(lacking).map(entry).collect();
+        self.log.replace_after(write_after, entries)?;
+        for key in keys {
+            if let Some(number) = self.log.find(&key).map(|entry| entry.number) {
+                self.owe(number, key);
             }
         }
         if let Role::Leading(leadership) = &mut self.role {

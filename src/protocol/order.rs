@@ -1,6 +1,7 @@
 //! What an order replica is asked.
 
 use super::purchase::Purchase;
+use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, Identity, Member, OrderNumber, ReplicaId, View};
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +100,22 @@ impl Append {
     /// The number up to which the receiver's log equals the leader's once it has taken this.
     pub fn last(&self) -> OrderNumber {
         self.entries.last().map_or(self.prev_number, |entry| entry.number)
+    }
+
+    /// Entries must follow each other, and their epochs not fall nor be the future's.
+    pub fn check(&self) -> Result<()> {
+        let (mut number, mut epoch) = (self.prev_number, self.prev_epoch);
+        for entry in &self.entries {
+            let fits = epoch <= entry.epoch && entry.epoch <= self.view.epoch;
+            if entry.number != number.next() || !fits {
+                return Err(Error::invalid(format!(
+                    "an append of epoch {} has order {} of epoch {} after order {number} of epoch {epoch}",
+                    self.view.epoch, entry.number, entry.epoch
+                )));
+            }
+            (number, epoch) = (entry.number, entry.epoch);
+        }
+        Ok(())
     }
 }
 
