@@ -382,13 +382,12 @@ impl Frontend {
                     continue;
                 }
             };
-            match joined {
-                Some(reply) => context.answer(query.tag, reply),
-                None => {
-                    let ticket = self.cache.begin_fetch();
-                    query.stage = Stage::Fetching(fetch(&query.name, context), ticket);
-                    self.queries.push(query);
-                }
+            if let Some(reply) = joined {
+                context.answer(query.tag, reply);
+            } else {
+                let ticket = self.cache.begin_fetch();
+                query.stage = Stage::Fetching(fetch(&query.name, context), ticket);
+                self.queries.push(query);
             }
         }
     }
