@@ -9,21 +9,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
-use toystore::storage::encode_row;
+use toystore::storage::Chain;
 
 const TOYS: &str = "name,price,quantity,version,initial,restocked,sold,withdrawn,position,crc\n";
 const JOURNAL: &str = "position,kind,epoch,name,quantity,version,key,caller,incarnation,\
                        sequence,ack_below,crc\n";
 const ORDERS: &str = "number,name,quantity,epoch,key,crc\n";
 
-/// The files of a store, from which each test takes away or to which it adds something.
+/// The files of a store, as earlier versions wrote them, with rows that are not chained; from which each test takes away or to which it adds something.
 struct Store(BTreeMap<&'static str, String>);
 
 const LOGS: [&str; 3] = ["order-1/orders.csv", "order-2/orders.csv", "order-3/orders.csv"];
 
 fn row(fields: &[&dyn Display]) -> String {
     let mut bytes = Vec::new();
-    encode_row(fields, &mut bytes).unwrap();
+    // A row that is first in its chain has the checksum that rows of earlier versions have.
+    Chain::default().encode(fields, &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 

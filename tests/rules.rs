@@ -225,7 +225,7 @@ proptest! {
         }
         let mut again = Stock::new(books(&early), early.position());
         for (position, record) in &journal {
-            again.replay(*position, record);
+            again.replay(*position, record).unwrap();
         }
         prop_assert_eq!(again.carried(), straight.carried());
         prop_assert_eq!(books(&again), books(&straight));
@@ -234,7 +234,7 @@ proptest! {
         // The new journal is there too.
         let mut renewed = Stock::new(books(&straight), straight.position());
         for (position, record) in straight.carried() {
-            renewed.replay(position, &record);
+            renewed.replay(position, &record).unwrap();
         }
         prop_assert_eq!(renewed.carried(), straight.carried());
         prop_assert_eq!(renewed.position(), straight.position());

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use toystore::error::{Error, Result};
 use toystore::model::{Entry, Epoch, Item, Key, OrderNumber, Quantity};
 use toystore::order::file::{Loaded, OrderFile};
-use toystore::storage::{CsvLog, Directory, Table, TornTail, encode_row, read_rows, replace};
+use toystore::storage::{Chain, CsvLog, Directory, Table, TornTail, read_rows, replace};
 
 const TABLE: Table = Table { columns: &["number", "name"], remedy: "restore it from a backup" };
 
@@ -43,9 +43,18 @@ fn append(log: &CsvLog, row: &Row) -> Result<u64> {
     log.append(&[&row.0, &row.1])
 }
 
-/// A line with the right checksum, whatever is in it.
+/// A line with the checksum of a row alone, as earlier versions wrote it.
 fn summed(body: &str) -> String {
     format!("{body},{:08x}\n", crc32fast::hash(body.as_bytes()))
+}
+
+/// A line that continues these, whatever is in it.
+fn chained(before: &[u8], body: &str) -> String {
+    let digits = before.len() - "12345678\n".len()..before.len() - 1;
+    let digits = str::from_utf8(&before[digits]).unwrap();
+    let mut hasher = crc32fast::Hasher::new_with_initial(u32::from_str_radix(digits, 16).unwrap());
+    hasher.update(body.as_bytes());
+    format!("{body},{:08x}\n", hasher.finalize())
 }
 
 /// A new log in a directory of its own, with these rows on disk.
@@ -124,7 +133,7 @@ fn a_bad_tail_is_cut_and_any_other_bad_row_stops_the_start() {
     let (_directory, path, log) = log_of(&numbered(1..=2));
     drop(log);
     let good = fs::read(&path).unwrap();
-    let row = summed("3,Tux");
+    let row = chained(&good, "3,Tux");
     let zeros = "\0".repeat(200_000);
 
     let torn = [
@@ -146,9 +155,9 @@ fn a_bad_tail_is_cut_and_any_other_bad_row_stops_the_start() {
         ("3,Tux,00000000\n".to_owned(), "the checksum is wrong"),
         (row.to_uppercase(), "the checksum is wrong"),
         ("\n".to_owned(), "the row has no checksum"),
-        (summed("3,\"Tux"), "a quote is not closed"),
-        (summed("3,\"Tux\"x"), "a comma is missing after a quote"),
-        (summed("3"), "the row has 1 fields, expected 2"),
+        (chained(&good, "3,\"Tux"), "a quote is not closed"),
+        (chained(&good, "3,\"Tux\"x"), "a comma is missing after a quote"),
+        (chained(&good, "3"), "the row has 1 fields, expected 2"),
         (format!("{zeros}\n{row}"), "the row has no end"),
         (format!("3,Tux,00000000\n{row}"), "the checksum is wrong"),
     ];
@@ -164,6 +173,60 @@ fn a_bad_tail_is_cut_and_any_other_bad_row_stops_the_start() {
         assert_eq!(remedy, TABLE.remedy);
         assert_eq!(fs::read(&path).unwrap(), bytes, "damage is left as it is");
     }
+}
+
+/// A row in the wrong place is damage, though every row by itself is as it was written.
+#[test]
+fn a_row_that_is_missing_moved_repeated_or_foreign_is_noticed() {
+    let (_directory, path, log) = log_of(&numbered(1..=6));
+    drop(log);
+    let (_other, other, _) = log_of(&numbered([9, 8, 7, 6, 5, 4]));
+    let read = |path: &Path| -> Vec<String> {
+        fs::read_to_string(path).unwrap().lines().map(|line| format!("{line}\n")).collect()
+    };
+    let (rows, foreign) = (read(&path), read(&other));
+    type Change = fn(&mut Vec<String>, &[String]);
+    let changes: [(&str, Change, u64); 5] = [
+        ("deleted", |rows, _| drop(rows.remove(3)), 4),
+        ("the last but one deleted", |rows, _| drop(rows.remove(5)), 6),
+        ("swapped", |rows, _| rows.swap(3, 4), 4),
+        ("repeated", |rows, _| rows.insert(4, rows[3].clone()), 5),
+        ("of another file", |rows, foreign| rows[3].clone_from(&foreign[3]), 4),
+    ];
+    for (what, change, line) in changes {
+        let mut changed = rows.clone();
+        change(&mut changed, &foreign);
+        fs::write(&path, changed.concat()).unwrap();
+        match open(&path).map(|(_, rows, _)| rows) {
+            Err(Error::Damaged { line: found, .. }) => assert_eq!(found, line, "{what}"),
+            other => panic!("{what}: {other:?}"),
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), changed.concat(), "{what}: left as it is");
+    }
+}
+
+/// An upgrade keeps every row, and chains them.
+#[test]
+fn a_log_of_an_earlier_version_is_read_and_chained() {
+    let (_directory, path, log) = log_of(&[(1, "Tux".into()), (2, "Fox".into())]);
+    drop(log);
+    let new = fs::read(&path).unwrap();
+    for tail in ["", "3,Le"] {
+        let old = format!("number,name,crc\n{}{}{tail}", summed("1,Tux"), summed("2,Fox"));
+        fs::write(&path, old).unwrap();
+        assert_eq!(strict(&path).is_ok(), tail.is_empty());
+        let (log, rows, torn) = open(&path).unwrap();
+        assert_eq!(rows, [(1, "Tux".into()), (2, "Fox".into())]);
+        assert_eq!(torn.is_some(), !tail.is_empty());
+        assert_eq!(fs::read(&path).unwrap(), new);
+        append(&log, &(3, "Lego".into())).unwrap();
+        log.sync(3).unwrap();
+        assert_eq!(open(&path).unwrap().1.len(), 3);
+    }
+    let old = format!("number,name,crc\n{}1,Fox,00000000\n{}", summed("1,Tux"), summed("3,Fox"));
+    fs::write(&path, &old).unwrap();
+    assert!(matches!(open(&path).map(|_| ()), Err(Error::Damaged { line: 3, .. })));
+    assert_eq!(fs::read_to_string(&path).unwrap(), old);
 }
 
 #[test]
@@ -322,10 +385,10 @@ fn a_replaced_file_is_the_old_one_or_the_new_one() {
 fn whole_files_have_the_same_rows() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("toys.csv");
-    let mut contents = TABLE.header().into_bytes();
+    let (mut chain, mut contents) = (Chain::default(), TABLE.header().into_bytes());
     for (number, name) in &numbered(1..=3) {
         let fields: [&dyn Display; 2] = [number, name];
-        encode_row(&fields, &mut contents).unwrap();
+        chain.encode(&fields, &mut contents).unwrap();
     }
     replace(&path, &contents).unwrap();
     assert_eq!(strict(&path).unwrap(), numbered(1..=3));

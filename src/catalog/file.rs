@@ -12,7 +12,7 @@ use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy};
 use crate::protocol::purchase::{Caller, Purchase};
 use crate::protocol::web::toy_name;
 use crate::storage::{
-    CsvLog, Directory, Table, TornTail, encode_row, field, read_log, read_rows, replace,
+    Chain, CsvLog, Directory, Table, TornTail, field, read_log, read_rows, replace,
 };
 use csv::StringRecord;
 use serde::Deserialize;
@@ -121,8 +121,7 @@ pub fn load(directory: &Directory, initial: Option<&Path>) -> Result<(Stock, Jou
     let mut stock = read_toys(&toys)?;
     let (log, torn) = CsvLog::open(&journal, &JOURNAL, |row| {
         let (position, record) = decode(row)?;
-        stock.replay(position, &record);
-        Ok(())
+        stock.replay(position, &record)
     })?;
     if let Some(torn) = torn {
         tracing::warn!("{}: {torn}", journal.display());
@@ -137,9 +136,9 @@ pub fn load(directory: &Directory, initial: Option<&Path>) -> Result<(Stock, Jou
 
 /// Replaces the journal by one that begins with what must be carried on.
 fn renew(path: &Path, stock: &Stock) -> Result<CsvLog> {
-    let mut contents = JOURNAL.header().into_bytes();
+    let (mut chain, mut contents) = (Chain::default(), JOURNAL.header().into_bytes());
     for (position, record) in stock.carried() {
-        encode(position, &record, |fields| encode_row(fields, &mut contents))?;
+        encode(position, &record, |fields| chain.encode(fields, &mut contents))?;
     }
     replace(path, &contents)?;
     Ok(CsvLog::open(path, &JOURNAL, |_| Ok(()))?.0)
@@ -170,14 +169,14 @@ fn check_books(path: &Path, stock: &Stock) -> Result<()> {
 
 /// Writes the shelves to `toys.csv`.
 pub fn write_toys(path: &Path, stock: &Stock) -> Result<()> {
-    let mut contents = TOYS.header().into_bytes();
+    let (mut chain, mut contents) = (Chain::default(), TOYS.header().into_bytes());
     for shelf in stock.shelves() {
         let Toy { name, price, quantity, version } = &shelf.toy;
         let Shelf { initial, restocked, sold, withdrawn, .. } = shelf;
         let (price, position) = (f64::from(*price), stock.position());
         let fields: [&dyn Display; 9] =
             [name, &price, quantity, version, initial, restocked, sold, withdrawn, &position];
-        encode_row(&fields, &mut contents)?;
+        chain.encode(&fields, &mut contents)?;
     }
     replace(path, &contents)
 }
@@ -212,8 +211,7 @@ pub fn look(directory: &Path) -> Result<(Stock, Option<TornTail>)> {
     let mut stock = read_toys(&directory.join("toys.csv"))?;
     let torn = read_log(&directory.join("journal.csv"), &JOURNAL, |row| {
         let (position, record) = decode(row)?;
-        stock.replay(position, &record);
-        Ok(())
+        stock.replay(position, &record)
     })?;
     Ok((stock, torn))
 }

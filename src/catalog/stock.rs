@@ -251,16 +251,23 @@ impl Stock {
     }
 
     /// Replays a record of the journal. If the shelves were written after it, they contain it
-    /// already, and only the sales and the fence have to learn of it.
-    pub fn replay(&mut self, position: u64, record: &Record) {
+    /// already, and only the sales and the fence have to learn of it. Positions have no gap: one would be
+    /// records that are missing.
+    pub fn replay(&mut self, position: u64, record: &Record) -> Result<()> {
+        if position > self.position + 1 {
+            return Err(Error::invalid(format!(
+                "position {position} cannot follow position {}: records are missing",
+                self.position
+            )));
+        }
         if position > self.position {
-            self.position = position - 1;
             self.apply(record);
         } else if let Record::Purchase { purchase, version } = record {
             self.remember(purchase, *version, position);
         } else {
             self.note(record);
         }
+        Ok(())
     }
 
     /// The records, with their positions, from which a journal that follows the shelves of now must

@@ -16,7 +16,7 @@
 //! - After a failed write or sync the log is *poisoned*: every call returns that error.
 
 use super::replace::replace;
-use super::rows::{Rows, Table, TornTail, encode_row};
+use super::rows::{Chain, Rows, Table, TornTail};
 use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use csv::StringRecord;
@@ -57,6 +57,8 @@ struct State {
     pending: Vec<u8>,
     /// How many rows there are, in the file and in memory.
     appended: u64,
+    /// The checksum of all of them.
+    chain: Chain,
     /// How many of them are on disk.
     durable: u64,
     /// Whether a thread is on its way to the disk.
@@ -71,12 +73,12 @@ struct State {
 
 impl CsvLog {
     /// Opens the log, or creates it, and gives its rows to `each` in order. A torn tail is cut off
-    /// and returned, for the service to report. Damage is an error, as is a row that `each` refuses
+    /// and returned, for the service to report. A log of an earlier version is written anew, with chained rows. Damage is an error, as is a row that `each` refuses
     /// (its error becomes the reason); the file is then as it was.
     pub fn open(
         path: &Path,
         table: &Table,
-        each: impl FnMut(&StringRecord) -> Result<()>,
+        mut each: impl FnMut(&StringRecord) -> Result<()>,
     ) -> Result<(CsvLog, Option<TornTail>)> {
         if !path.exists() {
             replace(path, table.header().as_bytes())?;
@@ -86,7 +88,11 @@ impl CsvLog {
             .open(path)
             .map_err(|e| Error::storage(path, "cannot open it for writing", e))?;
         let mut rows = Rows::open(path, table)?;
-        rows.for_each(each)?;
+        let Some(_) = rows.chain() else {
+            let torn = upgrade(path, table)?;
+            return CsvLog::open(path, table, each).map(|(log, _)| (log, torn));
+        };
+        rows.for_each(&mut each)?;
         let torn = rows.torn();
         if torn.is_some() {
             cut_torn(&file, table, rows.bytes())
@@ -95,6 +101,7 @@ impl CsvLog {
         let state = State {
             pending: Vec::new(),
             appended: rows.count(),
+            chain: rows.chain().unwrap_or_default(),
             durable: rows.count(),
             syncing: false,
             failed: None,
@@ -119,7 +126,8 @@ impl CsvLog {
             self.reach(&mut state, position)?;
         }
         state.check()?;
-        encode_row(fields, &mut state.pending)?;
+        let State { chain, pending, .. } = &mut *state;
+        chain.encode(fields, pending)?;
         state.appended += 1;
         Ok(state.appended)
     }
@@ -162,24 +170,25 @@ impl CsvLog {
             self.reach(&mut state, position)?;
         }
         state.check()?;
-        let kept_bytes = self.copy_after(rows, aside)?;
+        let (kept_bytes, chain) = self.copy_after(rows, aside)?;
         if let Err(e) = self.file.set_len(kept_bytes).and_then(|()| self.file.sync_all()) {
             return Err(state.poison(Error::storage(&self.path, "cannot cut it", e)));
         }
         state.appended = rows;
+        state.chain = chain;
         state.durable = rows;
         Ok(())
     }
 
-    /// Adds the rows after the first `rows` to the log `aside`. Returns where the first ones end.
-    fn copy_after(&self, rows: u64, aside: &Path) -> Result<u64> {
+    /// Adds the rows after the first `rows` to the log `aside`. Returns where the first ones end, and their checksum.
+    fn copy_after(&self, rows: u64, aside: &Path) -> Result<(u64, Chain)> {
         let mut ours = Rows::open(&self.path, &self.table)?;
         while ours.count() < rows {
             if ours.read()?.is_none() {
                 return Err(ours.damaged(ours.count() + 2, "rows that were here are gone"));
             }
         }
-        let kept_bytes = ours.bytes();
+        let kept = (ours.bytes(), ours.chain().unwrap_or_default());
         let (aside, _) = CsvLog::open(aside, &self.table, |_| Ok(()))?;
         while let Some(fields) = ours.read()? {
             let fields: Vec<&str> = fields.iter().collect();
@@ -187,7 +196,7 @@ impl CsvLog {
             aside.append(&fields)?;
         }
         aside.sync(aside.appended())?;
-        Ok(kept_bytes)
+        Ok(kept)
     }
 
     /// Waits until the rows up to `position` are on disk, or takes them there.
@@ -255,6 +264,19 @@ impl State {
     fn poison(&mut self, error: Error) -> Error {
         self.failed.get_or_insert(error).clone()
     }
+}
+
+/// Writes a log of an earlier version anew, with chained rows and without a torn tail, which is returned.
+fn upgrade(path: &Path, table: &Table) -> Result<Option<TornTail>> {
+    let mut rows = Rows::open(path, table)?;
+    let (mut chain, mut contents) = (Chain::default(), table.header().into_bytes());
+    rows.for_each(|row| {
+        let fields: Vec<&str> = row.iter().collect();
+        let fields: Vec<&dyn Display> = fields.iter().map(|field| field as _).collect();
+        chain.encode(&fields, &mut contents)
+    })?;
+    replace(path, &contents)?;
+    Ok(rows.torn())
 }
 
 /// Cuts the file back to its valid bytes; if not even the header is whole, writes it anew.

@@ -20,4 +20,4 @@ pub mod replace;
 pub use csv_log::CsvLog;
 pub use directory::Directory;
 pub use replace::replace;
-pub use rows::{Table, TornTail, encode_row, field, read_log, read_rows};
+pub use rows::{Chain, Table, TornTail, field, read_log, read_rows};

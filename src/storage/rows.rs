@@ -1,14 +1,19 @@
 //! The rows of our files: CSV (RFC 4180), one row a line, its checksum in the last column.
 //!
 //! ```text
-//! number,name,quantity,crc
+//! number,name,quantity,chain
 //! 1,Tux,2,d9608eb6
-//! 2,"Lego, red",1,b27416a7
+//! 2,"Lego, red",1,7c2e5f0a
 //! ```
 //!
-//! `crc` is the CRC-32 of the row's bytes before its last comma, as 8 hex digits. Files are read as a
-//! stream, in constant memory.
+//! `chain` is the CRC-32 of the row's bytes before its last comma, as 8 hex digits. It continues the checksum
+//! of the row before ([`Chain`]), so that a row that was deleted, repeated, moved, or taken from another file is
+//! noticed like one that was changed. Files of earlier versions have a column `crc` instead, with a checksum of each
+//! row alone; they are read, and [`CsvLog::open`](super::CsvLog::open) writes them anew. Files are read as a stream,
+//! in constant memory.
 //!
+//! - A whole row that is missing at the *end* of a file cannot be seen in the file: catalog and leader compare
+//!   what they know of each other when the leader takes office.
 //! - A row is one line: fields with control characters are refused when they are written.
 //! - A *torn tail* is what a crash leaves of rows that were never synced: an unterminated last line, or
 //!   a tail with NUL bytes (pages that never reached the disk) and no whole row after its first bad one.
@@ -38,9 +43,18 @@ pub struct Table {
 impl Table {
     /// The first line of the file.
     pub fn header(&self) -> String {
+        self.columns.join(",") + ",chain\n"
+    }
+
+    /// The first line of a file of an earlier version, whose rows have checksums of their own.
+    fn unchained_header(&self) -> String {
         self.columns.join(",") + ",crc\n"
     }
 }
+
+/// The checksum of the rows of a file so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Chain(u32);
 
 /// What a crash left at the end of a file, and recovery cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,26 +71,42 @@ impl Display for TornTail {
     }
 }
 
-/// Appends one row with its checksum to `out`. Refuses control characters and rows that are too
-/// long; `out` is then as it was.
-pub fn encode_row(fields: &[&dyn Display], out: &mut Vec<u8>) -> Result<()> {
-    let start = out.len();
-    for field in fields {
-        if let Err(error) = encode_field(field, out) {
-            out.truncate(start);
-            return Err(error);
+impl Chain {
+    /// Appends one row with its checksum to `out`. Refuses control characters and rows that are too
+    /// long; `out` and the chain are then as they were.
+    pub fn encode(&mut self, fields: &[&dyn Display], out: &mut Vec<u8>) -> Result<()> {
+        let start = out.len();
+        for field in fields {
+            if let Err(error) = encode_field(field, out) {
+                out.truncate(start);
+                return Err(error);
+            }
+            out.push(b',');
         }
-        out.push(b',');
+        let next = self.after(&out[start..out.len() - 1]);
+        out.extend_from_slice(&next.digits());
+        out.push(b'\n');
+        let bytes = out.len() - start;
+        if bytes > ROW_BYTES_MAX {
+            out.truncate(start);
+            return Err(Error::invalid(format!("row has {bytes} bytes, at most {ROW_BYTES_MAX}")));
+        }
+        *self = next;
+        Ok(())
     }
-    let crc = checksum(&out[start..out.len() - 1]);
-    out.extend_from_slice(&crc);
-    out.push(b'\n');
-    let bytes = out.len() - start;
-    if bytes > ROW_BYTES_MAX {
-        out.truncate(start);
-        return Err(Error::invalid(format!("row has {bytes} bytes, at most {ROW_BYTES_MAX}")));
+
+    /// The chain after a row with this body.
+    fn after(self, body: &[u8]) -> Chain {
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
+        hasher.update(body);
+        Chain(hasher.finalize())
     }
-    Ok(())
+
+    fn digits(self) -> [u8; 8] {
+        std::array::from_fn(|place| {
+            b"0123456789abcdef"[(self.0 >> (28 - 4 * place)) as usize & 0xf]
+        })
+    }
 }
 
 fn encode_field(field: &dyn Display, out: &mut Vec<u8>) -> Result<()> {
@@ -101,19 +131,19 @@ fn encode_field(field: &dyn Display, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-fn checksum(body: &[u8]) -> [u8; 8] {
-    let crc = crc32fast::hash(body);
-    std::array::from_fn(|place| b"0123456789abcdef"[(crc >> (28 - 4 * place)) as usize & 0xf])
-}
-
-/// Reads one line as a row of `columns` fields; else says why it is none.
-fn decode_row(line: &[u8], columns: usize, fields: &mut StringRecord) -> Result<(), String> {
+/// The body of a line and the checksum that it states; else why it is no row.
+fn split_checksum(line: &[u8]) -> Result<(&[u8], Chain), &'static str> {
     let row = line.strip_suffix(b"\n").ok_or("the row has no end")?;
     let comma = row.iter().rposition(|&b| b == b',').ok_or("the row has no checksum")?;
-    let (body, crc) = (&row[..comma], &row[comma + 1..]);
-    if *crc != checksum(body) {
-        return Err("the checksum is wrong".to_owned());
-    }
+    let digits = str::from_utf8(&row[comma + 1..]).ok().filter(|digits| {
+        digits.len() == 8 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    });
+    let stated = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    Ok((&row[..comma], Chain(stated.ok_or("the checksum is wrong")?)))
+}
+
+/// Reads the body of a line as a row of `columns` fields; else says why it is none.
+fn decode_body(body: &[u8], columns: usize, fields: &mut StringRecord) -> Result<(), String> {
     let text = str::from_utf8(body).map_err(|e| e.to_string())?;
     split_row(text, fields)?;
     if fields.len() != columns {
@@ -196,6 +226,8 @@ pub(super) struct Rows {
     /// The line read last, and its fields.
     line: Vec<u8>,
     fields: StringRecord,
+    /// The checksum of the rows so far; `None` in a file of an earlier version.
+    chain: Option<Chain>,
     /// The rows read so far, and the bytes up to their end.
     count: u64,
     bytes: u64,
@@ -212,6 +244,7 @@ impl Rows {
             input: BufReader::with_capacity(ROW_BYTES_MAX, file),
             line: Vec::new(),
             fields: StringRecord::new(),
+            chain: Some(Chain::default()),
             count: 0,
             bytes: 0,
             torn: None,
@@ -221,7 +254,13 @@ impl Rows {
         let length = rows.line.len() as u64;
         if rows.line == header.as_bytes() {
             rows.bytes = length;
-        } else if header.as_bytes().starts_with(&rows.line) {
+        } else if rows.line == table.unchained_header().as_bytes() {
+            rows.bytes = length;
+            rows.chain = None;
+        } else if [header.clone(), table.unchained_header()]
+            .iter()
+            .any(|header| header.as_bytes().starts_with(&rows.line))
+        {
             rows.torn = Some(TornTail { line: 1, bytes: length });
         } else {
             return Err(rows.damaged(1, format!("expected the header {:?}", header.trim_end())));
@@ -266,6 +305,11 @@ impl Rows {
         self.bytes
     }
 
+    /// The checksum of the rows so far; `None` in a file of an earlier version.
+    pub(super) fn chain(&self) -> Option<Chain> {
+        self.chain
+    }
+
     /// The torn tail that stopped the reading.
     pub(super) fn torn(&self) -> Option<TornTail> {
         self.torn
@@ -290,8 +334,33 @@ impl Rows {
         }
     }
 
+    /// Reads the line as a row that continues the chain.
     fn decode(&mut self) -> Result<(), String> {
-        decode_row(&self.line, self.table.columns.len(), &mut self.fields)
+        let (body, stated) = split_checksum(&self.line)?;
+        if self.chain.unwrap_or_default().after(body) != stated {
+            return Err(match self.chain {
+                None => "the checksum is wrong".into(),
+                Some(_) => {
+                    "the checksum is wrong: this row was changed, or rows before it were deleted, \
+                     repeated or moved"
+                        .into()
+                }
+            });
+        }
+        decode_body(body, self.table.columns.len(), &mut self.fields)?;
+        self.chain = self.chain.map(|_| stated);
+        Ok(())
+    }
+
+    /// Whether the line may be a row, whose checksum continues that of a row which is not there.
+    fn looks_like_a_row(&mut self) -> bool {
+        match (split_checksum(&self.line), self.chain) {
+            (Ok((body, stated)), None) if Chain::default().after(body) != stated => false,
+            (Ok((body, _)), _) => {
+                decode_body(body, self.table.columns.len(), &mut self.fields).is_ok()
+            }
+            (Err(_), _) => false,
+        }
     }
 
     /// Reads on from a line that is no row, to tell a torn tail from damage.
@@ -305,7 +374,7 @@ impl Rows {
             if !self.read_line()? {
                 break;
             }
-            has_row |= self.decode().is_ok();
+            has_row |= self.looks_like_a_row();
         }
         let is_torn = !has_line_end || (has_nul && !has_row);
         if is_torn { Ok(tail) } else { Err(self.damaged(tail.line, why)) }

@@ -56,7 +56,7 @@ impl Disk {
     pub fn load(&mut self) -> Stock {
         let mut stock = Stock::new(self.shelves.clone(), self.position);
         for (position, record) in &self.journal {
-            stock.replay(*position, record);
+            stock.replay(*position, record).unwrap();
         }
         self.shelves = stock.shelves().to_vec();
         self.position = stock.position();
