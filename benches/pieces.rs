@@ -29,6 +29,7 @@ use toystore::net::{Limits, Progress, Protocol, Rpc, Server, Transport, Way, fra
 use toystore::order::file::ORDERS;
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
+use toystore::protocol::catalog::Office;
 use toystore::protocol::catalog::{Changes, Request};
 use toystore::protocol::order::{self, Append, Bought, Outcome};
 use toystore::protocol::purchase::Purchase;
@@ -319,7 +320,7 @@ fn leader(log: &Log) -> Replica {
         acknowledge(&mut leader, id, append.last());
     }
     leader.duty(Moment::ZERO).expect("to take office");
-    leader.took_office(Epoch(1), vec![]).expect("the same view");
+    leader.took_office(Epoch(1), Office::default()).expect("the same view");
     leader
 }
 

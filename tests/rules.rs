@@ -18,7 +18,7 @@ use toystore::order::buying::{self, Buying, Next};
 use toystore::order::log::{KEYS_MAX, Log};
 use toystore::order::replica::{Begin, Duty, Replica};
 use toystore::protocol;
-use toystore::protocol::catalog::Sold;
+use toystore::protocol::catalog::{self, Open, Sold};
 use toystore::protocol::order::{Append, Missed};
 use toystore::protocol::purchase::Purchase;
 
@@ -287,7 +287,7 @@ fn a_leader_remembers_a_refusal_too_for_the_catalog_forgets_it_with_a_restart() 
     let mut replica = Replica::new(me, vec![], Log::default(), None, OrderNumber(0));
     replica.accept(view, ms(0));
     assert_eq!(replica.duty(ms(0)), Some(Duty::TakeOffice(Epoch(1))));
-    replica.took_office(Epoch(1), vec![]).unwrap();
+    replica.took_office(Epoch(1), catalog::Office::default()).unwrap();
 
     let [first, second] = [1, 2].map(|sequence| purchase(sequence, sequence, sequence));
     assert_eq!(replica.begin(&first), Ok(Begin::Ask));
@@ -327,6 +327,27 @@ fn entries_that_break_a_rule_change_nothing() {
     }
 }
 
+/// A file that lost whole rows at its end looks like a file that never had them: only the other side knows.
+#[test]
+fn a_leader_that_takes_office_compares_its_log_with_what_the_catalog_sold() {
+    let open = vec![Open { key: key(9), item: item("Fox", 4) }];
+    for (sold, imbalance) in
+        [(Some(6), None), (Some(5), Some(-1)), (Some(9), Some(3)), (None, None)]
+    {
+        let me = Member { id: ReplicaId(1), identity: Identity("disk".into()) };
+        let view = View { epoch: Epoch(1), leader: me.id, in_sync: vec![me.clone()] };
+        let mut replica = Replica::new(me, vec![], log(&[1, 1]), None, OrderNumber(0));
+        replica.accept(view, ms(0));
+        replica.duty(ms(0));
+        replica.took_office(Epoch(1), catalog::Office { open: open.clone(), sold }).unwrap();
+        assert_eq!(replica.imbalance(), imbalance, "{sold:?}");
+        replica.synced(OrderNumber(3));
+        let later = catalog::Office { open: vec![], sold: Some(100) };
+        replica.took_office(Epoch(1), later).unwrap();
+        assert_eq!(replica.imbalance(), imbalance, "sales go on while it serves");
+    }
+}
+
 /// A leader of epoch 1, alone in its view and in office.
 fn leader() -> Replica {
     let me = Member { id: ReplicaId(1), identity: Identity("disk".into()) };
@@ -334,7 +355,7 @@ fn leader() -> Replica {
     let mut replica = Replica::new(me, vec![], Log::default(), None, OrderNumber(0));
     replica.accept(view, ms(0));
     assert_eq!(replica.duty(ms(0)), Some(Duty::TakeOffice(Epoch(1))));
-    replica.took_office(Epoch(1), vec![]).unwrap();
+    replica.took_office(Epoch(1), catalog::Office::default()).unwrap();
     replica
 }
 

@@ -210,6 +210,21 @@ fn a_catalog_with_damaged_books_says_where_and_what_to_do() {
     assert_eq!(store.assert_conserved(), 3, "a refusal changes nothing");
 }
 
+/// The last rows of a file may be gone without a trace in it; the other side has them.
+#[test]
+fn a_journal_that_lost_its_last_rows_is_said_by_the_leader() {
+    let mut store = closed_after(3);
+    let journal = store.data(Catalog).join("journal.csv");
+    let text = fs::read_to_string(&journal).expect("exists");
+    let kept: Vec<&str> = text.lines().take_while(|row| !row.contains(",purchase,")).collect();
+    fs::write(&journal, kept.join("\n") + "\n").expect("has room");
+    store.start_all();
+    let said = "toys more than the catalog sold: journal.csv lost rows at its end";
+    wait_until("the leader says it", || {
+        [Order(1), Order(2), Order(3)].into_iter().any(|id| store.log(id).contains(said))
+    });
+}
+
 #[test]
 fn a_row_that_a_crash_cut_off_is_dropped() {
     let mut store = closed_after(3);

@@ -175,6 +175,9 @@ fn a_bad_tail_is_cut_and_any_other_bad_row_stops_the_start() {
     }
 }
 
+/// A change of a log's lines, given those of another log.
+type Change = fn(&mut Vec<String>, &[String]);
+
 /// A row in the wrong place is damage, though every row by itself is as it was written.
 #[test]
 fn a_row_that_is_missing_moved_repeated_or_foreign_is_noticed() {
@@ -185,7 +188,6 @@ fn a_row_that_is_missing_moved_repeated_or_foreign_is_noticed() {
         fs::read_to_string(path).unwrap().lines().map(|line| format!("{line}\n")).collect()
     };
     let (rows, foreign) = (read(&path), read(&other));
-    type Change = fn(&mut Vec<String>, &[String]);
     let changes: [(&str, Change, u64); 5] = [
         ("deleted", |rows, _| drop(rows.remove(3)), 4),
         ("the last but one deleted", |rows, _| drop(rows.remove(5)), 6),
@@ -194,14 +196,14 @@ fn a_row_that_is_missing_moved_repeated_or_foreign_is_noticed() {
         ("of another file", |rows, foreign| rows[3].clone_from(&foreign[3]), 4),
     ];
     for (what, change, line) in changes {
-        let mut changed = rows.clone();
-        change(&mut changed, &foreign);
-        fs::write(&path, changed.concat()).unwrap();
+        let mut lines = rows.clone();
+        change(&mut lines, &foreign);
+        fs::write(&path, lines.concat()).unwrap();
         match open(&path).map(|(_, rows, _)| rows) {
             Err(Error::Damaged { line: found, .. }) => assert_eq!(found, line, "{what}"),
             other => panic!("{what}: {other:?}"),
         }
-        assert_eq!(fs::read_to_string(&path).unwrap(), changed.concat(), "{what}: left as it is");
+        assert_eq!(fs::read_to_string(&path).unwrap(), lines.concat(), "{what}: left as it is");
     }
 }
 

@@ -20,7 +20,7 @@ use crate::http::{Request as HttpRequest, Responder};
 use crate::model::{Epoch, Item, Key, Principal, Toy};
 use crate::net::{Clients, Limits, Server, Transport};
 use crate::protocol::about::{About, Subject};
-use crate::protocol::catalog::{Books, Office, Open, Peer, Request, Sales, Sold};
+use crate::protocol::catalog::{Books, Office, Peer, Request, Sales, Sold};
 use crate::protocol::port::{Port, Service};
 use crate::protocol::purchase::Purchase;
 use crate::protocol::status::{CatalogStatus, Kind, Outcome};
@@ -167,21 +167,25 @@ impl Catalog {
 
     /// A new leader takes office. The open purchases that it rolls forward will be answered without
     /// another call here, so their changes have to be out of every cache before this answers.
-    fn take_office(&self, epoch: Epoch) -> Result<Vec<Open>> {
-        let (open, position, is_new) = {
+    fn take_office(&self, epoch: Epoch) -> Result<Office> {
+        let (office, position, is_new) = {
             let mut stock = self.stock.write();
             let (open, record) = stock.take_office(epoch)?;
             self.write(record.as_slice(), &stock);
-            (open, stock.position(), record.is_some())
+            let sold = Some(stock.sold());
+            (Office { open, sold }, stock.position(), record.is_some())
         };
         self.sync(position);
-        if !open.is_empty() {
+        if !office.open.is_empty() {
             self.subscribers.await_coverage(self.subscribers.last());
         }
         if is_new {
-            tracing::info!("the leader of epoch {epoch} took office; open sales: {}", open.len());
+            tracing::info!(
+                "the leader of epoch {epoch} took office; open sales: {}",
+                office.open.len()
+            );
         }
-        Ok(open)
+        Ok(office)
     }
 
     /// These purchases are committed orders. Not synced: if it is lost, the next leader settles
@@ -298,9 +302,7 @@ impl Service for Peers {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
         let outcome = match question(payload) {
             Ok(Peer::HealthCheck) => answer(Ok(()), output),
-            Ok(Peer::TakeOffice { epoch }) => {
-                answer(self.0.take_office(epoch).map(|open| Office { open }), output)
-            }
+            Ok(Peer::TakeOffice { epoch }) => answer(self.0.take_office(epoch), output),
             Ok(Peer::Settle { epoch, keys }) => answer(self.0.settle(epoch, keys), output),
             Ok(Peer::Changes { subscription, acknowledged }) => {
                 answer(self.0.subscribers.changes(subscription, acknowledged), output)

@@ -295,6 +295,11 @@ impl Stock {
         records
     }
 
+    /// How many toys were sold for orders, ever.
+    pub fn sold(&self) -> u64 {
+        self.shelves.iter().map(|shelf| shelf.sold).sum()
+    }
+
     /// How many sales are open.
     pub fn open_count(&self) -> usize {
         self.sales.values().filter(|sale| !sale.settled).count()

@@ -58,6 +58,8 @@ pub struct Leadership {
     commit_set: BTreeMap<ReplicaId, Identity>,
     followers: BTreeMap<ReplicaId, Follower>,
     office: Office,
+    /// See [`Leadership::imbalance`].
+    imbalance: Option<i64>,
     /// A purchase may be open at the catalog that no request waits for.
     doubtful: bool,
     /// When the catalog was asked for open purchases.
@@ -111,6 +113,7 @@ impl Leadership {
             members,
             followers: others.iter().map(|id| (*id, follower.clone())).collect(),
             office: Office::Gathering(last),
+            imbalance: None,
             doubtful: false,
             asked: now,
             in_flight: BTreeMap::new(),
@@ -232,11 +235,23 @@ impl Leadership {
         committed
     }
 
-    /// The catalog fenced older epochs, and every open purchase is in the log, which ends at `last`.
-    pub fn took_office(&mut self, last: OrderNumber) {
-        if self.office == Office::Asking {
-            self.office = Office::RollingForward(last);
+    /// The catalog fenced older epochs, and every open purchase is in the log. `sold` is how many toys the catalog
+    /// sold for orders, ever.
+    pub fn took_office(&mut self, log: &Log, sold: Option<u64>) {
+        if self.office != Office::Asking {
+            return;
         }
+        self.office = Office::RollingForward(log.last());
+        let entries = log.between(OrderNumber(0), log.last(), usize::MAX).iter();
+        let ordered: u64 = entries.map(|entry| entry.item.quantity.get()).sum();
+        let sold = sold.unwrap_or(ordered);
+        self.imbalance = (sold != ordered).then(|| sold.cast_signed() - ordered.cast_signed());
+    }
+
+    /// How many more toys the catalog had sold than the log has orders for when this leader took office, if the
+    /// two differed. Fewer: the catalog's journal lost rows. More: the log lost orders.
+    pub fn imbalance(&self) -> Option<i64> {
+        self.imbalance
     }
 
     /// Remembers to settle a purchase once its order is committed.

@@ -82,10 +82,13 @@ fn take_office(order: &Order, epoch: Epoch) -> Result<()> {
         })?;
     let mut replica = order.replica.lock();
     let served = replica.office() == Some(Office::Serving);
-    let Some(write_after) = replica.took_office(epoch, office.open)? else { return Ok(()) };
+    let Some(write_after) = replica.took_office(epoch, office)? else { return Ok(()) };
     order.write(&replica, write_after);
-    let last = replica.log().last();
+    let (last, imbalance) = (replica.log().last(), replica.imbalance());
     drop(replica);
+    if let Some(imbalance) = imbalance.filter(|_| !served) {
+        warn_of_imbalance(imbalance);
+    }
     if last > write_after {
         tracing::info!("rolls open sales forward: {}", last.0 - write_after.0);
     }
@@ -96,6 +99,22 @@ fn take_office(order: &Order, epoch: Epoch) -> Result<()> {
     order.progress.notify_all();
     order.sync(last);
     Ok(())
+}
+
+/// Says which file lost rows at its end, which cannot be seen in the file alone.
+fn warn_of_imbalance(imbalance: i64) {
+    let (count, what) = (imbalance.unsigned_abs(), "stop the store, run `audit`, and restore");
+    if imbalance < 0 {
+        tracing::warn!(
+            "the order log has {count} toys more than the catalog sold: journal.csv lost rows at its end; {what} \
+             the catalog's directory from a backup, or withdraw {count} toys by hand"
+        );
+    } else {
+        tracing::warn!(
+            "the catalog sold {count} toys more than the order log has: orders.csv lost rows at its end on every \
+             in-sync replica; {what} it from a replica or a backup that has them"
+        );
+    }
 }
 
 fn settle(order: &Order, epoch: Epoch, keys: Vec<Key>) -> Result<()> {

@@ -13,7 +13,7 @@ use super::leadership::{Leadership, Office};
 use super::log::Log;
 use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, Key, Member, Moment, OrderNumber, ReplicaId, View};
-use crate::protocol::catalog::Open;
+use crate::protocol::catalog::{self, Open};
 use crate::protocol::order::{Append, Appended, Bought, ENTRIES_MAX, Health, Missed, Outcome};
 use crate::protocol::purchase::Purchase;
 use crate::protocol::status::FollowerStatus;
@@ -141,18 +141,12 @@ impl Replica {
 
     /// The epoch in which it leads, if it does.
     pub fn leads(&self) -> Option<Epoch> {
-        match &self.role {
-            Role::Leading(leadership) => Some(leadership.epoch()),
-            _ => None,
-        }
+        self.leadership().map(Leadership::epoch)
     }
 
     /// How far it is from serving as a leader, if it leads.
     pub fn office(&self) -> Option<Office> {
-        match &self.role {
-            Role::Leading(leadership) => Some(leadership.office()),
-            _ => None,
-        }
+        self.leadership().map(Leadership::office)
     }
 
     /// Whether `view` is news, to be put on disk and then accepted. `Stale` if a newer one is known.
@@ -225,10 +219,7 @@ impl Replica {
 
     /// How far the others are, if this replica leads.
     pub fn followers(&self) -> Vec<FollowerStatus> {
-        match &self.role {
-            Role::Leading(leadership) => leadership.followers(self.log.last()),
-            _ => vec![],
-        }
+        self.leadership().map_or(vec![], |leadership| leadership.followers(self.log.last()))
     }
 
     /// Everything up to `number` is on this replica's disk.
@@ -422,11 +413,16 @@ impl Replica {
 
     /// The catalog fenced every epoch before `epoch`; these purchases are open there. Those that the
     /// log lacks are appended: it returns the number after which entries are to be written.
-    pub fn took_office(&mut self, epoch: Epoch, open: Vec<Open>) -> Result<Option<OrderNumber>> {
+    pub fn took_office(
+        &mut self,
+        epoch: Epoch,
+        office: catalog::Office,
+    ) -> Result<Option<OrderNumber>> {
         if self.leads() != Some(epoch) {
             return Ok(None);
         }
         let write_after = self.log.last();
+        let catalog::Office { open, sold } = office;
         let keys: Vec<Key> = open.iter().map(|open| open.key.clone()).collect();
         let lacking = open.into_iter().filter(|open| self.log.find(&open.key).is_none());
         let entry =
@@ -439,10 +435,15 @@ impl Replica {
             }
         }
         if let Role::Leading(leadership) = &mut self.role {
-            leadership.took_office(self.log.last());
+            leadership.took_office(&self.log, sold);
         }
         self.advance();
         Ok(Some(write_after))
+    }
+
+    /// What taking office found: see [`Leadership::imbalance`].
+    pub fn imbalance(&self) -> Option<i64> {
+        self.leadership().and_then(Leadership::imbalance)
     }
 
     /// The catalog did not answer `take_office`, so it is due again.
@@ -456,6 +457,13 @@ impl Replica {
     pub fn settled(&mut self, epoch: Epoch, count: usize) {
         if let Some(leadership) = self.leading(epoch) {
             leadership.settled(count);
+        }
+    }
+
+    fn leadership(&self) -> Option<&Leadership> {
+        match &self.role {
+            Role::Leading(leadership) => Some(leadership),
+            _ => None,
         }
     }
 

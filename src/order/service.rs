@@ -266,6 +266,7 @@ impl Subject for Order {
             health: replica.health(reachable, self.now()),
             serves_in: replica.leads().filter(|_| serves),
             conflict: replica.conflict(),
+            imbalance: replica.imbalance(),
             followers: replica.followers(),
         }
     }

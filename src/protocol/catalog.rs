@@ -76,10 +76,14 @@ pub enum Peer {
 pub const CHANGES_HELD_MS: u64 = 100;
 
 /// Purchases that are synced but not known to be in the order log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Office {
     /// In the order they were made.
     pub open: Vec<Open>,
+    /// How many toys were sold for orders, ever. The leader has as many in its log once these are rolled
+    /// forward, unless one of the two files lost whole rows at its end.
+    #[serde(default)]
+    pub sold: Option<u64>,
 }
 
 /// One open purchase.

@@ -99,7 +99,7 @@ impl Measured for CatalogStatus {
 
 impl Measured for OrderStatus {
     fn measure(&self, page: &mut Exposition) {
-        let OrderStatus { health, serves_in, conflict, followers } = self;
+        let OrderStatus { health, serves_in, conflict, followers, .. } = self;
         let epoch = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
         measure_epoch(epoch, page);
         page.gauge("toystore_leading", "1 if this replica leads and serves, else 0.")

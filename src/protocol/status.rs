@@ -132,6 +132,9 @@ pub struct OrderStatus {
     /// The first order that is committed here although the leader of its view has another in its place, if
     /// there is one: it takes no more orders until somebody decides which are to stay.
     pub conflict: Option<OrderNumber>,
+    /// From a leader whose log and the catalog differed when it took office: how many more toys the catalog had
+    /// sold than the log has orders for. One of the two files lost rows at its end.
+    pub imbalance: Option<i64>,
     /// From the leader: how far each other replica is.
     pub followers: Vec<FollowerStatus>,
 }

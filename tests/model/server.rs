@@ -5,7 +5,7 @@ use toystore::error::Error;
 use toystore::model::{Epoch, Identity, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
-use toystore::protocol::catalog::Open;
+use toystore::protocol::catalog::{Office, Open};
 use toystore::protocol::order::{Append, Appended, Outcome};
 use toystore::protocol::purchase::Purchase;
 
@@ -139,7 +139,8 @@ impl Server {
     /// The answer to `take_office` has come.
     pub fn take_office(&mut self) {
         if let Some((epoch, open)) = mem::take(&mut self.office) {
-            self.is_confused |= self.replica.took_office(epoch, open).is_err();
+            self.is_confused |=
+                self.replica.took_office(epoch, Office { open, sold: None }).is_err();
         }
     }
 

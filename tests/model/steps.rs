@@ -176,7 +176,7 @@ impl Store {
     pub fn reload(&mut self) {
         let mut stock = Stock::new(self.disk.shelves().to_vec(), self.disk.position());
         for (position, record) in self.disk.carried() {
-            stock.replay(position, &record).unwrap();
+            stock.replay(position, &record).expect("a journal has no gap");
         }
         self.stock = Arc::new(stock);
         self.disk = self.stock.clone();

@@ -169,7 +169,7 @@ impl Catalog {
                 let position = self.stock.position();
                 self.disk.append(record.as_slice(), position);
                 let change = (!open.is_empty()).then(|| self.leases.last());
-                let reply = Ok(Answer::Office(Office { open }));
+                let reply = Ok(Answer::Office(Office { open, sold: Some(self.stock.sold()) }));
                 self.waiting.push(Waiting { tag, reply, position, change });
             }
             Question::CatalogPeer(Peer::Settle { epoch, keys }) => {

@@ -531,10 +531,11 @@ impl Order {
         }
         match (duty, reply) {
             (Duty::TakeOffice(epoch), Ok(Answer::Office(office))) => {
-                let open = office.open;
-                let taken = self.replica.took_office(epoch, open).expect("open sales fit the log");
+                let taken =
+                    self.replica.took_office(epoch, office).expect("open sales fit the log");
                 let Some(write_after) = taken else { return };
                 self.write(write_after);
+                assert_eq!(self.replica.imbalance(), None, "no disk loses synced rows");
                 if self.replica.office() != Some(Office::Serving) {
                     context.note(|| format!("takes office in epoch {epoch}"));
                 }

@@ -321,6 +321,7 @@ mod tests {
         let own = OrderStatus {
             health,
             conflict: None,
+            imbalance: None,
             serves_in: serves.then_some(view.epoch),
             followers: followers.iter().map(follower).collect(),
         };
