@@ -6,10 +6,14 @@ mod support;
 use std::fs;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use support::Id::{self, Catalog, Frontend, Order};
-use support::{ALL, Cluster, Customer, wait_until};
+use support::{ALL, Cluster, Customer, PATIENCE, REPLICAS, wait_until};
+use toystore::model::Principal;
+use toystore::net::Transport;
+use toystore::protocol::{ask, catalog, wanted};
 
 /// Whether a thread of the service's request address is at work.
 fn is_busy(store: &Cluster, id: Id) -> bool {
@@ -112,4 +116,58 @@ fn without_open_files_new_customers_wait_and_the_store_goes_on() {
     store.resume(Order(leader));
     store.await_agreement();
     assert_eq!(store.assert_conserved(), 3);
+}
+
+/// How often a service has lost the catalog, as the front-end and the replicas say it.
+fn losses(store: &Cluster) -> usize {
+    let replicas = REPLICAS.map(|id| store.log(Order(id)).matches("is out of reach").count());
+    let bypassed = store.log(Frontend).matches("the cache is bypassed").count();
+    bypassed + replicas.iter().sum::<usize>()
+}
+
+/// What waits at a peer address for a call that arrives there does not keep that call out, however few
+/// threads serve customers.
+#[test]
+fn the_catalog_answers_its_peers_while_a_leader_takes_office() {
+    const OFFICES: usize = 300;
+    let few = ["--catalog-threads=1", "--order-threads=1"];
+    let much = ["--catalog-reset-stock", "--catalog-restock-to=1000000"];
+    let store = Cluster::open(&[few, much].concat());
+    store.await_in_sync();
+    store.customer(Frontend).buy_one("Tux");
+    let transport = Transport::of(&store.config(), Principal::Tool).expect("plain");
+    let peer = transport.rpc(store.peer_address(Catalog)).expect("it is configured");
+    let epoch = || store.health(store.leader()).and_then(|health| health.view).map(|v| v.epoch);
+    let mut health = Customer::of(store.peer_address(Catalog));
+    let (before, done, deadline) =
+        (losses(&store), AtomicBool::new(false), Instant::now() + PATIENCE);
+    let mut with_open_sales = 0;
+    thread::scope(|scope| {
+        for mut customer in [(); 4].map(|()| store.customer(Frontend)) {
+            let done = &done;
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    customer.buy_one("Tux");
+                }
+            });
+        }
+        // What a leader does every five seconds.
+        let mut current = epoch();
+        while with_open_sales < OFFICES && Instant::now() < deadline {
+            let Some(epoch_now) = current else {
+                current = epoch();
+                continue;
+            };
+            let question = catalog::Peer::TakeOffice { epoch: epoch_now };
+            match ask::<_, catalog::Office>(&peer, &question, deadline, &wanted) {
+                Ok(office) => with_open_sales += usize::from(!office.open.is_empty()),
+                Err(_) => current = None,
+            }
+            assert_eq!(health.get("/health").0, 200);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(with_open_sales > 0, "no office waited for anything");
+    let lost = losses(&store) - before;
+    assert!(lost < 3, "lost the catalog {lost} times in {with_open_sales} offices");
 }

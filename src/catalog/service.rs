@@ -69,7 +69,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let customers = Arc::new(Port::requests(Customers(catalog.clone()), about.clone()));
     let peers = Arc::new(Port::peers(Peers(catalog.clone()), about.clone()));
     let (peer, request) = (transport.listen(&settings.peer), transport.listen(&settings.listen));
-    let peer_limits = Limits { clients: Clients::Services, ..limits.clone() };
+    let peer_limits =
+        Limits { threads: settings.peer_threads, clients: Clients::Services, ..Limits::default() };
     let peer_server = Server::start("peer", peer, peers, peer_limits)?;
     let server = Server::start("request", request, customers, limits)?;
     let reloader = transport.reload_at_hangup()?;

@@ -53,6 +53,9 @@ use Field::{
 
 const HOUR_MS: u64 = 3_600_000;
 const THREADS: RangeInclusive<usize> = 1..=1_000;
+/// For the peer addresses of the catalog and the replicas: an office or an append that waits, a held call for changes, a
+/// view and a health check need a thread at the same time.
+const PEER_THREADS: RangeInclusive<usize> = 4..=1_000;
 
 /// Everything that can be set, in the order of `config/toystore.toml`.
 #[rustfmt::skip]
@@ -63,6 +66,7 @@ static KEYS: &[Key] = &[
     key("frontend", "key", MaybeFile(|c, _| &mut c.frontend.key), "Private key of that certificate"),
     key("frontend", "data", OwnDirectory(|c, _| &mut c.frontend.data), "Directory of the last view"),
     key("frontend", "threads", Count(THREADS, |c, _| &mut c.frontend.threads), "Sessions served at the same time"),
+    key("frontend", "peer_threads", Count(THREADS, |c, _| &mut c.frontend.peer_threads), "Requests served at the same time at the peer address"),
     key("frontend", "thread_per", OneOf(|c, _| &mut c.frontend.thread_per), "What a thread is given to, while there are threads for all"),
     key("frontend", "connections_max", Count(1..=1_000_000, |c, _| &mut c.frontend.connections_max), "Connections open at the same time"),
     key("frontend", "cache_capacity", Count(0..=1_000_000, |c, _| &mut c.frontend.cache_capacity), "Toys in the cache; 0 switches it off"),
@@ -76,6 +80,7 @@ static KEYS: &[Key] = &[
     key("catalog", "peer", OwnAddress(|c, _| &mut c.catalog.peer), "Where front-ends subscribe to changes"),
     key("catalog", "data", OwnDirectory(|c, _| &mut c.catalog.data), "Directory of toys.csv and journal.csv"),
     key("catalog", "threads", Count(THREADS, |c, _| &mut c.catalog.threads), "Requests served at the same time"),
+    key("catalog", "peer_threads", Count(PEER_THREADS, |c, _| &mut c.catalog.peer_threads), "The same at the peer address"),
     key("catalog", "initial", MaybeFile(|c, _| &mut c.catalog.initial), "Toys of a new store, CSV or JSON; empty for the built-in ones"),
     key("catalog", "restock_every_ms", Milliseconds(1..=168 * HOUR_MS, |c, _| &mut c.catalog.restock_every), "Time between two restocks"),
     key("catalog", "restock", OneOf(|c, _| &mut c.catalog.restock), "Which toys a restock fills up"),
@@ -84,6 +89,7 @@ static KEYS: &[Key] = &[
     key("catalog", "delay_ms", Milliseconds(0..=HOUR_MS, |c, _| &mut c.catalog.delay), "What each request takes longer, to play a slow database"),
 
     key("order", "threads", Count(THREADS, |c, _| &mut c.order.threads), "Requests served at the same time, by each replica"),
+    key("order", "peer_threads", Count(PEER_THREADS, |c, _| &mut c.order.peer_threads), "The same at its peer address"),
     key("order", "fail", MaybeFailure(|c, _| &mut c.order.fail), "Failure to play when the log reaches an order"),
     key(REPLICA, "listen", OwnAddress(|c, id| &mut replica(c, id).listen), "Where it takes requests"),
     key(REPLICA, "peer", OwnAddress(|c, id| &mut replica(c, id).peer), "Where it takes health checks, views and replication"),

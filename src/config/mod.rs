@@ -66,6 +66,8 @@ pub struct Frontend {
     pub data: PathBuf,
     /// Sessions that are served at the same time (F4).
     pub threads: usize,
+    /// Requests that are served at the same time at the peer address.
+    pub peer_threads: usize,
     /// What a thread is given to.
     pub thread_per: ThreadPer,
     /// Connections that may be open; more wait in the kernel until one closes.
@@ -104,6 +106,8 @@ pub struct Catalog {
     pub data: PathBuf,
     /// Requests that are served at the same time (C5).
     pub threads: usize,
+    /// Requests that are served at the same time at the peer address.
+    pub peer_threads: usize,
     /// The toys of a new store, CSV or JSON; without it, the built-in ones (C1).
     pub initial: Option<PathBuf>,
     /// The time between two restocks (C3).
@@ -132,6 +136,8 @@ pub enum Restock {
 pub struct Order {
     /// Requests that each replica serves at the same time (O6).
     pub threads: usize,
+    /// Requests that each replica serves at the same time at its peer address.
+    pub peer_threads: usize,
     /// The failure to play, if any (O8).
     pub fail: Option<Failure>,
     /// The replicas, in order of id.
@@ -251,6 +257,7 @@ impl Default for Frontend {
             key: None,
             data: "data/frontend".into(),
             threads: 10,
+            peer_threads: 2,
             thread_per: ThreadPer::Session,
             connections_max: 16_000,
             cache_capacity: 7,
@@ -270,6 +277,7 @@ impl Default for Catalog {
             peer: "127.0.0.1:9082".to_owned(),
             data: "data/catalog".into(),
             threads: 10,
+            peer_threads: 10,
             initial: None,
             restock_every: Duration::from_secs(10),
             restock: Restock::SoldOut,
@@ -283,7 +291,7 @@ impl Default for Catalog {
 impl Default for Order {
     fn default() -> Order {
         let replicas = (1..=3).map(|n| (ReplicaId(n), Replica::numbered(ReplicaId(n))));
-        Order { threads: 10, fail: None, replicas: replicas.collect() }
+        Order { threads: 10, peer_threads: 10, fail: None, replicas: replicas.collect() }
     }
 }
 

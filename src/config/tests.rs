@@ -100,6 +100,8 @@ fn a_mistake_in_the_file_is_refused_with_its_line_and_what_is_allowed() {
         ("[frontend]\nthreads = 1001", format!("line 2: frontend.threads is \"1001\", {threads}")),
         ("[frontend]\nthreads = -1", format!("line 2: frontend.threads is \"-1\", {threads}")),
         ("[frontend]\nthreads = 1.5", format!("line 2: frontend.threads is \"1.5\", {threads}")),
+        ("[catalog]\npeer_threads = 3", "catalog.peer_threads is \"3\", expected a whole number from 4 to 1000".to_owned()),
+        ("[order]\npeer_threads = 3", "order.peer_threads is \"3\", expected a whole number from 4 to 1000".to_owned()),
         ("[order]\nthreads = [1]", format!("line 2: order.threads is \"(array)\", {threads}")),
         ("[client]\nprobability = nan", "expected a number from 0 to 1".to_owned()),
         ("[catalog]\nreset_stock = \"yes\"", "expected true or false".to_owned()),

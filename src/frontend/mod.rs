@@ -46,9 +46,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use subscription::Subscription;
 
-/// For whoever asks how it is doing.
-const PEER_THREADS: usize = 2;
-
 /// Runs a front-end until `stop`.
 pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let settings = &config.frontend;
@@ -74,7 +71,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     };
     let door = Arc::new(session::Door::new(products, orders, about.requests()));
     let peer_limits =
-        Limits { threads: PEER_THREADS, clients: Clients::Services, ..Limits::default() };
+        Limits { threads: settings.peer_threads, clients: Clients::Services, ..Limits::default() };
     let listen = transport.listen_to_customers(&settings.listen);
     let server = Server::start("session", listen, door, limits)?;
     about.watch(server.watch());

@@ -47,7 +47,11 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     let peers = Arc::new(Port::peers(Peers(order.clone()), about.clone()));
     let customers = Arc::new(Port::requests(Customers(order.clone()), about.clone()));
     let (peer, request) = (transport.listen(&settings.peer), transport.listen(&settings.listen));
-    let peer_limits = Limits { clients: Clients::Services, ..limits.clone() };
+    let peer_limits = Limits {
+        threads: config.order.peer_threads,
+        clients: Clients::Services,
+        ..Limits::default()
+    };
     let peer_server = Server::start("peer", peer, peers, peer_limits)?;
     let server = Server::start("request", request, customers, limits)?;
     about.watch(server.watch());
