@@ -5,9 +5,9 @@
 use crate::config::{self, Config};
 use crate::error::Result;
 use crate::output;
-use crate::stop::Stop;
+use crate::stop::{self, Stop};
 use crate::trace;
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use std::process::ExitCode;
 
 /// Runs a program: `command` is its command line as far as it is its own, `own` the section whose flags go without
@@ -27,7 +27,12 @@ pub fn service(
     own: &str,
     run: impl FnOnce(&Config, &ArgMatches, &Stop) -> Result<()>,
 ) -> ExitCode {
-    main(command, own, |config, arguments| {
+    // For tests only.
+    let panic = Arg::new("panic-thread").long("panic-thread").value_name("NAME@FILE").hide(true);
+    main(command.arg(panic), own, |config, arguments| {
+        if let Some(told) = arguments.get_one::<String>("panic-thread") {
+            stop::play_panic(told);
+        }
         let stop = Stop::install(arguments)?;
         let _log = trace::start(&config)?;
         run(&config, arguments, &stop).map(|()| ExitCode::SUCCESS)

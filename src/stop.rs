@@ -1,4 +1,5 @@
-//! When a process is asked to end: SIGTERM, Ctrl-C, or the end of its parent.
+//! The end of a process: when it is asked to (SIGTERM, Ctrl-C, or the end of its parent), when its disk
+//! fails ([`crash`]), when one of the threads it needs panics ([`VitalThread`]).
 //!
 //! A signal handler writes a byte into a socket pair; a started process's standard input is a pipe
 //! that its parent holds open and never writes to, so its end is the parent's end. [`Stop::wait`]
@@ -12,11 +13,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::low_level::pipe;
+use std::any::Any;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Knows whether this process has been asked to end.
@@ -99,6 +104,75 @@ pub fn crash(error: &Error) -> ! {
     // The log's last lines are lost with the process; this one is waited for.
     output::complain(format!("{error}; this process ends"));
     process::exit(3)
+}
+
+/// A thread that its process needs: if it panics, the process ends, and others take over. Dropping it joins
+/// it, so its owner must have told it to end before.
+#[must_use = "dropping it waits for its end"]
+pub struct VitalThread(Option<JoinHandle<()>>);
+
+impl VitalThread {
+    /// Starts a thread of this name.
+    pub fn start(
+        name: impl Into<String>,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Result<VitalThread> {
+        let name = name.into();
+        let run = {
+            let name = name.clone();
+            move || vital(&name, body)
+        };
+        match thread::Builder::new().name(name.clone()).spawn(run) {
+            Ok(thread) => Ok(VitalThread(Some(thread))),
+            Err(e) => Err(Error::unavailable(format!("cannot start the thread {name}: {e}"))),
+        }
+    }
+}
+
+impl Drop for VitalThread {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // A panic has ended the process.
+            thread.join().ok();
+        }
+    }
+}
+
+/// Runs what the thread of this name is there for; a panic in it ends the process.
+pub fn vital<T>(name: &str, body: impl FnOnce() -> T) -> T {
+    let run = || {
+        if let Some(file) = PANIC.get().and_then(|told| told.strip_prefix(name)?.strip_prefix('@'))
+        {
+            panic_once_there_is(Path::new(file));
+        }
+        body()
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic_text(&*panic);
+        output::complain(format!("the thread {name} panicked: {text}; this process ends"));
+        process::exit(4)
+    })
+}
+
+/// What a panic said.
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+}
+
+/// The panic that tests ask for with `--panic-thread=<name>@<file>`.
+static PANIC: OnceLock<String> = OnceLock::new();
+
+/// From now on the thread of the name in `told` does nothing until the file in it exists, and then panics.
+pub(crate) fn play_panic(told: &str) {
+    PANIC.get_or_init(|| told.to_owned());
+}
+
+fn panic_once_there_is(file: &Path) {
+    while !file.exists() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("as it was told to");
 }
 
 #[cfg(test)]

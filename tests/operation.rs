@@ -171,3 +171,41 @@ fn the_catalog_answers_its_peers_while_a_leader_takes_office() {
     let lost = losses(&store) - before;
     assert!(lost < 3, "lost the catalog {lost} times in {with_open_sales} offices");
 }
+
+/// A service whose process lives on without a thread that it needs looks healthy, and nobody replaces it.
+#[test]
+fn a_service_without_one_of_its_threads_ends_and_the_store_goes_on() {
+    let mut store = Cluster::closed(&[]);
+    let now = store.path("now");
+    let flag = |thread: &str| format!("--panic-thread={thread}@{}", now.display());
+    for id in ALL {
+        // The highest replica leads a new store.
+        let panic = flag(if id == Order(3) { "office" } else { "" });
+        store.start_with(id, &[&panic]);
+    }
+    let leads = |id| store.health(id).and_then(|health| Some(health.view?.leader.0)) == Some(id);
+    wait_until("replica 3 leads", || leads(3));
+    for (id, thread) in [
+        (Order(3), "office"),
+        (Catalog, "restock"),
+        (Frontend, "controller"),
+        (Frontend, "subscription"),
+        (Order(2), "to-replica-1"),
+    ] {
+        if id != Order(3) {
+            store.end(id);
+            store.start_with(id, &[&flag(thread)]);
+        }
+        fs::write(&now, "").expect("a file");
+        assert_eq!(store.await_end(id).code(), Some(4), "{id:?} without {thread}");
+        let line = format!("the thread {thread} panicked: as it was told to; this process ends");
+        assert!(store.log(id).contains(&line), "{}", store.log(id));
+        fs::remove_file(&now).expect("it is there");
+        if id == Order(3) {
+            store.customer(Frontend).buy_one("Tux");
+            assert_ne!(store.leader(), 3);
+        }
+        store.start(id);
+        store.customer(Frontend).buy_one("Tux");
+    }
+}

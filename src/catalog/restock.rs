@@ -1,40 +1,26 @@
 //! Restocks every ten seconds (C3), on a thread of its own.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::stop::VitalThread;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// The restocking thread. Dropping it stops and joins it.
 pub struct Restocker {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Dropped first, as the first field, which ends the thread.
+    _stop: Sender<()>,
+    _thread: VitalThread,
 }
 
 impl Restocker {
     /// Calls `restock` each time `every` has passed.
     pub fn start(every: Duration, restock: impl Fn() + Send + 'static) -> Result<Restocker> {
         let (stop, stopped) = bounded(0);
-        let run = move || {
+        let thread = VitalThread::start("restock", move || {
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 restock();
             }
-        };
-        let thread = thread::Builder::new()
-            .name("restock".into())
-            .spawn(run)
-            .map_err(|e| Error::unavailable(format!("cannot start the restock thread: {e}")))?;
-        Ok(Restocker { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Restocker {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the restock thread panicked");
-        }
+        })?;
+        Ok(Restocker { _stop: stop, _thread: thread })
     }
 }

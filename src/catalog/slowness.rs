@@ -3,11 +3,11 @@
 //! grow and go: SIGUSR1 makes it slow, SIGUSR2 sets back what was configured.
 
 use crate::error::{Error, Result};
+use crate::stop::VitalThread;
 use signal_hook::consts::{SIGUSR1, SIGUSR2};
 use signal_hook::iterator::{Handle, Signals};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// What SIGUSR1 makes each query and purchase take longer.
@@ -50,32 +50,28 @@ impl Slowness {
 /// The thread that waits for the signals. Dropping it stops and joins it.
 pub struct Signalled {
     signals: Handle,
-    thread: Option<JoinHandle<()>>,
+    _thread: VitalThread,
 }
 
 impl Signalled {
     /// From now on the signals change the slowness.
     pub fn start(slowness: Arc<Slowness>) -> Result<Signalled> {
-        let failed = |e| Error::unavailable(format!("cannot watch for SIGUSR1 and SIGUSR2: {e}"));
+        let failed = |e: std::io::Error| {
+            Error::unavailable(format!("cannot watch for SIGUSR1 and SIGUSR2: {e}"))
+        };
         let mut received = Signals::new([SIGUSR1, SIGUSR2]).map_err(failed)?;
         let signals = received.handle();
-        let run = move || {
+        let thread = VitalThread::start("slowness", move || {
             for signal in received.forever() {
                 slowness.set(if signal == SIGUSR1 { SLOW_MS } else { slowness.configured_ms });
             }
-        };
-        let thread = thread::Builder::new().name("slowness".into()).spawn(run).map_err(failed)?;
-        Ok(Signalled { signals, thread: Some(thread) })
+        })?;
+        Ok(Signalled { signals, _thread: thread })
     }
 }
 
 impl Drop for Signalled {
     fn drop(&mut self) {
         self.signals.close();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that waits for SIGUSR1 and SIGUSR2 panicked");
-        }
     }
 }

@@ -16,7 +16,7 @@ use crate::model::{Epoch, Moment, OrderNumber, ReplicaId, View};
 use crate::net::{Rpc, Transport};
 use crate::protocol::ask;
 use crate::protocol::order::{Health, Peer};
-use crate::stop::crash;
+use crate::stop::{VitalThread, crash};
 use crate::storage::{Directory, replace};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
@@ -25,7 +25,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// The time between two health checks.
@@ -127,7 +126,7 @@ impl Election {
 /// The threads of the election. Dropping it stops and joins them.
 pub struct Elector {
     election: Arc<Election>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<VitalThread>,
 }
 
 impl Elector {
@@ -159,7 +158,8 @@ impl Elector {
             let peer = transport.rpc(&replicas[&id].peer)?;
             let heart =
                 Heart { id, peer, election: election.clone(), reports: reporter.clone(), ear };
-            elector.spawn(format!("heartbeat-{id}"), move || heart.run())?;
+            let thread = VitalThread::start(format!("heartbeat-{id}"), move || heart.run())?;
+            elector.threads.push(thread);
         }
         let Remembered { view, committed } = remembered;
         let ids = replicas.keys().copied();
@@ -172,22 +172,13 @@ impl Elector {
             election,
             reports,
         };
-        elector.spawn("controller".into(), move || seat.run())?;
+        elector.threads.push(VitalThread::start("controller", move || seat.run())?);
         Ok(elector)
     }
 
     /// Who leads, for those who ask.
     pub fn election(&self) -> Arc<Election> {
         self.election.clone()
-    }
-
-    fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> Result<()> {
-        let thread = thread::Builder::new()
-            .name(name)
-            .spawn(body)
-            .map_err(|e| Error::unavailable(format!("cannot start the election: {e}")))?;
-        self.threads.push(thread);
-        Ok(())
     }
 }
 
@@ -197,11 +188,7 @@ impl Drop for Elector {
         for id in self.election.suspicions.keys() {
             self.election.suspect(*id);
         }
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the election panicked");
-            }
-        }
+        self.threads.clear();
     }
 }
 

@@ -6,9 +6,10 @@ use crate::error::{Error, Result};
 use crate::net::Rpc;
 use crate::protocol::ask;
 use crate::protocol::catalog::{Changes, Peer};
+use crate::stop::VitalThread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// For one call; the catalog holds it back for 100 ms at most. After it the lease is nearly over.
@@ -19,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The thread. Dropping it stops and joins it.
 pub struct Subscription {
     stopping: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    _thread: VitalThread,
 }
 
 impl Subscription {
@@ -28,22 +29,14 @@ impl Subscription {
         let stopping = Arc::new(AtomicBool::new(false));
         let subscriber = Subscriber { catalog, products, stopping };
         let stopping = subscriber.stopping.clone();
-        let thread = thread::Builder::new()
-            .name("subscription".into())
-            .spawn(move || subscriber.run())
-            .map_err(|e| Error::unavailable(format!("cannot start the subscription: {e}")))?;
-        Ok(Subscription { stopping, thread: Some(thread) })
+        let thread = VitalThread::start("subscription", move || subscriber.run())?;
+        Ok(Subscription { stopping, _thread: thread })
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the subscription panicked");
-        }
     }
 }
 

@@ -11,11 +11,11 @@ use super::scheduler::{Gauges, Scheduler};
 use super::transport::Listen;
 use super::worker::Worker;
 use crate::error::{Error, Result};
+use crate::stop::{VitalThread, vital};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use threadpool::ThreadPool;
 
@@ -27,7 +27,7 @@ pub struct Server {
     address: SocketAddr,
     stop: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
     gauges: Watch,
-    acceptor: Option<JoinHandle<()>>,
+    acceptor: Option<VitalThread>,
     pool: ThreadPool,
     /// Disconnected once every worker has left.
     workers_left: Receiver<()>,
@@ -60,18 +60,16 @@ impl Server {
             threadpool::Builder::new().num_threads(workers.len()).thread_name(name.into()).build();
         let (worker_leaves, workers_left) = crossbeam_channel::bounded(0);
         for worker in workers {
-            let worker_leaves = worker_leaves.clone();
+            let (worker_leaves, name) = (worker_leaves.clone(), name.to_owned());
+            // A panic in a request is caught there; one in the polling that they share ends the process.
             pool.execute(move || {
-                worker.run();
+                vital(&name, || worker.run());
                 drop(worker_leaves);
             });
         }
 
         // Accepts connections and watches their deadlines; `Drop for Server` joins it.
-        let acceptor = thread::Builder::new()
-            .name(format!("{name}-acceptor"))
-            .spawn(move || acceptor.run())
-            .map_err(cannot_listen)?;
+        let acceptor = VitalThread::start(format!("{name}-acceptor"), move || acceptor.run())?;
 
         let gauges: Watch = Arc::new({
             let scheduler = Arc::clone(&scheduler);
@@ -113,9 +111,7 @@ impl Drop for Server {
         if let Err(error) = (self.stop)() {
             tracing::error!(%error, "cannot wake the acceptor: the server stops a little later");
         }
-        if self.acceptor.take().is_some_and(|acceptor| acceptor.join().is_err()) {
-            tracing::error!("the acceptor panicked");
-        }
+        drop(self.acceptor.take());
         match self.workers_left.recv_timeout(LEAVE_DEADLINE) {
             Err(RecvTimeoutError::Timeout) => {
                 let workers = self.pool.active_count();

@@ -23,7 +23,7 @@ use super::protocol::{Progress, Protocol};
 use super::scheduler::{Reason, Scheduler};
 use super::tls::refusal;
 use crate::blocking::{self, Blocking, Pool};
-use std::any::Any;
+use crate::stop::panic_text;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -269,9 +269,4 @@ impl<P: Protocol> Worker<P> {
         }
         Step::Close
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
 }

@@ -3,14 +3,13 @@
 
 use super::leadership::{HEARTBEAT, Office};
 use super::replica::Duty;
-use super::service::Order;
+use super::service::{Order, Threads};
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Key, OrderNumber};
 use crate::protocol::ask;
 use crate::protocol::catalog::{self, Peer};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// For each call.
@@ -22,30 +21,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How often the committed number is noted on disk.
 const HINT_EVERY: Duration = Duration::from_secs(1);
 
-/// The two threads.
-pub struct OfficeHolder(Vec<JoinHandle<()>>);
-
-impl OfficeHolder {
-    /// Starts them.
-    pub fn start(order: &Arc<Order>) -> Result<OfficeHolder> {
-        let start = |name: &str, body: fn(&Order)| {
-            let order = order.clone();
-            thread::Builder::new()
-                .name(name.into())
-                .spawn(move || body(&order))
-                .map_err(|e| Error::unavailable(format!("cannot start a thread: {e}")))
-        };
-        Ok(OfficeHolder(vec![start("office", hold_office)?, start("watch", watch_catalog)?]))
-    }
-
-    /// Joins them. The order has to be stopping.
-    pub fn join(self) {
-        for thread in self.0 {
-            if thread.join().is_err() {
-                tracing::error!("an office thread panicked");
-            }
-        }
-    }
+/// Starts the two threads.
+pub fn start(threads: &mut Threads) -> Result<()> {
+    threads.start("office", hold_office)?;
+    threads.start("watch", watch_catalog)
 }
 
 /// Does what the leader owes the catalog.

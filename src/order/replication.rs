@@ -3,15 +3,14 @@
 //! with all entries that wait; so a slow disk makes them fewer and larger by itself.
 
 use super::leadership::{HEARTBEAT, Office};
-use super::service::Order;
+use super::service::{Order, Threads};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, ReplicaId};
 use crate::net::{Rpc, Transport};
 use crate::protocol::ask;
 use crate::protocol::order::{Append, Appended, Peer};
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// An append that is not answered after this long is sent again.
@@ -19,31 +18,14 @@ const DEADLINE: Duration = Duration::from_secs(1);
 /// The pause after an append that failed.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The sending threads.
-pub struct Senders(Vec<JoinHandle<()>>);
-
-impl Senders {
-    /// Starts a sender to each other replica.
-    pub fn start(order: &Arc<Order>, config: &Config, transport: &Transport) -> Result<Senders> {
-        let others = config.order.replicas.iter().filter(|(id, _)| **id != order.id);
-        let start = |(id, settings): (&ReplicaId, &crate::config::Replica)| {
-            let (order, id, peer) = (order.clone(), *id, transport.rpc(&settings.peer)?);
-            thread::Builder::new()
-                .name(format!("to-replica-{id}"))
-                .spawn(move || send_to(&order, id, &peer))
-                .map_err(|e| Error::unavailable(format!("cannot start a sender: {e}")))
-        };
-        Ok(Senders(others.map(start).collect::<Result<_>>()?))
+/// Starts a sender to each other replica.
+pub fn start(threads: &mut Threads, config: &Config, transport: &Transport) -> Result<()> {
+    let me = threads.order().id;
+    for (id, settings) in config.order.replicas.iter().filter(|(id, _)| **id != me) {
+        let (id, peer) = (*id, transport.rpc(&settings.peer)?);
+        threads.start(format!("to-replica-{id}"), move |order| send_to(order, id, &peer))?;
     }
-
-    /// Joins them. The order has to be stopping.
-    pub fn join(self) {
-        for sender in self.0 {
-            if sender.join().is_err() {
-                tracing::error!("a sender panicked");
-            }
-        }
-    }
+    Ok(())
 }
 
 /// Sends what is due to one follower.

@@ -9,10 +9,10 @@
 
 use super::file::{Loaded, OrderFile};
 use super::leadership::Office;
-use super::office::OfficeHolder;
+use super::office;
 use super::recovery;
 use super::replica::{Replica, Taken};
-use super::replication::Senders;
+use super::replication;
 use super::sales::{self, Sales};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ use crate::protocol::status::{Kind, OrderStatus};
 use crate::protocol::tally::Asked;
 use crate::protocol::web::{self, Receipt, ShownOrder};
 use crate::protocol::{answer, question};
-use crate::stop::{Stop, crash};
+use crate::stop::{Stop, VitalThread, crash};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -55,21 +55,50 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     let peer_server = Server::start("peer", peer, peers, peer_limits)?;
     let server = Server::start("request", request, customers, limits)?;
     about.watch(server.watch());
-    let senders = Senders::start(&order, config, &transport)?;
-    let office = OfficeHolder::start(&order)?;
+    let mut threads = Threads { order: order.clone(), running: Vec::new() };
+    replication::start(&mut threads, config, &transport)?;
+    office::start(&mut threads)?;
     let reloader = transport.reload_at_hangup()?;
     tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
     while !stop.wait(Duration::from_secs(3_600)) {}
     server.stop();
-    order.stopping.store(true, Ordering::Relaxed);
-    order.work.notify_all();
-    office.join();
-    senders.join();
+    drop(threads);
     peer_server.stop();
     drop(reloader);
     order.hint_committed(OrderNumber(0));
     tracing::info!("closed");
     Ok(())
+}
+
+/// The senders and those of the office. Dropping them stops and joins them.
+pub struct Threads {
+    order: Arc<Order>,
+    running: Vec<VitalThread>,
+}
+
+impl Threads {
+    pub(super) fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// Starts one more, which runs until the order is stopping.
+    pub(super) fn start(
+        &mut self,
+        name: impl Into<String>,
+        body: impl FnOnce(&Order) + Send + 'static,
+    ) -> Result<()> {
+        let order = self.order.clone();
+        self.running.push(VitalThread::start(name, move || body(&order))?);
+        Ok(())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.order.stopping.store(true, Ordering::Relaxed);
+        self.order.work.notify_all();
+        self.running.clear();
+    }
 }
 
 /// The replica and all that is around it.

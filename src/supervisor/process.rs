@@ -10,13 +10,14 @@ use super::service::ServiceId;
 use crate::error::{Error, Result};
 use crate::http::Client;
 use crate::net::Target;
+use crate::stop::VitalThread;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a service may take to finish what it is doing before it is killed.
@@ -68,7 +69,7 @@ impl Output {
 pub(super) struct Process {
     pub(super) service: Service,
     child: Child,
-    relays: Vec<JoinHandle<()>>,
+    relays: Vec<VitalThread>,
     state: State,
 }
 
@@ -92,7 +93,7 @@ impl Process {
             why: format!("cannot start {}: {error}", service.program.display()),
         };
         let [stdout, stderr] = service.output.open().map_err(error)?;
-        let mut child = Command::new(&service.program)
+        let child = Command::new(&service.program)
             .args(&service.arguments)
             .arg("--exit-with-parent")
             .stdin(Stdio::piped())
@@ -101,14 +102,24 @@ impl Process {
             .process_group(0)
             .spawn()
             .map_err(error)?;
-        let mut relays = Vec::new();
-        if let Some(pipe) = child.stdout.take() {
-            relays.push(relay::start(&service.id.to_string(), pipe).map_err(error)?);
+        let mut process = Process { service, child, relays: Vec::new(), state: State::Running };
+        // Relays end when the process does.
+        if let Err(error) = process.relay() {
+            process.kill();
+            return Err(error);
         }
-        if let Some(pipe) = child.stderr.take() {
-            relays.push(relay::start(&service.id.to_string(), pipe).map_err(error)?);
+        Ok(process)
+    }
+
+    fn relay(&mut self) -> Result<()> {
+        let name = self.service.id.to_string();
+        if let Some(pipe) = self.child.stdout.take() {
+            self.relays.push(relay::start(&name, pipe)?);
         }
-        Ok(Process { service, child, relays, state: State::Running })
+        if let Some(pipe) = self.child.stderr.take() {
+            self.relays.push(relay::start(&name, pipe)?);
+        }
+        Ok(())
     }
 
     /// Its process id.
@@ -173,10 +184,7 @@ impl Process {
     /// Ends it and says how that went; `None` if it had ended before.
     pub(super) fn end(mut self) -> Option<String> {
         let outcome = if self.has_ended() { None } else { Some(self.terminate()) };
-        for relay in self.relays {
-            // A relay that panicked has nothing more to say.
-            let _ = relay.join();
-        }
+        drop(self.relays);
         outcome
     }
 

@@ -6,9 +6,9 @@
 
 use crate::error::{Error, Result};
 use crate::output::{Lines, Writer};
+use crate::stop::VitalThread;
 use std::io::{self, IsTerminal, Read};
 use std::sync::{LazyLock, OnceLock};
-use std::thread::{self, JoinHandle};
 
 /// The longest piece that is held back for its end; a longer line is cut.
 const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -35,9 +35,9 @@ pub(super) fn open() -> Result<Writer> {
 
 /// Starts a thread that copies `pipe` until its end, when the service has ended. The caller joins
 /// it.
-pub(super) fn start(name: &str, pipe: impl Read + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub(super) fn start(name: &str, pipe: impl Read + Send + 'static) -> Result<VitalThread> {
     let prefix = prefix(name);
-    thread::Builder::new().name(format!("relay {name}")).spawn(move || copy(pipe, &prefix))
+    VitalThread::start(format!("relay {name}"), move || copy(pipe, &prefix))
 }
 
 /// A line of the supervisor's own.

@@ -2,11 +2,11 @@
 //! Connections that stand go on as they are; new ones begin with what was read last.
 
 use crate::error::{Error, Result};
+use crate::stop::VitalThread;
 use parking_lot::RwLock;
 use signal_hook::consts::SIGHUP;
 use signal_hook::iterator::{Handle, Signals};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
 /// Something that was read, and how to read it again.
 pub(in crate::net) struct Reloadable<T> {
@@ -46,7 +46,7 @@ impl<T: Send + Sync> Reload for Reloadable<T> {
 /// The thread that waits for SIGHUP. Dropping it stops and joins it.
 pub struct Reloader {
     signals: Handle,
-    thread: Option<JoinHandle<()>>,
+    _thread: VitalThread,
 }
 
 impl Reloader {
@@ -55,11 +55,10 @@ impl Reloader {
         let cannot = |e: std::io::Error| Error::unavailable(format!("cannot watch SIGHUP: {e}"));
         let mut signals = Signals::new([SIGHUP]).map_err(cannot)?;
         let handle = signals.handle();
-        let thread = thread::Builder::new()
-            .name("reloader".into())
-            .spawn(move || signals.forever().for_each(|_| reload(&all)))
-            .map_err(cannot)?;
-        Ok(Reloader { signals: handle, thread: Some(thread) })
+        let thread = VitalThread::start("reloader", move || {
+            signals.forever().for_each(|_| reload(&all));
+        })?;
+        Ok(Reloader { signals: handle, _thread: thread })
     }
 }
 
@@ -74,8 +73,5 @@ fn reload(all: &[Arc<dyn Reload>]) {
 impl Drop for Reloader {
     fn drop(&mut self) {
         self.signals.close();
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the reloader panicked");
-        }
     }
 }

@@ -18,15 +18,15 @@ mod pace;
 mod feed;
 
 use super::process::Service;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::Client;
 use crate::protocol::status::{CatalogStatus, FrontendStatus, OrderStatus, Status};
 use crate::protocol::web::Data;
+use crate::stop::VitalThread;
 use board::Board;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use serde::Deserialize;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// The pause between two questions.
@@ -50,8 +50,9 @@ pub enum Own {
 /// The threads that ask. Dropping it stops and joins them.
 pub struct Watch {
     pub board: Arc<Board>,
-    stop: Option<Sender<()>>,
-    threads: Vec<JoinHandle<()>>,
+    /// Dropped before the threads, as the field before them, which ends them.
+    _stop: Sender<()>,
+    threads: Vec<VitalThread>,
 }
 
 impl Watch {
@@ -59,31 +60,17 @@ impl Watch {
     pub fn start(services: &[Service]) -> Result<Watch> {
         let board = Arc::new(Board::new(services));
         let (stop, stopped) = bounded::<()>(0);
-        let mut watch = Watch { board, stop: Some(stop), threads: Vec::new() };
+        let mut watch = Watch { board, _stop: stop, threads: Vec::new() };
         for Service { id, peer, .. } in services {
             let (board, stopped, id) = (watch.board.clone(), stopped.clone(), *id);
             let mut client = Client::new(peer.clone(), DEADLINE);
-            // Joined by `Drop for Watch`.
-            let thread = thread::Builder::new().name(format!("watch {id}")).spawn(move || {
+            watch.threads.push(VitalThread::start(format!("watch {id}"), move || {
                 while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                     board.hear(id, ask(&mut client));
                 }
-            });
-            let cannot = |e| Error::unavailable(format!("cannot start a thread: {e}"));
-            watch.threads.push(thread.map_err(cannot)?);
+            })?);
         }
         Ok(watch)
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread that watches a service panicked");
-            }
-        }
     }
 }
 
