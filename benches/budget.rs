@@ -207,7 +207,7 @@ impl Service for OtherSide {
             let appended = Appended { identity, outcome: Outcome::Synced(OrderNumber(123_457)) };
             answer(question::<Peer>(payload).map(|_| appended), output)
         } else {
-            let change = Change { name: "Tux".into(), version: 123_456 };
+            let change = Change { name: "Tux".parse().expect("a name"), version: 123_456 };
             let changes = Changes { up_to: 123_456, invalidate: vec![change] };
             answer(question::<CatalogPeer>(payload).map(|_| changes), output)
         };
@@ -234,7 +234,10 @@ impl Subject for OtherSide {
 
 fn purchase() -> Purchase {
     let call = CallId { caller: 0, incarnation: Epoch(1), sequence: 123_456 };
-    let item = Item { name: "Tux".into(), quantity: Quantity::try_from(1).expect("allowed") };
+    let item = Item {
+        name: "Tux".parse().expect("a name"),
+        quantity: Quantity::try_from(1).expect("allowed"),
+    };
     Purchase { epoch: Epoch(1), call, ack_below: 123_456, key: Key::made(call), item }
 }
 

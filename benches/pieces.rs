@@ -142,7 +142,7 @@ impl Protocol for OneToy {
         let Ok(Some((asked, bytes))) = frame::split(input) else { return Progress::NeedMore };
         let toy = |request| match request {
             Request::Query { name } => {
-                Ok(Toy { name, price: Price(1990), quantity: 7, version: 1 })
+                Ok(Toy { name: name.parse()?, price: Price(1990), quantity: 7, version: 1 })
             }
             _ => Err(Error::invalid("only queries")),
         };
@@ -268,7 +268,11 @@ fn stock(c: &mut Criterion) {
     group.throughput(Throughput::Elements(CALLS));
     for toys in [10, 100_000] {
         let shelf = |n| {
-            Shelf::new(if n == 0 { "Tux".into() } else { format!("toy {n}") }, Price(1), 1 << 40)
+            Shelf::new(
+                if n == 0 { "Tux".into() } else { format!("toy {n}") }.parse().expect("a name"),
+                Price(1),
+                1 << 40,
+            )
         };
         let mut base = Stock::new((0..toys).map(shelf).collect(), 0);
         base.take_office(Epoch(1)).expect("the first");
@@ -356,6 +360,9 @@ fn entry(number: u64) -> Entry {
 
 fn purchase(sequence: u64) -> Purchase {
     let call = CallId { caller: 0, incarnation: Epoch(1), sequence };
-    let item = Item { name: "Tux".into(), quantity: Quantity::try_from(1).expect("allowed") };
+    let item = Item {
+        name: "Tux".parse().expect("a name"),
+        quantity: Quantity::try_from(1).expect("allowed"),
+    };
     Purchase { epoch: Epoch(1), call, ack_below: sequence, key: Key::made(call), item }
 }

@@ -183,6 +183,6 @@ fn copy(from: &Path, to: &Path, file: &str) {
 fn order(number: u64, toy: &str) -> Entry {
     let call = CallId { caller: 0, incarnation: Epoch(1), sequence: number };
     let quantity = Quantity::try_from(1).expect("allowed");
-    let item = Item { name: toy.to_owned(), quantity };
+    let item = Item { name: toy.parse().expect("a name"), quantity };
     Entry { number: OrderNumber(number), epoch: Epoch(1), key: Key::made(call), item }
 }

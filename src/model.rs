@@ -4,7 +4,10 @@
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize, Serializer};
-use std::fmt;
+use std::borrow::Borrow;
+use std::fmt::{self, Display, Formatter};
+use std::ops::Deref;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,7 +149,7 @@ impl From<Price> for f64 {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Toy {
     /// Its name, which identifies it.
-    pub name: String,
+    pub name: ToyName,
     /// What one of it costs.
     pub price: Price,
     /// How many are left.
@@ -155,8 +158,80 @@ pub struct Toy {
     pub version: u64,
 }
 
-/// The longest name of a toy, in bytes.
-pub const TOY_NAME_BYTES_MAX: usize = 100;
+/// The name of a toy: 1 to [`ToyName::BYTES_MAX`] bytes without control characters, because names end up in files of one
+/// line a row. Checked once, where it comes in: in a request, a frame, or a file.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ToyName(String);
+
+impl ToyName {
+    /// The longest name, in bytes.
+    pub const BYTES_MAX: usize = 100;
+}
+
+impl TryFrom<String> for ToyName {
+    type Error = Error;
+    fn try_from(name: String) -> Result<ToyName> {
+        let fits = (1..=ToyName::BYTES_MAX).contains(&name.len());
+        if !fits || name.chars().any(char::is_control) {
+            return Err(Error::invalid(format!(
+                "a toy's name has 1 to {} bytes without control characters",
+                ToyName::BYTES_MAX
+            )));
+        }
+        Ok(ToyName(name))
+    }
+}
+
+impl FromStr for ToyName {
+    type Err = Error;
+    fn from_str(name: &str) -> Result<ToyName> {
+        ToyName::try_from(name.to_owned())
+    }
+}
+
+impl From<ToyName> for String {
+    fn from(name: ToyName) -> String {
+        name.0
+    }
+}
+
+impl Deref for ToyName {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for ToyName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ToyName {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Display for ToyName {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl PartialEq<str> for ToyName {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other
+    }
+}
+
+impl PartialEq<&str> for ToyName {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
+}
 
 /// The identity of one purchase: the client's `Idempotency-Key`, else one that the front-end makes
 /// for the request and keeps through its retries. 1 to [`Key::BYTES_MAX`] visible ASCII characters.
@@ -229,7 +304,7 @@ pub struct CallId {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Item {
     /// The toy's name.
-    pub name: String,
+    pub name: ToyName,
     /// How many of it.
     pub quantity: Quantity,
 }

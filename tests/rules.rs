@@ -12,7 +12,7 @@ use toystore::error::Error;
 use toystore::frontend::cache::{Cache, LEASE};
 use toystore::model::{
     CallId, Entry, Epoch, Identity, Item, Key, Member, OrderNumber, Price, Quantity, ReplicaId,
-    View,
+    ToyName, View,
 };
 use toystore::order::buying::{self, Buying, Next};
 use toystore::order::log::{KEYS_MAX, Log};
@@ -31,7 +31,7 @@ fn key(n: u64) -> Key {
 }
 
 fn item(name: &str, quantity: u64) -> Item {
-    Item { name: name.into(), quantity: Quantity::try_from(quantity).unwrap() }
+    Item { name: name.parse().unwrap(), quantity: Quantity::try_from(quantity).unwrap() }
 }
 
 fn entry(number: u64, epoch: u64) -> Entry {
@@ -153,7 +153,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
 }
 
 fn shelves() -> Vec<Shelf> {
-    ["Tux", "Fox"].iter().map(|name| Shelf::new((*name).into(), Price(100), 9)).collect()
+    ["Tux", "Fox"].iter().map(|name| Shelf::new(name.parse().unwrap(), Price(100), 9)).collect()
 }
 
 /// Asks `stock`; what it records goes to the journal.
@@ -411,6 +411,29 @@ fn once_the_catalog_was_asked_no_error_is_definite_but_its_own_refusal() {
     assert!(ended(late.next(&mut replica)).is_definite());
 }
 
+/// Names end up in files of one line a row: a frame is checked like a request.
+#[test]
+fn a_toy_name_is_checked_wherever_it_comes_in() {
+    let buy = |name: &str| {
+        let purchase = Purchase {
+            item: Item { name: "NAME".parse().unwrap(), quantity: Quantity::try_from(1).unwrap() },
+            ..purchase(1, 1, 1)
+        };
+        let frame =
+            serde_json::to_string(&catalog::Request::Purchase { purchases: vec![purchase] });
+        let name = serde_json::to_string(name).unwrap();
+        let frame = frame.unwrap().replace("\"NAME\"", &name);
+        protocol::question::<catalog::Request>(frame.as_bytes()).map(drop)
+    };
+    for good in ["T", "Sea \"Lion\", small", "🐧", &"x".repeat(ToyName::BYTES_MAX)] {
+        assert_eq!(buy(good), Ok(()), "{good:?}");
+    }
+    for bad in ["", "a\nb", "a\rb", "\0", "\u{7f}", "\u{85}", &"x".repeat(ToyName::BYTES_MAX + 1)] {
+        let why = buy(bad).unwrap_err().to_string();
+        assert!(why.contains("a toy's name has 1 to 100 bytes"), "{bad:?}: {why}");
+    }
+}
+
 /// A question is no event: who asks a leader how it is changes nothing, and time alone lets outsiders in.
 #[test]
 fn asking_for_the_health_changes_nothing() {
@@ -479,7 +502,7 @@ fn a_change_is_covered_when_each_subscriber_acknowledged_it_or_is_past_its_lease
     assert_eq!(leases.coverage(0, LEASE_OVER), Coverage::Covered);
     leases.hear(1, None, ms(1_000)).unwrap();
     leases.hear(2, None, ms(1_100)).unwrap();
-    let change = leases.publish("Tux", 2);
+    let change = leases.publish(&"Tux".parse().unwrap(), 2);
     assert_eq!(leases.coverage(change, ms(1_200)), Coverage::Until(ms(1_500)));
     leases.hear(1, Some(change), ms(1_200)).unwrap();
     assert_eq!(leases.coverage(change, ms(1_300)), Coverage::Until(ms(1_600)));
@@ -492,16 +515,16 @@ fn a_change_is_covered_when_each_subscriber_acknowledged_it_or_is_past_its_lease
 #[test]
 fn a_subscriber_hears_of_each_change_until_it_acknowledged_it() {
     let mut leases = Leases::new(ms(0));
-    leases.publish("Tux", 2);
+    leases.publish(&"Tux".parse().unwrap(), 2);
     leases.hear(1, None, ms(10)).unwrap();
     assert!(leases.changes(1).unwrap().invalidate.is_empty(), "its cache began empty");
-    leases.publish("Tux", 3);
-    leases.publish("Fox", 7);
-    leases.publish("Tux", 4);
+    leases.publish(&"Tux".parse().unwrap(), 3);
+    leases.publish(&"Fox".parse().unwrap(), 7);
+    leases.publish(&"Tux".parse().unwrap(), 4);
     let heard = leases.changes(1).unwrap();
-    let names: Vec<_> = heard.invalidate.iter().map(|c| (c.name.as_str(), c.version)).collect();
+    let names: Vec<_> = heard.invalidate.iter().map(|c| (&*c.name, c.version)).collect();
     assert_eq!((heard.up_to, names), (4, vec![("Fox", 7), ("Tux", 4)]));
-    leases.publish("Fox", 8);
+    leases.publish(&"Fox".parse().unwrap(), 8);
     leases.hear(1, Some(heard.up_to), ms(20)).unwrap();
     assert_eq!(leases.changes(1).unwrap().invalidate[0].version, 8, "came after that answer");
     assert!(leases.changes(2).is_err());
@@ -511,7 +534,7 @@ fn a_subscriber_hears_of_each_change_until_it_acknowledged_it() {
 fn a_late_duplicate_of_a_beginning_takes_nothing_from_anybody() {
     let mut leases = Leases::new(ms(0));
     leases.hear(1, None, ms(600)).unwrap();
-    let change = leases.publish("Tux", 2);
+    let change = leases.publish(&"Tux".parse().unwrap(), 2);
     leases.hear(1, None, ms(700)).unwrap();
     leases.hear(9, None, ms(700)).unwrap();
     assert_eq!(leases.changes(1).unwrap().invalidate.len(), 1, "still to be heard");

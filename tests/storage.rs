@@ -453,7 +453,7 @@ fn a_replica_with_a_damaged_log_begins_anew_as_somebody_else() {
     let log = directory.path().join("orders.csv");
     let Loaded { file, .. } = OrderFile::load(directory.path(), None).unwrap();
     let before = file.identity();
-    let item = Item { name: "Tux".to_owned(), quantity: Quantity::try_from(1).unwrap() };
+    let item = Item { name: "Tux".parse().unwrap(), quantity: Quantity::try_from(1).unwrap() };
     let key = Key::from_customer("mine").unwrap();
     file.append(&[Entry { number: OrderNumber(1), epoch: Epoch(1), key, item }]).unwrap();
     file.sync(OrderNumber(1)).unwrap();

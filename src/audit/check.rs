@@ -185,7 +185,7 @@ impl Sums<'_> {
             if !toy.balances() {
                 verdict.problems.push(equation(toy));
             }
-            let ordered = ordered.remove(toy.name.as_str()).unwrap_or(0);
+            let ordered = ordered.remove(&*toy.name).unwrap_or(0);
             let sales = self.open.iter().filter(|sale| sale.item.name == toy.name);
             let open: u64 = sales.map(|sale| sale.item.quantity.get()).sum();
             if toy.sold != ordered + open {

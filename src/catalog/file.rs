@@ -8,9 +8,8 @@
 
 use super::stock::{Record, Shelf, Stock, default_toys};
 use crate::error::{Error, Result};
-use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy};
+use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy, ToyName};
 use crate::protocol::purchase::{Caller, Purchase};
-use crate::protocol::web::toy_name;
 use crate::storage::{
     Chain, CsvLog, Directory, Table, TornTail, field, read_log, read_rows, replace,
 };
@@ -186,7 +185,7 @@ pub fn read_toys(path: &Path) -> Result<Stock> {
     let (mut shelves, mut at) = (Vec::new(), 0);
     read_rows(path, &TOYS, |row| {
         let toy = Toy {
-            name: row[0].to_owned(),
+            name: row[0].parse()?,
             price: Price::try_from(field::<f64>(row, 1)?)?,
             quantity: field(row, 2)?,
             version: field(row, 3)?,
@@ -268,7 +267,7 @@ fn decode(row: &StringRecord) -> Result<(u64, Record)> {
     let key = || Key::try_from(row[6].to_owned());
     let item = || {
         let quantity = Quantity::try_from(field::<u64>(row, 4)?)?;
-        Ok::<Item, Error>(Item { name: row[3].to_owned(), quantity })
+        Ok::<Item, Error>(Item { name: row[3].parse()?, quantity })
     };
     let record = match &row[1] {
         "purchase" => {
@@ -286,7 +285,7 @@ fn decode(row: &StringRecord) -> Result<(u64, Record)> {
         "settle" => Record::Settle(key()?),
         "office" => Record::Office(Epoch(field(row, 2)?)),
         "restock" => Record::Restock {
-            name: row[3].to_owned(),
+            name: row[3].parse()?,
             quantity: field(row, 4)?,
             version: field(row, 5)?,
         },
@@ -335,7 +334,7 @@ fn read_initial(path: &Path) -> Result<Vec<Shelf>> {
     }
     let (mut shelves, mut names) = (Vec::new(), HashSet::new());
     for (line, row) in rows {
-        let name = toy_name(row.name).map_err(|e| wrong(line, e.to_string()))?;
+        let name = ToyName::try_from(row.name).map_err(|e| wrong(line, e.to_string()))?;
         if !names.insert(name.clone()) {
             return Err(wrong(line, format!("{name:?} is there twice")));
         }

@@ -12,7 +12,7 @@
 //! covered.
 
 use crate::error::{Error, Result};
-use crate::model::Moment;
+use crate::model::{Moment, ToyName};
 use crate::protocol::catalog::{Change, Changes};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,7 +39,7 @@ struct Subscriber {
     /// Every change up to this one is out of its cache.
     acknowledged: u64,
     /// The changes since, the newest of each toy: (change, version).
-    pending: BTreeMap<String, (u64, u64)>,
+    pending: BTreeMap<ToyName, (u64, u64)>,
     heard: Moment,
 }
 
@@ -59,10 +59,10 @@ impl Leases {
     }
 
     /// A toy changed. Returns the number of the change.
-    pub fn publish(&mut self, name: &str, version: u64) -> u64 {
+    pub fn publish(&mut self, name: &ToyName, version: u64) -> u64 {
         self.last += 1;
         for subscriber in self.subscribers.values_mut() {
-            subscriber.pending.insert(name.to_owned(), (self.last, version));
+            subscriber.pending.insert(name.clone(), (self.last, version));
         }
         self.last
     }

@@ -11,7 +11,7 @@
 //! - Only the epoch that took office last may sell: an older leader is fenced.
 
 use crate::error::{Error, Result};
-use crate::model::{CallId, Epoch, Item, Key, Price, Toy};
+use crate::model::{CallId, Epoch, Item, Key, Price, Toy, ToyName};
 use crate::protocol::catalog::{Book, Books, Open, Sold};
 use crate::protocol::purchase::{Caller, Purchase, Refusals, late_duplicate};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Stock {
     shelves: Vec<Shelf>,
-    places: BTreeMap<String, usize>,
+    places: BTreeMap<ToyName, usize>,
     /// The number of records applied, ever: the position of the last one.
     position: u64,
     /// The epoch in office.
@@ -78,7 +78,7 @@ pub enum Record {
     /// A toy was filled up.
     Restock {
         /// The toy.
-        name: String,
+        name: ToyName,
         /// Its quantity after it.
         quantity: u64,
         /// Its version after it.
@@ -382,7 +382,7 @@ impl Stock {
 
 impl Shelf {
     /// A toy with new books.
-    pub fn new(name: String, price: Price, quantity: u64) -> Shelf {
+    pub fn new(name: ToyName, price: Price, quantity: u64) -> Shelf {
         let toy = Toy { name, price, quantity, version: 1 };
         Shelf { toy, initial: quantity, restocked: 0, sold: 0, withdrawn: 0, changed_at: 0 }
     }
@@ -419,5 +419,9 @@ pub fn default_toys() -> Vec<Shelf> {
         ("Monopoly", 3495),
         ("Frisbee", 899),
     ];
-    toys.iter().map(|(name, cents)| Shelf::new((*name).into(), Price(*cents), 100)).collect()
+    let shelf = |(name, cents): &(&str, u64)| {
+        let name = name.parse().expect("these are names of toys");
+        Shelf::new(name, Price(*cents), 100)
+    };
+    toys.iter().map(shelf).collect()
 }

@@ -5,6 +5,7 @@ use super::leases::{Coverage, Leases};
 use crate::blocking::Blocking;
 use crate::error::Result;
 use crate::model::Moment;
+use crate::model::ToyName;
 use crate::protocol::catalog::{CHANGES_HELD_MS, Changes};
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ impl Default for Subscribers {
 
 impl Subscribers {
     /// Tells every front-end that a toy changed. Returns the number of the change.
-    pub fn publish(&self, name: &str, version: u64) -> u64 {
+    pub fn publish(&self, name: &ToyName, version: u64) -> u64 {
         let change = self.leases.lock().publish(name, version);
         self.published.notify_all();
         change

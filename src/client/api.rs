@@ -9,7 +9,7 @@ use super::report::{Kind, Tally};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::http::{Client, Response, percent_encode};
-use crate::model::{Item, OrderNumber};
+use crate::model::{Item, OrderNumber, ToyName};
 use crate::net::Target;
 use crate::protocol::web::{Data, Receipt, ShownOrder, ShownToy};
 use parking_lot::Mutex;
@@ -80,7 +80,7 @@ impl<'a> Shop<'a> {
     }
 
     /// The names of all toys. Not measured: nobody asks for that while shopping.
-    pub fn names(&mut self) -> Result<Vec<String>> {
+    pub fn names(&mut self) -> Result<Vec<ToyName>> {
         let toys: Vec<ShownToy> = self.persist(|http| {
             let response = http.send("GET", "/products", &[], b"")?;
             data(&response, Error::UnknownToy)

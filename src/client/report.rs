@@ -196,7 +196,7 @@ mod tests {
 
     fn visit(numbers: &[u64]) -> Visit {
         let quantity = Quantity::try_from(2).expect("2 is a quantity");
-        let item = Item { name: "Lego, red".to_owned(), quantity };
+        let item = Item { name: "Lego, red".parse().expect("a name"), quantity };
         let order = |number: &u64| ShownOrder { number: OrderNumber(*number), item: item.clone() };
         Visit { orders: numbers.iter().map(order).collect(), entered: true, findings: vec![] }
     }

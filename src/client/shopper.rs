@@ -7,7 +7,7 @@
 use super::api::Shop;
 use super::choices::Choices;
 use crate::error::{Error, Result};
-use crate::model::Item;
+use crate::model::{Item, ToyName};
 use crate::protocol::web::ShownOrder;
 use indicatif::ProgressBar;
 use parking_lot::Mutex;
@@ -58,7 +58,7 @@ impl<'a> Shopper<'a> {
 
     fn shop(
         &mut self,
-        names: &[String],
+        names: &[ToyName],
         progress: &ProgressBar,
         is_over: &AtomicBool,
     ) -> Result<()> {

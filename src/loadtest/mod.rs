@@ -44,6 +44,7 @@ use crate::client::api::{Keys, Shop};
 use crate::client::report::Kind;
 use crate::config;
 use crate::error::{Error, Result};
+use crate::model::ToyName;
 use engine::Engine;
 use parking_lot::Mutex;
 use requests::Requests;
@@ -236,7 +237,7 @@ fn check(load: &Load) -> Result<()> {
 }
 
 /// The names of the toys.
-fn toys(load: &Load) -> Result<Vec<String>> {
+fn toys(load: &Load) -> Result<Vec<ToyName>> {
     let config =
         config::Client { deadline: load.deadline, retries: 0, ..config::Client::default() };
     let toys = Shop::new(&*load.address, &config, Keys::new(), &Mutex::default()).names()?;

@@ -5,7 +5,7 @@ use super::choices::Choice;
 use crate::client::api::Keys;
 use crate::client::report::Kind;
 use crate::http::percent_encode;
-use crate::model::{Item, Quantity};
+use crate::model::{Item, Quantity, ToyName};
 
 /// The requests for all toys.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ struct OfToy {
 
 impl Requests {
     /// The requests to a store at `address` that has these toys.
-    pub fn new(address: &str, toys: &[String]) -> Requests {
+    pub fn new(address: &str, toys: &[ToyName]) -> Requests {
         Requests(toys.iter().map(|name| OfToy::new(address, name)).collect())
     }
 
@@ -52,9 +52,9 @@ impl Requests {
 }
 
 impl OfToy {
-    fn new(address: &str, name: &str) -> OfToy {
+    fn new(address: &str, name: &ToyName) -> OfToy {
         let quantity = Quantity::try_from(1).expect("1 is a quantity");
-        let item = Item { name: name.to_owned(), quantity };
+        let item = Item { name: name.clone(), quantity };
         let body = serde_json::to_string(&item).expect("an item has string keys");
         let target = percent_encode(name);
         let query = format!("GET /products/{target} HTTP/1.1\r\nHost: {address}\r\n\r\n");
@@ -64,7 +64,7 @@ impl OfToy {
             body.len()
         );
         OfToy {
-            name: name.to_owned(),
+            name: name.to_string(),
             query: query.into_bytes(),
             buy: buy.into_bytes(),
             buy_rest: buy_rest.into_bytes(),
@@ -78,7 +78,10 @@ mod tests {
 
     #[test]
     fn a_purchase_has_a_key_of_its_own_and_everything_else_is_as_rendered() {
-        let requests = Requests::new("toys:80", &["Tux".into(), "Lego, red".into()]);
+        let requests = Requests::new(
+            "toys:80",
+            &["Tux".parse().expect("a name"), "Lego, red".parse().expect("a name")],
+        );
         let (mut keys, mut output) = (Keys::new().of_session(3), Vec::new());
         requests.write(Choice { kind: Kind::Query, toy: 1 }, &mut keys, &mut output);
         let mut key = || {

@@ -159,10 +159,7 @@ pub fn decode(row: &StringRecord) -> Result<Entry> {
         number: OrderNumber(field(row, 0)?),
         epoch: Epoch(field(row, 3)?),
         key: Key::try_from(row[4].to_owned())?,
-        item: Item {
-            name: row[1].to_owned(),
-            quantity: Quantity::try_from(field::<u64>(row, 2)?)?,
-        },
+        item: Item { name: row[1].parse()?, quantity: Quantity::try_from(field::<u64>(row, 2)?)? },
     })
 }
 

@@ -172,7 +172,7 @@ mod tests {
     fn purchase(sequence: u64) -> Purchase {
         let call = CallId { caller: 0, incarnation: Epoch(1), sequence };
         let quantity = Quantity::try_from(1).expect("1 is a quantity");
-        let item = Item { name: "Tux".to_owned(), quantity };
+        let item = Item { name: "Tux".parse().expect("a name"), quantity };
         Purchase { epoch: Epoch(1), call, ack_below: 1, key: Key::made(call), item }
     }
 

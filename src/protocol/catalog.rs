@@ -2,7 +2,7 @@
 
 use super::Answer;
 use super::purchase::Purchase;
-use crate::model::{Epoch, Item, Key, Toy};
+use crate::model::{Epoch, Item, Key, Toy, ToyName};
 use serde::{Deserialize, Serialize};
 
 /// On the request address, where customers' traffic goes.
@@ -108,7 +108,7 @@ pub struct Books {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Book {
     /// The toy.
-    pub name: String,
+    pub name: ToyName,
     /// How many are left.
     pub quantity: u64,
     /// How many the books begin with.
@@ -143,7 +143,7 @@ pub struct Changes {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Change {
     /// The toy.
-    pub name: String,
+    pub name: ToyName,
     /// Its version now.
     pub version: u64,
 }

@@ -69,9 +69,8 @@ impl Measured for Sessions {
 impl Measured for CatalogStatus {
     fn measure(&self, page: &mut Exposition) {
         let CatalogStatus { toys, open_sales, subscribers, delay_ms } = self;
-        let each = |value: fn(&Book) -> i128| {
-            toys.iter().map(move |book| (book.name.as_str(), value(book)))
-        };
+        let each =
+            |value: fn(&Book) -> i128| toys.iter().map(move |book| (&*book.name, value(book)));
         page.gauge("toystore_toys_in_stock", "How many of the toy are left.")
             .each("toy", each(|book| book.quantity.into()));
         page.counter("toystore_toys_sold_total", "How many of the toy went to orders.")

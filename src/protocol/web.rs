@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::http::{Request, Responder, error_body, form_pairs};
-use crate::model::{Entry, Item, Key, OrderNumber, Price, Quantity, TOY_NAME_BYTES_MAX, Toy};
+use crate::model::{Entry, Item, Key, OrderNumber, Price, Quantity, Toy, ToyName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ pub fn body<T: Serialize>(data: &T) -> Vec<u8> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShownToy {
     /// Its name.
-    pub name: String,
+    pub name: ToyName,
     /// What one of it costs.
     pub price: Price,
     /// How many are left.
@@ -143,7 +143,7 @@ fn item_from_json(body: &[u8]) -> Result<Item> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Body {
-        name: String,
+        name: ToyName,
         quantity: Value,
     }
     let body: Body = serde_json::from_slice(body).map_err(|error| {
@@ -158,7 +158,7 @@ fn item_from_json(body: &[u8]) -> Result<Item> {
             _ => error,
         });
     };
-    Ok(Item { name: toy_name(body.name)?, quantity: Quantity::try_from(quantity)? })
+    Ok(Item { name: body.name, quantity: Quantity::try_from(quantity)? })
 }
 
 fn item_from_form(body: &[u8]) -> Result<Item> {
@@ -175,7 +175,7 @@ fn item_from_form(body: &[u8]) -> Result<Item> {
         }
     }
     let missing = |field| move || Error::invalid(format!("field {field:?} is missing"));
-    let name = toy_name(name.ok_or_else(missing("name"))?)?;
+    let name = ToyName::try_from(name.ok_or_else(missing("name"))?)?;
     let quantity = quantity.ok_or_else(missing("quantity"))?;
     let number = quantity.parse::<u64>().map_err(|_| quantity_error(&format!("{quantity:?}")))?;
     Ok(Item { name, quantity: Quantity::try_from(number)? })
@@ -184,16 +184,6 @@ fn item_from_form(body: &[u8]) -> Result<Item> {
 fn quantity_error(given: &str) -> Error {
     let max = Quantity::MAX;
     Error::invalid(format!("quantity is {given}, expected a whole number from 1 to {max}"))
-}
-
-/// A toy's name as a request gives it. Names end up in files of one line a row.
-pub fn toy_name(name: String) -> Result<String> {
-    if name.is_empty() || name.len() > TOY_NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(Error::invalid(format!(
-            "a toy's name has 1 to {TOY_NAME_BYTES_MAX} bytes without control characters"
-        )));
-    }
-    Ok(name)
 }
 
 /// An order number in a path.

@@ -6,7 +6,7 @@ use super::{shell, store};
 use crate::config::Config;
 use crate::error::Result;
 use crate::http::percent_encode;
-use crate::model::{Principal, Toy};
+use crate::model::{Principal, Toy, ToyName};
 use crate::net::Transport;
 use crate::protocol::{ask, catalog, wanted};
 use serde_json::json;
@@ -29,7 +29,7 @@ pub(super) fn say_what_to_try(
     }
     let door = door(config);
     // A store may have other toys than the usual ones.
-    let toy = a_toy(config).unwrap_or_else(|_| "Tux".to_owned());
+    let toy = a_toy(config).map_or_else(|_| "Tux".to_owned(), String::from);
     let item = json!({ "name": toy, "quantity": 1 }).to_string();
     let curl = |words: &[&str]| {
         let authority = authority(config).map(|file| file.display().to_string());
@@ -99,7 +99,7 @@ fn client_flags(config: &Config, flags: &[String]) -> Vec<String> {
 }
 
 /// The name of a toy that the store has.
-fn a_toy(config: &Config) -> Result<String> {
+fn a_toy(config: &Config) -> Result<ToyName> {
     let catalog = Transport::of(config, Principal::Tool)?.rpc(&config.catalog.listen)?;
     let deadline = Instant::now() + TOY_DEADLINE;
     let toys: Vec<Toy> = ask(&catalog, &catalog::Request::List, deadline, &wanted)?;

@@ -375,7 +375,8 @@ impl Model for Bounds {
             Action::Sell => {
                 state.catalog.version += 1;
                 let version = state.catalog.version;
-                state.catalog.waiting = Some(state.catalog.leases.publish(TOY, version));
+                state.catalog.waiting =
+                    Some(state.catalog.leases.publish(&TOY.parse().expect("a name"), version));
             }
             Action::SellAgain => state.catalog.waiting = Some(state.catalog.leases.last()),
             Action::Sync => state.catalog.durable = state.catalog.version,

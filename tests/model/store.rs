@@ -101,7 +101,7 @@ impl Sent {
         let Sent { epoch, order, incarnation, sequence, ack_below } = *self;
         let call = CallId { caller: 0, incarnation, sequence };
         let quantity = Quantity::try_from(1).expect("1 is a quantity");
-        let item = Item { name: "Tux".into(), quantity };
+        let item = Item { name: "Tux".parse().expect("a name"), quantity };
         Purchase { epoch, call, ack_below, key: key(order), item }
     }
 }
@@ -116,7 +116,7 @@ impl Store {
     pub fn new(bounds: &Bounds) -> Store {
         let view =
             View { epoch: Epoch(1), leader: ReplicaId(3), in_sync: IDS.map(member).to_vec() };
-        let shelf = Shelf::new("Tux".into(), Price(1), bounds.stock);
+        let shelf = Shelf::new("Tux".parse().expect("a name"), Price(1), bounds.stock);
         let stock = Arc::new(Stock::new(vec![shelf], 0));
         let mut store = Store {
             controller: None,

@@ -32,7 +32,7 @@ pub struct Disk {
 
 impl Disk {
     pub fn new(rng: &mut Rng) -> Disk {
-        let shelf = |name: &&str| Shelf::new((*name).into(), Price(100), rng.u64(3..30));
+        let shelf = |name: &&str| Shelf::new(name.parse().unwrap(), Price(100), rng.u64(3..30));
         Disk {
             shelves: TOYS.iter().map(shelf).collect(),
             position: 0,

@@ -93,7 +93,10 @@ impl Client {
                 Door::LookUp { number: OrderNumber(context.rng.u64(1..=judge.acknowledged() + 1)) }
             }
             5 => Door::Withdraw {
-                item: Item { name: name.into(), quantity: Quantity::try_from(1).unwrap() },
+                item: Item {
+                    name: name.parse().unwrap(),
+                    quantity: Quantity::try_from(1).unwrap(),
+                },
             },
             _ => Door::Query { name: name.into() },
         }
@@ -103,7 +106,10 @@ impl Client {
         let key = Key::try_from(format!("c{}-{}", self.id, self.purchases)).unwrap();
         Door::Buy {
             key,
-            item: Item { name: name.into(), quantity: Quantity::try_from(quantity).unwrap() },
+            item: Item {
+                name: name.parse().unwrap(),
+                quantity: Quantity::try_from(quantity).unwrap(),
+            },
         }
     }
 

@@ -163,7 +163,8 @@ fn check_look_ups(
         let entry = at.and_then(|at| log.get(at));
         match &request.outcome {
             Outcome::Order(toy, quantity) => {
-                let same = |e: &Entry| (&e.item.name, e.item.quantity.get()) == (toy, *quantity);
+                let same =
+                    |e: &Entry| (&*e.item.name, e.item.quantity.get()) == (&**toy, *quantity);
                 if !entry.is_some_and(same) {
                     problems
                         .push(format!("order {number} was shown as {quantity} {toy}: {entry:?}"));

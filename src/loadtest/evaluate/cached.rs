@@ -117,11 +117,11 @@ fn shop(lab: &Lab, store: &OpenStore, count: usize) -> Result<(Vec<String>, Vec<
         let is_purchase = random.f64() < PURCHASES;
         ask(&mut shop, &toy, is_purchase)?;
         let after = store.status()?.cache;
-        steps.push(compare(&before, &after, toy, is_purchase));
+        steps.push(compare(&before, &after, toy.into(), is_purchase));
         before = after;
         lab.step()?;
     }
-    Ok((toys, steps))
+    Ok((toys.into_iter().map(String::from).collect(), steps))
 }
 
 fn ask(shop: &mut Shop<'_>, toy: &str, is_purchase: bool) -> Result<()> {
@@ -129,7 +129,7 @@ fn ask(shop: &mut Shop<'_>, toy: &str, is_purchase: bool) -> Result<()> {
         return shop.query(toy).map(drop);
     }
     let quantity = Quantity::try_from(1)?;
-    match shop.buy(&Item { name: toy.to_owned(), quantity }) {
+    match shop.buy(&Item { name: toy.parse()?, quantity }) {
         Err(Error::NotEnoughStock) => Ok(()),
         other => other.map(drop),
     }
