@@ -14,7 +14,7 @@ certs: ## Make or renew the certificates of the services in certs/
 
 PROGRAMS = audit catalog certs client frame frontend loadtest order run-all
 manual: ## Write manual pages and completions for bash, zsh and fish to target/manual/
-	cargo build --release --bins
+	cargo build --release --workspace --bins
 	@mkdir -p target/manual
 	@cd target/manual && for program in $(PROGRAMS); do \
 		generate="../release/$$program --generate"; \
@@ -32,16 +32,16 @@ client: ## Send five customers into the open store
 
 loadtest: ARGS ?= mixed -c 10 -d 10s
 loadtest: ## Measure the open store under load
-	cargo build --release --bin loadtest
+	cargo build --release --workspace --bin loadtest
 	@exec target/release/loadtest $(ARGS)
 
 evaluate: ## Make the lab's six experiments (minutes), write results/<time>/report.html
-	cargo build --release --bins
+	cargo build --release --workspace --bins
 	@target/release/loadtest evaluate $(ARGS)
 
 # Not optimized, so that every debug assertion and overflow check takes part.
 test: ## Run every test
-	cargo test $(ARGS)
+	cargo test --workspace $(ARGS)
 
 # With SCREENSHOTS=docs/screenshots it also makes the pictures of the README anew.
 test-browser: ## Use the pages in a real browser; .ci/install-browser installs it
@@ -81,24 +81,27 @@ fuzz: ## Look for bytes that break a reader, FUZZ_SECONDS (60) each; needs cargo
 	done
 
 bench: ## Measure everything, or one part: ARGS="--bench pieces"
-	cargo bench $(ARGS)
+	cargo build --release --bins
+	cargo bench --workspace $(ARGS)
 
 bench-floor: peers ## Cached queries beside a bare loop, axum, actix-web, nginx; ARGS="10 --with wrk"
-	cargo bench --bench floor -- $(ARGS)
+	cargo build --release --bins
+	cargo bench --workspace --bench floor -- $(ARGS)
 
 bench-etcd: peers ## Purchases beside puts to Debian's etcd-server; ARGS="1 10" are numbers of clients
-	cargo bench --bench etcd -- $(ARGS)
+	cargo build --release --bins
+	cargo bench --workspace --bench etcd -- $(ARGS)
 
 # A crate of their own, because they bring an async runtime. The client of etcd needs protoc.
 peers:
-	cargo build --release --manifest-path benches/peers/Cargo.toml
+	cargo build --release --manifest-path lab/benches/peers/Cargo.toml
 
 lint: ## Check the format and the lints
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
 
 fmt: ## Format the code
-	cargo fmt
+	cargo fmt --all
 
 clean: ## Remove what was built (data/ stays; run-all --fresh empties it)
 	cargo clean

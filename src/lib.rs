@@ -45,7 +45,9 @@
 //! | ground | [`storage`] (durable files), [`net`] (the one server, frames, calls), [`http`] |
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
 //! | services | [`catalog`], [`order`], [`frontend`] |
-//! | around | [`client`], [`audit`], [`certs`], [`supervisor`], [`loadtest`] |
+//! | around | [`client`], [`audit`], [`certs`], [`supervisor`] |
+//!
+//! What measures stores is a package of its own, in `lab/`.
 //!
 //! A module imports strictly lower layers only; services never import each other. `tests/tidy.rs`
 //! checks it.
@@ -70,4 +72,3 @@ pub mod client;
 pub mod supervisor;
 pub mod audit;
 pub mod certs;
-pub mod loadtest;

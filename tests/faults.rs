@@ -39,7 +39,7 @@ impl Load {
     fn start(store: &Cluster) -> Load {
         let said = store.path("client.log");
         let output = File::create(&said).expect("a file");
-        let mut command = store.program(env!("CARGO_BIN_EXE_client"));
+        let mut command = store.program("client");
         command.args(["-c", "5", "-n", "100", "-p", "0.8"]);
         command.args(["--retries=300", "--retry-delay-ms=100", "--deadline-ms=20000"]);
         command.stderr(output.try_clone().expect("a file")).stdout(output).stdin(Stdio::null());
@@ -103,7 +103,7 @@ fn survive_with(pace: &str, notice: Notice, happen: impl FnOnce(&mut Cluster, &m
 /// Proves the books of a closed store: for each toy start + restocked - sold = now, the logs agree,
 /// numbers have no gap.
 fn audit(store: &Cluster) {
-    let audit = store.program(env!("CARGO_BIN_EXE_audit")).stdout(Stdio::piped()).output();
+    let audit = store.program("audit").stdout(Stdio::piped()).output();
     let audit = audit.expect("a process");
     let said = String::from_utf8_lossy(&audit.stdout);
     assert_eq!(audit.status.code(), Some(0), "{said}");

@@ -4,12 +4,11 @@
 mod support;
 
 use rustix::process::Signal;
-use std::fs::File;
-use std::io::{PipeReader, Read, pipe};
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Output, Stdio};
+use std::io::{PipeReader, pipe};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::Id::{self, Catalog, Frontend, Order};
+use support::output::assert_full_and_closed_output;
 use support::{ALL, Cluster, finish, signal, wait_until};
 
 /// How long a program may take to end.
@@ -18,18 +17,8 @@ const END_MAX: Duration = Duration::from_secs(5);
 /// More lines than a pipe, of 64 KiB, has room for.
 const LINES: usize = 2_000;
 
-const PROGRAMS: [&str; 10] = [
-    env!("CARGO_BIN_EXE_audit"),
-    env!("CARGO_BIN_EXE_catalog"),
-    env!("CARGO_BIN_EXE_certs"),
-    env!("CARGO_BIN_EXE_client"),
-    env!("CARGO_BIN_EXE_frame"),
-    env!("CARGO_BIN_EXE_frontend"),
-    env!("CARGO_BIN_EXE_loadtest"),
-    env!("CARGO_BIN_EXE_order"),
-    env!("CARGO_BIN_EXE_run-all"),
-    env!("CARGO_BIN_EXE_toystore"),
-];
+const PROGRAMS: [&str; 9] =
+    ["audit", "catalog", "certs", "client", "frame", "frontend", "order", "run-all", "toystore"];
 
 /// Standard output and standard error in one pipe.
 fn into_pipe(command: &mut Command) -> PipeReader {
@@ -41,7 +30,7 @@ fn into_pipe(command: &mut Command) -> PipeReader {
 #[test]
 fn run_all_ends_although_nobody_reads_what_it_says() {
     let store = Cluster::closed(&["--frontend-access-log=true"]);
-    let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
+    let mut command = store.program("run-all");
     let reader = into_pipe(command.args(["--no-page", "--exit-with-parent"]));
     let mut run_all = command.stdin(Stdio::piped()).spawn().expect("a process");
     wait_until("the store is open", || ALL.into_iter().all(|id| store.is_ready(id)));
@@ -110,34 +99,11 @@ fn full_pipe() -> (PipeReader, std::io::PipeWriter) {
     (reader, writer)
 }
 
-/// What a program comes to whose standard output is this.
-fn run(command: &mut Command, stdout: impl Into<Stdio>) -> Output {
-    let child = command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn();
-    child.expect("a process").wait_with_output().expect("it is our child")
-}
-
-/// A pipe whose reader is gone.
-fn closed_pipe() -> Stdio {
-    pipe().expect("a pipe").1.into()
-}
-
-fn assert_full_and_closed_output(what: &str, mut command: impl FnMut() -> Command) {
-    let full = run(&mut command(), File::create("/dev/full").expect("Linux has it"));
-    let said = String::from_utf8(full.stderr).expect("text");
-    assert_eq!(full.status.code(), Some(2), "{what}: {said}");
-    assert_eq!(said.lines().count(), 1, "{what}: one line: {said}");
-    assert!(said.contains("standard output: cannot write to it: No space left"), "{what}: {said}");
-
-    let closed = run(&mut command(), closed_pipe());
-    let said = String::from_utf8(closed.stderr).expect("text");
-    assert_eq!((closed.status.signal(), &*said), (Some(Signal::PIPE.as_raw()), ""), "{what}");
-}
-
 #[test]
 #[cfg(target_os = "linux")]
 fn help_that_cannot_be_printed_is_no_success() {
     for program in PROGRAMS {
-        let arguments: &[&[&str]] = if program.ends_with("toystore") {
+        let arguments: &[&[&str]] = if program == "toystore" {
             &[&["--help"], &["catalog", "--help"], &["order", "--version"]]
         } else {
             &[&["--help"], &["-h"], &["--version"], &["--generate", "man"], &["--generate", "zsh"]]
@@ -145,7 +111,7 @@ fn help_that_cannot_be_printed_is_no_success() {
         for arguments in arguments {
             let what = format!("{program} {arguments:?}");
             assert_full_and_closed_output(&what, || {
-                let mut command = Command::new(program);
+                let mut command = Command::new(support::program(program));
                 command.args(*arguments);
                 command
             });
@@ -158,13 +124,11 @@ fn help_that_cannot_be_printed_is_no_success() {
 fn results_that_cannot_be_printed_are_one_line_or_a_quiet_end() {
     let store = Cluster::open(&[]);
     let address = store.peer_address(Catalog);
-    let cases: [(&str, &[&str]); 6] = [
-        (env!("CARGO_BIN_EXE_audit"), &["--running"]),
-        (env!("CARGO_BIN_EXE_certs"), &["--tls-directory=new"]),
-        (env!("CARGO_BIN_EXE_client"), &["-c", "1", "-n", "3", "-p", "0"]),
-        (env!("CARGO_BIN_EXE_frame"), &[address, "health_check"]),
-        (env!("CARGO_BIN_EXE_loadtest"), &["query", "-n", "9"]),
-        (env!("CARGO_BIN_EXE_loadtest"), &["query", "-n", "9", "--json", "-", "--csv", "-"]),
+    let cases: [(&str, &[&str]); 4] = [
+        ("audit", &["--running"]),
+        ("certs", &["--tls-directory=new"]),
+        ("client", &["-c", "1", "-n", "3", "-p", "0"]),
+        ("frame", &[address, "health_check"]),
     ];
     for (program, arguments) in cases {
         assert_full_and_closed_output(&format!("{program} {arguments:?}"), || {
@@ -173,15 +137,4 @@ fn results_that_cannot_be_printed_are_one_line_or_a_quiet_end() {
             command
         });
     }
-}
-
-#[test]
-fn a_load_is_saved_although_nobody_reads_its_table() {
-    let store = Cluster::open(&[]);
-    let mut command = store.program(env!("CARGO_BIN_EXE_loadtest"));
-    run(command.args(["query", "-n", "9", "--csv", "load.csv"]), closed_pipe());
-    let mut saved = String::new();
-    let file = File::open(store.path("load.csv"));
-    file.expect("it was written").read_to_string(&mut saved).expect("text");
-    assert!(saved.contains("\nquery,9,"), "{saved}");
 }

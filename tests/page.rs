@@ -177,7 +177,7 @@ fn whoever_lacks_the_token_or_comes_from_elsewhere_is_refused() {
 fn a_page_that_others_could_reach_is_not_opened() {
     let store = Cluster::closed(&[]);
     for address in ["0.0.0.0:0", "[::]:0"] {
-        let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
+        let mut command = store.program("run-all");
         command.args(["--page", &format!("--page-listen={address}")]);
         let output = command.stderr(Stdio::piped()).output().expect("a process");
         let said = String::from_utf8(output.stderr).expect("text");
@@ -194,7 +194,7 @@ fn the_address_of_a_page_that_is_not_shown_is_free() {
     store.close();
 
     let run_all = |more: &str| {
-        let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
+        let mut command = store.program("run-all");
         command.args([&*page, more]).stdin(Stdio::null()).stderr(Stdio::piped());
         command
     };
@@ -328,7 +328,7 @@ impl Terminal {
         let screen = OpenOptions::new().read(true).write(true).open(name).expect("a terminal");
         let screens = [(); 2].map(|()| screen.try_clone().expect("a descriptor"));
         let [stdin, stdout] = screens;
-        let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
+        let mut command = store.program("run-all");
         command.args(arguments).env("NO_COLOR", "1").stdin(stdin).stdout(stdout).stderr(screen);
 
         let said = store.path("terminal.log");

@@ -37,7 +37,7 @@ fn start(store: &Cluster, directory: &Path) -> RunAll {
     fs::write(directory.join("it's configured.toml"), settings).expect("has room");
     fs::write(directory.join("our toys.csv"), "name,price,quantity\nGo & chess,9.9,50\n")
         .expect("has room");
-    let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
+    let mut command = store.program("run-all");
     command.args(["--exit-with-parent", "--config=it's configured.toml"]).current_dir(directory);
     command.args(["--order-3-data=data 3", "--client-address=127.0.0.1:8081"]);
     command.env("TOYSTORE_CLIENT_PROBABILITY", "0").stdin(Stdio::piped());
@@ -105,7 +105,7 @@ fn customers_are_sent_to_an_address_that_they_reach() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = free.local_addr().expect("bound").port();
     drop(free);
-    let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
+    let mut command = store.program("run-all");
     command.args(["--exit-with-parent", &format!("--frontend-listen=0.0.0.0:{port}")]);
     let said = store.path("run-all.log");
     command.stdin(Stdio::piped()).stdout(fs::File::create(&said).expect("a file"));

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use support::Id::{Catalog, Frontend, Order};
 use support::run_all::RunAll;
-use support::{ALL, Cluster, Customer, Id, REPLICAS, finish, signal, wait_until};
+use support::{ALL, Cluster, Customer, Id, REPLICAS, finish, program, signal, wait_until};
 use toystore::model::Toy;
 use toystore::protocol::catalog;
 
@@ -475,13 +475,13 @@ fn a_frame_asks_a_service_by_hand() {
             json!({ "error": { "kind": "unknown_toy" } }),
         ),
     ] {
-        let mut frame = Command::new(env!("CARGO_BIN_EXE_frame"));
+        let mut frame = Command::new(program("frame"));
         let output = frame.args([store.address(Catalog), question]).output().expect("a process");
         assert_eq!(output.status.code(), Some(code), "{question}: {output:?}");
         let printed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(printed, answer, "{question}");
     }
-    let mut frame = Command::new(env!("CARGO_BIN_EXE_frame"));
+    let mut frame = Command::new(program("frame"));
     let output = frame.args([store.address(Frontend), "health_check"]).output().expect("a process");
     assert_eq!(output.status.code(), Some(2), "nobody is there: {output:?}");
 }
@@ -527,7 +527,7 @@ fn run_all_opens_the_store_and_closes_it_on_ctrl_c() {
 fn run_all_says_what_is_in_its_way() {
     let mut store = Cluster::closed(&[]);
     store.start(Catalog);
-    let output = store.program(env!("CARGO_BIN_EXE_run-all")).stderr(Stdio::piped()).output();
+    let output = store.program("run-all").stderr(Stdio::piped()).output();
     let output = output.expect("a process");
     let said = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(2));

@@ -10,7 +10,7 @@ use std::process::Command;
 
 /// Who may import whom: each module only those of strictly lower rows. Modules of one row, such as
 /// the services, do not know each other.
-const LAYERS: [&[&str]; 12] = [
+const LAYERS: [&[&str]; 13] = [
     &["error"],
     &["model", "output"],
     &["config"],
@@ -22,6 +22,7 @@ const LAYERS: [&[&str]; 12] = [
     &["client", "frontend", "order", "catalog"],
     &["supervisor", "audit", "certs"],
     &["loadtest"],
+    &["evaluate"],
     &["bin"],
 ];
 
@@ -39,9 +40,9 @@ const PURE: [&str; 14] = [
     "src/frontend/controller.rs",
     "src/frontend/router.rs",
     "src/audit/check.rs",
-    "src/loadtest/schedule.rs",
-    "src/loadtest/requests.rs",
-    "src/loadtest/summary.rs",
+    "lab/src/loadtest/schedule.rs",
+    "lab/src/loadtest/requests.rs",
+    "lab/src/loadtest/summary.rs",
 ];
 
 /// What would make them impure: files, sockets, threads, clocks, randomness, locks.
@@ -68,9 +69,9 @@ struct Source {
 }
 
 impl Source {
-    /// The module directly below the crate's root that it belongs to; `None` for the root.
+    /// The module directly below its crate's root that it belongs to; `None` for the root.
     fn module(&self) -> Option<&str> {
-        let path = self.path.strip_prefix("src/")?;
+        let path = self.path.strip_prefix("lab/").unwrap_or(&self.path).strip_prefix("src/")?;
         let module = path.split(['/', '.']).next()?;
         (module != "lib").then_some(module)
     }
@@ -94,7 +95,7 @@ impl Source {
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut all = Vec::new();
-    let mut open = vec![root.join("src")];
+    let mut open = vec![root.join("src"), root.join("lab/src")];
     while let Some(path) = open.pop() {
         if path.is_dir() {
             open.extend(
@@ -120,7 +121,7 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|row| row.contains(&module))
 }
 
-/// The modules of the crate that a line of code names.
+/// The modules of the store or of the lab that a line of code names.
 fn imports(line: &str) -> impl Iterator<Item = &str> {
     let after = ["crate::", "toystore::"].into_iter().flat_map(|root| line.split(root).skip(1));
     after.map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(""))
@@ -337,6 +338,7 @@ fn these_checks_see_what_they_look_for() {
     assert_eq!(source("src/trace.rs", "").module(), Some("trace"));
     assert_eq!(source("src/bin/run-all.rs", "").module(), Some("bin"));
     assert_eq!(source("src/lib.rs", "").module(), None);
+    assert_eq!(source("lab/src/evaluate/lab.rs", "").module(), Some("evaluate"));
     let imported: Vec<_> = file.code().flat_map(|(_, line)| imports(line)).collect();
     assert_eq!(imported, ["net", "http", "order"]);
     assert_eq!(imports("use crate::{net, http};").collect::<Vec<_>>(), [""], "in no layer");

@@ -45,11 +45,10 @@ fn a_store_with_certificates_shops_survives_its_leader_and_balances() {
     store.await_agreement();
     assert_eq!(store.assert_conserved(), 6);
 
-    let frame = env!("CARGO_BIN_EXE_frame");
-    let mut health = store.program(frame);
+    let mut health = store.program("frame");
     let health = health.args([store.peer_address(Order(1)), "health_check"]).status();
     assert_eq!(health.expect("a process").code(), Some(0), "the operator's certificate is good");
-    let audit = store.program(env!("CARGO_BIN_EXE_audit")).arg("--running").status();
+    let audit = store.program("audit").arg("--running").status();
     assert_eq!(audit.expect("a process").code(), Some(0), "the books balance");
     for id in ALL {
         assert!(!store.log(id).contains("refused"), "{id:?}: {}", store.log(id));
@@ -65,12 +64,12 @@ fn a_store_with_certificates_shops_survives_its_leader_and_balances() {
 #[test]
 fn run_all_and_the_client_work_with_certificates() {
     let store = Cluster::secured(&[]);
-    let mut all = store.program(env!("CARGO_BIN_EXE_run-all"));
+    let mut all = store.program("run-all");
     // Should this test fail, its end of the pipe is the end of all.
     all.arg("--exit-with-parent").stdin(Stdio::piped()).stderr(Stdio::null());
     let mut all = all.spawn().expect("a process");
     wait_until("the store is open", || ALL.into_iter().all(|id| store.is_ready(id)));
-    let mut client = store.program(env!("CARGO_BIN_EXE_client"));
+    let mut client = store.program("client");
     let client = client.args(["-c", "2", "-n", "20", "-p", "0.5"]).status().expect("a process");
     support::signal(&all, Signal::INT);
     assert_eq!(client.code(), Some(0));
@@ -173,7 +172,7 @@ fn customers_speak_https_where_the_front_end_has_a_certificate() {
     }
     store.start_with(Frontend, &[&https[0], &https[1]]);
 
-    let mut client = store.program(env!("CARGO_BIN_EXE_client"));
+    let mut client = store.program("client");
     let client =
         client.args(["-c", "3", "-n", "20", "-p", "0.5"]).arg(format!("--authority={authority}"));
     assert_eq!(client.status().expect("a process").code(), Some(0));

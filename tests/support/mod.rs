@@ -9,6 +9,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod interrupt;
+pub mod output;
 pub mod run_all;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -51,9 +53,9 @@ pub const ALL: [Id; 5] = [Catalog, Order(1), Order(2), Order(3), Frontend];
 impl Id {
     fn program(self) -> &'static str {
         match self {
-            Catalog => env!("CARGO_BIN_EXE_catalog"),
-            Order(_) => env!("CARGO_BIN_EXE_order"),
-            Frontend => env!("CARGO_BIN_EXE_frontend"),
+            Catalog => "catalog",
+            Order(_) => "order",
+            Frontend => "frontend",
         }
     }
 
@@ -203,7 +205,7 @@ impl Cluster {
         if let Some(machine) = machine {
             session.args(["ip", "netns", "exec", machine]);
         }
-        session.arg(id.program());
+        session.arg(program(id.program()));
         let mut command = self.told(session);
         if let Order(id) = id {
             command.args(["--id", &id.to_string()]);
@@ -213,8 +215,8 @@ impl Cluster {
     }
 
     /// The command that runs a program with this store's flags.
-    pub fn program(&self, program: &str) -> Command {
-        self.told(Command::new(program))
+    pub fn program(&self, name: &str) -> Command {
+        self.told(Command::new(program(name)))
     }
 
     /// Adds this store's flags to a command. Neither the environment of the test nor the configuration
@@ -509,6 +511,15 @@ impl Customer {
         let response = response.unwrap_or_else(|error| panic!("{method} {target}: {error}"));
         (response.status, serde_json::from_slice(&response.body).expect("bodies are JSON (F2)"))
     }
+}
+
+/// The program of this name. Cargo puts it into the directory above that of the tests, also when the test is
+/// one of the lab's and the program is one of the store's.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("this test");
+    let path = test.ancestors().nth(2).expect("it is in target/debug/deps").join(name);
+    assert!(path.exists(), "{} is missing: cargo build --workspace --bins", path.display());
+    path
 }
 
 /// Waits until there is something, and returns it.

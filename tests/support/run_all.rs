@@ -16,7 +16,7 @@ impl RunAll {
     pub fn start(store: &Cluster, arguments: &[&str]) -> RunAll {
         let said = store.path("run-all.log");
         let stdout = File::create(&said).expect("a file");
-        let mut command = store.program(env!("CARGO_BIN_EXE_run-all"));
+        let mut command = store.program("run-all");
         command.args(arguments).arg("--exit-with-parent").stdin(Stdio::piped()).stdout(stdout);
         RunAll::spawn(command, said)
     }

@@ -176,7 +176,7 @@ fn shop(store: &Cluster, seed: u64, history: &Arc<History>) -> Load {
 /// and the errors that they came to notice; during `outages` (from, to) they may.
 fn close_and_judge(store: &mut Cluster, history: &History, outages: &[(u64, u64)]) -> Vec<String> {
     store.await_agreement();
-    let running = store.program(env!("CARGO_BIN_EXE_audit")).arg("--running").status();
+    let running = store.program("audit").arg("--running").status();
     assert!(running.expect("a process").success(), "the books of the open store balance");
     store.close();
     let requests = history.requests();
@@ -205,7 +205,7 @@ fn safety(store: &Cluster, requests: &[Request]) -> Vec<String> {
 
 /// What the audit of a closed store finds wrong.
 fn audit(cluster: &Cluster) -> Option<String> {
-    let audit = cluster.program(env!("CARGO_BIN_EXE_audit")).stdout(Stdio::piped()).output();
+    let audit = cluster.program("audit").stdout(Stdio::piped()).output();
     let audit = audit.expect("a process");
     (!audit.status.success()).then(|| {
         let said = String::from_utf8_lossy(&audit.stdout);

@@ -1,0 +1,382 @@
+//! Experiment 5: the leader is killed and comes back, then a follower, while customers arrive at a
+//! fixed rate. Did they notice, and do the replicas agree at the end?
+
+use super::chapter::{Chapter, Figure, Table, csv};
+use super::clients::name;
+use super::lab::{Lab, OpenStore};
+use super::plot::Picture;
+use super::timeline::{Moment, Timeline};
+use super::words;
+use crate::loadtest::{self, Answer, Load, Pace, Summary, Workload};
+use serde::Serialize;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+use toystore::audit;
+use toystore::client::report::{Kind, exact};
+use toystore::error::{Error, Result};
+use toystore::model::ReplicaId;
+use toystore::supervisor::ServiceId;
+
+const RATE: f64 = 200.0;
+const CONNECTIONS: usize = 20;
+
+/// How often the front-end is asked who leads.
+const POLL: Duration = Duration::from_millis(5);
+
+/// A request, for the CSV and the picture.
+#[derive(Debug, Clone, Serialize)]
+pub struct Request {
+    /// When it was due, in milliseconds since the beginning.
+    pub due_ms: f64,
+    /// A query or a purchase.
+    pub kind: &'static str,
+    /// From when it was due until its answer.
+    pub latency_ms: f64,
+    /// The status of the answer, or why there is none.
+    pub outcome: String,
+    /// Whether the store did not do its duty.
+    pub is_error: bool,
+}
+
+/// What is done to a replica, and when: in thousandths of the whole.
+struct Deed {
+    at: u32,
+    what: What,
+}
+
+enum What {
+    KillLeader,
+    KillFollower,
+    Restart,
+}
+
+const SCRIPT: [Deed; 4] = [
+    Deed { at: 170, what: What::KillLeader },
+    Deed { at: 340, what: What::Restart },
+    Deed { at: 620, what: What::KillFollower },
+    Deed { at: 750, what: What::Restart },
+];
+
+/// A replica's absence, in milliseconds since the beginning.
+#[derive(Debug, Clone)]
+pub struct Outage {
+    /// Which one.
+    pub replica: ReplicaId,
+    /// What it was.
+    pub role: &'static str,
+    /// When it was killed.
+    pub killed_ms: f64,
+    /// When it was started again.
+    pub restarted_ms: f64,
+    /// When it was a member again, if it came to be.
+    pub member_ms: Option<f64>,
+}
+
+/// Makes the experiment.
+pub fn run(lab: &Lab) -> Result<Chapter> {
+    let duration = Duration::from_millis(lab.pick(18_000, 7_500));
+    lab.begin("5 Fail-over", 3);
+    let mut store = lab.open(|_| {})?;
+    store.await_first_sale()?;
+    let load = Load {
+        pace: Pace::Open { rate: RATE },
+        ..lab.load(&store, Workload::Mixed { probability: 0.5 }, CONNECTIONS, duration)
+    };
+    let begun = Instant::now();
+    let mut requests = Vec::new();
+    let (mut watch, summary) = thread::scope(|scope| {
+        // The one who kills; joined below, when the load is over.
+        let killer = scope.spawn(|| Watch::new(begun).follow_script(&mut store, duration));
+        let summary = loadtest::run(&load, &mut |answer| requests.push(request(begun, answer)));
+        let watch = killer.join().unwrap_or_else(|_| Err(Error::invalid("the script panicked")));
+        Ok::<_, Error>((watch?, summary?))
+    })?;
+    lab.step()?;
+    store.await_in_sync()?;
+    watch.look(&store)?;
+    let Watch { outages, moments, .. } = watch;
+    lab.step()?;
+    let agreement = agreement(&mut store)?;
+    lab.step()?;
+    let outages = returned(outages, &moments);
+    chapter(&Evidence { requests, summary, outages, moments, agreement, duration })
+}
+
+/// All that was seen.
+struct Evidence {
+    requests: Vec<Request>,
+    summary: Summary,
+    outages: Vec<Outage>,
+    moments: Vec<Moment>,
+    agreement: Agreement,
+    duration: Duration,
+}
+
+/// What the closed store left on disk.
+struct Agreement {
+    orders: u64,
+    bytes: usize,
+    is_identical: bool,
+    problems: Vec<String>,
+}
+
+fn request(begun: Instant, answer: &Answer<'_>) -> Request {
+    Request {
+        due_ms: millis(answer.due.saturating_duration_since(begun)),
+        kind: name(answer.kind),
+        latency_ms: millis(answer.latency()),
+        outcome: match answer.outcome {
+            loadtest::Outcome::Status(status) => status.to_string(),
+            loadtest::Outcome::Failed(failure) => failure.to_string(),
+        },
+        is_error: answer.outcome.is_error(),
+    }
+}
+
+/// To a thousandth of a millisecond.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// What was done to the replicas, and who led meanwhile.
+struct Watch {
+    begun: Instant,
+    outages: Vec<Outage>,
+    moments: Vec<Moment>,
+}
+
+impl Watch {
+    fn new(begun: Instant) -> Watch {
+        Watch { begun, outages: Vec::new(), moments: Vec::new() }
+    }
+
+    fn now_ms(&self) -> f64 {
+        millis(self.begun.elapsed())
+    }
+
+    /// Kills and restarts replicas at their times.
+    fn follow_script(mut self, store: &mut OpenStore, duration: Duration) -> Result<Watch> {
+        for deed in SCRIPT {
+            self.look_until(store, self.begun + duration * deed.at / 1_000)?;
+            match deed.what {
+                What::Restart => self.restart(store)?,
+                What::KillLeader | What::KillFollower => self.kill(store, &deed.what)?,
+            }
+        }
+        self.look_until(store, self.begun + duration)?;
+        Ok(self)
+    }
+
+    fn kill(&mut self, store: &mut OpenStore, what: &What) -> Result<()> {
+        let view = store.status()?.view.ok_or_else(|| Error::unavailable("nobody leads"))?;
+        let (replica, role) = match what {
+            What::KillLeader => (Some(view.leader), "leader"),
+            _ => (view.ids().filter(|id| *id != view.leader).max(), "follower"),
+        };
+        let replica = replica.ok_or_else(|| Error::unavailable("there is no follower"))?;
+        let killed_ms = self.now_ms();
+        store.store.kill(ServiceId::Order(replica))?;
+        let restarted_ms = f64::INFINITY;
+        self.outages.push(Outage { replica, role, killed_ms, restarted_ms, member_ms: None });
+        Ok(())
+    }
+
+    fn restart(&mut self, store: &mut OpenStore) -> Result<()> {
+        let now_ms = self.now_ms();
+        let outage = self.outages.last_mut().expect("the script kills before it restarts");
+        outage.restarted_ms = now_ms;
+        store.store.restart(ServiceId::Order(outage.replica))
+    }
+
+    fn look_until(&mut self, store: &OpenStore, until: Instant) -> Result<()> {
+        while Instant::now() < until {
+            self.look(store)?;
+            thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// Writes down who leads and who is in sync, if that has changed.
+    fn look(&mut self, store: &OpenStore) -> Result<()> {
+        let Some(view) = store.status()?.view else { return Ok(()) };
+        if self.moments.last().is_none_or(|last| last.view != view) {
+            self.moments.push(Moment { at_ms: self.now_ms(), view });
+        }
+        Ok(())
+    }
+}
+
+/// When each that was killed was a member again.
+fn returned(mut outages: Vec<Outage>, moments: &[Moment]) -> Vec<Outage> {
+    for outage in &mut outages {
+        let mut later = moments.iter().filter(|moment| moment.at_ms > outage.restarted_ms);
+        let back = later.find(|moment| moment.is_member(outage.replica));
+        outage.member_ms = back.map(|moment| moment.at_ms);
+    }
+    outages
+}
+
+/// Closes the store, and compares what the replicas have on disk.
+fn agreement(store: &mut OpenStore) -> Result<Agreement> {
+    store.store.close(|_, _| {});
+    let logs: Result<Vec<Vec<u8>>> = store
+        .config
+        .order
+        .replicas
+        .values()
+        .map(|replica| {
+            let path = replica.data.join("orders.csv");
+            fs::read(&path).map_err(|e| Error::storage(&path, "cannot read it", e))
+        })
+        .collect();
+    let logs = logs?;
+    let verdict = audit::disk::audit(&store.config)?;
+    Ok(Agreement {
+        orders: verdict.replicas.iter().map(|(_, last)| last.0).max().unwrap_or(0),
+        bytes: logs.iter().map(Vec::len).max().unwrap_or(0),
+        is_identical: logs.windows(2).all(|pair| pair[0] == pair[1]),
+        problems: verdict.problems,
+    })
+}
+
+/// The longest time without a successful answer to this kind of request: when it began, how long it was.
+fn longest_gap(requests: &[Request], kind: &str) -> (f64, f64) {
+    let good = requests.iter().filter(|request| request.kind == kind && !request.is_error);
+    let mut answered: Vec<_> = good.map(|request| request.due_ms + request.latency_ms).collect();
+    answered.sort_by(f64::total_cmp);
+    let gaps = answered.windows(2).map(|pair| (pair[0], pair[1] - pair[0]));
+    gaps.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or_default()
+}
+
+/// The longest latency among the requests that were due while something was the matter.
+fn worst(requests: &[Request], kind: &str, from_ms: f64, to_ms: f64) -> f64 {
+    let due = requests.iter().filter(|r| r.kind == kind && (from_ms..to_ms).contains(&r.due_ms));
+    due.map(|request| request.latency_ms).fold(0.0, f64::max)
+}
+
+fn chapter(evidence: &Evidence) -> Result<Chapter> {
+    let Evidence { requests, outages, moments, duration, .. } = evidence;
+    let seconds = duration.as_secs_f64();
+    Ok(Chapter {
+        id: "failover",
+        title: "Fail-over",
+        setup: format!(
+            "{RATE} customers a second arrive for {seconds} s, whether or not the store keeps up; a latency counts \
+             from when the customer arrived. Half of the queries are followed by a purchase. The \
+             leader is killed (SIGKILL) and started again, then a follower.",
+        ),
+        findings: findings(evidence),
+        surprises: surprises(evidence),
+        figures: vec![Figure {
+            name: "5-failover",
+            title:
+                "Latency of each request, and who leads, while replicas are killed and come back"
+                    .into(),
+            caption:
+                "A dot per request, at the moment at which it was due. Shaded: a replica is down. \
+                      Below: who leads (dark), who is in sync (light), who is not (blank)."
+                    .into(),
+            picture: Picture::of(&Timeline { requests, outages, moments, seconds })?,
+            csv: csv(requests)?,
+        }],
+        table: table(evidence),
+    })
+}
+
+fn findings(evidence: &Evidence) -> Vec<String> {
+    let Evidence { requests, summary, outages, agreement, .. } = evidence;
+    let errors = summary.errors() + summary.unsent;
+    let noticed = match errors {
+        0 => "nobody noticed more than a wait".to_owned(),
+        _ => format!("{} noticed", words::share(errors, summary.requests() + summary.unsent)),
+    };
+    let gaps = ["query", "buy"].map(|kind| longest_gap(requests, kind).1);
+    let mut findings = vec![format!(
+        "{} requests, {}: {noticed}. The longest time without an answered query was {:.0} ms, without \
+         an answered purchase {:.0} ms (at this rate a query is due every {:.0} ms, a purchase every \
+         {:.0} ms). The median purchase took {}, the slowest {}.",
+        requests.len(),
+        words::count(errors, "error"),
+        gaps[0],
+        gaps[1],
+        1e3 / (RATE * 2.0 / 3.0),
+        1e3 / (RATE / 3.0),
+        words::time(summary.of(Kind::Buy).quantile(0.5).as_secs_f64() * 1e6),
+        words::time(summary.of(Kind::Buy).max().as_secs_f64() * 1e6),
+    )];
+    findings.extend(outages.iter().map(|outage| {
+        let back = outage.member_ms.map_or_else(
+            || "it did not become a member again while customers came".to_owned(),
+            |member| format!("it was in sync again {:.1} s after its restart", (member - outage.restarted_ms) / 1e3),
+        );
+        format!(
+            "When the {}, replica {}, was killed, the slowest purchase of the next second took {:.1} ms and the \
+             slowest query {:.1} ms; {back}.",
+            outage.role,
+            outage.replica,
+            worst(requests, "buy", outage.killed_ms - 50.0, outage.killed_ms + 1e3),
+            worst(requests, "query", outage.killed_ms - 50.0, outage.killed_ms + 1e3),
+        )
+    }));
+    findings.push(if agreement.is_identical && agreement.problems.is_empty() {
+        format!(
+            "At the end the three orders.csv are identical, byte for byte: {} orders, {} bytes. The \
+             audit finds that the books balance.",
+            agreement.orders, agreement.bytes
+        )
+    } else {
+        "At the end the replicas do not agree, or the books do not balance; see below.".to_owned()
+    });
+    findings
+}
+
+fn surprises(evidence: &Evidence) -> Vec<String> {
+    let Evidence { summary, agreement, .. } = evidence;
+    let mut surprises = agreement.problems.clone();
+    if !agreement.is_identical {
+        surprises.push("the three orders.csv differ".to_owned());
+    }
+    for (kind, counts) in summary.asked() {
+        let bad = counts.statuses.iter().filter(|(status, _)| ![200, 409].contains(*status));
+        surprises
+            .extend(bad.map(|(status, count)| format!("{kind}: status {status}, {count} times")));
+        let failures = counts.failures.iter();
+        surprises
+            .extend(failures.map(|(failure, count)| format!("{kind}: {failure}, {count} times")));
+    }
+    if summary.unsent > 0 {
+        surprises.push(format!("{} requests were due and not sent", summary.unsent));
+    }
+    surprises
+}
+
+fn table(evidence: &Evidence) -> Table {
+    let Evidence { requests, summary, .. } = evidence;
+    let row = |kind: Kind| {
+        let counts = summary.of(kind);
+        let time = |quantile| words::time(counts.quantile(quantile).as_secs_f64() * 1e6);
+        let (at, gap) = longest_gap(requests, name(kind));
+        vec![
+            name(kind).to_owned(),
+            counts.succeeded().to_string(),
+            counts.errors().to_string(),
+            words::rate(exact(counts.succeeded()) / summary.elapsed.as_secs_f64()),
+            time(0.5),
+            time(0.99),
+            words::time(counts.max().as_secs_f64() * 1e6),
+            format!("{gap:.0} ms, at {:.1} s", at / 1e3),
+        ]
+    };
+    let head = vec![
+        "kind",
+        "answered",
+        "errors",
+        "rate",
+        "median",
+        "p99",
+        "longest",
+        "longest gap between answers",
+    ];
+    Table { head, rows: Summary::KINDS.map(row).to_vec() }
+}

@@ -1,0 +1,299 @@
+//! The laboratory: opens a store for an experiment, with the settings it asks for, on free ports and
+//! fresh data, and puts loads on it.
+//!
+//! - The data is below the results, so on a disk and not in memory: syncs cost what they cost. It is
+//!   removed when the store closes; what the services said stays, in `services.log`.
+//! - Stores have plenty of every toy, restock hardly ever, and do not log requests, unless an
+//!   experiment says otherwise.
+
+use super::measured::Measured;
+use crate::loadtest::{self, Load, Pace, Span, Summary, Workload};
+use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use toystore::client::api::{Keys, Shop};
+use toystore::client::report::{Kind, Tally};
+use toystore::config::{Config, all_flags};
+use toystore::error::{Error, Result};
+use toystore::http::Client;
+use toystore::model::{Item, Quantity};
+use toystore::output;
+use toystore::protocol::status::FrontendStatus;
+use toystore::protocol::web::Data;
+use toystore::stop::Stop;
+use toystore::supervisor::{Opened, Output, Store};
+
+/// How often each point is measured, in a full evaluation.
+const ROUNDS: usize = 3;
+
+/// How long an answer, or a change of the store that has to come, may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How thoroughly things are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// In some minutes.
+    Full,
+    /// In less than one, to see that all of it works.
+    Quick,
+}
+
+/// Where experiments are made.
+pub struct Lab {
+    directory: PathBuf,
+    stop: Stop,
+    bar: ProgressBar,
+    size: Size,
+    /// Of all random choices.
+    pub seed: u64,
+}
+
+impl Lab {
+    /// A laboratory that writes into this directory.
+    pub fn new(directory: &Path, stop: Stop, size: Size, seed: u64) -> Lab {
+        let style = ProgressStyle::with_template("{msg:52} {wide_bar} {pos}/{len}");
+        let bar = ProgressBar::new(0).with_style(style.expect("the template is well-formed"));
+        Lab { directory: directory.to_owned(), stop, bar, size, seed }
+    }
+
+    /// One or the other, by size.
+    pub fn pick<T>(&self, full: T, quick: T) -> T {
+        match self.size {
+            Size::Full => full,
+            Size::Quick => quick,
+        }
+    }
+
+    /// How points are measured, in a sentence.
+    pub fn pace(&self, each: Duration) -> String {
+        let seconds = each.as_secs_f64();
+        match self.size {
+            Size::Full => {
+                format!("{seconds} s at each point, {ROUNDS} times; the median run is shown.")
+            }
+            Size::Quick => format!("{seconds} s at each point."),
+        }
+    }
+
+    /// An experiment of so many steps begins: a bar for who looks, a line for who reads later.
+    pub fn begin(&self, title: &str, steps: usize) {
+        self.bar.reset();
+        self.bar.set_length(steps as u64);
+        self.bar.set_message(title.to_owned());
+        if self.bar.is_hidden() {
+            output::complain(title);
+        }
+    }
+
+    /// A step is over. An error if somebody wants the whole to end.
+    pub fn step(&self) -> Result<()> {
+        self.bar.inc(1);
+        if self.stop.wait(Duration::ZERO) { Err(interrupted()) } else { Ok(()) }
+    }
+
+    /// All is done.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Opens a store, and waits until it has a leader and all replicas are in sync.
+    pub fn open(&self, settings: impl FnOnce(&mut Config)) -> Result<OpenStore> {
+        let data = fresh_directory(&self.directory)?;
+        let mut config = plain_config(&data)?;
+        settings(&mut config);
+        let output = Output::Appended(self.directory.join("services.log"));
+        let store = Store::closed(&config, &all_flags(&config), &output)?;
+        let mut open = OpenStore { store, config, data };
+        if open.store.open(&self.stop)? == Opened::Interrupted {
+            return Err(interrupted());
+        }
+        open.await_in_sync()?;
+        Ok(open)
+    }
+
+    /// Measures all cases in several rounds; of each case and kind of request the median round counts.
+    /// What disturbs the machine for a while spoils a round of many cases, and not all rounds of one.
+    /// Returns them by case.
+    pub fn rounds<C: Copy>(
+        &self,
+        title: &str,
+        cases: &[C],
+        mut measure: impl FnMut(C) -> Result<Vec<(Kind, Measured)>>,
+    ) -> Result<Vec<(C, Kind, Measured)>> {
+        let rounds = self.pick(ROUNDS, 1);
+        self.begin(title, rounds * cases.len());
+        let mut runs = vec![Vec::new(); cases.len()];
+        for _ in 0..rounds {
+            for (case, runs) in cases.iter().zip(&mut runs) {
+                runs.extend(measure(*case)?);
+                self.step()?;
+            }
+        }
+        let mut all = Vec::new();
+        for (case, runs) in cases.iter().zip(runs) {
+            for kind in Summary::KINDS {
+                let of_kind = runs.iter().filter(|(other, _)| *other == kind);
+                let typical = Measured::typical(of_kind.map(|(_, run)| *run).collect());
+                all.extend(typical.map(|measured| (*case, kind, measured)));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Customers who wait for each answer, for so long. Returns what was asked for and succeeded.
+    pub fn measure(
+        &self,
+        store: &OpenStore,
+        workload: Workload,
+        connections: usize,
+        duration: Duration,
+    ) -> Result<Vec<(Kind, Measured)>> {
+        let load = self.load(store, workload, connections, duration);
+        // What is only slow for the first time, such as connections to be made, is not measured.
+        let warm_up = Load { span: Span::For(duration / 10), ..load.clone() };
+        loadtest::run(&warm_up, &mut |_| {})?;
+        let summary = loadtest::run(&load, &mut |_| {})?;
+        let kinds = Summary::KINDS.into_iter();
+        Ok(kinds.filter_map(|kind| Some((kind, Measured::of(&summary, kind)?))).collect())
+    }
+
+    /// A load of customers who wait for each answer.
+    pub fn load(
+        &self,
+        store: &OpenStore,
+        workload: Workload,
+        connections: usize,
+        duration: Duration,
+    ) -> Load {
+        Load {
+            address: store.config.frontend.listen.clone(),
+            workload,
+            pace: Pace::Closed,
+            span: Span::For(duration),
+            connections,
+            pipeline: 1,
+            seed: self.seed,
+            deadline: PATIENCE,
+        }
+    }
+}
+
+/// A store that is open. Dropped, it is closed and its data removed.
+pub struct OpenStore {
+    /// Its services.
+    pub store: Store,
+    /// Its settings.
+    pub config: Config,
+    data: PathBuf,
+}
+
+impl OpenStore {
+    /// What the front-end says of itself.
+    pub fn status(&self) -> Result<FrontendStatus> {
+        let response =
+            Client::new(&self.config.frontend.peer, PATIENCE).send("GET", "/status", &[], b"")?;
+        serde_json::from_slice::<Data<FrontendStatus>>(&response.body)
+            .map(|body| body.data)
+            .map_err(|e| Error::invalid(format!("the front-end's status is none: {e}")))
+    }
+
+    /// Waits until all replicas are in sync.
+    pub fn await_in_sync(&self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let all = self.config.order.replicas.len();
+        // The address of the status may open a moment after that of the customers.
+        let view = || self.status().ok().and_then(|status| status.view);
+        while view().is_none_or(|view| view.in_sync.len() < all) {
+            if Instant::now() > deadline {
+                return Err(Error::unavailable(format!("not in sync within {PATIENCE:?}")));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Makes the first sale. It waits for half a second: a catalog that has just started does not know
+    /// whose caches its predecessor has promised to tell of changes.
+    pub fn await_first_sale(&self) -> Result<()> {
+        let tally = Mutex::default();
+        let mut shop = self.shop(&tally);
+        let name = shop.names()?.pop().ok_or_else(|| Error::invalid("the store has no toys"))?;
+        let quantity = Quantity::try_from(1)?;
+        shop.buy(&Item { name, quantity }).map(drop)
+    }
+
+    /// A customer by hand.
+    pub fn shop<'a>(&self, tally: &'a Mutex<Tally>) -> Shop<'a> {
+        let address = self.config.frontend.listen.clone();
+        Shop::new(address, &toystore::config::Client::default(), Keys::new(), tally)
+    }
+}
+
+impl Drop for OpenStore {
+    fn drop(&mut self) {
+        self.store.close(|_, _| {});
+        // What stays behind is in the way of nobody.
+        let _ = fs::remove_dir_all(&self.data);
+    }
+}
+
+fn interrupted() -> Error {
+    Error::invalid("interrupted; there is no report")
+}
+
+/// A new directory for the data of one store.
+fn fresh_directory(parent: &Path) -> Result<PathBuf> {
+    for number in 1.. {
+        let path = parent.join(format!("store-{number}"));
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(Error::storage(&path, "cannot create it", error)),
+            Ok(()) => return Ok(path),
+        }
+    }
+    unreachable!("a number that is not taken is found")
+}
+
+/// A store on free ports, with data in this directory.
+fn plain_config(data: &Path) -> Result<Config> {
+    let mut config = Config::default();
+    let mut ports = free_addresses(4 + 2 * config.order.replicas.len())?.into_iter();
+    let mut address = || ports.next().expect("two for each");
+    config.frontend.listen = address();
+    config.frontend.peer = address();
+    config.frontend.data = data.join("frontend");
+    config.frontend.access_log = false;
+    config.catalog.listen = address();
+    config.catalog.peer = address();
+    config.catalog.data = data.join("catalog");
+    config.catalog.reset_stock = true;
+    config.catalog.restock_to = 1_000_000_000;
+    config.catalog.restock_every = Duration::from_secs(3600);
+    for (id, replica) in &mut config.order.replicas {
+        replica.listen = address();
+        replica.peer = address();
+        replica.data = data.join(format!("order-{id}"));
+    }
+    Ok(config)
+}
+
+/// Addresses nobody listens at. On Linux they are on a host of their own, so that no client's port
+/// takes one from a service that is down for a moment.
+fn free_addresses(count: usize) -> Result<Vec<String>> {
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    let host = if cfg!(target_os = "linux") {
+        format!("127.{}.{b}.{c}", 100 + a % 100)
+    } else {
+        "127.0.0.1".to_owned()
+    };
+    let bind = || TcpListener::bind((host.as_str(), 0));
+    // All are held until the last one is found, so that no two are the same.
+    let listeners: std::io::Result<Vec<_>> = (0..count).map(|_| bind()).collect();
+    let addresses = listeners.and_then(|listeners| {
+        listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect()
+    });
+    addresses.map_err(|e| Error::Listen { address: host, why: e.to_string() })
+}

@@ -1,0 +1,114 @@
+//! What the requests of one kind took, as experiments compare it.
+
+use super::chapter::Table;
+use super::plot::panel::Spread;
+use super::words;
+use crate::loadtest::Summary;
+use serde::Serialize;
+use std::time::Duration;
+use toystore::client::report::{Kind, exact};
+
+/// Counts and latencies of one kind of request, under one load. Times in microseconds.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Measured {
+    /// Those that succeeded.
+    pub requests: u64,
+    /// Those that did not, purchases refused for want of stock aside.
+    pub errors: u64,
+    /// Successes a second.
+    pub rate: f64,
+    /// The mean.
+    pub mean_us: f64,
+    /// Half of them took less.
+    pub p50_us: f64,
+    /// 99 of 100 took less.
+    pub p99_us: f64,
+    /// The longest.
+    pub max_us: f64,
+}
+
+impl Measured {
+    /// The part of a summary that is about one kind; `None` if none of them succeeded.
+    pub fn of(summary: &Summary, kind: Kind) -> Option<Measured> {
+        let counts = summary.of(kind);
+        (counts.succeeded() > 0).then(|| Measured {
+            requests: counts.succeeded(),
+            errors: counts.errors(),
+            rate: tenths(exact(counts.succeeded()) / summary.elapsed.as_secs_f64()),
+            mean_us: micros(counts.mean()),
+            p50_us: micros(counts.quantile(0.5)),
+            p99_us: micros(counts.quantile(0.99)),
+            max_us: micros(counts.max()),
+        })
+    }
+
+    /// The run with the median mean, of several that were made alike; with the errors of all.
+    pub fn typical(mut runs: Vec<Measured>) -> Option<Measured> {
+        runs.sort_by(|a, b| a.mean_us.total_cmp(&b.mean_us));
+        let errors = runs.iter().map(|run| run.errors).sum();
+        runs.get(runs.len() / 2).map(|median| Measured { errors, ..*median })
+    }
+
+    /// With its median as the middle.
+    pub fn median_spread(&self, x: f64) -> Spread {
+        Spread { x, middle: self.p50_us, p99: self.p99_us }
+    }
+
+    /// With its mean as the middle.
+    pub fn mean_spread(&self, x: f64) -> Spread {
+        Spread { x, middle: self.mean_us, p99: self.p99_us.max(self.mean_us) }
+    }
+
+    /// Its cells in a table.
+    pub fn cells(&self) -> Vec<String> {
+        let times = [self.mean_us, self.p50_us, self.p99_us, self.max_us].map(words::time);
+        let mut cells = vec![self.requests.to_string(), words::rate(self.rate)];
+        cells.extend(times);
+        cells.push(self.errors.to_string());
+        cells
+    }
+
+    /// A table of what was measured, each behind what tells it from the others.
+    pub fn table<const N: usize>(
+        names: [&'static str; N],
+        rows: impl IntoIterator<Item = ([String; N], Measured)>,
+    ) -> Table {
+        let cells = ["requests", "rate", "mean", "median", "p99", "longest", "errors"];
+        let row = |(own, measured): ([String; N], Measured)| [&own[..], &measured.cells()].concat();
+        Table { head: [&names[..], &cells].concat(), rows: rows.into_iter().map(row).collect() }
+    }
+
+    /// What is to be said of its errors, if there are any.
+    pub fn complaint(&self, place: &str) -> Option<String> {
+        let errors = words::count(self.errors, "error");
+        (self.errors > 0).then(|| format!("{errors} at {place}"))
+    }
+}
+
+/// A count as a number to reckon and draw with.
+pub fn number(count: usize) -> f64 {
+    exact(count as u64)
+}
+
+/// In microseconds, to a tenth.
+pub fn micros(duration: Duration) -> f64 {
+    tenths(duration.as_secs_f64() * 1e6)
+}
+
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disturbed_run_does_not_count_but_its_errors_do() {
+        let run = |mean_us, errors| Measured { errors, mean_us, ..Measured::default() };
+        let typical = Measured::typical(vec![run(900.0, 2), run(10.0, 0), run(11.0, 1)]);
+        let typical = typical.expect("there are runs");
+        assert_eq!((typical.mean_us.to_bits(), typical.errors), (11f64.to_bits(), 3));
+        assert!(Measured::typical(Vec::new()).is_none());
+    }
+}

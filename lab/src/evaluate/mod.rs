@@ -1,0 +1,83 @@
+//! The evaluation: makes the lab's six experiments against stores that it opens itself, and writes what
+//! came of them. Called by `loadtest evaluate`.
+//!
+//! ```text
+//! lab ── opens ──▶ store ◀── loads ── experiment ─▶ Chapter: figures, data, findings
+//!                                                      └▶ report: CSV, SVG, PNG, report.html
+//! ```
+//!
+//! * [`lab`]: a store with given settings, on free ports and fresh data.
+//! * [`clients`], [`probability`], [`queueing`], [`cached`] with its `mosaic`, [`failover`] with its
+//!   `timeline`, [`scaling`]: the experiments, in the order of the report.
+//! * [`measured`], [`words`]: numbers, and how they are worded.
+//! * [`chapter`]: what an experiment hands over; [`report`] writes it down, with the [`machine`].
+//! * `plot`: figures.
+//!
+//! - What a paragraph says is computed from the data, and it says so when the data is not what was
+//!   expected.
+//! - The same seed makes the same requests; what time does to them, no seed can repeat.
+
+pub mod lab;
+pub mod clients;
+pub mod probability;
+pub mod queueing;
+pub mod cached;
+mod mosaic;
+pub mod failover;
+mod timeline;
+pub mod scaling;
+pub mod measured;
+pub mod words;
+pub mod chapter;
+pub mod machine;
+pub mod report;
+pub mod plot;
+
+use chapter::Chapter;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use lab::{Lab, Size};
+use std::fs;
+use std::path::PathBuf;
+use toystore::error::{Error, Result};
+use toystore::stop::Stop;
+
+/// The subcommand `evaluate`.
+pub fn command() -> Command {
+    let quick = Arg::new("quick").long("quick").action(ArgAction::SetTrue);
+    let out = Arg::new("out").long("out").value_name("DIRECTORY");
+    let only = Arg::new("only").long("only").value_name("N");
+    let seed = Arg::new("seed").long("seed").value_name("N").value_parser(value_parser!(u64));
+    Command::new("evaluate")
+        .about("Opens stores of its own, makes the lab's six experiments, and writes a report")
+        .after_help("Example: loadtest evaluate --quick --out /tmp/report")
+        .args([
+            quick.help("In less than a minute, to see that all of it works"),
+            out.help("Where to write [default results/<time>]"),
+            only.value_parser(value_parser!(u8).range(1..=6)).help("Make this experiment alone"),
+            seed.help("Of all random choices").default_value("1"),
+        ])
+}
+
+/// Makes all experiments and writes the report. Returns where the page is.
+pub fn run(arguments: &ArgMatches, stop: Stop) -> Result<PathBuf> {
+    let size = if arguments.get_flag("quick") { Size::Quick } else { Size::Full };
+    let seed = *arguments.get_one("seed").expect("it has a default");
+    let out = match arguments.get_one::<String>("out") {
+        Some(out) => PathBuf::from(out),
+        None => PathBuf::from("results").join(machine::directory_name()),
+    };
+    let create = |e| Error::storage(&out, "cannot create it", e);
+    fs::create_dir_all(&out).map_err(create)?;
+    // The services are told where their data is, wherever they run.
+    let out = out.canonicalize().map_err(create)?;
+    let facts = machine::facts(&out, size, seed)?;
+    let lab = Lab::new(&out, stop, size, seed);
+    let experiments: [fn(&Lab) -> Result<Chapter>; 6] =
+        [clients::run, probability::run, queueing::run, cached::run, failover::run, scaling::run];
+    let only = arguments.get_one::<u8>("only");
+    let wanted = (1..).zip(experiments).filter(|(number, _)| only.is_none_or(|n| n == number));
+    let chapters: Result<Vec<_>> = wanted.map(|(number, make)| Ok((number, make(&lab)?))).collect();
+    lab.finish();
+    report::write(&out, &facts, &chapters?)?;
+    Ok(out.join(report::PAGE))
+}

@@ -1,0 +1,101 @@
+//! What the customer at one connection asks for, by chance. Pure: all chance comes from its seed, and
+//! no answer changes it, so the same seed makes the same requests.
+
+use super::Workload;
+use fastrand::Rng;
+use toystore::client::report::Kind;
+
+/// The requests of one connection, without end.
+#[derive(Debug)]
+pub struct Choices {
+    random: Rng,
+    workload: Workload,
+    toys: usize,
+    /// The toy that was queried and is to be bought next.
+    wanted: Option<usize>,
+}
+
+/// One request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// A query or a purchase.
+    pub kind: Kind,
+    /// The place of the toy among those there are.
+    pub toy: usize,
+}
+
+impl Choices {
+    /// The choices at each of so many connections, in a store that has so many toys, at least one.
+    pub fn of_each(
+        connections: usize,
+        seed: u64,
+        workload: Workload,
+        toys: usize,
+    ) -> impl Iterator<Item = Choices> {
+        let mut random = Rng::with_seed(seed);
+        (0..connections).map(move |_| Choices {
+            random: random.fork(),
+            workload,
+            toys,
+            wanted: None,
+        })
+    }
+
+    /// The next request.
+    pub fn choose(&mut self) -> Choice {
+        if let Some(toy) = self.wanted.take() {
+            return Choice { kind: Kind::Buy, toy };
+        }
+        let toy = self.random.usize(..self.toys);
+        let kind = match self.workload {
+            Workload::Buy => Kind::Buy,
+            Workload::Query => Kind::Query,
+            Workload::Mixed { probability } => {
+                self.wanted = (self.random.f64() < probability).then_some(toy);
+                Kind::Query
+            }
+        };
+        Choice { kind, toy }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choices(seed: u64, workload: Workload) -> Vec<Vec<Choice>> {
+        let each = Choices::of_each(3, seed, workload, 10);
+        each.map(|mut choices| (0..1_000).map(|_| choices.choose()).collect()).collect()
+    }
+
+    #[test]
+    fn a_seed_repeats_the_choices_of_each_connection() {
+        for workload in [Workload::Query, Workload::Buy, Workload::Mixed { probability: 0.5 }] {
+            assert_eq!(choices(7, workload), choices(7, workload));
+            assert_ne!(choices(7, workload), choices(8, workload));
+            let each = choices(7, workload);
+            assert!(each[0] != each[1] && each[1] != each[2], "no connection repeats another");
+        }
+    }
+
+    #[test]
+    fn more_connections_leave_the_choices_of_the_others_as_they_were() {
+        let mut few = Choices::of_each(1, 7, Workload::Query, 10);
+        let mut many = Choices::of_each(9, 7, Workload::Query, 10);
+        let (mut few, mut many) = (few.next().expect("one"), many.next().expect("nine"));
+        assert!((0..100).all(|_| few.choose() == many.choose()));
+    }
+
+    #[test]
+    fn what_is_bought_was_queried_just_before_and_about_as_often_as_it_should() {
+        for (probability, range) in [(0.0, 0..=0), (0.25, 150..=250), (1.0, 500..=500)] {
+            let choices = choices(7, Workload::Mixed { probability }).swap_remove(0);
+            let pairs = choices.windows(2).filter(|pair| pair[1].kind == Kind::Buy);
+            let bought: Vec<_> = pairs.collect();
+            assert!(range.contains(&bought.len()), "{} at {probability}", bought.len());
+            for pair in bought {
+                assert_eq!(pair[0], Choice { kind: Kind::Query, toy: pair[1].toy });
+            }
+        }
+    }
+}

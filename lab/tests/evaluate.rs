@@ -1,0 +1,139 @@
+//! `loadtest evaluate`: that the quick variant makes all six experiments, writes every figure in its
+//! three forms and one page that needs nothing else, and that the page says what the data says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use toystore_lab::evaluate::words;
+
+const FIGURES: [&str; 8] = [
+    "1-clients",
+    "2-probability",
+    "3-delay",
+    "3-queueing",
+    "4-cache",
+    "5-failover",
+    "6-connections",
+    "6-pool",
+];
+
+/// A row of a CSV file, by column.
+type Row = BTreeMap<String, String>;
+
+#[test]
+fn the_quick_evaluation_shows_what_it_measured() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let out = directory.path().join("results");
+    let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args(["evaluate", "--quick", "--seed", "7", "--out"])
+        .arg(&out)
+        .current_dir(directory.path())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let page = fs::read_to_string(out.join("report.html")).expect("a report");
+
+    let data = FIGURES.map(|name| (name, rows(&out.join(format!("{name}.csv")))));
+    let data = BTreeMap::from(data);
+    for name in FIGURES {
+        assert!(!data[name].is_empty(), "{name}.csv has rows");
+        assert_is_drawing(&fs::read_to_string(out.join(format!("{name}.svg"))).expect("a file"));
+        assert_is_picture(&fs::read(out.join(format!("{name}.png"))).expect("a file"));
+    }
+    assert_is_self_contained(&page);
+    assert!(page.contains("<dt>Seed</dt><dd>7</dd>"), "the seed is printed");
+    assert_says_what_the_data_says(&page, &data);
+    assert!(page.contains("the three orders.csv are identical, byte for byte"), "{page}");
+    assert!(page.contains("The audit finds that the books balance"), "{page}");
+    let left: Vec<_> = fs::read_dir(&out).expect("readable").flatten().collect();
+    assert!(left.iter().all(|entry| !entry.path().is_dir()), "the stores' data is removed");
+}
+
+fn rows(path: &Path) -> Vec<Row> {
+    let mut reader = csv::Reader::from_path(path).expect("a file");
+    reader.deserialize().map(|row| row.expect("a row like its head")).collect()
+}
+
+/// Every element that is opened is closed, and there is more than a sheet of paper.
+fn assert_is_drawing(svg: &str) {
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{}", &svg[..80]);
+    for element in ["svg", "text"] {
+        let opened = svg.matches(&format!("<{element}")).count();
+        assert_eq!(opened, svg.matches(&format!("</{element}>")).count(), "{element}");
+    }
+    assert!(svg.matches("<text").count() > 10, "labels");
+    assert!(!svg.contains("NaN") && !svg.contains("inf"), "every number is one");
+}
+
+fn assert_is_picture(png: &[u8]) {
+    let mut picture = png::Decoder::new(Cursor::new(png)).read_info().expect("a PNG");
+    let mut pixels = vec![0; picture.output_buffer_size().expect("it fits into memory")];
+    let size = picture.next_frame(&mut pixels).expect("a whole one");
+    assert!(size.width >= 2_000 && size.height >= 800);
+    let drawn = pixels.chunks(3).filter(|pixel| **pixel != pixels[..3]).count();
+    assert!(drawn > 5_000, "{drawn} pixels are not paper");
+}
+
+/// Nothing is loaded from anywhere: every picture is in the page, every link leads within it.
+fn assert_is_self_contained(page: &str) {
+    assert_eq!(page.matches("<svg ").count(), FIGURES.len(), "every figure is in the page");
+    for attribute in ["src=\"", "href=\""] {
+        for value in page.split(attribute).skip(1) {
+            assert!(value.starts_with('#'), "{attribute}{}", &value[..value.len().min(60)]);
+        }
+    }
+    for word in ["url(", "@import", "<script", "<img", "<link"] {
+        assert!(!page.contains(word), "{word}");
+    }
+    let without_namespace = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+    assert!(!without_namespace.contains("://"), "no address");
+}
+
+fn assert_says_what_the_data_says(page: &str, data: &BTreeMap<&str, Vec<Row>>) {
+    let says = |text: String| assert!(page.contains(&text), "the report does not say: {text}");
+    let time = |row: &Row, column: &str| words::time(row[column].parse().expect("a number"));
+    let find = |name: &str, wanted: &[(&str, &str)]| -> Row {
+        let is_wanted = |row: &&Row| wanted.iter().all(|(column, value)| row[*column] == *value);
+        data[name].iter().find(is_wanted).unwrap_or_else(|| panic!("{name}: {wanted:?}")).clone()
+    };
+
+    let alone = find("1-clients", &[("workload", "query only"), ("clients", "1")]);
+    let (p50, p99) = (time(&alone, "p50_us"), time(&alone, "p99_us"));
+    says(format!("Query only: a single client waits {p50} (median; p99 {p99})"));
+
+    for name in ["2-probability", "3-delay"] {
+        let [on, off] = ["on", "off"].map(|cache| {
+            let row = [("probability", "0.0"), ("cache", cache), ("kind", "query")];
+            time(&find(name, &row), "mean_us")
+        });
+        says(format!("At p = 0 a query takes {on} with the cache and {off} without"));
+    }
+
+    let queue = data["3-queueing"].last().expect("rows");
+    let (clients, mean) = (&queue["clients"], time(queue, "mean_us"));
+    let elsewhere = time(queue, "elsewhere_us");
+    says(format!("{clients} clients {mean}, of which {elsewhere} not at the database"));
+
+    let count = |column: &str, value: &str| {
+        data["4-cache"].iter().filter(|row| row[column] == value).count()
+    };
+    says(format!("Of {} queries {} were", count("kind", "query"), count("outcome", "hit")));
+
+    let errors = data["5-failover"].iter().filter(|row| row["is_error"] == "true").count();
+    let errors = words::count(errors as u64, "error");
+    says(format!("{} requests, {errors}: ", data["5-failover"].len()));
+
+    let queries = [("thread", "per session"), ("kind", "query"), ("connections", "1")];
+    let rate = find("6-connections", &queries)["rate"].parse().expect("a number");
+    says(format!("Queries against connections: {} at 1", words::rate(rate)));
+    let purchases = [("thread", "per session"), ("kind", "buy"), ("pool", "64")];
+    let (p50, p99) =
+        (time(&find("6-pool", &purchases), "p50_us"), time(&find("6-pool", &purchases), "p99_us"));
+    says(format!("At 64 threads the median is {p50} and the 99th percentile {p99}"));
+}
