@@ -297,6 +297,16 @@ fn a_leader_remembers_a_refusal_too_for_the_catalog_forgets_it_with_a_restart() 
     assert!(matches!(replica.begin(&first), Err(Error::Invalid { .. })), "of a finished call");
 }
 
+/// A follower takes what a leader took one by one.
+#[test]
+fn a_batch_may_use_a_key_again_that_its_first_entries_push_out_of_memory() {
+    let mut log = Log::default();
+    (1..=KEYS_MAX).for_each(|n| log.push(entry(n, 1)).unwrap());
+    let again = Entry { key: key(1), ..entry(KEYS_MAX + 2, 1) };
+    let last = log.last();
+    assert_eq!(log.replace_after(last, vec![entry(KEYS_MAX + 1, 1), again]), Ok(()));
+}
+
 /// What is refused leaves the log in memory as it is in the file.
 #[test]
 fn entries_that_break_a_rule_change_nothing() {
