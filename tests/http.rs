@@ -296,6 +296,13 @@ fn every_path_and_method_has_its_answer() {
         ("/products/%zz", 400, "hexadecimal"),
         ("/products/%FF", 400, "not UTF-8"),
         ("/products?toy=Tux", 400, "expected name"),
+        ("/products?name=Tux&limit=1", 400, "expected name alone"),
+        ("/products?limit=1&limit=2", 400, "once"),
+        ("/products?limit=0", 400, "from 1 to 1000"),
+        ("/products?limit=1001", 400, "from 1 to 1000"),
+        ("/products?limit=all", 400, "from 1 to 1000"),
+        ("/products?after=Snoopy", 404, "product not found"),
+        ("/products?after=", 400, "1 to 100 bytes"),
         ("/products?name=Tux&name=Fox", 400, "once"),
     ] {
         let answer = wire.ask(get(target));
@@ -303,6 +310,36 @@ fn every_path_and_method_has_its_answer() {
         assert!(expected, "{target}: {answer:?}, expected {status} {message}");
     }
     assert_eq!(store.assert_conserved(), 1);
+}
+
+#[test]
+fn a_list_in_pages_is_the_whole_list_and_each_page_says_where_the_next_is() {
+    let mut store = Cluster::closed(&["--catalog-initial=toys.csv"]);
+    let toys =
+        "name,price,quantity\nYo-yo,1,1\n\"Lego, red\",2,2\n<Tux>; rel=next,3,3\n\u{e4}&=,4,4\n";
+    std::fs::write(store.path("toys.csv"), toys).expect("has room");
+    store.start(Catalog);
+    store.start(Frontend);
+    let mut wire = Wire::open(&store);
+    let all = wire.ask(get("/products"));
+    assert_eq!(all.header("Link"), None, "that is all: {all:?}");
+    let all = all.body["data"].as_array().expect("a list").clone();
+    assert_eq!(all.len(), 4);
+    for limit in 1..=5 {
+        let (mut found, mut target) = (Vec::new(), Some(format!("/products?limit={limit}")));
+        while let Some(next) = target.take() {
+            let page = wire.ask(get(&next));
+            let toys = page.body["data"].as_array().expect("a list");
+            assert!((1..=limit).contains(&toys.len()), "{next}: {page:?}");
+            found.extend(toys.iter().cloned());
+            target = page.header("Link").map(|link| {
+                let target =
+                    link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\""));
+                target.expect("a link to the next page").to_owned()
+            });
+        }
+        assert_eq!(found, all, "in pages of {limit}");
+    }
 }
 
 #[test]

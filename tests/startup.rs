@@ -282,7 +282,9 @@ fn the_initial_toys_come_from_csv_or_json_and_only_once() {
         let mut store = Cluster::closed(&[&format!("--catalog-initial={file}")]);
         write(&store.path(file), contents);
         store.start(Catalog);
-        let toys: Vec<Toy> = store.ask(Catalog, &catalog::Request::List).expect("a list");
+        let toys: Vec<Toy> = store
+            .ask(Catalog, &catalog::Request::List { after: None, limit: None })
+            .expect("a list");
         let toys = toys.iter().map(|toy| (&*toy.name, f64::from(toy.price), toy.quantity));
         assert_eq!(toys.collect::<Vec<_>>(), [("Yo-yo", 4.5, 7), ("Lego, red", 20.0, 0)]);
         store.end(Catalog);

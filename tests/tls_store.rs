@@ -202,8 +202,9 @@ fn a_renewed_certificate_is_used_after_sighup_and_a_bad_one_is_not() {
     let mut store = Cluster::secured(&[]);
     store.start(Catalog);
     let certificates = store.path("certs");
-    let books =
-        |rpc: &Rpc| ask::<_, Books>(rpc, &Request::Books, Instant::now() + PATIENCE, &wanted);
+    let books = |rpc: &Rpc| {
+        ask::<_, Books>(rpc, &Request::Books { after: None }, Instant::now() + PATIENCE, &wanted)
+    };
     let tool = |certificates: &Path| {
         let mut config: Config = store.config();
         config.tls.directory = Some(certificates.to_owned());

@@ -224,7 +224,7 @@ impl Subject for OtherSide {
     type Own = CatalogStatus;
 
     fn own(&self) -> CatalogStatus {
-        CatalogStatus { toys: vec![], open_sales: 0, subscribers: 0, delay_ms: 0 }
+        CatalogStatus::default()
     }
 
     fn healthy(&self, responder: Responder<'_>) -> u16 {

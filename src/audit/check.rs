@@ -180,14 +180,17 @@ impl Sums<'_> {
         for Entry { item, .. } in &self.measure.entries {
             *ordered.entry(&item.name).or_default() += item.quantity.get();
         }
+        let mut in_open_sales: HashMap<&str, u64> = HashMap::new();
+        for Open { item, .. } in &self.open {
+            *in_open_sales.entry(&item.name).or_default() += item.quantity.get();
+        }
         let mut explained = BTreeSet::new();
         for toy in toys {
             if !toy.balances() {
                 verdict.problems.push(equation(toy));
             }
             let ordered = ordered.remove(&*toy.name).unwrap_or(0);
-            let sales = self.open.iter().filter(|sale| sale.item.name == toy.name);
-            let open: u64 = sales.map(|sale| sale.item.quantity.get()).sum();
+            let open = in_open_sales.get(&*toy.name).copied().unwrap_or(0);
             if toy.sold != ordered + open {
                 verdict.problems.push(format!(
                     "{}: {} sold by the catalog, but {ordered} in orders and {open} in open sales",

@@ -29,7 +29,8 @@ pub fn audit(config: &Config) -> Result<Verdict> {
         looks.push((*id, look));
     }
     let unequal = unequal_bytes(config, &looks)?;
-    let mut verdict = check(Evidence { books: stock.books(), logs: replica_logs(looks), notes });
+    let mut verdict =
+        check(Evidence { books: stock.books(stock.shelves()), logs: replica_logs(looks), notes });
     verdict.problems.extend(unequal);
     Ok(verdict)
 }

@@ -10,7 +10,7 @@ use super::check::{Evidence, ReplicaLog, check};
 use super::verdict::Verdict;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::{Entry, Epoch, OrderNumber, Principal, ReplicaId, View};
+use crate::model::{Entry, Epoch, OrderNumber, Principal, ReplicaId, ToyName, View};
 use crate::net::{Rpc, Transport};
 use crate::protocol::catalog::{Books, Request};
 use crate::protocol::order::{Health, Missed, Peer};
@@ -66,7 +66,7 @@ impl Auditor {
     }
 
     fn look(&mut self) -> Result<Look> {
-        let before = self.books()?;
+        let Some(books) = self.all_books()? else { return Ok(Look::Busy) };
         let (mut logs, mut notes, mut views) = (Vec::new(), Vec::new(), Vec::new());
         for (id, (peer, entries)) in &mut self.replicas {
             match update(peer, entries, self.deadline) {
@@ -77,7 +77,8 @@ impl Auditor {
                 Err(error) => notes.push(format!("replica {id} was not audited: {error}")),
             }
         }
-        if self.books()? != before {
+        let now = self.books(None)?;
+        if (now.position, &now.open) != (books.position, &books.open) {
             return Ok(Look::Busy);
         }
         let view: Option<View> = views.into_iter().max_by_key(|view| view.epoch);
@@ -90,12 +91,29 @@ impl Auditor {
             entries,
             cut_aside: vec![],
         });
-        let verdict = check(Evidence { books: before, logs: logs.collect(), notes });
+        let verdict = check(Evidence { books, logs: logs.collect(), notes });
         Ok(Look::Still { verdict, complete: is_complete })
     }
 
-    fn books(&self) -> Result<Books> {
-        ask(&self.catalog, &Request::Books, self.deadline, &wanted)
+    /// The books of all toys; `None` if something changed while they were read.
+    fn all_books(&self) -> Result<Option<Books>> {
+        let mut books = self.books(None)?;
+        while let Some(last) = books.toys.last() {
+            let part = self.books(Some(last.name.clone()))?;
+            if (part.position, &part.open) != (books.position, &books.open) {
+                return Ok(None);
+            }
+            if part.toys.is_empty() {
+                break;
+            }
+            books.toys.extend(part.toys);
+        }
+        Ok(Some(books))
+    }
+
+    /// The books of the toys after this one, or of the first.
+    fn books(&self, after: Option<ToyName>) -> Result<Books> {
+        ask(&self.catalog, &Request::Books { after }, self.deadline, &wanted)
     }
 }
 

@@ -17,10 +17,12 @@ use crate::blocking::Blocking;
 use crate::config::{self, Config};
 use crate::error::Result;
 use crate::http::{Request as HttpRequest, Responder};
-use crate::model::{Epoch, Item, Key, Principal, Toy};
+use crate::model::{Epoch, Item, Key, Principal, Toy, ToyName};
 use crate::net::{Clients, Limits, Server, Transport};
 use crate::protocol::about::{About, Subject};
-use crate::protocol::catalog::{Books, Office, Peer, Request, Sales, Sold};
+use crate::protocol::catalog::{
+    ANSWER_TOYS_MAX, Books, Office, PAGE_TOYS_MAX, Peer, Request, Sales, Sold,
+};
 use crate::protocol::port::{Port, Service};
 use crate::protocol::purchase::Purchase;
 use crate::protocol::status::{CatalogStatus, Kind, Outcome};
@@ -105,26 +107,28 @@ impl Catalog {
         Ok(toy)
     }
 
-    /// All toys.
-    fn list(&self) -> Vec<Toy> {
+    /// The toys after this one, or the first.
+    fn list(&self, after: Option<&ToyName>, limit: usize) -> Result<Vec<Toy>> {
         self.delay();
         let (toys, position) = {
             let stock = self.stock.read();
-            let toys: Vec<Toy> = stock.shelves().iter().map(|shelf| shelf.toy.clone()).collect();
+            let shelves = stock.shelves_after(after)?.iter().take(limit.min(ANSWER_TOYS_MAX));
+            let toys: Vec<Toy> = shelves.map(|shelf| shelf.toy.clone()).collect();
             (toys, stock.position())
         };
         self.sync(position);
-        toys
+        Ok(toys)
     }
 
-    /// The books of all toys, as they are on disk.
-    fn books(&self) -> Books {
-        let (books, position) = {
+    /// The books of the toys after this one, or of the first, as they are on disk.
+    fn books(&self, after: Option<&ToyName>) -> Result<Books> {
+        let books = {
             let stock = self.stock.read();
-            (stock.books(), stock.position())
+            let shelves = stock.shelves_after(after)?;
+            stock.books(&shelves[..shelves.len().min(ANSWER_TOYS_MAX)])
         };
-        self.sync(position);
-        books
+        self.sync(books.position);
+        Ok(books)
     }
 
     /// Sells for orders, each for itself. Returns when that is on disk and out of every cache.
@@ -242,8 +246,12 @@ impl Subject for Catalog {
     /// the catalog is.
     fn own(&self) -> CatalogStatus {
         let stock = self.stock.read();
+        let shelves = stock.shelves();
+        let told = if shelves.len() > PAGE_TOYS_MAX { &[] } else { shelves };
         CatalogStatus {
-            toys: stock.shelves().iter().map(Shelf::book).collect(),
+            toy_count: shelves.len(),
+            sold_out: shelves.iter().filter(|shelf| shelf.toy.quantity == 0).count(),
+            toys: told.iter().map(Shelf::book).collect(),
             open_sales: stock.open_count(),
             subscribers: self.subscribers.count(),
             delay_ms: self.slowness.delay_ms(),
@@ -263,8 +271,13 @@ impl Service for Customers {
         let (kind, outcome) = match question(payload) {
             Ok(Request::HealthCheck) => (Kind::Other, answer(Ok(()), output)),
             Ok(Request::Query { name }) => (Kind::Query, answer(self.0.query(&name), output)),
-            Ok(Request::List) => (Kind::List, answer(Ok(self.0.list()), output)),
-            Ok(Request::Books) => (Kind::Other, answer(Ok(self.0.books()), output)),
+            Ok(Request::List { after, limit }) => {
+                let limit = limit.unwrap_or(ANSWER_TOYS_MAX);
+                (Kind::List, answer(self.0.list(after.as_ref(), limit), output))
+            }
+            Ok(Request::Books { after }) => {
+                (Kind::Other, answer(self.0.books(after.as_ref()), output))
+            }
             Ok(Request::Purchase { purchases }) => {
                 let sales = self.0.purchase(purchases);
                 let asked = Asked::each(Kind::Purchase, sales.iter().map(Outcome::from));

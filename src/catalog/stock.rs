@@ -123,6 +123,15 @@ impl Stock {
         &self.shelves
     }
 
+    /// The shelves that follow the one of this toy, in the order of the database; without one, all.
+    pub fn shelves_after(&self, name: Option<&ToyName>) -> Result<&[Shelf]> {
+        let place = match name {
+            None => 0,
+            Some(name) => self.places.get(name).ok_or(Error::UnknownToy)? + 1,
+        };
+        Ok(&self.shelves[place..])
+    }
+
     /// The position of the last record.
     pub fn position(&self) -> u64 {
         self.position
@@ -189,9 +198,10 @@ impl Stock {
         Ok((self.open(), record))
     }
 
-    /// What came and went of each toy, and the open sales, for whoever audits them.
-    pub fn books(&self) -> Books {
-        Books { toys: self.shelves.iter().map(Shelf::book).collect(), open: self.open() }
+    /// What came and went of these shelves, and the open sales, for whoever audits them.
+    pub fn books(&self, shelves: &[Shelf]) -> Books {
+        let toys = shelves.iter().map(Shelf::book).collect();
+        Books { position: self.position, toys, open: self.open() }
     }
 
     /// The open sales, in the order they were made.

@@ -81,11 +81,18 @@ impl<'a> Shop<'a> {
 
     /// The names of all toys. Not measured: nobody asks for that while shopping.
     pub fn names(&mut self) -> Result<Vec<ToyName>> {
-        let toys: Vec<ShownToy> = self.persist(|http| {
-            let response = http.send("GET", "/products", &[], b"")?;
-            data(&response, Error::UnknownToy)
-        })?;
-        Ok(toys.into_iter().map(|toy| toy.name).collect())
+        let (mut names, mut page) = (Vec::new(), Some("/products".to_owned()));
+        while let Some(target) = page {
+            let (toys, next): (Vec<ShownToy>, _) = self.persist(|http| {
+                let response = http.send("GET", &target, &[], b"")?;
+                let next = response.next_page().map(str::to_owned);
+                Ok((data(&response, Error::UnknownToy)?, next))
+            })?;
+            // A list that goes on without a toy would go on for ever.
+            page = next.filter(|_| !toys.is_empty());
+            names.extend(toys.into_iter().map(|toy| toy.name));
+        }
+        Ok(names)
     }
 
     /// One toy; `UnknownToy` if there is none of this name.

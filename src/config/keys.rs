@@ -81,7 +81,7 @@ static KEYS: &[Key] = &[
     key("catalog", "data", OwnDirectory(|c, _| &mut c.catalog.data), "Directory of toys.csv and journal.csv"),
     key("catalog", "threads", Count(THREADS, |c, _| &mut c.catalog.threads), "Requests served at the same time"),
     key("catalog", "peer_threads", Count(PEER_THREADS, |c, _| &mut c.catalog.peer_threads), "The same at the peer address"),
-    key("catalog", "initial", MaybeFile(|c, _| &mut c.catalog.initial), "Toys of a new store, CSV or JSON; empty for the built-in ones"),
+    key("catalog", "initial", MaybeFile(|c, _| &mut c.catalog.initial), "Toys of a new store, CSV or JSON, 100,000 at most; empty for the built-in ones"),
     key("catalog", "restock_every_ms", Milliseconds(1..=168 * HOUR_MS, |c, _| &mut c.catalog.restock_every), "Time between two restocks"),
     key("catalog", "restock", OneOf(|c, _| &mut c.catalog.restock), "Which toys a restock fills up"),
     key("catalog", "restock_to", Whole(1..=1_000_000_000, |c, _| &mut c.catalog.restock_to), "How many there are of a toy after its restock"),

@@ -13,6 +13,7 @@
 //!   subscribe anew.
 
 use crate::model::Moment;
+use crate::protocol::catalog::PAGE_TOYS_MAX;
 use crate::protocol::status::{CacheStatus, CachedToy};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -171,14 +172,15 @@ impl<V: Clone> Cache<V> {
 
     /// What is in it, and what it has done.
     pub fn status(&self) -> CacheStatus {
-        let names = self.by_use.values().rev();
+        let names = self.by_use.values().rev().take(PAGE_TOYS_MAX);
         let toys = names.filter_map(|name| {
             let version = self.entries.get(name)?.version;
             Some(CachedToy { name: name.to_string(), version })
         });
         let Counts { hits, misses, evictions, invalidations } = self.counts;
-        let (capacity, toys) = (self.capacity, toys.collect());
-        CacheStatus { capacity, toys, hits, misses, evictions, invalidations }
+        let (capacity, toy_count) = (self.capacity, self.entries.len());
+        let toys = toys.collect();
+        CacheStatus { capacity, toy_count, toys, hits, misses, evictions, invalidations }
     }
 
     /// Whether every change since the fetch began was heard.

@@ -10,9 +10,9 @@
 use super::cache::{Cache, Fetched, Ticket};
 use crate::blocking::Blocking;
 use crate::error::{Error, Result};
-use crate::model::{Moment, Toy};
+use crate::model::{Moment, Toy, ToyName};
 use crate::net::Rpc;
-use crate::protocol::catalog::{Changes, Request, Toys};
+use crate::protocol::catalog::{Changes, Request};
 use crate::protocol::status::CacheStatus;
 use crate::protocol::web::{self, ShownToy};
 use crate::protocol::{ask, wanted};
@@ -79,10 +79,13 @@ impl Products {
         answer.map(|fetched| fetched.value)
     }
 
-    /// All toys, straight from the catalog.
-    pub fn all(&self) -> Result<Vec<ShownToy>> {
-        let toys: Toys = ask(&self.catalog, &Request::List, Instant::now() + DEADLINE, &wanted)?;
-        Ok(toys.into_iter().map(ShownToy::from).collect())
+    /// At most `limit` toys, straight from the catalog, and whether there are more.
+    pub fn page(&self, after: Option<ToyName>, limit: usize) -> Result<(Vec<ShownToy>, bool)> {
+        // One more than is shown tells whether there are more.
+        let question = Request::List { after, limit: Some(limit + 1) };
+        let toys: Vec<Toy> = ask(&self.catalog, &question, Instant::now() + DEADLINE, &wanted)?;
+        let has_more = toys.len() > limit;
+        Ok((toys.into_iter().take(limit).map(ShownToy::from).collect(), has_more))
     }
 
     /// What is cached, and how often that helped.

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::http::Request;
-use crate::model::OrderNumber;
+use crate::model::{OrderNumber, ToyName};
+use crate::protocol::catalog::PAGE_TOYS_MAX;
 use crate::protocol::web::order_number;
 use std::borrow::Cow;
 
@@ -11,8 +12,13 @@ use std::borrow::Cow;
 pub enum Route<'a> {
     /// `GET /products/<name>` or `GET /products?name=<name>`.
     Toy(Cow<'a, str>),
-    /// `GET /products`.
-    Toys,
+    /// `GET /products`, with `?after=<name>` or `&limit=<number>` or both for a page of it (F10).
+    Toys {
+        /// The toys that follow this one; `None` for the first.
+        after: Option<ToyName>,
+        /// At most so many.
+        limit: usize,
+    },
     /// `POST /orders` or `POST /order`.
     Buy,
     /// `GET /orders/<number>` or `GET /order/<number>`.
@@ -47,7 +53,7 @@ pub fn route<'a>(request: &Request<'a>) -> Result<Route<'a>> {
             Route::WrongMethod(READ)
         }
         ("products", Some(name)) => Route::Toy(name),
-        ("products", None) => named(request)?.map_or(Route::Toys, Route::Toy),
+        ("products", None) => products(request)?,
         ("orders" | "order", Some(number)) => Route::Order(order_number(&number)?),
         ("orders" | "order", None) if request.method == "POST" => Route::Buy,
         ("orders" | "order", None) => Route::WrongMethod("POST"),
@@ -58,16 +64,40 @@ pub fn route<'a>(request: &Request<'a>) -> Result<Route<'a>> {
     })
 }
 
-/// The toy that the query names, if any.
-fn named<'a>(request: &Request<'a>) -> Result<Option<Cow<'a, str>>> {
-    let mut found = None;
+/// What `GET /products` asks for with its query: one toy, or a page of all.
+fn products<'a>(request: &Request<'a>) -> Result<Route<'a>> {
+    let (mut name, mut after, mut limit) = (None, None, None);
     for pair in request.query() {
-        match pair? {
-            (field, name) if field == "name" && found.is_none() => found = Some(name),
-            (field, _) => {
-                return Err(Error::invalid(format!("query field {field:?}, expected name, once")));
-            }
+        let (field, value) = pair?;
+        let place = match &*field {
+            "name" => &mut name,
+            "after" => &mut after,
+            "limit" => &mut limit,
+            _ => return Err(unexpected(&field)),
+        };
+        if place.replace(value).is_some() {
+            return Err(unexpected(&field));
         }
     }
-    Ok(found)
+    match (name, after, limit) {
+        (Some(name), None, None) => Ok(Route::Toy(name)),
+        (Some(_), _, _) => Err(unexpected("name")),
+        (None, after, limit) => Ok(Route::Toys {
+            after: after.map(|name| ToyName::try_from(name.into_owned())).transpose()?,
+            limit: limit.map_or(Ok(PAGE_TOYS_MAX), |text| page_limit(&text))?,
+        }),
+    }
+}
+
+fn unexpected(field: &str) -> Error {
+    let why = "expected name alone, or after and limit, each at most once";
+    Error::invalid(format!("query field {field:?}, {why}"))
+}
+
+/// How many toys a page has.
+fn page_limit(text: &str) -> Result<usize> {
+    text.parse().ok().filter(|limit| (1..=PAGE_TOYS_MAX).contains(limit)).ok_or_else(|| {
+        let why = format!("expected a whole number from 1 to {PAGE_TOYS_MAX}");
+        Error::invalid(format!("limit is {text:?}, {why}"))
+    })
 }

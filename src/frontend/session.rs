@@ -5,7 +5,8 @@ use super::orders::Orders;
 use super::products::Products;
 use super::router::{Route, route};
 use crate::error::Error;
-use crate::http::{Connection, Request, Responder};
+use crate::http::{Connection, Request, Responder, percent_encode};
+use crate::model::ToyName;
 use crate::net::{Progress, Protocol, Way};
 use crate::pages::{self, STOREFRONT};
 use crate::protocol::status::{Kind, Outcome};
@@ -50,9 +51,7 @@ impl Door {
                 };
                 (Kind::Query, status)
             }
-            Ok(Route::Toys) => {
-                (Kind::List, web::respond(responder, &self.products.all().map_err(read_failed)))
-            }
+            Ok(Route::Toys { after, limit }) => (Kind::List, self.list(after, limit, responder)),
             Ok(Route::Buy) => {
                 let bought = web::idempotency_key(request)
                     .and_then(|key| self.orders.buy(key, &web::item(request)?));
@@ -73,6 +72,19 @@ impl Door {
             }
             Err(error) => (Kind::Other, web::refuse(responder, &error)),
         }
+    }
+
+    /// Sends a page of toys. Returns the status.
+    fn list(&self, after: Option<ToyName>, limit: usize, responder: Responder<'_>) -> u16 {
+        let (toys, has_more) = match self.products.page(after, limit) {
+            Ok(page) => page,
+            Err(error) => return web::refuse(responder, &read_failed(error)),
+        };
+        let next = toys
+            .last()
+            .filter(|_| has_more)
+            .map(|last| format!("/products?after={}&limit={limit}", percent_encode(&last.name)));
+        web::page(responder, &toys, next.as_deref())
     }
 }
 

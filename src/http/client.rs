@@ -12,6 +12,7 @@
 
 use super::arrival::{HEAD_BYTES_MAX, Head};
 use super::framing::RESPONSE_BODY_BYTES_MAX;
+use super::link;
 use super::refusal::Refusal;
 use super::response::{push_decimal, push_header};
 use crate::error::{Error, Result};
@@ -250,6 +251,11 @@ impl Client {
 }
 
 impl Response {
+    /// Where the next page is, if this is one of several: a target at the same server.
+    pub fn next_page(&self) -> Option<&str> {
+        link::next(self.header("Link")?).filter(|target| target.starts_with('/'))
+    }
+
     /// The value of a header: the first, if it comes more than once.
     pub fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.split(|byte| *byte == b'\n').skip(1);

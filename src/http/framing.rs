@@ -5,7 +5,7 @@ use super::body::{BODY_BYTES_MAX, Body};
 use super::refusal::Refusal;
 use httparse::Header;
 
-/// The longest body of a response, in bytes; the list of all toys takes a few thousand.
+/// The longest body of a response, in bytes; a page of toys takes a quarter of it at most.
 pub(super) const RESPONSE_BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// The values of those headers, each of which may come once, but for Connection, a list.

@@ -11,7 +11,8 @@
 //!
 //! `head` splits and judges the lines up to the empty one, and `fault` words what is wrong with
 //! them; `framing` reads from them where the request ends, and `body` finds that end. `message` is
-//! what a handler sees, and `form` decodes the escapes in it; `response` writes the answer.
+//! what a handler sees, and `form` decodes the escapes in it; `response` writes the answer, and `link` where the
+//! next page of a list is.
 //! [`Client`] is the other side of the wire, and `arrival` finds where a response ends there.
 //!
 //! - Whatever leaves in doubt where a request ends is refused and the connection closed; nothing is
@@ -23,6 +24,7 @@
 
 mod message;
 mod form;
+mod link;
 mod refusal;
 mod head;
 mod fault;
@@ -37,5 +39,6 @@ pub use arrival::Arrival;
 pub use client::{Client, Response};
 pub use connection::Connection;
 pub use form::{form_pairs, percent_encode};
+pub use link::link_to_next;
 pub use message::Request;
 pub use response::{Responder, error_body};

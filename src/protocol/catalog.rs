@@ -2,8 +2,17 @@
 
 use super::Answer;
 use super::purchase::Purchase;
-use crate::model::{Epoch, Item, Key, Toy, ToyName};
+use crate::model::{Epoch, Item, Key, ToyName};
 use serde::{Deserialize, Serialize};
+
+/// The most toys that a store has: as many as every program was tried with (C7, `tests/many_toys.rs`).
+pub const TOYS_MAX: usize = 100_000;
+
+/// The most toys of a page that a customer asks for, and of what a service says about itself.
+pub const PAGE_TOYS_MAX: usize = 1_000;
+
+/// The most toys in one answer here. With the longest names they take less than half of a frame.
+pub const ANSWER_TOYS_MAX: usize = 10_000;
 
 /// On the request address, where customers' traffic goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,15 +20,26 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// Is the catalog up? Answer: `null`.
     HealthCheck,
-    /// One toy. Sent by the front-end on a cache miss. Answer: [`Toy`].
+    /// One toy. Sent by the front-end on a cache miss. Answer: [`Toy`](crate::model::Toy).
     Query {
         /// Its name.
         name: String,
     },
-    /// All toys, by name. Answer: a list of [`Toy`].
-    List,
-    /// What came and went of each toy? Sent by the audit. Answer: [`Books`].
-    Books,
+    /// The toys, in the order of the database. Answer: a list of [`Toy`](crate::model::Toy); `UnknownToy` if there is no toy `after`.
+    List {
+        /// Those that follow this one; `None` for the first.
+        #[serde(default)]
+        after: Option<ToyName>,
+        /// At most so many; never more than [`ANSWER_TOYS_MAX`].
+        #[serde(default)]
+        limit: Option<usize>,
+    },
+    /// What came and went of each toy, [`ANSWER_TOYS_MAX`] at a time? Sent by the audit. Answer: [`Books`].
+    Books {
+        /// As in `List`.
+        #[serde(default)]
+        after: Option<ToyName>,
+    },
     /// Sell, each for itself. Sent by the leader, and sent again with the same keys until there is an
     /// answer. The catalog's sync of a sale decides: from then on it rolls forward into the order
     /// log, never back. Answer: [`Sales`].
@@ -95,9 +115,11 @@ pub struct Open {
     pub item: Item,
 }
 
-/// What an audit needs to know of the stock, all of one moment.
+/// What an audit needs to know of the stock, or of a part of the toys; all of one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Books {
+    /// How many changes there were, ever. Two parts are of one moment if it is the same in both.
+    pub position: u64,
     /// Each toy.
     pub toys: Vec<Book>,
     /// Purchases that are counted as sold, and may not be in the order log yet.
@@ -147,6 +169,3 @@ pub struct Change {
     /// Its version now.
     pub version: u64,
 }
-
-/// The answer to [`Request::List`].
-pub type Toys = Vec<Toy>;

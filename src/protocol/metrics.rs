@@ -68,7 +68,9 @@ impl Measured for Sessions {
 
 impl Measured for CatalogStatus {
     fn measure(&self, page: &mut Exposition) {
-        let CatalogStatus { toys, open_sales, subscribers, delay_ms } = self;
+        let CatalogStatus { toy_count, sold_out, toys, open_sales, subscribers, delay_ms } = self;
+        page.gauge("toystore_toys", "How many toys there are, by name.").is(toy_count);
+        page.gauge("toystore_toys_sold_out", "Of how many toys none is left.").is(sold_out);
         let each =
             |value: fn(&Book) -> i128| toys.iter().map(move |book| (&*book.name, value(book)));
         page.gauge("toystore_toys_in_stock", "How many of the toy are left.")
@@ -139,10 +141,10 @@ impl Measured for FrontendStatus {
 
 impl Measured for CacheStatus {
     fn measure(&self, page: &mut Exposition) {
-        let CacheStatus { capacity, toys, hits, misses, evictions, invalidations } = self;
+        let CacheStatus { capacity, toy_count, hits, misses, evictions, invalidations, .. } = self;
         page.gauge("toystore_cache_capacity_toys", "How many toys the cache has room for.")
             .is(capacity);
-        page.gauge("toystore_cache_toys", "How many toys are in the cache.").is(toys.len());
+        page.gauge("toystore_cache_toys", "How many toys are in the cache.").is(toy_count);
         page.counter("toystore_cache_hits_total", "Queries answered from the cache.").is(hits);
         page.counter("toystore_cache_misses_total", "Queries that had to ask the catalog.")
             .is(misses);

@@ -109,9 +109,15 @@ pub const LATENCY_BOUNDS: [f64; 19] = [
 ];
 
 /// The catalog's own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogStatus {
-    /// What came and went of each toy.
+    /// How many toys there are, by name.
+    #[serde(default)]
+    pub toy_count: usize,
+    /// Of how many of them none is left.
+    #[serde(default)]
+    pub sold_out: usize,
+    /// What came and went of each toy; empty if there are more than [`PAGE_TOYS_MAX`](super::catalog::PAGE_TOYS_MAX).
     pub toys: Vec<Book>,
     /// Sales that are not known to be orders yet.
     pub open_sales: usize,
@@ -166,7 +172,11 @@ pub struct FrontendStatus {
 pub struct CacheStatus {
     /// How many toys have room; 0 if it is switched off.
     pub capacity: usize,
-    /// What is in it, most recently used first: the last is evicted next.
+    /// How many toys are in it.
+    #[serde(default)]
+    pub toy_count: usize,
+    /// Which, most recently used first: the last is evicted next. Of more than
+    /// [`PAGE_TOYS_MAX`](super::catalog::PAGE_TOYS_MAX) only the first.
     pub toys: Vec<CachedToy>,
     /// Queries answered from it.
     pub hits: u64,

@@ -3,7 +3,7 @@
 //! those of HTTP itself.
 
 use crate::error::{Error, Result};
-use crate::http::{Request, Responder, error_body, form_pairs};
+use crate::http::{Request, Responder, error_body, form_pairs, link_to_next};
 use crate::model::{Entry, Item, Key, OrderNumber, Price, Quantity, Toy, ToyName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -43,6 +43,14 @@ pub fn respond<T: Serialize>(responder: Responder<'_>, outcome: &Result<T>) -> u
         Ok(data) => ok(responder, &body(data)),
         Err(error) => refuse(responder, error),
     }
+}
+
+/// Sends a page of a list. `next` is the target of the one after it, percent-encoded already.
+pub fn page<T: Serialize>(responder: Responder<'_>, items: &[T], next: Option<&str>) -> u16 {
+    let link = next.map(link_to_next);
+    let headers: Vec<_> = link.iter().map(|link| ("Link", link.as_str())).collect();
+    responder.send(200, &headers, &body(&items));
+    200
 }
 
 /// Sends a body that is in its envelope already.

@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// For the catalog to name a toy. On one machine it takes less than a millisecond.
 const TOY_DEADLINE: Duration = Duration::from_secs(1);
 
+/// Among so many a toy is looked for that is not sold out.
+const TOYS_LOOKED_AT: usize = 100;
+
 /// Says that the store is open after so long, and what to try.
 pub(super) fn say_what_to_try(
     config: &Config,
@@ -102,7 +105,8 @@ fn client_flags(config: &Config, flags: &[String]) -> Vec<String> {
 fn a_toy(config: &Config) -> Result<ToyName> {
     let catalog = Transport::of(config, Principal::Tool)?.rpc(&config.catalog.listen)?;
     let deadline = Instant::now() + TOY_DEADLINE;
-    let toys: Vec<Toy> = ask(&catalog, &catalog::Request::List, deadline, &wanted)?;
+    let question = catalog::Request::List { after: None, limit: Some(TOYS_LOOKED_AT) };
+    let toys: Vec<Toy> = ask(&catalog, &question, deadline, &wanted)?;
     let in_stock = toys.iter().find(|toy| toy.quantity > 0);
     let toy = in_stock.or(toys.first());
     toy.map(|toy| toy.name.clone()).ok_or(crate::error::Error::UnknownToy)

@@ -110,7 +110,7 @@ fn rolled_forward(_: &Bounds, store: &Store) -> bool {
 }
 
 fn books(_: &Bounds, store: &Store) -> bool {
-    let books = store.stock.books();
+    let books = store.stock.books(store.stock.shelves());
     let is_sold = |key_of: &Key| store.sold.iter().any(|(order, _)| key(*order) == *key_of);
     let is_accounted = |(order, _): &(usize, Epoch)| {
         let key = key(*order);

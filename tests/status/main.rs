@@ -161,7 +161,9 @@ fn metrics_are_spelled_by_the_rules_and_say_what_the_status_says() {
     assert_eq!(page.whole("toystore_toys_sold_total", &[("toy", "Tux")]), 3);
     assert_eq!(page.whole("toystore_subscribers", &[]), 1);
     assert_eq!(said.own.subscribers, 1);
-    assert_eq!(own(&page).len(), 7);
+    assert_eq!((page.whole("toystore_toys", &[]), said.own.toy_count), (10, 10));
+    assert_eq!((page.whole("toystore_toys_sold_out", &[]), said.own.sold_out), (0, 0));
+    assert_eq!(own(&page).len(), 9);
     let sold = [("kind", "purchase"), ("outcome", "served")];
     assert_eq!(page.whole("toystore_request_duration_seconds_count", &sold), 3);
     assert_eq!(count(&said.requests, Kind::Purchase, Served), 3);

@@ -305,8 +305,9 @@ mod tests {
         let toys = toys
             .iter()
             .map(|(name, version)| CachedToy { name: (*name).into(), version: *version });
-        let toys = toys.collect();
-        CacheStatus { capacity: 2, toys, hits, misses: 0, evictions, invalidations: 0 }
+        let toys: Vec<_> = toys.collect();
+        let toy_count = toys.len();
+        CacheStatus { capacity: 2, toy_count, toys, hits, evictions, ..CacheStatus::default() }
     }
 
     #[test]

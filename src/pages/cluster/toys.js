@@ -16,6 +16,9 @@ function picture(name) {
   return svg;
 }
 
+/** A larger cache is shown in part. */
+const TILES_MAX = 100;
+
 /** The LRU cache as a row. */
 export class Cache {
   #row = document.getElementById("cache-row");
@@ -24,14 +27,15 @@ export class Cache {
 
   show({ cache }) {
     if (!cache) return;
-    const { capacity, toys, hits, misses, evictions, invalidations } = cache;
+    const { capacity, toy_count: count, toys, hits, misses, evictions, invalidations } = cache;
     this.#text.textContent = capacity === 0
       ? "Switched off: every query goes to the catalog."
-      : `${toys.length} of ${capacity}: ${hits} hits, ${misses} misses, ${evictions} evictions, ${invalidations} invalidations`;
+      : `${count} of ${capacity}: ${hits} hits, ${misses} misses, ${evictions} evictions, ${invalidations} invalidations`;
     const now = JSON.stringify([capacity, toys]);
     if (now === this.#shown) return;
     this.#shown = now;
-    const places = Array.from({ length: Math.max(capacity, toys.length) }, (_, place) => tile(toys[place]));
+    const length = Math.min(Math.max(capacity, toys.length), TILES_MAX);
+    const places = Array.from({ length }, (_, place) => tile(toys[place]));
     this.#row.replaceChildren(...places);
   }
 }
@@ -52,9 +56,13 @@ function tile(toy) {
 /** What is left of each toy. */
 export class Stock {
   #list = document.querySelector("#stock ul");
+  #text = document.getElementById("stock-text");
   #items = new Map();
 
-  show({ toys }) {
+  show({ toys, toy_count: count, sold_out: soldOut }) {
+    const isTooMany = count > toys.length;
+    this.#text.textContent = isTooMany ? `${count} toys, ${soldOut} of them sold out: too many to show here.` : "";
+    if (isTooMany) this.#clear();
     for (const toy of toys) {
       let item = this.#items.get(toy.name);
       if (!item) {
@@ -64,6 +72,12 @@ export class Stock {
       }
       item.show(toy);
     }
+  }
+
+  /** The store had fewer toys before. */
+  #clear() {
+    this.#list.replaceChildren();
+    this.#items.clear();
   }
 }
 

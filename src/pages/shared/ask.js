@@ -21,7 +21,12 @@ export class Failure extends Error {
 }
 
 /** Asks, and returns the data of the answer. Throws a `Failure`, or the reason with which `signal` was aborted. */
-export async function ask(path, { signal, ...request } = {}) {
+export async function ask(path, request) {
+  return (await askPage(path, request)).data;
+}
+
+/** The same for a page of a list. `next` is the query of the page after it, or undefined (RFC 8288). */
+export async function askPage(path, { signal, ...request } = {}) {
   const deadline = AbortSignal.timeout(DEADLINE_MS);
   const either = signal ? AbortSignal.any([signal, deadline]) : deadline;
   let response;
@@ -36,7 +41,8 @@ export async function ask(path, { signal, ...request } = {}) {
   if (!response.ok) {
     throw new Failure(response.status, answer.error?.message ?? response.statusText);
   }
-  return answer.data;
+  const next = /<[^>?]*(\?[^>]*)>; rel="next"/.exec(response.headers.get("Link"))?.[1];
+  return { data: answer.data, next };
 }
 
 /** Waits. Throws the reason with which `signal` was aborted. */

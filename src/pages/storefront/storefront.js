@@ -1,13 +1,19 @@
 // The shop: fills the shelf, keeps it fresh, and lists new orders.
 
-import { Failure, Poll, ask } from "./ask.js";
+import { Failure, Poll, ask, askPage } from "./ask.js";
 import { Orders } from "./orders.js";
 import { Shelf } from "./shelf.js";
+import { visit } from "./visit.js";
 
 const STOCK_EVERY_MS = 1000;
 
+/** Toys that are shown at first, and with each press of "More toys". */
+const PAGE_TOYS = 100;
+
 const trouble = document.getElementById("trouble");
 const opening = document.getElementById("opening");
+const more = document.getElementById("more");
+let pages = 1;
 const orders = new Orders();
 const shelf = new Shelf(() => {
   orders.showOwn();
@@ -16,7 +22,7 @@ const shelf = new Shelf(() => {
 
 const stock = new Poll(async () => {
   try {
-    shelf.show(await ask("products"));
+    await showToys();
     opening.hidden = true;
     tell("");
   } catch (error) {
@@ -26,6 +32,28 @@ const stock = new Poll(async () => {
     throw error;
   }
 }, STOCK_EVERY_MS);
+
+more.addEventListener("click", () => {
+  pages += 1;
+  more.hidden = true;
+  stock.now();
+});
+
+/** Shows the first pages of toys, and those toys whose purchase has not ended, wherever they are in the list. */
+async function showToys() {
+  const names = new Set();
+  let next = `?limit=${PAGE_TOYS}`;
+  for (let page = 0; page < pages && next; page += 1) {
+    const { data: toys, next: following } = await askPage(`products${next}`);
+    shelf.show(toys);
+    for (const { name } of toys) names.add(name);
+    next = following;
+  }
+  for (const { name } of visit.unfinished.filter((purchase) => !names.has(purchase.name))) {
+    shelf.show([await ask(`products/${encodeURIComponent(name)}`)]);
+  }
+  more.hidden = !next;
+}
 
 /** Said aloud when it changes, so it is not said again each second. */
 function tell(words) {

@@ -183,7 +183,7 @@ mod tests {
             requests(Kind::Query, Outcome::Served, served, 1),
             requests(Kind::Buy, Outcome::Refused, refused, 8),
         ];
-        let own = CatalogStatus { toys: vec![], open_sales: 0, subscribers: 0, delay_ms: 0 };
+        let own = CatalogStatus::default();
         Report { pid, uptime_ms, requests, ..said(Own::Catalog(own)) }
     }
 

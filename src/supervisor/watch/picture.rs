@@ -30,6 +30,11 @@ pub struct Picture {
     /// The view in force, as the front-end last said.
     view: Option<View>,
     cache: Option<CacheStatus>,
+    /// How many toys there are, by name.
+    toy_count: usize,
+    /// Of how many of them none is left.
+    sold_out: usize,
+    /// Each, unless there are too many.
     toys: Vec<Book>,
     /// Sales that are not orders yet.
     open_sales: usize,
@@ -96,6 +101,8 @@ impl Picture {
             services: Vec::new(),
             view: None,
             cache: None,
+            toy_count: 0,
+            sold_out: 0,
             toys: Vec::new(),
             open_sales: 0,
             delay_ms: 0,
@@ -107,6 +114,8 @@ impl Picture {
                     picture.cache = Some(front.cache);
                 }
                 Some(Own::Catalog(catalog)) => {
+                    picture.toy_count = catalog.toy_count;
+                    picture.sold_out = catalog.sold_out;
                     picture.toys = catalog.toys;
                     picture.open_sales = catalog.open_sales;
                     picture.delay_ms = catalog.delay_ms;
