@@ -12,7 +12,7 @@ certs: ## Make or renew the certificates of the services in certs/
 	cargo build --release --bin certs
 	@exec target/release/certs $(ARGS)
 
-PROGRAMS = audit catalog certs client frame frontend loadtest order run-all
+PROGRAMS = audit catalog certs client frame frontend loadtest order run-all toys
 manual: ## Write manual pages and completions for bash, zsh and fish to target/manual/
 	cargo build --release --workspace --bins
 	@mkdir -p target/manual

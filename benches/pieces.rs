@@ -25,7 +25,7 @@ use toystore::model::{
     CallId, Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, Principal,
     Quantity, ReplicaId, Toy, View,
 };
-use toystore::net::{Limits, Progress, Protocol, Rpc, Server, Transport, Way, frame};
+use toystore::net::{Caller, Limits, Progress, Protocol, Rpc, Server, Transport, Way, frame};
 use toystore::order::file::ORDERS;
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
@@ -106,7 +106,7 @@ fn query(c: &mut Criterion) {
     let orders = Orders::new(&config, &transport, elector.election(), products.clone());
     let orders = orders.expect("its addresses are configured");
     let door = Door::new(products.clone(), orders, Arc::new(Tally::new(&[Kind::Query])));
-    let mut session = door.open(Way::Plain);
+    let mut session = door.open(Way::Plain.into());
     let mut output = Vec::new();
     door.serve(&mut session, QUERY, &mut output);
     assert!(output.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&output));
@@ -136,7 +136,7 @@ struct OneToy;
 impl Protocol for OneToy {
     type Session = ();
 
-    fn open(&self, _: Way) {}
+    fn open(&self, _: Caller) {}
 
     fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
         let Ok(Some((asked, bytes))) = frame::split(input) else { return Progress::NeedMore };

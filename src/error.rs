@@ -30,6 +30,15 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// Whoever asks may not. `why` says who may.
+    #[error("{why}")]
+    Forbidden {
+        /// Who may.
+        why: String,
+    },
+    /// A toy of this name cannot be added.
+    #[error("there is a toy of this name already")]
+    ToyExists,
     /// The catalog has no such toy.
     #[error("product not found")]
     UnknownToy,

@@ -45,7 +45,7 @@
 //! | ground | [`storage`] (durable files), [`net`] (the one server, frames, calls), [`http`] |
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
 //! | services | [`catalog`], [`order`], [`frontend`] |
-//! | around | [`client`], [`audit`], [`certs`], [`supervisor`] |
+//! | around | [`client`], [`audit`], [`certs`], [`toys`], [`supervisor`] |
 //!
 //! What measures stores is a package of its own, in `lab/`.
 //!
@@ -72,3 +72,4 @@ pub mod client;
 pub mod supervisor;
 pub mod audit;
 pub mod certs;
+pub mod toys;

@@ -29,7 +29,7 @@ pub enum Principal {
     Order(ReplicaId),
     /// The front-end.
     Frontend,
-    /// The operator's programs: `run-all`, `frame`, `audit`.
+    /// The operator's programs: `run-all`, `frame`, `audit`, `toys`.
     Tool,
 }
 

@@ -12,7 +12,7 @@ use toystore::client::report::{Kind, Report};
 use toystore::error::{Error, Result};
 use toystore::http::Connection;
 use toystore::model::{Item, OrderNumber};
-use toystore::net::{Limits, Progress, Protocol, Server, Way};
+use toystore::net::{Caller, Limits, Progress, Protocol, Server};
 use toystore::protocol::web::{self, ShownOrder};
 use toystore::{client, config};
 
@@ -38,8 +38,8 @@ struct Store {
 impl Protocol for Store {
     type Session = Connection;
 
-    fn open(&self, way: Way) -> Connection {
-        Connection::new(way)
+    fn open(&self, caller: Caller) -> Connection {
+        Connection::new(caller)
     }
 
     fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use toystore::error::Error;
 use toystore::net::frame::{self, FRAME_BYTES_MAX, Frames};
-use toystore::net::{Limits, Progress, Protocol, Rpc, Server, Way};
+use toystore::net::{Caller, Limits, Progress, Protocol, Rpc, Server};
 
 /// Far more than anything here takes; a test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,7 +29,7 @@ struct Lines {
 impl Protocol for Lines {
     type Session = ();
 
-    fn open(&self, _: Way) {}
+    fn open(&self, _: Caller) {}
 
     fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
         assert!(!input.is_empty());
@@ -361,7 +361,7 @@ struct Parrot;
 impl Protocol for Parrot {
     type Session = ();
 
-    fn open(&self, _: Way) {}
+    fn open(&self, _: Caller) {}
 
     fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
         match frame::split(input) {

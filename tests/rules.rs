@@ -18,7 +18,7 @@ use toystore::order::buying::{self, Buying, Next};
 use toystore::order::log::{KEYS_MAX, Log};
 use toystore::order::replica::{Begin, Duty, Replica};
 use toystore::protocol;
-use toystore::protocol::catalog::{self, Open, Sold};
+use toystore::protocol::catalog::{self, Open, Put, Sold};
 use toystore::protocol::order::{Append, Missed};
 use toystore::protocol::purchase::Purchase;
 
@@ -136,6 +136,15 @@ enum Ask {
     Office,
     Restock,
     Withdraw(u64),
+    Put(&'static str, Put),
+}
+
+fn puts() -> impl Strategy<Value = Ask> {
+    let add = (0..9u64).prop_map(|quantity| Put::Add { price: Price(quantity), quantity });
+    let change = (prop::option::of(0..9u64), prop::option::of(0..9u64))
+        .prop_map(|(price, restock)| Put::Change { price: price.map(Price), restock });
+    let name = prop::sample::select(vec!["Tux", "Yo-yo", "Kite"]);
+    (name, prop_oneof![add, change]).prop_map(|(name, put)| Ask::Put(name, put))
 }
 
 fn asks() -> impl Strategy<Value = Vec<Ask>> {
@@ -148,6 +157,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
         1 => Just(Ask::Office),
         1 => Just(Ask::Restock),
         1 => (1..4u64).prop_map(Ask::Withdraw),
+        2 => puts(),
     ];
     prop::collection::vec(ask, 0..60)
 }
@@ -177,6 +187,10 @@ fn run(stock: &mut Stock, asks: &[Ask], journal: &mut Vec<(u64, Record)>) {
                 stock.take_office(epoch).unwrap().1.into_iter().collect()
             }
             Ask::Restock => stock.restock(Restocked::All, 9),
+            Ask::Put(name, put) => {
+                let put = stock.put(&name.parse().unwrap(), *put);
+                put.ok().and_then(|(_, record)| record).into_iter().collect()
+            }
             Ask::Withdraw(quantity) => stock
                 .withdraw(item("Tux", *quantity))
                 .map(|(_, record)| record)

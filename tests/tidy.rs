@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 13] = [
     &["http"],
     &["protocol", "pages"],
     &["client", "frontend", "order", "catalog"],
-    &["supervisor", "audit", "certs"],
+    &["supervisor", "audit", "certs", "toys"],
     &["loadtest"],
     &["evaluate"],
     &["bin"],

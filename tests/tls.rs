@@ -20,7 +20,7 @@ use toystore::certs::Authority;
 use toystore::config::Config;
 use toystore::error::{Error, Result};
 use toystore::model::{Principal, ReplicaId};
-use toystore::net::{Limits, Progress, Protocol, Rpc, Server, Transport, Way, frame};
+use toystore::net::{Caller, Limits, Progress, Protocol, Rpc, Server, Transport, frame};
 use toystore::protocol::wanted;
 
 /// Far more than anything here takes; a test that reaches it has failed.
@@ -34,7 +34,7 @@ struct Parrot;
 impl Protocol for Parrot {
     type Session = ();
 
-    fn open(&self, _: Way) {}
+    fn open(&self, _: Caller) {}
 
     fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
         if input[0] != 0 {

@@ -13,8 +13,9 @@ mod client;
 mod frame;
 mod frontend;
 mod order;
+mod toys;
 
-const PROGRAMS: &str = "catalog, order, frontend, client, frame, audit or certs";
+const PROGRAMS: &str = "catalog, order, frontend, client, frame, audit, toys or certs";
 
 fn main() -> ExitCode {
     match &*env::args_os().nth(1).unwrap_or_default().to_string_lossy() {
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         "client" => client::main(),
         "frame" => frame::main(),
         "audit" => audit::main(),
+        "toys" => toys::main(),
         "certs" => certs::main(),
         other => program::end("toystore", answer(other)),
     }

@@ -9,7 +9,7 @@
 use super::stock::{Record, Shelf, Stock, default_toys};
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy, ToyName};
-use crate::protocol::catalog::TOYS_MAX;
+use crate::protocol::catalog::{TOYS_MAX, check_stock};
 use crate::protocol::purchase::{Caller, Purchase};
 use crate::storage::{
     Chain, CsvLog, Directory, Table, TornTail, field, read_log, read_rows, replace,
@@ -49,9 +49,19 @@ const JOURNAL: Table = Table {
         "incarnation",
         "sequence",
         "ack_below",
+        "price",
     ],
     remedy: "restore toys.csv and journal.csv together from a backup",
 };
+
+/// The journal of earlier versions: without the last column.
+const EARLIER_JOURNAL: Table =
+    Table { columns: JOURNAL.columns.split_at(JOURNAL.columns.len() - 1).0, ..JOURNAL };
+
+/// What a journal looks like that is there already.
+fn table_of(journal: &Path) -> Result<&'static Table> {
+    Ok(if EARLIER_JOURNAL.is_of(journal)? { &EARLIER_JOURNAL } else { &JOURNAL })
+}
 
 /// The journal of a running catalog.
 #[derive(Debug)]
@@ -119,7 +129,7 @@ pub fn load(directory: &Directory, initial: Option<&Path>) -> Result<(Stock, Jou
         });
     }
     let mut stock = read_toys(&toys)?;
-    let (log, torn) = CsvLog::open(&journal, &JOURNAL, |row| {
+    let (log, torn) = CsvLog::open(&journal, table_of(&journal)?, |row| {
         let (position, record) = decode(row)?;
         stock.replay(position, &record)
     })?;
@@ -147,7 +157,7 @@ fn renew(path: &Path, stock: &Stock) -> Result<CsvLog> {
 fn count_rows(journal: &Path) -> Result<u64> {
     let mut count = 0;
     if journal.exists() {
-        CsvLog::open(journal, &JOURNAL, |_| {
+        CsvLog::open(journal, table_of(journal)?, |_| {
             count += 1;
             Ok(())
         })?;
@@ -223,7 +233,8 @@ fn check_count(path: &Path, toys: usize) -> Result<()> {
 /// repaired or written.
 pub fn look(directory: &Path) -> Result<(Stock, Option<TornTail>)> {
     let mut stock = read_toys(&directory.join("toys.csv"))?;
-    let torn = read_log(&directory.join("journal.csv"), &JOURNAL, |row| {
+    let journal = directory.join("journal.csv");
+    let torn = read_log(&journal, table_of(&journal)?, |row| {
         let (position, record) = decode(row)?;
         stock.replay(position, &record)
     })?;
@@ -258,22 +269,53 @@ fn encode(
                 incarnation,
                 sequence,
                 ack_below,
+                no,
             ])
         }
-        Record::Settle(key) => write(&[&position, &"settle", no, no, no, no, key, no, no, no, no]),
+        Record::Settle(key) => {
+            write(&[&position, &"settle", no, no, no, no, key, no, no, no, no, no])
+        }
         Record::Office(epoch) => {
-            write(&[&position, &"office", epoch, no, no, no, no, no, no, no, no])
+            write(&[&position, &"office", epoch, no, no, no, no, no, no, no, no, no])
         }
         Record::Restock { name, quantity, version } => {
-            write(&[&position, &"restock", no, name, quantity, version, no, no, no, no, no])
+            write(&[&position, &"restock", no, name, quantity, version, no, no, no, no, no, no])
         }
         Record::Withdraw { item, version } => {
             let quantity = item.quantity.get();
-            write(&[&position, &"withdraw", no, &item.name, &quantity, version, no, no, no, no, no])
+            write(&[
+                &position,
+                &"withdraw",
+                no,
+                &item.name,
+                &quantity,
+                version,
+                no,
+                no,
+                no,
+                no,
+                no,
+                no,
+            ])
         }
-        Record::Caller { caller, progress: Caller { incarnation, ack_below } } => {
-            write(&[&position, &"caller", no, no, no, no, no, caller, incarnation, no, ack_below])
+        Record::Put { name, price, quantity, version } => {
+            let price = f64::from(*price);
+            write(&[&position, &"put", no, name, quantity, version, no, no, no, no, no, &price])
         }
+        Record::Caller { caller, progress: Caller { incarnation, ack_below } } => write(&[
+            &position,
+            &"caller",
+            no,
+            no,
+            no,
+            no,
+            no,
+            caller,
+            incarnation,
+            no,
+            ack_below,
+            no,
+        ]),
     }
 }
 
@@ -301,6 +343,12 @@ fn decode(row: &StringRecord) -> Result<(u64, Record)> {
         "office" => Record::Office(Epoch(field(row, 2)?)),
         "restock" => Record::Restock {
             name: row[3].parse()?,
+            quantity: field(row, 4)?,
+            version: field(row, 5)?,
+        },
+        "put" if row.len() == JOURNAL.columns.len() => Record::Put {
+            name: row[3].parse()?,
+            price: Price::try_from(field::<f64>(row, 11)?)?,
             quantity: field(row, 4)?,
             version: field(row, 5)?,
         },
@@ -350,6 +398,7 @@ fn read_initial(path: &Path) -> Result<Vec<Shelf>> {
     let (mut shelves, mut names) = (Vec::new(), HashSet::new());
     for (line, row) in rows {
         let name = ToyName::try_from(row.name).map_err(|e| wrong(line, e.to_string()))?;
+        check_stock(row.quantity).map_err(|e| wrong(line, e.to_string()))?;
         if !names.insert(name.clone()) {
             return Err(wrong(line, format!("{name:?} is there twice")));
         }

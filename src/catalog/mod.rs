@@ -4,6 +4,7 @@
 //!  front-end ── query ──▶ service ── read lock ──▶ stock
 //!  leader ── purchase ──▶ service ── write lock ─▶ stock ──▶ file (journal, one sync for all who wait)
 //!                            └── before it answers ──▶ subscribers ── changes ──▶ front-end's cache
+//!  operator ── PUT ─────▶ service ── write lock ─▶ stock, and then as a purchase
 //!  restock, every ten seconds ─────── write lock ─▶ stock
 //! ```
 //!

@@ -21,7 +21,7 @@ use crate::model::{Epoch, Item, Key, Principal, Toy, ToyName};
 use crate::net::{Clients, Limits, Server, Transport};
 use crate::protocol::about::{About, Subject};
 use crate::protocol::catalog::{
-    ANSWER_TOYS_MAX, Books, Office, PAGE_TOYS_MAX, Peer, Request, Sales, Sold,
+    ANSWER_TOYS_MAX, Books, Office, PAGE_TOYS_MAX, Peer, Put, Request, Sales, Sold,
 };
 use crate::protocol::port::{Port, Service};
 use crate::protocol::purchase::Purchase;
@@ -170,6 +170,28 @@ impl Catalog {
         Ok(sold)
     }
 
+    /// The operator adds a toy or changes one (C8). Returns when that is on disk and out of every cache, and whether the
+    /// toy is new.
+    fn put(&self, name: &ToyName, put: Put) -> Result<(Toy, bool)> {
+        let (toy, is_changed, position, change) = {
+            let mut stock = self.stock.write();
+            let (toy, record) = stock.put(name, put)?;
+            self.write(record.as_slice(), &stock);
+            if record.is_some() {
+                self.subscribers.publish(name, toy.version);
+            }
+            (toy, record.is_some(), stock.position(), self.subscribers.last())
+        };
+        if is_changed {
+            let (price, quantity) = (f64::from(toy.price), toy.quantity);
+            tracing::info!("the operator put {name}: {quantity} at {price:.2}");
+        }
+        // A repetition, too: nobody knows how far the first got.
+        self.sync(position);
+        self.subscribers.await_coverage(change);
+        Ok((toy, matches!(put, Put::Add { .. })))
+    }
+
     /// A new leader takes office. The open purchases that it rolls forward will be answered without
     /// another call here, so their changes have to be out of every cache before this answers.
     fn take_office(&self, epoch: Epoch) -> Result<Office> {
@@ -294,14 +316,23 @@ impl Service for Customers {
             ("GET" | "HEAD", ["query" | "products", name]) => {
                 (Kind::Query, web::respond(responder, &self.0.query(name).map(ShownToy::from)))
             }
+            ("PUT", ["products", name]) => {
+                let wanted = web::check_operator(request)
+                    .and_then(|()| Ok((name.parse::<ToyName>()?, web::put(request)?)));
+                let done = wanted.and_then(|(name, wanted)| self.0.put(&name, wanted));
+                let is_new = done.as_ref().is_ok_and(|(_, is_new)| *is_new);
+                let toy = done.map(|(toy, _)| ShownToy::from(toy));
+                (Kind::Other, web::respond_to_put(responder, &toy, is_new))
+            }
             ("POST", ["buy_qty"]) => {
                 let sold = web::item(request).and_then(|item| self.0.withdraw(item));
                 let shown = sold.map(|sold| json!({ "cost": sold.cost }));
                 (Kind::Purchase, web::respond(responder, &shown))
             }
-            (_, ["query" | "products", _]) => {
-                (Kind::Other, web::wrong_method(request, responder, "GET, HEAD"))
+            (_, ["products", _]) => {
+                (Kind::Other, web::wrong_method(request, responder, "GET, HEAD, PUT"))
             }
+            (_, ["query", _]) => (Kind::Other, web::wrong_method(request, responder, "GET, HEAD")),
             (_, ["buy_qty"]) => (Kind::Other, web::wrong_method(request, responder, "POST")),
             _ => (Kind::Other, web::no_such_path(request, responder)),
         };

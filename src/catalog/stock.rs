@@ -12,7 +12,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Toy, ToyName};
-use crate::protocol::catalog::{Book, Books, Open, Sold};
+use crate::protocol::catalog::{Book, Books, Open, Put, Sold, TOYS_MAX};
 use crate::protocol::purchase::{Caller, Purchase, Refusals, late_duplicate};
 use std::collections::BTreeMap;
 
@@ -79,6 +79,17 @@ pub enum Record {
     Restock {
         /// The toy.
         name: ToyName,
+        /// Its quantity after it.
+        quantity: u64,
+        /// Its version after it.
+        version: u64,
+    },
+    /// The operator added the toy, if it was not there, or changed it.
+    Put {
+        /// The toy.
+        name: ToyName,
+        /// Its price after it.
+        price: Price,
         /// Its quantity after it.
         quantity: u64,
         /// Its version after it.
@@ -229,6 +240,29 @@ impl Stock {
         records
     }
 
+    /// Adds a toy or changes one. The record is `None` if it is as it shall be.
+    pub fn put(&mut self, name: &ToyName, put: Put) -> Result<(Toy, Option<Record>)> {
+        let (price, quantity, version) = match (put, self.look_up(name)) {
+            (Put::Add { .. }, Ok(_)) => return Err(Error::ToyExists),
+            (Put::Add { .. }, Err(_)) if self.shelves.len() >= TOYS_MAX => {
+                return Err(Error::invalid(format!("a store has at most {TOYS_MAX} toys")));
+            }
+            (Put::Add { price, quantity }, Err(_)) => (price, quantity, 1),
+            (Put::Change { price, restock }, known) => {
+                let toy = &known?.toy;
+                let (price, quantity) =
+                    (price.unwrap_or(toy.price), restock.unwrap_or(toy.quantity));
+                if (price, quantity) == (toy.price, toy.quantity) {
+                    return Ok((toy.clone(), None));
+                }
+                (price, quantity, toy.version + 1)
+            }
+        };
+        let record = Record::Put { name: name.clone(), price, quantity, version };
+        self.apply(&record);
+        Ok((Toy { name: name.clone(), price, quantity, version }, Some(record)))
+    }
+
     /// Makes a change.
     pub fn apply(&mut self, record: &Record) {
         self.position += 1;
@@ -246,10 +280,19 @@ impl Stock {
                 shelf.toy.quantity = shelf.toy.quantity.saturating_sub(item.quantity.get());
                 shelf.withdrawn += item.quantity.get();
             }),
-            Record::Restock { name, quantity, version } => self.change(name, *version, |shelf| {
-                shelf.restocked += quantity.cast_signed() - shelf.toy.quantity.cast_signed();
-                shelf.toy.quantity = *quantity;
-            }),
+            Record::Restock { name, quantity, version } => {
+                self.change(name, *version, |shelf| shelf.restock(*quantity));
+            }
+            Record::Put { name, price, quantity, version } => {
+                if !self.places.contains_key(name) {
+                    self.places.insert(name.clone(), self.shelves.len());
+                    self.shelves.push(Shelf::new(name.clone(), *price, *quantity));
+                }
+                self.change(name, *version, |shelf| {
+                    shelf.restock(*quantity);
+                    shelf.toy.price = *price;
+                });
+            }
             _ => self.note(record),
         }
     }
@@ -355,7 +398,10 @@ impl Stock {
                     self.sales.remove(key);
                 }
             }
-            Record::Purchase { .. } | Record::Withdraw { .. } | Record::Restock { .. } => {}
+            Record::Purchase { .. }
+            | Record::Withdraw { .. }
+            | Record::Restock { .. }
+            | Record::Put { .. } => {}
         }
     }
 
@@ -395,6 +441,12 @@ impl Shelf {
     pub fn new(name: ToyName, price: Price, quantity: u64) -> Shelf {
         let toy = Toy { name, price, quantity, version: 1 };
         Shelf { toy, initial: quantity, restocked: 0, sold: 0, withdrawn: 0, changed_at: 0 }
+    }
+
+    /// There are so many from now on.
+    fn restock(&mut self, quantity: u64) {
+        self.restocked += quantity.cast_signed() - self.toy.quantity.cast_signed();
+        self.toy.quantity = quantity;
     }
 
     /// Whether initial + restocked − sold − withdrawn = quantity.

@@ -11,9 +11,8 @@ use crate::error::{Error, Result};
 use crate::http::{Client, Response, percent_encode};
 use crate::model::{Item, OrderNumber, ToyName};
 use crate::net::Target;
-use crate::protocol::web::{Data, Receipt, ShownOrder, ShownToy};
+use crate::protocol::web::{self, Data, Receipt, ShownOrder, ShownToy};
 use parking_lot::Mutex;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::hash::{BuildHasher, RandomState};
 use std::process;
@@ -161,21 +160,12 @@ impl<'a> Shop<'a> {
 
 /// What a response brings; `unknown` is what its 404 means.
 fn data<T: DeserializeOwned>(response: &Response, unknown: Error) -> Result<T> {
-    #[derive(Deserialize)]
-    struct Refused {
-        error: Message,
-    }
-    #[derive(Deserialize)]
-    struct Message {
-        message: String,
-    }
     if response.status == 200 {
         return serde_json::from_slice::<Data<T>>(&response.body)
             .map(|body| body.data)
             .map_err(|e| Error::invalid(format!("the store gave an answer that is none: {e}")));
     }
-    let message = serde_json::from_slice::<Refused>(&response.body)
-        .map_or_else(|_| "without a word".to_owned(), |refused| refused.error.message);
+    let message = web::refusal(&response.body);
     Err(match response.status {
         404 => unknown,
         409 => Error::NotEnoughStock,

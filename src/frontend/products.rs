@@ -127,6 +127,8 @@ impl Products {
         }
         let fetched = match answer.clone()? {
             Ok(fetched) => fetched,
+            // The toy may have been added since this fetch was begun.
+            Err(Error::UnknownToy) => return None,
             Err(error) => return Some(Err(error)),
         };
         drop(answer);

@@ -7,7 +7,7 @@ use super::router::{Route, route};
 use crate::error::Error;
 use crate::http::{Connection, Request, Responder, percent_encode};
 use crate::model::ToyName;
-use crate::net::{Progress, Protocol, Way};
+use crate::net::{Caller, Progress, Protocol};
 use crate::pages::{self, STOREFRONT};
 use crate::protocol::status::{Kind, Outcome};
 use crate::protocol::tally::{Asked, Tally};
@@ -91,9 +91,9 @@ impl Door {
 impl Protocol for Door {
     type Session = Session;
 
-    fn open(&self, way: Way) -> Session {
+    fn open(&self, caller: Caller) -> Session {
         let id = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        Session { id, http: Connection::new(way) }
+        Session { id, http: Connection::new(caller) }
     }
 
     fn serve(&self, session: &mut Session, input: &[u8], output: &mut Vec<u8>) -> Progress {

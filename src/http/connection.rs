@@ -12,13 +12,13 @@ use super::head;
 use super::message::Request;
 use super::refusal::Refusal;
 use super::response::{self, Content, Manner, Responder, error_body};
-use crate::net::{Progress, Way};
+use crate::net::{Caller, Progress};
 use std::mem::MaybeUninit;
 
 /// What a connection remembers between two reads.
 pub struct Connection {
-    /// How it came in, which decides whether its URLs begin with `http:` or with `https:`.
-    way: Way,
+    /// Who asks.
+    caller: Caller,
     /// Whether some of a request has come.
     begun: bool,
     /// The body that is arriving; there once its head has passed.
@@ -29,8 +29,8 @@ pub struct Connection {
 
 impl Connection {
     /// A connection on which nothing has come yet.
-    pub fn new(way: Way) -> Connection {
-        Connection { way, begun: false, body: None, content: Content::Sent }
+    pub fn new(caller: impl Into<Caller>) -> Connection {
+        Connection { caller: caller.into(), begun: false, body: None, content: Content::Sent }
     }
 
     /// Answers the first request in `input`, if it is whole, through `handler`.
@@ -75,7 +75,7 @@ impl Connection {
             return Ok(Progress::NeedMore);
         }
         let mut slots = [const { MaybeUninit::uninit() }; head::HEADERS_MAX];
-        let Some(head) = head::parse(input, self.way, &mut slots)? else {
+        let Some(head) = head::parse(input, self.caller, &mut slots)? else {
             return Ok(Progress::NeedMore);
         };
         let body = self.body.get_or_insert(head.body);

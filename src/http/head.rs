@@ -14,7 +14,7 @@ use super::fault;
 use super::framing::{Framing, Persistence};
 use super::message::Request;
 use super::refusal::Refusal;
-use crate::net::Way;
+use crate::net::{Caller, Way};
 use httparse::{Header, Status};
 use std::mem::MaybeUninit;
 
@@ -47,7 +47,7 @@ pub(super) struct Head<'a> {
 /// are skipped (RFC 9112 §2.2).
 pub(super) fn parse<'a>(
     input: &'a [u8],
-    way: Way,
+    caller: Caller,
     slots: &'a mut Slots<'a>,
 ) -> Result<Option<Head<'a>>, Refusal> {
     let mut parsed = httparse::Request::new(&mut []);
@@ -63,11 +63,11 @@ pub(super) fn parse<'a>(
     };
     let headers: &'a [Header<'a>] = parsed.headers;
     check_method(method)?;
-    let (path, query) = split_target(method, target, way)?;
+    let (path, query) = split_target(method, target, caller.way)?;
     let framing = Framing::of(headers)?;
     check_host(framing.host, minor)?;
     Ok(Some(Head {
-        request: Request { method, path, query, headers, body: &[] },
+        request: Request { method, path, query, headers, body: &[], caller },
         body: framing.request_body(head_bytes, minor)?,
         persistence: framing.persistence(minor),
         expects_continue: check_expect(framing.expect, minor)?,

@@ -2,6 +2,7 @@
 
 use super::form::{decode_segment, form_pairs};
 use crate::error::{Error, Result};
+use crate::net::Caller;
 use httparse::Header;
 use std::borrow::Cow;
 
@@ -19,6 +20,8 @@ pub struct Request<'a> {
     pub(super) headers: &'a [Header<'a>],
     /// The body, without its chunks.
     pub body: &'a [u8],
+    /// Who asks.
+    pub caller: Caller,
 }
 
 impl<'a> Request<'a> {

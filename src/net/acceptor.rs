@@ -12,7 +12,6 @@
 
 use super::connection::{Connection, OpenCount};
 use super::file_limit::FileLimit;
-use super::protocol::Protocol;
 use super::scheduler::{Reason, Scheduler};
 use super::transport::Listen;
 use super::watched::Watched;
@@ -34,24 +33,19 @@ const LAST_SWEEPS_INTERVAL: Duration = Duration::from_millis(10);
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
 
 /// The listener and what becomes of those who come.
-pub(super) struct Acceptor<P: Protocol> {
+pub(super) struct Acceptor<S> {
     /// Reports the listener only; those of connections are for the workers.
     arrivals: Arc<Poller>,
     listener: Watched<TcpListener>,
     is_accepting: bool,
     files: FileLimit,
     listen: Listen,
-    protocol: Arc<P>,
-    scheduler: Arc<Scheduler<P::Session>>,
+    scheduler: Arc<Scheduler<S>>,
 }
 
-impl<P: Protocol> Acceptor<P> {
+impl<S: Send + 'static> Acceptor<S> {
     /// Listens.
-    pub(super) fn open(
-        listen: Listen,
-        protocol: Arc<P>,
-        scheduler: Arc<Scheduler<P::Session>>,
-    ) -> io::Result<Acceptor<P>> {
+    pub(super) fn open(listen: Listen, scheduler: Arc<Scheduler<S>>) -> io::Result<Acceptor<S>> {
         /// Clients that may wait to be accepted. The standard library asks for 128; those in a
         /// burst above that would lose their first packet, and a second until they repeat it.
         const BACKLOG: i32 = 1024;
@@ -61,15 +55,8 @@ impl<P: Protocol> Acceptor<P> {
         let arrivals = Arc::new(Poller::new()?);
         let listener = Watched::new(listener, Arc::clone(&arrivals));
         let files = FileLimit::for_clients(scheduler.limits.clients);
-        let mut door = Acceptor {
-            arrivals,
-            listener,
-            is_accepting: false,
-            files,
-            listen,
-            protocol,
-            scheduler,
-        };
+        let mut door =
+            Acceptor { arrivals, listener, is_accepting: false, files, listen, scheduler };
         door.expect_clients()?;
         Ok(door)
     }
@@ -150,7 +137,6 @@ impl<P: Protocol> Acceptor<P> {
     fn admit(&self, socket: TcpStream, peer: SocketAddr) {
         let scheduler = &*self.scheduler;
         let place = OpenCount::take(&scheduler.open);
-        let session = self.protocol.open(self.listen.way());
         let prepared = prepare(&socket, scheduler.limits.stay).and_then(|()| self.listen.channel());
         let channel = match prepared {
             Ok(channel) => channel,
@@ -159,7 +145,7 @@ impl<P: Protocol> Acceptor<P> {
             }
         };
         let socket = Watched::new(socket, Arc::clone(&scheduler.poller));
-        let connection = Box::new(Connection::new(socket, channel, session, place));
+        let connection = Box::new(Connection::new(socket, channel, place));
         if scheduler.saturation.is_saturated() {
             let awaits = connection.next_wait();
             scheduler.park(connection, awaits);

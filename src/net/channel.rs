@@ -3,6 +3,7 @@
 
 use super::socket::{read_spinning, sent};
 use super::tls::session::Session;
+use crate::model::Principal;
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -14,6 +15,23 @@ pub enum Way {
     Plain,
     /// Encrypted.
     Tls,
+}
+
+/// Who has connected to a server, as far as that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// How it came in.
+    pub way: Way,
+    /// Whether it is the operator: it has the certificate of the operator's programs, or it speaks plainly and
+    /// from this machine.
+    pub is_operator: bool,
+}
+
+impl From<Way> for Caller {
+    /// Somebody of whom nothing is known.
+    fn from(way: Way) -> Caller {
+        Caller { way, is_operator: false }
+    }
 }
 
 /// The way of the bytes of one connection.
@@ -67,6 +85,21 @@ impl Channel {
         match self {
             Channel::Plain => false,
             Channel::Tls(session) => session.is_handshaking(),
+        }
+    }
+
+    /// Who is at the other end. Only known once they have agreed on how to speak.
+    pub(super) fn caller(&self, socket: &TcpStream) -> Caller {
+        match self {
+            Channel::Plain => Caller {
+                way: Way::Plain,
+                is_operator: socket
+                    .peer_addr()
+                    .is_ok_and(|peer| peer.ip().to_canonical().is_loopback()),
+            },
+            Channel::Tls(session) => {
+                Caller { way: Way::Tls, is_operator: session.is_with(Principal::Tool) }
+            }
         }
     }
 

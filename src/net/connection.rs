@@ -10,7 +10,7 @@
 //!   once, with bytes unread, would make the kernel reset the connection, and the client lose the
 //!   answer.
 
-use super::channel::Channel;
+use super::channel::{Caller, Channel};
 use super::limits::Limits;
 use super::socket::{SPIN, is_passing};
 use super::watched::Watched;
@@ -60,7 +60,8 @@ pub(super) enum Received {
 pub(super) struct Connection<S> {
     socket: Watched<TcpStream>,
     channel: Channel,
-    pub(super) session: S,
+    /// There once the first bytes have come.
+    pub(super) session: Option<S>,
     /// Received and not yet served.
     pub(super) input: Vec<u8>,
     /// Whether `input` has bytes that the protocol has not seen.
@@ -79,13 +80,12 @@ impl<S> Connection<S> {
     pub(super) fn new(
         socket: Watched<TcpStream>,
         channel: Channel,
-        session: S,
         place: OpenCount,
     ) -> Connection<S> {
         Connection {
             socket,
             channel,
-            session,
+            session: None,
             input: Vec::new(),
             is_unseen: false,
             output: Vec::new(),
@@ -99,6 +99,11 @@ impl<S> Connection<S> {
     /// The client's address, for the trace.
     pub(super) fn peer(&self) -> String {
         self.socket.peer_addr().map_or_else(|error| error.to_string(), |peer| peer.to_string())
+    }
+
+    /// Who the client is, once bytes of it have come.
+    pub(super) fn caller(&self) -> Caller {
+        self.channel.caller(&self.socket)
     }
 
     /// Reads once.

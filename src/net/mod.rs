@@ -56,7 +56,7 @@ pub mod transport;
 mod watched;
 mod worker;
 
-pub use channel::Way;
+pub use channel::{Caller, Way};
 pub use limits::{Clients, Limits};
 pub use protocol::{Progress, Protocol};
 pub use rpc::Rpc;

@@ -1,6 +1,6 @@
 //! What a server speaks: bytes in, bytes out. Services implement [`Protocol`]; `worker` calls it.
 
-use super::channel::Way;
+use super::channel::Caller;
 
 /// What a server speaks, without any I/O: requests are cut out of bytes and answered into bytes.
 ///
@@ -10,8 +10,8 @@ pub trait Protocol: Send + Sync + 'static {
     /// What one connection remembers between its requests.
     type Session: Send + 'static;
 
-    /// A client has connected, this way. Runs on the acceptor's thread, so it must neither block nor panic.
-    fn open(&self, way: Way) -> Self::Session;
+    /// The first bytes of a client are here.
+    fn open(&self, caller: Caller) -> Self::Session;
 
     /// Answers the first request in `input` if it is whole, by appending to `output`. Never called
     /// with an empty `input`, and after [`Progress::NeedMore`] only once there are more bytes.

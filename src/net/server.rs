@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::stop::{VitalThread, vital};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::io;
+use std::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,11 +47,10 @@ impl Server {
         let cannot_listen =
             |error: io::Error| Error::Listen { address: address.clone(), why: error.to_string() };
         let scheduler = Arc::new(Scheduler::new(limits).map_err(cannot_listen)?);
-        let workers: Vec<_> = (0..scheduler.workers())
-            .map(|_| Worker { protocol: Arc::clone(&protocol), scheduler: Arc::clone(&scheduler) })
+        let workers: Vec<_> = iter::repeat_n(protocol, scheduler.workers())
+            .map(|protocol| Worker { protocol, scheduler: Arc::clone(&scheduler) })
             .collect();
-        let acceptor =
-            Acceptor::open(listen, protocol, Arc::clone(&scheduler)).map_err(cannot_listen)?;
+        let acceptor = Acceptor::open(listen, Arc::clone(&scheduler)).map_err(cannot_listen)?;
         let arrivals = acceptor.arrivals();
         let address = acceptor.address().map_err(cannot_listen)?;
 

@@ -4,7 +4,7 @@
 //! - Either all addresses of the services are spoken to by TLS or none is, loopback or not.
 //! - Without TLS, no address that other machines reach is used, unless the operator insists.
 
-use super::channel::{Channel, Way};
+use super::channel::Channel;
 use super::rpc::Rpc;
 use super::target::Target;
 use super::tls::credentials::{self, Files};
@@ -161,11 +161,6 @@ impl Listen {
     /// Host and port.
     pub(super) fn address(&self) -> &str {
         &self.address
-    }
-
-    /// How a connection comes in.
-    pub(super) fn way(&self) -> Way {
-        if self.tls.is_some() { Way::Tls } else { Way::Plain }
     }
 
     /// The channel of a connection that comes in now.

@@ -187,7 +187,11 @@ impl<P: Protocol> Worker<P> {
     fn serve_one(&self, connection: &mut Connection<P::Session>, used: usize) -> Progress {
         let answered = connection.output.len();
         let serving = catch_unwind(AssertUnwindSafe(|| {
+            if connection.session.is_none() {
+                connection.session = Some(self.protocol.open(connection.caller()));
+            }
             let Connection { session, input, output, .. } = connection;
+            let session = session.as_mut().expect("it was opened above");
             let progress = self.protocol.serve(session, &input[used..], output);
             if let Progress::Served { bytes } = progress {
                 assert!(bytes > 0 && used + bytes <= input.len(), "served {bytes} bytes");
@@ -228,7 +232,9 @@ impl<P: Protocol> Worker<P> {
     ) {
         let answered = connection.output.len();
         let speaking = catch_unwind(AssertUnwindSafe(|| {
-            speak(&self.protocol, &mut connection.session, &mut connection.output);
+            if let Some(session) = &mut connection.session {
+                speak(&self.protocol, session, &mut connection.output);
+            }
         }));
         if speaking.is_err() {
             connection.output.truncate(answered);

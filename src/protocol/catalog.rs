@@ -2,7 +2,8 @@
 
 use super::Answer;
 use super::purchase::Purchase;
-use crate::model::{Epoch, Item, Key, ToyName};
+use crate::error::{Error, Result};
+use crate::model::{Epoch, Item, Key, Price, ToyName};
 use serde::{Deserialize, Serialize};
 
 /// The most toys that a store has: as many as every program was tried with (C7, `tests/many_toys.rs`).
@@ -49,11 +50,42 @@ pub enum Request {
     },
 }
 
+/// What the operator wants of a toy: `PUT /products/<name>` at the request address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// There was none of this name; now there is.
+    Add {
+        /// What one of it costs.
+        price: Price,
+        /// How many there are, at most [`STOCK_MAX`].
+        quantity: u64,
+    },
+    /// What is given is so from now on.
+    Change {
+        /// What one of it costs.
+        price: Option<Price>,
+        /// How many there are, at most [`STOCK_MAX`].
+        restock: Option<u64>,
+    },
+}
+
+/// The most there are of a toy when it is new or restocked.
+pub const STOCK_MAX: u64 = 1_000_000_000;
+
+/// Whether a toy may be restocked to so many.
+pub fn check_stock(quantity: u64) -> Result<u64> {
+    if quantity > STOCK_MAX {
+        let why = format!("{quantity} of a toy, expected a whole number from 0 to {STOCK_MAX}");
+        return Err(Error::invalid(why));
+    }
+    Ok(quantity)
+}
+
 /// A sale that was made and synced, and that no front-end's cache contradicts any more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sold {
     /// Price × quantity.
-    pub cost: crate::model::Price,
+    pub cost: Price,
     /// The toy's version after the sale.
     pub version: u64,
 }

@@ -10,7 +10,7 @@ use super::tally::{Asked, Tally};
 use super::web;
 use crate::error::Result;
 use crate::http::{Connection, Request, Responder};
-use crate::net::{Progress, Protocol, Way, frame};
+use crate::net::{Caller, Progress, Protocol, frame};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -77,8 +77,8 @@ impl<S: Service, A: Subject> Port<S, A> {
 impl<S: Service, A: Subject> Protocol for Port<S, A> {
     type Session = Connection;
 
-    fn open(&self, way: Way) -> Connection {
-        Connection::new(way)
+    fn open(&self, caller: Caller) -> Connection {
+        Connection::new(caller)
     }
 
     fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {

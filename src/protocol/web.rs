@@ -2,6 +2,7 @@
 //! each error, and the body that says what is bought. The only place that knows status codes, but for
 //! those of HTTP itself.
 
+use super::catalog::{Put, check_stock};
 use crate::error::{Error, Result};
 use crate::http::{Request, Responder, error_body, form_pairs, link_to_next};
 use crate::model::{Entry, Item, Key, OrderNumber, Price, Quantity, Toy, ToyName};
@@ -42,6 +43,21 @@ pub fn respond<T: Serialize>(responder: Responder<'_>, outcome: &Result<T>) -> u
     match outcome {
         Ok(data) => ok(responder, &body(data)),
         Err(error) => refuse(responder, error),
+    }
+}
+
+/// The same after a `PUT`, which has made something new or not (RFC 9110 §9.3.4).
+pub fn respond_to_put<T: Serialize>(
+    responder: Responder<'_>,
+    outcome: &Result<T>,
+    is_new: bool,
+) -> u16 {
+    match outcome {
+        Ok(data) if is_new => {
+            responder.send(201, &[], &body(data));
+            201
+        }
+        outcome => respond(responder, outcome),
     }
 }
 
@@ -101,8 +117,9 @@ pub(super) fn status(error: &Error) -> u16 {
     match error {
         Error::Invalid { .. } => 400,
         Error::UnknownFormat { .. } => 415,
+        Error::Forbidden { .. } => 403,
         Error::UnknownToy | Error::UnknownOrder => 404,
-        Error::NotEnoughStock => 409,
+        Error::NotEnoughStock | Error::ToyExists => 409,
         Error::KeyReused => 422,
         Error::Stale { .. }
         | Error::NotLeader { .. }
@@ -124,6 +141,74 @@ pub fn item(request: &Request<'_>) -> Result<Item> {
     let first = request.body.trim_ascii_start().first();
     let form = request.body.contains(&b'=') && !matches!(first, Some(b'{' | b'[' | b'"'));
     if form { item_from_form(request.body) } else { item_from_json(request.body) }
+}
+
+/// Refuses everybody but the operator. A page in the operator's browser is somebody else: whoever wrote it asks from
+/// the operator's machine, but browsers then say where the page is from.
+pub fn check_operator(request: &Request<'_>) -> Result<()> {
+    if request.caller.is_operator && request.headers("Origin").next().is_none() {
+        return Ok(());
+    }
+    let why = "only the operator may do this: from the catalog's own machine, or where [tls] is set with the \
+               tool's certificate; and not from a web page";
+    Err(Error::Forbidden { why: why.to_owned() })
+}
+
+/// What the operator wants of a toy: `{"price":19.9}`, `{"restock":100}` or both; `{"price":19.9,"quantity":100}` to add it.
+pub fn put(request: &Request<'_>) -> Result<Put> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        price: Option<Price>,
+        restock: Option<u64>,
+        quantity: Option<u64>,
+    }
+    const EXPECTED: &str =
+        "expected price, restock or both to change a toy, or price and quantity to add one";
+    check_format(request)?;
+    let body: Body = serde_json::from_slice(request.body)
+        .map_err(|error| Error::invalid(format!("{EXPECTED}, as JSON, but {error}")))?;
+    match body {
+        Body { price: Some(price), quantity: Some(quantity), restock: None } => {
+            Ok(Put::Add { price, quantity: check_stock(quantity)? })
+        }
+        Body { price, restock, quantity: None } if price.is_some() || restock.is_some() => {
+            Ok(Put::Change { price, restock: restock.map(check_stock).transpose()? })
+        }
+        _ => Err(Error::invalid(EXPECTED)),
+    }
+}
+
+/// The body of such a request.
+pub fn put_body(put: &Put) -> Vec<u8> {
+    let body = match put {
+        Put::Add { price, quantity } => json!({ "price": price, "quantity": quantity }),
+        Put::Change { price, restock } => {
+            let given = [
+                ("price", price.map(|price| json!(price))),
+                ("restock", restock.map(|n| json!(n))),
+            ];
+            given
+                .into_iter()
+                .filter_map(|(field, value)| Some((field.to_owned(), value?)))
+                .collect()
+        }
+    };
+    body.to_string().into_bytes()
+}
+
+/// What the body of an answer says that went wrong.
+pub fn refusal(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Refused {
+        error: Message,
+    }
+    #[derive(Deserialize)]
+    struct Message {
+        message: String,
+    }
+    serde_json::from_slice::<Refused>(body)
+        .map_or_else(|_| "without a word".to_owned(), |refused| refused.error.message)
 }
 
 /// Refuses a body that says of itself that it is neither JSON nor a form.

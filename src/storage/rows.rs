@@ -46,6 +46,16 @@ impl Table {
         self.columns.join(",") + ",chain\n"
     }
 
+    /// Whether this is the table of a file that is there.
+    pub fn is_of(&self, path: &Path) -> Result<bool> {
+        let file = File::open(path).map_err(|e| Error::storage(path, "cannot open it", e))?;
+        let mut line = Vec::new();
+        BufReader::new(file.take(ROW_BYTES_MAX as u64))
+            .read_until(b'\n', &mut line)
+            .map_err(|e| Error::storage(path, "cannot read it", e))?;
+        Ok([self.header(), self.unchained_header()].iter().any(|header| header.as_bytes() == line))
+    }
+
     /// The first line of a file of an earlier version, whose rows have checksums of their own.
     fn unchained_header(&self) -> String {
         self.columns.join(",") + ",crc\n"

@@ -332,6 +332,15 @@ impl Cluster {
         Customer(Client::new(target, PATIENCE))
     }
 
+    /// Somebody who uses a service by hand with the certificate of another principal.
+    pub fn with_certificate_of(&self, principal: Principal, id: Id) -> Customer {
+        let mut config = self.config();
+        config.tls.directory = Some(self.path("certs"));
+        let transport = Transport::of(&config, principal).expect("certificates");
+        let target = transport.target(self.address(id)).expect("it is configured");
+        Customer(Client::new(target, PATIENCE))
+    }
+
     /// Asks a service by frame, at its request address.
     pub fn ask<T: DeserializeOwned>(&self, id: Id, question: &impl Serialize) -> Result<T> {
         let deadline = Instant::now() + PATIENCE;

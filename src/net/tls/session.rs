@@ -7,8 +7,12 @@
 //! - One `receive` is one read of the socket, so the socket's timeout bounds it as that of a plain
 //!   connection.
 
+use super::credentials::name_of;
+use crate::model::Principal;
 use crate::net::socket::{is_passing, read_spinning, sent};
+use rustls::client::verify_server_name;
 use rustls::pki_types::ServerName;
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -48,6 +52,14 @@ impl Session {
 
     fn over(tls: Connection) -> Session {
         Session { tls, awaits_welcome: false, arrived: Vec::new(), is_over: false }
+    }
+
+    /// Whether the other end has shown the certificate of this principal.
+    pub(in crate::net) fn is_with(&self, principal: Principal) -> bool {
+        let Some([certificate, ..]) = self.tls.peer_certificates() else { return false };
+        let Ok(name) = name_of(principal) else { return false };
+        ParsedCertificate::try_from(certificate)
+            .is_ok_and(|parsed| verify_server_name(&parsed, &name).is_ok())
     }
 
     /// Whether requests have to wait still.

@@ -10,7 +10,7 @@ use super::guard::Guard;
 use super::{Access, Instruction};
 use crate::error::{Error, Result};
 use crate::http::{Connection, Request, Responder, error_body};
-use crate::net::{Progress, Protocol, Way};
+use crate::net::{Caller, Progress, Protocol};
 use crate::pages::{self, CLUSTER};
 use crate::protocol::web;
 use crate::supervisor::shoppers::{Counts, SHOPPERS_MAX};
@@ -98,8 +98,8 @@ impl Door {
 impl Protocol for Door {
     type Session = Connection;
 
-    fn open(&self, way: Way) -> Connection {
-        Connection::new(way)
+    fn open(&self, caller: Caller) -> Connection {
+        Connection::new(caller)
     }
 
     fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {

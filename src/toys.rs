@@ -1,0 +1,85 @@
+//! The operator's hand on the shelves: lists toys, changes prices, restocks, adds toys. Called by the program `toys`;
+//! the catalog does it.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::http::{Client, percent_encode};
+use crate::model::{Price, Principal, Toy, ToyName};
+use crate::net::Transport;
+use crate::protocol::catalog::{Put, Request};
+use crate::protocol::web::{self, Data, ShownToy};
+use crate::protocol::{ask, wanted};
+use clap::{Arg, ArgMatches, Command, value_parser};
+use std::time::{Duration, Instant};
+
+/// For one answer of the catalog. It waits for half a second at most until no cache shows what was before.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The subcommands `list`, `price`, `restock` and `add`.
+pub fn subcommands() -> [Command; 4] {
+    let required = |name, value| Arg::new(name).value_name(value).required(true);
+    let name = || required("name", "NAME").value_parser(value_parser!(ToyName)).help("The toy");
+    let price =
+        || required("price", "PRICE").value_parser(price).help("What one costs, such as 19.90");
+    let quantity = || {
+        let quantity = required("quantity", "N").value_parser(value_parser!(u64));
+        quantity.help("How many there are from then on")
+    };
+    [
+        Command::new("list").about("Shows all toys: price, how many are left, name"),
+        Command::new("price").about("Changes a price").args([name(), price()]),
+        Command::new("restock").about("Fills a shelf up, or down").args([name(), quantity()]),
+        Command::new("add").about("Adds a toy").args([name(), price(), quantity()]),
+    ]
+}
+
+/// What the arguments of a subcommand ask for; `None` for `list`.
+pub fn wanted_by(name: &str, arguments: &ArgMatches) -> Option<(ToyName, Put)> {
+    let toy = || arguments.get_one::<ToyName>("name").expect("it is required").clone();
+    let price = || *arguments.get_one::<Price>("price").expect("it is required");
+    let quantity = || *arguments.get_one::<u64>("quantity").expect("it is required");
+    let put = match name {
+        "price" => Put::Change { price: Some(price()), restock: None },
+        "restock" => Put::Change { price: None, restock: Some(quantity()) },
+        "add" => Put::Add { price: price(), quantity: quantity() },
+        _ => return None,
+    };
+    Some((toy(), put))
+}
+
+fn price(text: &str) -> Result<Price> {
+    Price::try_from(text.parse::<f64>().map_err(|error| Error::invalid(error.to_string()))?)
+}
+
+/// Gives all toys to `each`, as many at a time as one answer has.
+pub fn list(config: &Config, mut each: impl FnMut(&[Toy]) -> Result<()>) -> Result<()> {
+    let catalog = Transport::of(config, Principal::Tool)?.rpc(&config.catalog.listen)?;
+    let mut after = None;
+    loop {
+        let question = Request::List { after, limit: None };
+        let toys: Vec<Toy> = ask(&catalog, &question, Instant::now() + DEADLINE, &wanted)?;
+        let Some(last) = toys.last() else { return Ok(()) };
+        each(&toys)?;
+        after = Some(last.name.clone());
+    }
+}
+
+/// Adds a toy or changes one. Returns what it is now.
+pub fn put(config: &Config, name: &ToyName, put: &Put) -> Result<ShownToy> {
+    let catalog = Transport::of(config, Principal::Tool)?.target(&config.catalog.listen)?;
+    let target = format!("/products/{}", percent_encode(name));
+    let response = Client::new(catalog, DEADLINE).send("PUT", &target, &[], &web::put_body(put))?;
+    let refused = || web::refusal(&response.body);
+    match response.status {
+        200 | 201 => {
+            serde_json::from_slice::<Data<ShownToy>>(&response.body).map(|body| body.data).map_err(
+                |e| Error::unanswered(format!("the catalog gave an answer that is none: {e}")),
+            )
+        }
+        404 => Err(Error::UnknownToy),
+        409 => Err(Error::ToyExists),
+        403 => Err(Error::Forbidden { why: refused() }),
+        400..=499 => Err(Error::invalid(refused())),
+        _ => Err(Error::unavailable(format!("the catalog says: {}", refused()))),
+    }
+}
