@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::Principal;
 use crate::storage::replace;
+use crate::text;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType,
@@ -77,7 +78,7 @@ impl Authority {
     pub fn open(directory: &Path) -> Result<Authority> {
         let path = directory.join(AUTHORITY_KEY);
         let what = "cannot read the authority's key, without which there are no certificates";
-        let pem = fs::read_to_string(&path).map_err(|e| Error::storage(&path, what, e))?;
+        let pem = text::read(&path).map_err(|e| Error::storage(&path, what, e))?;
         let key = KeyPair::from_pem(&pem).map_err(|e| Error::storage(&path, what, e))?;
         Ok(Authority(Issuer::new(authority_params(), key)))
     }

@@ -40,7 +40,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | words | [`error`], [`model`] |
+//! | words | [`error`], [`model`], [`text`] |
 //! | programs | [`output`], [`config`], [`trace`], [`blocking`], [`stop`], [`program`] |
 //! | ground | [`storage`] (durable files), [`net`] (the one server, frames, calls), [`http`] |
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
@@ -54,6 +54,7 @@
 
 pub mod error;
 pub mod model;
+pub mod text;
 pub mod output;
 pub mod config;
 pub mod trace;

@@ -457,6 +457,8 @@ fn a_purchase_is_what_it_says_or_is_refused_with_what_is_wrong() {
         post(br#" { "quantity" : 99 , "name" : "\u0046ox" } "#),
         post(b"name=Tux&quantity=1"),
         post(b"quantity=1&name=T%75x&"),
+        post(b"\xef\xbb\xbf{\"name\":\"Tux\",\"quantity\":1}"),
+        post(b"\xef\xbb\xbfname=Tux&quantity=1"),
         post_with("Content-Type: text/plain\r\n", b"name=Tux&quantity=1"),
         post_with("Content-Type: Application/JSON;charset=utf-8\r\n", json),
         post_with("Content-Type: application/x-www-form-urlencoded\r\n", json),

@@ -278,9 +278,15 @@ fn the_initial_toys_come_from_csv_or_json_and_only_once() {
     let csv = "name, price, quantity\nYo-yo, 4.5, 7\n\"Lego, red\", 20, 0\n";
     let json = r#"[{"name":"Yo-yo","price":4.5,"quantity":7},
                    {"name":"Lego, red","price":20,"quantity":0}]"#;
-    for (file, contents) in [("toys.csv", csv), ("toys.json", json)] {
+    let windows = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    for (file, contents) in [
+        ("toys.csv", csv.to_owned()),
+        ("toys.json", json.to_owned()),
+        ("toys.csv", windows(csv)),
+        ("toys.json", windows(json)),
+    ] {
         let mut store = Cluster::closed(&[&format!("--catalog-initial={file}")]);
-        write(&store.path(file), contents);
+        write(&store.path(file), &contents);
         store.start(Catalog);
         let toys: Vec<Toy> = store
             .ask(Catalog, &catalog::Request::List { after: None, limit: None })
@@ -292,18 +298,66 @@ fn the_initial_toys_come_from_csv_or_json_and_only_once() {
         store.start(Catalog);
         assert_eq!(store.customer(Catalog).quantity("Yo-yo"), 7, "the store has its own by now");
     }
+}
+
+#[test]
+fn a_mistake_in_the_initial_toys_is_refused_with_its_line() {
+    let row = "name,price,quantity\n";
+    let json = r#"{"name":"Tux","price":1,"quantity":1}"#;
+    for (file, contents, expected) in [
+        ("toys.csv", String::new(), "line 1: it has no toy; expected name,price,quantity"),
+        ("toys.csv", row.into(), "line 1: it has no toy; expected name,price,quantity"),
+        (
+            "toys.csv",
+            "\n\nname,price\nTux,1\n".into(),
+            "line 3: the header is \"name,price\"; expected",
+        ),
+        (
+            "toys.csv",
+            "name;price;quantity\nTux;1;1\n".into(),
+            "line 1: the columns are separated by ';', expected ','",
+        ),
+        (
+            "toys.csv",
+            "name\tprice\tquantity\nTux\t1\t1\n".into(),
+            r"line 1: the columns are separated by '\t', expected ','",
+        ),
+        (
+            "toys.csv",
+            format!("{row}Tux,1,-1\n"),
+            "line 2: field 3: invalid digit found in string; expected",
+        ),
+        ("toys.csv", format!("{row}Tux,1,1\nTux,2,2\n"), "line 3: \"Tux\" is there twice"),
+        ("toys.csv", format!("{row}\n\nTux,1,1\n\nTux,2,2\n"), "line 6: \"Tux\" is there twice"),
+        ("toys.csv", format!("{row}Tux,1,1\r\nFox,1,-1\r\n"), "line 3: field 3: "),
+        (
+            "toys.csv",
+            "name,price,quantity\r\nTux,1,1\r\n\r\nFox,1\r\n".into(),
+            "line 4: the row has 2 fields, expected 3",
+        ),
+        ("toys.csv", format!("{row},1,1\n"), "line 2: a toy's name has 1 to 100 bytes"),
+        ("toys.csv", format!("{row}Tux,0.001,1\n"), "line 2: price is 0.001"),
+        ("toys.json", format!("[{json},\n{json}]"), "line 2: \"Tux\" is there twice"),
+        ("toys.json", "\u{feff}[\n{}]".into(), "line 2: missing field `name`"),
+        (
+            "toys.json",
+            "[\r\n\r\n{\"name\":\"\"}]".into(),
+            "line 3: a toy's name has 1 to 100 bytes",
+        ),
+    ] {
+        let store = Cluster::closed(&[&format!("--catalog-initial={file}")]);
+        write(&store.path(file), &contents);
+        let said = refusal(&store, Catalog, &[]);
+        assert!(said.contains(&format!("{file}, {expected}")), "{contents:?}: {said}");
+    }
     let store = Cluster::closed(&["--catalog-initial=toys.csv"]);
     for (contents, expected) in [
-        ("", "toys.csv, line 1: it has no toy; expected name,price,quantity"),
-        ("name,price\nTux,1\n", "missing field `quantity`"),
-        ("name,price,quantity\nTux,1,-1\n", "toys.csv, line 2: "),
-        ("name,price,quantity\nTux,1,1\nTux,2,2\n", "toys.csv, line 3: \"Tux\" is there twice"),
-        ("name,price,quantity\n,1,1\n", "toys.csv, line 2: a toy's name has 1 to 100 bytes"),
-        ("name,price,quantity\nTux,0.001,1\n", "at most two decimals"),
+        (&b"name,price,quantity\nB\xe4r,1,1\n"[..], "line 2 is not UTF-8: save it as UTF-8"),
+        (b"\xff\xfen\0a\0", "it is UTF-16: save it as UTF-8"),
     ] {
-        write(&store.path("toys.csv"), contents);
+        fs::write(store.path("toys.csv"), contents).expect("the directory is there");
         let said = refusal(&store, Catalog, &[]);
-        assert!(said.contains(expected), "{contents:?}: {said}");
+        assert!(said.contains(expected), "{said}");
     }
 }
 

@@ -197,6 +197,17 @@ fn frames_longer_than_any_buffer_go_through_in_both_directions() {
 }
 
 #[test]
+fn certificates_that_an_editor_saved_with_a_byte_order_mark_are_read() {
+    let cluster = Cluster::start(one_thread());
+    for file in ["authority.pem", "tool.pem", "tool-key.pem"] {
+        let path = cluster.certificates.path().join(file);
+        let marked = [b"\xef\xbb\xbf", &std::fs::read(&path).unwrap()[..]].concat();
+        std::fs::write(&path, marked).unwrap();
+    }
+    assert_eq!(call(&cluster.rpc(Principal::Tool), b"hello").unwrap(), b"hello");
+}
+
+#[test]
 fn a_caller_is_refused_if_it_cannot_show_a_reason_to_call() {
     let cluster = Cluster::start(Limits::default());
     let elsewhere = tempfile::tempdir().unwrap();

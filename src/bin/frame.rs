@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use toystore::config::Config;
 use toystore::error::{Error, Result};
-use toystore::{model::Principal, net::Transport, output, program, protocol::wanted};
+use toystore::{model::Principal, net::Transport, output, program, protocol::wanted, text};
 
 const EXAMPLES: &str = r#"Examples, each at its default address:
   catalog            frame 127.0.0.1:8082 list
@@ -37,18 +37,22 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn ask(config: &Config, arguments: &ArgMatches) -> Result<Value> {
-    let text = |id| arguments.get_one::<String>(id).expect("required, or with a default").clone();
+    let given = |id| arguments.get_one::<String>(id).expect("required, or with a default").clone();
     let ms = *arguments.get_one::<u32>("deadline").expect("it has a default");
-    let question = match text("json") {
-        dash if dash == "-" => io::read_to_string(io::stdin().take(1 << 23))
-            .map_err(|e| Error::invalid(format!("cannot read standard input: {e}")))?,
+    let question = match given("json") {
+        dash if dash == "-" => {
+            let mut bytes = Vec::new();
+            let read = io::stdin().take(1 << 23).read_to_end(&mut bytes);
+            read.and_then(|_| text::decode(&bytes))
+                .map_err(|e| Error::invalid(format!("cannot read standard input: {e}")))?
+        }
         word if !word.contains('{') => json!({ "method_name": word }).to_string(),
         json => json,
     };
     serde_json::from_str::<Map<String, Value>>(&question)
         .map_err(|e| Error::invalid(format!("this is no JSON object: {e}")))?;
     let deadline = Instant::now() + Duration::from_millis(ms.into());
-    let rpc = Transport::of(config, Principal::Tool)?.rpc(&text("address"))?;
+    let rpc = Transport::of(config, Principal::Tool)?.rpc(&given("address"))?;
     let answer = rpc.call(question.as_bytes(), deadline, &wanted)?.payload;
     serde_json::from_slice(&answer)
         .map_err(|e| Error::unanswered(format!("what it answered is no JSON: {e}")))

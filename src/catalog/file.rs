@@ -6,19 +6,17 @@
 //! between the two leaves a journal with records that the snapshot contains already; their positions
 //! tell, and they are not applied to the shelves again.
 
+use super::initial;
 use super::stock::{Record, Shelf, Stock, default_toys};
 use crate::error::{Error, Result};
-use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy, ToyName};
-use crate::protocol::catalog::{TOYS_MAX, check_stock};
+use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy};
+use crate::protocol::catalog::TOYS_MAX;
 use crate::protocol::purchase::{Caller, Purchase};
 use crate::storage::{
     Chain, CsvLog, Directory, Table, TornTail, field, read_log, read_rows, replace,
 };
 use csv::StringRecord;
-use serde::Deserialize;
-use std::collections::HashSet;
 use std::fmt::Display;
-use std::fs;
 use std::path::Path;
 
 const TOYS: Table = Table {
@@ -117,7 +115,7 @@ pub fn load(directory: &Directory, initial: Option<&Path>) -> Result<(Stock, Jou
                     .into(),
             });
         }
-        let shelves = initial.map_or_else(|| Ok(default_toys()), read_initial)?;
+        let shelves = initial.map_or_else(|| Ok(default_toys()), initial::read)?;
         drop(CsvLog::open(&journal, &JOURNAL, |_| Ok(()))?);
         write_toys(&toys, &Stock::new(shelves, 0))?;
     } else if !journal.exists() {
@@ -360,53 +358,4 @@ fn decode(row: &StringRecord) -> Result<(u64, Record)> {
         other => return Err(Error::invalid(format!("unknown kind of record {other:?}"))),
     };
     Ok((field(row, 0)?, record))
-}
-
-/// The initial database (C1): CSV with the columns name, price, quantity, or a JSON list of objects
-/// with these fields.
-fn read_initial(path: &Path) -> Result<Vec<Shelf>> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Row {
-        name: String,
-        price: Price,
-        quantity: u64,
-    }
-    let wrong = |line: u64, why: String| Error::Damaged {
-        file: path.display().to_string(),
-        line,
-        why,
-        remedy: "expected name,price,quantity as CSV with a header, or a JSON list of objects"
-            .into(),
-    };
-    let text = fs::read_to_string(path)
-        .map_err(|e| Error::storage(path, "cannot read the initial database", e))?;
-    let mut rows: Vec<(u64, Row)> = Vec::new();
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
-        let list: Vec<Row> =
-            serde_json::from_str(&text).map_err(|e| wrong(e.line() as u64, e.to_string()))?;
-        rows.extend((1..).zip(list));
-    } else {
-        let mut reader =
-            csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-        for row in reader.deserialize() {
-            let line = |e: &csv::Error| e.position().map_or(1, csv::Position::line);
-            let row = row.map_err(|e| wrong(line(&e), e.to_string()))?;
-            rows.push((rows.len() as u64 + 2, row));
-        }
-    }
-    let (mut shelves, mut names) = (Vec::new(), HashSet::new());
-    for (line, row) in rows {
-        let name = ToyName::try_from(row.name).map_err(|e| wrong(line, e.to_string()))?;
-        check_stock(row.quantity).map_err(|e| wrong(line, e.to_string()))?;
-        if !names.insert(name.clone()) {
-            return Err(wrong(line, format!("{name:?} is there twice")));
-        }
-        shelves.push(Shelf::new(name, row.price, row.quantity));
-    }
-    if shelves.is_empty() {
-        return Err(wrong(1, "it has no toy".into()));
-    }
-    check_count(path, shelves.len())?;
-    Ok(shelves)
 }

@@ -11,6 +11,7 @@
 //! * [`stock`] (pure): toys, open sales, the epoch fence; what may be sold and how that is recorded.
 //! * [`leases`] (pure): which front-ends cache, and whether a change is out of every cache.
 //! * [`file`]: `toys.csv` and `journal.csv`.
+//! * [`initial`]: the toys of a new store, from a file that somebody wrote.
 //! * [`service`]: threads and locks, frames and HTTP.
 //! * [`subscribers`]: the threads that wait around `leases`.
 //! * [`restock`]: the thread that fills the shelves.
@@ -20,6 +21,7 @@ pub mod service;
 pub mod stock;
 pub mod leases;
 pub mod file;
+pub mod initial;
 pub mod subscribers;
 pub mod restock;
 pub mod slowness;

@@ -4,15 +4,15 @@
 use super::{Config, Replica, keys};
 use crate::error::{Error, Result};
 use crate::model::ReplicaId;
+use crate::text;
 use std::borrow::Cow;
-use std::fs;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Reads `file` into `config`; `place` is where it was named.
 pub(super) fn read(file: &Path, place: &str, config: &mut Config) -> Result<()> {
-    let text = fs::read_to_string(file).map_err(|error| Error::Config {
+    let text = text::read(file).map_err(|error| Error::Config {
         place: place.to_owned(),
         why: format!("cannot read {}: {error}", file.display()),
     })?;
@@ -113,7 +113,7 @@ impl Reader<'_> {
 
     /// An error at a byte of the file.
     fn error(&self, at: usize, why: String) -> Error {
-        let line = 1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        let line = text::line_at(self.text.as_bytes(), at);
         Error::Config { place: format!("{}, line {line}", self.file), why }
     }
 }

@@ -6,6 +6,7 @@ use super::catalog::{Put, check_stock};
 use crate::error::{Error, Result};
 use crate::http::{Request, Responder, error_body, form_pairs, link_to_next};
 use crate::model::{Entry, Item, Key, OrderNumber, Price, Quantity, Toy, ToyName};
+use crate::text;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -136,11 +137,13 @@ pub(super) fn status(error: &Error) -> u16 {
 
 /// What a request asks to buy: `{"name":"Tux","quantity":1}`, or the same as a form. What it begins
 /// with decides which of the two, not its `Content-Type`, because `curl -d` says "form" whatever it sends.
+/// A byte-order mark before it is skipped, as RFC 8259 §8.1 allows.
 pub fn item(request: &Request<'_>) -> Result<Item> {
     check_format(request)?;
-    let first = request.body.trim_ascii_start().first();
-    let form = request.body.contains(&b'=') && !matches!(first, Some(b'{' | b'[' | b'"'));
-    if form { item_from_form(request.body) } else { item_from_json(request.body) }
+    let body = text::without_mark(request.body);
+    let first = body.trim_ascii_start().first();
+    let form = body.contains(&b'=') && !matches!(first, Some(b'{' | b'[' | b'"'));
+    if form { item_from_form(body) } else { item_from_json(body) }
 }
 
 /// Refuses everybody but the operator. A page in the operator's browser is somebody else: whoever wrote it asks from

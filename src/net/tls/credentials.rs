@@ -10,6 +10,7 @@ use super::callers::Callers;
 use super::refusal;
 use crate::error::{Error, Result};
 use crate::model::Principal;
+use crate::text;
 use rustls::client::Resumption;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -19,6 +20,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{StoresServerSessions, WebPkiClientVerifier};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -155,16 +157,22 @@ fn roots(path: &Path) -> Result<RootCertStore> {
 
 /// All certificates of a file, at least one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certificates = read.map_err(|e| Error::storage(path, "cannot read certificates", e))?;
+    let doing = "cannot read certificates";
+    let file = fs::read(path).map_err(|e| Error::storage(path, doing, e))?;
+    let read: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(text::without_mark(&file)).collect();
+    let certificates = read.map_err(|e| Error::storage(path, doing, e))?;
     if certificates.is_empty() {
-        return Err(Error::storage(path, "cannot read certificates", "there are none"));
+        return Err(Error::storage(path, doing, "there are none"));
     }
     Ok(certificates)
 }
 
 fn key(path: &Path) -> Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_file(path).map_err(|e| Error::storage(path, "cannot read the key", e))
+    let doing = "cannot read the key";
+    let file = fs::read(path).map_err(|e| Error::storage(path, doing, e))?;
+    PrivateKeyDer::from_pem_slice(text::without_mark(&file))
+        .map_err(|e| Error::storage(path, doing, e))
 }
 
 /// A file that can be read and does not do.
