@@ -82,7 +82,7 @@ pub enum Error {
 
     // It may have happened, or not.
     /// A request was sent and its answer did not come.
-    #[error("{what}; it may have been done all the same: retry with the same Idempotency-Key")]
+    #[error("it may have been done: {what}")]
     Unanswered {
         /// Who did not answer, and why.
         what: String,

@@ -697,6 +697,44 @@ fn slow_and_vanishing_clients_cost_the_others_nothing() {
     assert_eq!(store.assert_conserved(), 6);
 }
 
+/// A purchase waits for a leader as long as its deadline says (F7).
+/// Who sent no key cannot retry with the same one: the error must not say so.
+#[test]
+fn the_advice_after_an_unanswered_purchase_fits_its_key() {
+    let store = Cluster::open(&["--frontend-purchase-deadline-ms=3000"]);
+    let buy = |headers| post_with(headers, br#"{"name":"Tux","quantity":1}"#);
+    let mut wire = Wire::open(&store);
+    assert_eq!(order_number(&wire.ask(buy(""))), 1);
+    // A catalog that hangs takes the question and does not answer.
+    store.pause(Catalog);
+    for (headers, advice) in [
+        ("Idempotency-Key: mine\r\n", "retry with the same Idempotency-Key"),
+        ("", "a retry may buy once more; with an Idempotency-Key it does not"),
+    ] {
+        let answer = wire.ask(buy(headers));
+        assert_eq!(answer.status, 503, "{answer:?}");
+        let said = answer.message();
+        assert!(said.contains("may have been done") && said.ends_with(advice), "{headers}: {said}");
+    }
+}
+
+#[test]
+fn a_purchase_waits_for_a_leader_until_its_deadline() {
+    // A store that has only just lost its replicas may take seconds to get them back.
+    let mut store = Cluster::closed(&["--frontend-purchase-deadline-ms=60000"]);
+    store.start(Catalog);
+    store.start(Frontend);
+    let mut wire = Wire::open(&store);
+    wire.send(post(br#"{"name":"Tux","quantity":1}"#));
+    wait_until("the front-end says that it has waited for two seconds", || {
+        store.log(Frontend).contains("purchases have to wait")
+    });
+    for id in REPLICAS {
+        store.start(Order(id));
+    }
+    assert_eq!(order_number(&wire.answer()), 1);
+}
+
 #[test]
 fn without_backends_the_answer_is_503_and_when_to_come_again() {
     let mut store = Cluster::closed(&["--frontend-purchase-deadline-ms=1000"]);

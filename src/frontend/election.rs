@@ -84,9 +84,9 @@ impl Election {
         }
     }
 
-    /// The first epoch since this process started. Waits for it, at most for `limit`.
-    pub fn incarnation(&self, limit: Duration) -> Result<Epoch> {
-        self.leader(Instant::now() + limit)?;
+    /// The first epoch since this process started. Waits for it until `deadline`.
+    pub fn incarnation(&self, deadline: Instant) -> Result<Epoch> {
+        self.leader(deadline)?;
         let incarnation = self.state.lock().incarnation;
         Ok(incarnation.expect("there is a leader, so there was a first view"))
     }

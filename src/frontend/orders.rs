@@ -71,9 +71,10 @@ impl Orders {
 
     /// Buys. An indefinite error means that the order may stand.
     pub fn buy(&self, key: Option<Key>, item: &Item) -> Result<OrderNumber> {
-        let call = self.begin(self.election.incarnation(self.deadline)?)?;
+        let deadline = Instant::now() + self.deadline;
+        let call = self.begin(self.election.incarnation(deadline)?)?;
         let key = key.unwrap_or_else(|| Key::made(call.id));
-        let bought: Bought = self.ask_leader(|epoch| {
+        let bought: Bought = self.ask_leader(deadline, |epoch| {
             let (key, item, ack_below) = (key.clone(), item.clone(), self.ack_below());
             Request::Buy(Purchase { epoch, call: call.id, ack_below, key, item })
         })?;
@@ -85,7 +86,8 @@ impl Orders {
 
     /// One order. While nobody leads, any replica that knows it to be committed will do.
     pub fn look_up(&self, number: OrderNumber) -> Result<Entry> {
-        let ask_leader = || self.ask_leader(|_| Request::OrderDetails { number });
+        let deadline = Instant::now() + self.deadline;
+        let ask_leader = || self.ask_leader(deadline, |_| Request::OrderDetails { number });
         if !self.election.is_led() {
             return self.look_up_anywhere(number).map_or_else(ask_leader, Ok);
         }
@@ -95,9 +97,12 @@ impl Orders {
         })
     }
 
-    /// Asks the leader, and the next one if it is lost, until there is an answer or time is up.
-    fn ask_leader<T: DeserializeOwned>(&self, question: impl Fn(Epoch) -> Request) -> Result<T> {
-        let deadline = Instant::now() + self.deadline;
+    /// Asks the leader, and the next one if it is lost, until there is an answer or the deadline.
+    fn ask_leader<T: DeserializeOwned>(
+        &self,
+        deadline: Instant,
+        question: impl Fn(Epoch) -> Request,
+    ) -> Result<T> {
         let mut asking = Asking::default();
         loop {
             let Leader { epoch, id } = match self.election.leader(deadline) {

@@ -55,8 +55,9 @@ impl Door {
             Ok(Route::Buy) => {
                 let bought = web::idempotency_key(request)
                     .and_then(|key| self.orders.buy(key, &web::item(request)?));
-                let receipt =
-                    bought.map(|order_number| Receipt { order_number }).map_err(buy_failed);
+                let receipt = bought
+                    .map(|order_number| Receipt { order_number })
+                    .map_err(|error| web::advise(request, buy_failed(error)));
                 (Kind::Buy, web::respond(responder, &receipt))
             }
             Ok(Route::Order(number)) => {

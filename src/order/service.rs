@@ -340,7 +340,9 @@ impl Service for Customers {
             ("POST", ["orders"]) => {
                 let bought = web::idempotency_key(request)
                     .and_then(|key| self.0.buy_by_hand(key, web::item(request)?));
-                let receipt = bought.map(|bought| Receipt { order_number: bought.number });
+                let receipt = bought
+                    .map(|bought| Receipt { order_number: bought.number })
+                    .map_err(|error| web::advise(request, error));
                 (Kind::Buy, web::respond(responder, &receipt))
             }
             (_, ["leader"] | ["orders", _]) => {

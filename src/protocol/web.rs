@@ -135,6 +135,17 @@ pub(super) fn status(error: &Error) -> u16 {
     }
 }
 
+/// Adds to the error of a purchase that may have been done what its customer can do. Only who sent a key can
+/// repeat the very same purchase.
+pub fn advise(request: &Request<'_>, error: Error) -> Error {
+    let Error::Unanswered { what } = error else { return error };
+    let advice = match request.header("Idempotency-Key") {
+        Ok(None) => "a retry may buy once more; with an Idempotency-Key it does not",
+        _ => "retry with the same Idempotency-Key",
+    };
+    Error::unanswered(format!("{what}; {advice}"))
+}
+
 /// What a request asks to buy: `{"name":"Tux","quantity":1}`, or the same as a form. What it begins
 /// with decides which of the two, not its `Content-Type`, because `curl -d` says "form" whatever it sends.
 /// A byte-order mark before it is skipped, as RFC 8259 §8.1 allows.
