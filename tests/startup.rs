@@ -184,9 +184,10 @@ fn a_catalog_with_damaged_books_says_where_and_what_to_do() {
             !line.starts_with(sales[1].rsplit_once(',').expect("a column of checksums").0)
         })
         .collect();
-    fs::write(path(journal), unchained).expect("has room");
+    fs::write(path(journal), &unchained).expect("has room");
     let said = refusal(&store, Catalog, &[]);
     assert!(said.contains("records are missing") && said.ends_with(remedy), "{said}");
+    assert_eq!(fs::read_to_string(path(journal)).expect("exists"), unchained, "left as it is");
     fs::write(path(journal), &whole[1]).expect("has room");
 
     let changed = String::from_utf8_lossy(&whole[0]).replacen(",100,", ",101,", 1);

@@ -73,28 +73,32 @@ struct State {
 
 impl CsvLog {
     /// Opens the log, or creates it, and gives its rows to `each` in order. A torn tail is cut off
-    /// and returned, for the service to report. A log of an earlier version is written anew, with chained rows. Damage is an error, as is a row that `each` refuses
-    /// (its error becomes the reason); the file is then as it was.
+    /// and returned, for the service to report. A log of an earlier version is written anew, with chained
+    /// rows. Damage is an error, as is a row that `each` refuses (its error becomes the reason); the file is
+    /// then as it was.
     pub fn open(
         path: &Path,
         table: &Table,
-        mut each: impl FnMut(&StringRecord) -> Result<()>,
+        each: impl FnMut(&StringRecord) -> Result<()>,
     ) -> Result<(CsvLog, Option<TornTail>)> {
         if !path.exists() {
             replace(path, table.header().as_bytes())?;
         }
+        let mut rows = Rows::open(path, table)?;
+        let torn = if rows.chain().is_some() {
+            rows.for_each(each)?;
+            rows.torn()
+        } else {
+            let torn = upgrade(path, table, rows, each)?;
+            rows = Rows::open(path, table)?;
+            rows.for_each(|_| Ok(()))?;
+            torn
+        };
         let file = OpenOptions::new()
             .append(true)
             .open(path)
             .map_err(|e| Error::storage(path, "cannot open it for writing", e))?;
-        let mut rows = Rows::open(path, table)?;
-        let Some(_) = rows.chain() else {
-            let torn = upgrade(path, table)?;
-            return CsvLog::open(path, table, each).map(|(log, _)| (log, torn));
-        };
-        rows.for_each(&mut each)?;
-        let torn = rows.torn();
-        if torn.is_some() {
+        if rows.torn().is_some() {
             cut_torn(&file, table, rows.bytes())
                 .map_err(|e| Error::storage(path, "cannot cut off its torn tail", e))?;
         }
@@ -180,7 +184,8 @@ impl CsvLog {
         Ok(())
     }
 
-    /// Adds the rows after the first `rows` to the log `aside`. Returns where the first ones end, and their checksum.
+    /// Adds the rows after the first `rows` to the log `aside`. Returns where the first ones end, and their
+    /// checksum.
     fn copy_after(&self, rows: u64, aside: &Path) -> Result<(u64, Chain)> {
         let mut ours = Rows::open(&self.path, &self.table)?;
         while ours.count() < rows {
@@ -266,11 +271,17 @@ impl State {
     }
 }
 
-/// Writes a log of an earlier version anew, with chained rows and without a torn tail, which is returned.
-fn upgrade(path: &Path, table: &Table) -> Result<Option<TornTail>> {
-    let mut rows = Rows::open(path, table)?;
+/// Gives the rows of a log of an earlier version to `each`, and if it takes them all, writes the log anew, with
+/// chained rows and without a torn tail, which is returned.
+fn upgrade(
+    path: &Path,
+    table: &Table,
+    mut rows: Rows,
+    mut each: impl FnMut(&StringRecord) -> Result<()>,
+) -> Result<Option<TornTail>> {
     let (mut chain, mut contents) = (Chain::default(), table.header().into_bytes());
     rows.for_each(|row| {
+        each(row)?;
         let fields: Vec<&str> = row.iter().collect();
         let fields: Vec<&dyn Display> = fields.iter().map(|field| field as _).collect();
         chain.encode(&fields, &mut contents)
