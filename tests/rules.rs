@@ -296,13 +296,7 @@ fn a_refusal_is_remembered_until_its_call_is_finished() {
 
 #[test]
 fn a_leader_remembers_a_refusal_too_for_the_catalog_forgets_it_with_a_restart() {
-    let me = Member { id: ReplicaId(1), identity: Identity("disk".into()) };
-    let view = View { epoch: Epoch(1), leader: me.id, in_sync: vec![me.clone()] };
-    let mut replica = Replica::new(me, vec![], Log::default(), None, OrderNumber(0));
-    replica.accept(view, ms(0));
-    assert_eq!(replica.duty(ms(0)), Some(Duty::TakeOffice(Epoch(1))));
-    replica.took_office(Epoch(1), catalog::Office::default()).unwrap();
-
+    let mut replica = leader();
     let [first, second] = [1, 2].map(|sequence| purchase(sequence, sequence, sequence));
     assert_eq!(replica.begin(&first), Ok(Begin::Ask));
     replica.refused(&first, &Error::NotEnoughStock);

@@ -10,7 +10,7 @@ use super::initial;
 use super::stock::{Record, Shelf, Stock, default_toys};
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy};
-use crate::protocol::catalog::TOYS_MAX;
+use crate::protocol::catalog::{TOYS_MAX, check_count};
 use crate::protocol::purchase::{Caller, Purchase};
 use crate::storage::{
     Chain, CsvLog, Directory, Table, TornTail, field, read_log, read_rows, replace,
@@ -210,21 +210,13 @@ pub fn read_toys(path: &Path) -> Result<Stock> {
         });
         Ok(())
     })?;
-    check_count(path, shelves.len())?;
-    Ok(Stock::new(shelves, at))
-}
-
-/// Whether a file has no more toys than a store may have.
-fn check_count(path: &Path, toys: usize) -> Result<()> {
-    if toys <= TOYS_MAX {
-        return Ok(());
-    }
-    Err(Error::Damaged {
+    check_count(shelves.len()).map_err(|error| Error::Damaged {
         file: path.display().to_string(),
         line: TOYS_MAX as u64 + 2,
-        why: format!("a store has at most {TOYS_MAX} toys, and here are {toys}"),
+        why: format!("{error}, and here are {}", shelves.len()),
         remedy: "start a new store with fewer".into(),
-    })
+    })?;
+    Ok(Stock::new(shelves, at))
 }
 
 /// The stock as it is on disk, and the torn tail of its journal, for whoever may only look: nothing is

@@ -5,7 +5,7 @@
 use super::stock::Shelf;
 use crate::error::{Error, Result};
 use crate::model::{Price, ToyName};
-use crate::protocol::catalog::{TOYS_MAX, check_stock};
+use crate::protocol::catalog::{check_count, check_stock};
 use crate::text;
 use csv::{DeserializeErrorKind, ErrorKind, ReaderBuilder, StringRecord, Trim};
 use serde::Deserialize;
@@ -60,10 +60,9 @@ pub fn read(path: &Path) -> Result<Vec<Shelf>> {
 
 impl Toys {
     fn add(&mut self, Row { name, price, quantity }: Row) -> Result<(), String> {
-        if self.shelves.len() >= TOYS_MAX {
-            return Err(format!("a store has at most {TOYS_MAX} toys"));
-        }
-        check_stock(quantity).map_err(|e| e.to_string())?;
+        check_count(self.shelves.len() + 1)
+            .and_then(|()| check_stock(quantity))
+            .map_err(|e| e.to_string())?;
         if !self.names.insert(name.clone()) {
             return Err(format!("{name:?} is there twice"));
         }

@@ -12,7 +12,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Toy, ToyName};
-use crate::protocol::catalog::{Book, Books, Open, Put, Sold, TOYS_MAX};
+use crate::protocol::catalog::{Book, Books, Open, Put, Sold, check_count};
 use crate::protocol::purchase::{Caller, Purchase, Refusals, late_duplicate};
 use std::collections::BTreeMap;
 
@@ -244,10 +244,10 @@ impl Stock {
     pub fn put(&mut self, name: &ToyName, put: Put) -> Result<(Toy, Option<Record>)> {
         let (price, quantity, version) = match (put, self.look_up(name)) {
             (Put::Add { .. }, Ok(_)) => return Err(Error::ToyExists),
-            (Put::Add { .. }, Err(_)) if self.shelves.len() >= TOYS_MAX => {
-                return Err(Error::invalid(format!("a store has at most {TOYS_MAX} toys")));
+            (Put::Add { price, quantity }, Err(_)) => {
+                check_count(self.shelves.len() + 1)?;
+                (price, quantity, 1)
             }
-            (Put::Add { price, quantity }, Err(_)) => (price, quantity, 1),
             (Put::Change { price, restock }, known) => {
                 let toy = &known?.toy;
                 let (price, quantity) =

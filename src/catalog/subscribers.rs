@@ -4,8 +4,7 @@
 use super::leases::{Coverage, Leases};
 use crate::blocking::Blocking;
 use crate::error::Result;
-use crate::model::Moment;
-use crate::model::ToyName;
+use crate::model::{Moment, ToyName};
 use crate::protocol::catalog::{CHANGES_HELD_MS, Changes};
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -62,9 +61,11 @@ impl Subscribers {
         self.acknowledged.notify_all();
         loop {
             let changes = leases.changes(subscription)?;
+            if acknowledged.is_none() || !changes.invalidate.is_empty() {
+                return Ok(changes);
+            }
             let _waiting = Blocking::new();
-            let answer_now = acknowledged.is_none() || !changes.invalidate.is_empty();
-            if answer_now || self.published.wait_until(&mut leases, until).timed_out() {
+            if self.published.wait_until(&mut leases, until).timed_out() {
                 return Ok(changes);
             }
         }

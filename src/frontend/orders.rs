@@ -112,6 +112,11 @@ impl Orders {
             let superseded = || self.election.epoch() != Some(epoch);
             let replica = &self.replicas[&id];
             let answer = ask(replica, &question(epoch), deadline, &superseded);
+            if let Err(error) = &answer
+                && error.is_passing()
+            {
+                tracing::debug!("replica {id} in epoch {epoch}: {error}");
+            }
             match asking.told(answer, Instant::now() + PAUSE >= deadline) {
                 Then::Over(outcome) => return outcome,
                 Then::Again { is_suspect } => {

@@ -92,10 +92,11 @@ fn check_size(head: &[u8]) -> Result<(), Refusal> {
 /// Refuses a method that has no meaning anywhere in the store (RFC 9110 §9.1). Whether a known one is
 /// allowed depends on the path, which is for the handler to say.
 fn check_method(method: &str) -> Result<(), Refusal> {
-    let capitals = method.to_ascii_uppercase();
     if METHODS.contains(&method) {
-        Ok(())
-    } else if method == "CONNECT" {
+        return Ok(());
+    }
+    let capitals = method.to_ascii_uppercase();
+    if method == "CONNECT" {
         Err(Refusal::new(501, "CONNECT is for proxies, and this is none"))
     } else if METHODS.contains(&&*capitals) {
         Err(Refusal::new(501, format!("method {method} is unknown; it is written {capitals}")))

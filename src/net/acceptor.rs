@@ -55,10 +55,10 @@ impl<S: Send + 'static> Acceptor<S> {
         let arrivals = Arc::new(Poller::new()?);
         let listener = Watched::new(listener, Arc::clone(&arrivals));
         let files = FileLimit::for_clients(scheduler.limits.clients);
-        let mut door =
+        let mut acceptor =
             Acceptor { arrivals, listener, is_accepting: false, files, listen, scheduler };
-        door.expect_clients()?;
-        Ok(door)
+        acceptor.expect_clients()?;
+        Ok(acceptor)
     }
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {

@@ -69,33 +69,30 @@ impl Rpc {
         if request.len() > FRAME_BYTES_MAX {
             return Err(frame::too_long(request.len()));
         }
-        let call = Call { request, deadline, abandoned };
+        let call = Call { request, deadline, abandoned, is_repeated: false };
         let _waiting = Blocking::new();
         let idle = self.idle.lock().pop();
         let Some(connection) = idle else {
             let connection = self.connect(&call)?;
             let answer = self.call_on(connection, &call);
-            let first = |payload| Reply { payload, is_repeated: false };
-            return answer.map(first).map_err(|failure| self.unanswered(failure));
+            return answer.map_err(|failure| self.unanswered(failure));
         };
         match self.call_on(connection, &call) {
             Err(Failure::Closed(_)) => {}
-            Err(failure) => return Err(self.unanswered(failure)),
-            Ok(payload) => return Ok(Reply { payload, is_repeated: false }),
+            answer => return answer.map_err(|failure| self.unanswered(failure)),
         }
         self.idle.lock().clear();
         // The peer may have done it and died before it answered, so even a refused connection
         // does not make this call definite.
         let connection =
             self.connect(&call).map_err(|error| Error::unanswered(error.to_string()))?;
-        let answer = self.call_on(connection, &call);
-        let second = |payload| Reply { payload, is_repeated: true };
-        answer.map(second).map_err(|failure| self.unanswered(failure))
+        let again = Call { is_repeated: true, ..call };
+        self.call_on(connection, &again).map_err(|failure| self.unanswered(failure))
     }
 
-    fn call_on(&self, mut connection: Frames, call: &Call<'_>) -> Result<Vec<u8>, Failure> {
+    fn call_on(&self, mut connection: Frames, call: &Call<'_>) -> Result<Reply, Failure> {
         const IDLE_MAX: usize = 64;
-        let answer = call.run(&mut connection)?;
+        let payload = call.run(&mut connection)?;
         // Bytes after the answer belong to no call.
         if !connection.is_midway() {
             let mut idle = self.idle.lock();
@@ -103,7 +100,7 @@ impl Rpc {
                 idle.push(connection);
             }
         }
-        Ok(answer)
+        Ok(Reply { payload, is_repeated: call.is_repeated })
     }
 
     fn connect(&self, call: &Call<'_>) -> Result<Frames> {
@@ -135,6 +132,8 @@ struct Call<'a> {
     request: &'a [u8],
     deadline: Instant,
     abandoned: &'a dyn Fn() -> bool,
+    /// Whether it was sent before, on a connection that the peer had closed.
+    is_repeated: bool,
 }
 
 impl Call<'_> {

@@ -129,11 +129,10 @@ impl Log {
             if entry.number != last.next() || entry.epoch < epoch {
                 return Err(follows_not(entry, last, epoch));
             }
-            // As `push`, which forgets an old key with each entry.
-            let is_near = |twin: &OrderNumber| twin.0 + KEYS_MAX >= entry.number.0;
-            let twin = self.keys.get(&entry.key).filter(|twin| **twin <= number);
-            let is_kept = twin.is_some_and(is_near);
-            if is_kept || !keys.insert(&entry.key) {
+            // `push` forgets an old key with each entry, so those before this one may have pushed the twin out.
+            let is_known =
+                |twin: &OrderNumber| *twin <= number && twin.0 + KEYS_MAX >= entry.number.0;
+            if self.keys.get(&entry.key).is_some_and(is_known) || !keys.insert(&entry.key) {
                 return Err(has_twin(entry));
             }
             (last, epoch) = (entry.number, entry.epoch);

@@ -1,5 +1,6 @@
 //! The leader's path of one purchase, straight down: sell at the catalog, append, replicate, answer.
-//! What comes after what is decided by [`buying`](super::buying); here are the calls, the disk and the waits. Called by [`service`](super::service) on one of its ten threads.
+//! What comes after what is decided by [`buying`](super::buying); here are the calls, the disk and the
+//! waits. Called by [`service`](super::service) on one of its ten threads.
 //!
 //! What makes a retry safe is the key: known in the log, its order is the answer; in flight, this
 //! waits for the other; open at the catalog, that answers as before. So whatever went wrong, the same

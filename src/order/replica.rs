@@ -296,7 +296,9 @@ impl Replica {
         let write_after = if new.is_empty() { self.log.last() } else { common };
         self.log.replace_after(write_after, new)?;
         let cut_after = differs.then_some(common);
-        self.durable = self.durable.min(cut_after.unwrap_or(self.durable));
+        if let Some(number) = cut_after {
+            self.durable = self.durable.min(number);
+        }
         self.committed = self.committed.max(append.committed.min(last));
         Ok(Taken::Entries { cut_after, write_after, last })
     }

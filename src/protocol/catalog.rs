@@ -69,6 +69,14 @@ pub enum Put {
     },
 }
 
+/// Whether a store may have so many toys.
+pub fn check_count(toys: usize) -> Result<()> {
+    if toys > TOYS_MAX {
+        return Err(Error::invalid(format!("a store has at most {TOYS_MAX} toys")));
+    }
+    Ok(())
+}
+
 /// The most there are of a toy when it is new or restocked.
 pub const STOCK_MAX: u64 = 1_000_000_000;
 

@@ -267,9 +267,8 @@ impl Rows {
         } else if rows.line == table.unchained_header().as_bytes() {
             rows.bytes = length;
             rows.chain = None;
-        } else if [header.clone(), table.unchained_header()]
-            .iter()
-            .any(|header| header.as_bytes().starts_with(&rows.line))
+        } else if header.as_bytes().starts_with(&rows.line)
+            || table.unchained_header().as_bytes().starts_with(&rows.line)
         {
             rows.torn = Some(TornTail { line: 1, bytes: length });
         } else {
@@ -364,13 +363,10 @@ impl Rows {
 
     /// Whether the line may be a row, whose checksum continues that of a row which is not there.
     fn looks_like_a_row(&mut self) -> bool {
-        match (split_checksum(&self.line), self.chain) {
-            (Ok((body, stated)), None) if Chain::default().after(body) != stated => false,
-            (Ok((body, _)), _) => {
-                decode_body(body, self.table.columns.len(), &mut self.fields).is_ok()
-            }
-            (Err(_), _) => false,
-        }
+        let Ok((body, stated)) = split_checksum(&self.line) else { return false };
+        // Only a row of an earlier version can be checked by itself.
+        let may_be_right = self.chain.is_some() || Chain::default().after(body) == stated;
+        may_be_right && decode_body(body, self.table.columns.len(), &mut self.fields).is_ok()
     }
 
     /// Reads on from a line that is no row, to tell a torn tail from damage.

@@ -4,7 +4,7 @@ use super::process::Process;
 use super::relay::say;
 use super::{shell, store};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::percent_encode;
 use crate::model::{Principal, Toy, ToyName};
 use crate::net::Transport;
@@ -109,5 +109,5 @@ fn a_toy(config: &Config) -> Result<ToyName> {
     let toys: Vec<Toy> = ask(&catalog, &question, deadline, &wanted)?;
     let in_stock = toys.iter().find(|toy| toy.quantity > 0);
     let toy = in_stock.or(toys.first());
-    toy.map(|toy| toy.name.clone()).ok_or(crate::error::Error::UnknownToy)
+    toy.map(|toy| toy.name.clone()).ok_or(Error::UnknownToy)
 }

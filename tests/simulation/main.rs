@@ -2,8 +2,8 @@
 //! (replication.md) is looked at after every step, and at the end, when nothing is broken any more,
 //! the store has to serve and every log, sale and book to agree.
 //!
-//! The protocol is the very code that runs: `order::replica`, `catalog::stock`, `catalog::leases`,
-//! `frontend::cache` and `frontend::controller`. The files [`order`], [`catalog`] and [`frontend`]
+//! The protocol is the very code that runs: `order::replica`, `order::buying`, `catalog::stock`,
+//! `catalog::leases`, `frontend::cache`, `frontend::asking` and `frontend::controller`. The files [`order`], [`catalog`] and [`frontend`]
 //! here are to these what the threads are in `src`, step by step; whoever changes one of the two
 //! changes the other.
 //!
