@@ -133,14 +133,19 @@ fn dns_name(name: &str) -> Result<SanType> {
     name.try_into().map(SanType::DnsName).map_err(cannot)
 }
 
-/// Everybody who needs a certificate, with the hosts of their addresses.
+/// What every machine calls itself.
+const OWN_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Everybody who needs a certificate, with the hosts of their addresses, and of each service those by which it is
+/// called on its own machine.
 fn hosts(config: &Config) -> BTreeMap<Principal, BTreeSet<String>> {
     let mut all = BTreeMap::from([(Principal::Tool, BTreeSet::new())]);
     let customers = (Principal::Frontend, config.frontend.listen.clone());
     for (owner, address) in config.service_addresses().into_iter().chain([customers]) {
         let host = address.rsplit_once(':').map_or(&*address, |(host, _)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let hosts = all.entry(owner).or_default();
+        let hosts: &mut BTreeSet<String> = all.entry(owner).or_default();
+        hosts.extend(OWN_HOSTS.map(str::to_owned));
         // Whoever listens everywhere has no host by which to call it.
         if !host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) {
             hosts.insert(host.to_owned());

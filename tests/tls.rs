@@ -16,11 +16,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use time::OffsetDateTime;
-use toystore::certs::Authority;
-use toystore::config::Config;
+use toystore::certs::{self, Authority};
+use toystore::config::{Client as Customers, Config};
 use toystore::error::{Error, Result};
 use toystore::model::{Principal, ReplicaId};
-use toystore::net::{Caller, Limits, Progress, Protocol, Rpc, Server, Transport, frame};
+use toystore::net::{Caller, Limits, Progress, Protocol, Rpc, Server, Transport, frame, transport};
 use toystore::protocol::wanted;
 
 /// Far more than anything here takes; a test that reaches it has failed.
@@ -241,6 +241,28 @@ fn a_caller_is_refused_if_it_cannot_show_a_reason_to_call() {
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     assert!(error.to_string().contains("our certificate gives us no reason to call"), "{error}");
     assert_eq!(call(&cluster.rpc(ORDER_1), b"me?").unwrap(), b"me?");
+}
+
+#[test]
+fn a_certificate_is_good_for_every_name_of_its_own_machine() {
+    let certificates = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.frontend.listen = "192.0.2.1:8081".to_owned();
+    certs::make(&config, certificates.path(), 1).unwrap();
+    config.frontend.certificate = Some(certificates.path().join("frontend.pem"));
+    config.frontend.key = Some(certificates.path().join("frontend-key.pem"));
+    let transport = Transport::of(&config, Principal::Frontend).unwrap();
+    for (host, listen) in
+        [("localhost", "127.0.0.1:0"), ("127.0.0.1", "127.0.0.1:0"), ("[::1]", "[::1]:0")]
+    {
+        let listen = transport.listen_to_customers(listen);
+        let server = Server::start("parrot", listen, Arc::new(Parrot), Limits::default()).unwrap();
+        let address = format!("{host}:{}", server.address().port());
+        let authority = Some(certificates.path().join("authority.pem"));
+        let customers = Customers { address, authority, ..Customers::default() };
+        let rpc = Rpc::new(transport::public_target(&customers).unwrap());
+        assert_eq!(call(&rpc, b"is it you?").unwrap(), b"is it you?", "{host}");
+    }
 }
 
 #[test]

@@ -3,9 +3,12 @@
 
 mod support;
 
+use rustix::net::sockopt::set_socket_linger;
 use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
 use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -59,6 +62,23 @@ fn a_store_with_certificates_shops_survives_its_leader_and_balances() {
     assert!(error.contains("it speaks TLS: is [tls] set here?"), "{error}");
     let said = "plain text instead of TLS: is [tls] set there?";
     wait_until("the replica says so", || store.log(Order(1)).contains(said));
+}
+
+#[test]
+fn a_refusal_names_who_was_refused_though_it_is_gone() {
+    let mut store = Cluster::secured(&[]);
+    store.start(Catalog);
+    // The catalog sees the stranger only when it is gone.
+    store.pause(Catalog);
+    let mut stranger = TcpStream::connect(store.address(Catalog)).expect("it listens");
+    stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("there is room");
+    let own_address = stranger.local_addr().expect("connected");
+    // Closed like this, the connection is reset.
+    set_socket_linger(&stranger, Some(std::time::Duration::ZERO)).expect("a socket");
+    drop(stranger);
+    store.resume(Catalog);
+    let said = format!("refused {own_address}: plain text instead of TLS");
+    wait_until("the catalog says so", || store.log(Catalog).contains(&said));
 }
 
 #[test]

@@ -145,7 +145,7 @@ impl<S: Send + 'static> Acceptor<S> {
             }
         };
         let socket = Watched::new(socket, Arc::clone(&scheduler.poller));
-        let connection = Box::new(Connection::new(socket, channel, place));
+        let connection = Box::new(Connection::new(socket, peer, channel, place));
         if scheduler.saturation.is_saturated() {
             let awaits = connection.next_wait();
             scheduler.park(connection, awaits);

@@ -5,7 +5,7 @@ use super::socket::{read_spinning, sent};
 use super::tls::session::Session;
 use crate::model::Principal;
 use std::io::{self, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Which of the two it is, for a protocol that has a word for each (`http:`, `https:`).
@@ -88,15 +88,12 @@ impl Channel {
         }
     }
 
-    /// Who is at the other end. Only known once they have agreed on how to speak.
-    pub(super) fn caller(&self, socket: &TcpStream) -> Caller {
+    /// Who is at the other end, at the address `peer`. Only known once they have agreed on how to speak.
+    pub(super) fn caller(&self, peer: SocketAddr) -> Caller {
         match self {
-            Channel::Plain => Caller {
-                way: Way::Plain,
-                is_operator: socket
-                    .peer_addr()
-                    .is_ok_and(|peer| peer.ip().to_canonical().is_loopback()),
-            },
+            Channel::Plain => {
+                Caller { way: Way::Plain, is_operator: peer.ip().to_canonical().is_loopback() }
+            }
             Channel::Tls(session) => {
                 Caller { way: Way::Tls, is_operator: session.is_with(Principal::Tool) }
             }

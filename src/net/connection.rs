@@ -16,7 +16,7 @@ use super::socket::{SPIN, is_passing};
 use super::watched::Watched;
 use polling::Event;
 use std::io::{self, Read};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -59,6 +59,8 @@ pub(super) enum Received {
 
 pub(super) struct Connection<S> {
     socket: Watched<TcpStream>,
+    /// The client's address. The socket no longer tells it once the client is gone.
+    pub(super) peer: SocketAddr,
     channel: Channel,
     /// There once the first bytes have come.
     pub(super) session: Option<S>,
@@ -79,11 +81,13 @@ impl<S> Connection<S> {
     /// Takes over an accepted socket, with its timeouts set.
     pub(super) fn new(
         socket: Watched<TcpStream>,
+        peer: SocketAddr,
         channel: Channel,
         place: OpenCount,
     ) -> Connection<S> {
         Connection {
             socket,
+            peer,
             channel,
             session: None,
             input: Vec::new(),
@@ -96,14 +100,9 @@ impl<S> Connection<S> {
         }
     }
 
-    /// The client's address, for the trace.
-    pub(super) fn peer(&self) -> String {
-        self.socket.peer_addr().map_or_else(|error| error.to_string(), |peer| peer.to_string())
-    }
-
     /// Who the client is, once bytes of it have come.
     pub(super) fn caller(&self) -> Caller {
-        self.channel.caller(&self.socket)
+        self.channel.caller(self.peer)
     }
 
     /// Reads once.

@@ -199,8 +199,8 @@ impl<P: Protocol> Worker<P> {
             progress
         }));
         serving.unwrap_or_else(|panic| {
-            let peer = connection.peer();
-            tracing::error!(peer, panic = panic_text(&*panic), "a request panicked");
+            let peer = connection.peer;
+            tracing::error!(%peer, panic = panic_text(&*panic), "a request panicked");
             connection.output.truncate(answered);
             self.say_last_words(connection, P::panicked);
             Progress::Close
@@ -219,7 +219,7 @@ impl<P: Protocol> Worker<P> {
     }
 
     fn expire(&self, connection: &mut Connection<P::Session>) -> Step {
-        tracing::debug!(peer = connection.peer(), "a request did not arrive in time");
+        tracing::debug!(peer = %connection.peer, "a request did not arrive in time");
         self.say_last_words(connection, P::expired);
         connection.end();
         Step::Send
@@ -261,14 +261,14 @@ impl<P: Protocol> Worker<P> {
 
     /// Clients come and go as they like, so that is no error. That TLS refused one may be.
     fn lost(&self, connection: &Connection<P::Session>, error: &io::Error) -> Step {
-        let peer = connection.peer();
-        let Some(line) = refusal::line(&peer, error) else {
-            tracing::debug!(peer, %error, "a client is gone");
+        let peer = connection.peer;
+        let Some(line) = refusal::line(peer, error) else {
+            tracing::debug!(%peer, %error, "a client is gone");
             return Step::Close;
         };
         // The same host comes back from another port each time.
-        let host = peer.rsplit_once(':').map_or(&*peer, |(host, _)| host);
-        if self.scheduler.refusals.is_news(&line.replace(&peer, host)) {
+        let said = line.replace(&peer.to_string(), &peer.ip().to_string());
+        if self.scheduler.refusals.is_news(&said) {
             tracing::warn!("{line}");
         } else {
             tracing::debug!("{line}");

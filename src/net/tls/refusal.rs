@@ -5,11 +5,12 @@ use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error};
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 /// The line for a connection with `peer` that failed, if that was because of TLS.
-pub(in crate::net) fn line(peer: &str, error: &io::Error) -> Option<String> {
+pub(in crate::net) fn line(peer: SocketAddr, error: &io::Error) -> Option<String> {
     match tls_error(error)? {
         Error::AlertReceived(alert) => Some(format!("{peer} {}", alert_words(*alert))),
         error => Some(format!("refused {peer}: {}", tls_words(error))),
