@@ -15,8 +15,9 @@ use toystore::model::{
     ToyName, View,
 };
 use toystore::order::buying::{self, Buying, Next};
+use toystore::order::leadership::{Begin, Duty};
 use toystore::order::log::{KEYS_MAX, Log};
-use toystore::order::replica::{Begin, Duty, Replica};
+use toystore::order::replica::Replica;
 use toystore::protocol;
 use toystore::protocol::catalog::{self, Open, Put, Sold};
 use toystore::protocol::order::{Append, Missed};

@@ -5,7 +5,8 @@
 //!   as an order, as the catalog's own refusal, or as [`Error::Unanswered`]: even if this replica does not lead any
 //!   more, the sale may be made, and then the next leader makes it an order.
 
-use super::replica::{Begin, Replica};
+use super::leadership::Begin;
+use super::replica::Replica;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, OrderNumber};
 use crate::protocol::catalog::Sold;

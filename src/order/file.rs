@@ -1,5 +1,5 @@
 //! A replica on disk: `orders.csv`, the same bytes on every replica; `view.json`, the last view it
-//! accepted; `committed`, a hint how far the log was committed. Used by [`service`](super::service)
+//! accepted; `committed`, a hint how far the log was committed. Used by [`node`](super::node)
 //! and [`recovery`](super::recovery).
 //!
 //! A damaged log is set aside, and the directory gets a new identity: to everybody else its disk was

@@ -12,7 +12,6 @@
 //! a newer view.
 
 use super::log::Log;
-use super::replica::{Begin, Duty};
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Identity, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::protocol::order::{Appended, ENTRIES_MAX, Outcome};
@@ -46,6 +45,28 @@ pub enum Office {
     RollingForward(OrderNumber),
     /// Selling.
     Serving,
+}
+
+/// What to do with a `buy`.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// The order is in the log: answer with it once it is committed.
+    Logged(OrderNumber),
+    /// Office is not taken yet: wait for a change.
+    Wait,
+    /// The same purchase is at the catalog already: wait for a change.
+    Join,
+    /// Ask the catalog to sell.
+    Ask,
+}
+
+/// What the leader owes the catalog.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Fence older epochs and learn of open purchases.
+    TakeOffice(Epoch),
+    /// Tell it that these purchases are committed orders.
+    Settle(Epoch, Vec<Key>),
 }
 
 /// The state of one leadership.

@@ -1,11 +1,12 @@
 //! What a replica has to do with the catalog besides purchases, on threads of its own: as a leader,
 //! take office and settle; in any role, know whether the catalog can be reached.
 
-use super::leadership::{HEARTBEAT, Office};
-use super::replica::Duty;
-use super::service::{Order, Threads};
+use super::leadership::{Duty, HEARTBEAT, Office};
+use super::node::{Node, Threads};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Key, OrderNumber};
+use crate::net::{Rpc, Transport};
 use crate::protocol::ask;
 use crate::protocol::catalog::{self, Peer};
 use std::sync::atomic::Ordering;
@@ -22,29 +23,31 @@ const PAUSE: Duration = Duration::from_millis(20);
 const HINT_EVERY: Duration = Duration::from_secs(1);
 
 /// Starts the two threads.
-pub fn start(threads: &mut Threads) -> Result<()> {
-    threads.start("office", hold_office)?;
-    threads.start("watch", watch_catalog)
+pub fn start(threads: &mut Threads, config: &Config, transport: &Transport) -> Result<()> {
+    let catalog = transport.rpc(&config.catalog.peer)?;
+    threads.start("office", move |node| hold_office(node, &catalog))?;
+    let catalog = transport.rpc(&config.catalog.peer)?;
+    threads.start("watch", move |node| watch_catalog(node, &catalog))
 }
 
 /// Does what the leader owes the catalog.
-fn hold_office(order: &Order) {
+fn hold_office(node: &Node, catalog: &Rpc) {
     let (mut hinted, mut hinted_at) = (OrderNumber(0), Instant::now());
-    while !order.is_stopping() {
+    while !node.is_stopping() {
         if hinted_at.elapsed() > HINT_EVERY {
             hinted_at = Instant::now();
-            hinted = order.hint_committed(hinted);
+            hinted = node.hint_committed(hinted);
         }
-        let mut replica = order.replica.lock();
-        replica.tick(order.now());
-        let Some(duty) = replica.duty(order.now()) else {
-            order.work.wait_for(&mut replica, HEARTBEAT);
+        let mut replica = node.replica.lock();
+        replica.tick(node.now());
+        let Some(duty) = replica.duty(node.now()) else {
+            node.work.wait_for(&mut replica, HEARTBEAT);
             continue;
         };
         drop(replica);
         let done = match duty {
-            Duty::TakeOffice(epoch) => take_office(order, epoch),
-            Duty::Settle(epoch, keys) => settle(order, epoch, keys),
+            Duty::TakeOffice(epoch) => take_office(node, catalog, epoch),
+            Duty::Settle(epoch, keys) => settle(node, catalog, epoch, keys),
         };
         if let Err(error) = done {
             tracing::debug!("{error}");
@@ -54,15 +57,15 @@ fn hold_office(order: &Order) {
 }
 
 /// Fences older epochs at the catalog, and rolls open purchases forward into the log.
-fn take_office(order: &Order, epoch: Epoch) -> Result<()> {
-    let office: catalog::Office = ask_catalog(order, epoch, &Peer::TakeOffice { epoch })
+fn take_office(node: &Node, catalog: &Rpc, epoch: Epoch) -> Result<()> {
+    let office: catalog::Office = ask_catalog(node, catalog, epoch, &Peer::TakeOffice { epoch })
         .inspect_err(|_| {
-            order.replica.lock().office_refused(epoch);
+            node.replica.lock().office_refused(epoch);
         })?;
-    let mut replica = order.replica.lock();
+    let mut replica = node.replica.lock();
     let served = replica.office() == Some(Office::Serving);
     let Some(write_after) = replica.took_office(epoch, office)? else { return Ok(()) };
-    order.write(&replica, write_after);
+    node.write(&replica, write_after);
     let (last, imbalance) = (replica.log().last(), replica.imbalance());
     drop(replica);
     if let Some(imbalance) = imbalance.filter(|_| !served) {
@@ -74,9 +77,9 @@ fn take_office(order: &Order, epoch: Epoch) -> Result<()> {
     if !served {
         tracing::info!("took office in epoch {epoch}, with {last} orders");
     }
-    order.work.notify_all();
-    order.progress.notify_all();
-    order.sync(last);
+    node.work.notify_all();
+    node.progress.notify_all();
+    node.sync(last);
     Ok(())
 }
 
@@ -96,34 +99,35 @@ fn warn_of_imbalance(imbalance: i64) {
     }
 }
 
-fn settle(order: &Order, epoch: Epoch, keys: Vec<Key>) -> Result<()> {
+fn settle(node: &Node, catalog: &Rpc, epoch: Epoch, keys: Vec<Key>) -> Result<()> {
     let count = keys.len();
-    ask_catalog::<()>(order, epoch, &Peer::Settle { epoch, keys })?;
-    order.replica.lock().settled(epoch, count);
+    ask_catalog::<()>(node, catalog, epoch, &Peer::Settle { epoch, keys })?;
+    node.replica.lock().settled(epoch, count);
     Ok(())
 }
 
 fn ask_catalog<T: serde::de::DeserializeOwned>(
-    order: &Order,
+    node: &Node,
+    catalog: &Rpc,
     epoch: Epoch,
     question: &Peer,
 ) -> Result<T> {
-    let deposed = || order.is_stopping() || order.replica.lock().leads() != Some(epoch);
-    let answer = ask(&order.catalog_peer, question, Instant::now() + DEADLINE, &deposed);
+    let deposed = || node.is_stopping() || node.replica.lock().leads() != Some(epoch);
+    let answer = ask(catalog, question, Instant::now() + DEADLINE, &deposed);
     if let Err(Error::Stale { epoch: newer }) = &answer {
-        order.step_down(Epoch(*newer));
+        node.step_down(Epoch(*newer));
     }
     answer
 }
 
 /// Finds out every 100 ms whether the catalog answers.
-fn watch_catalog(order: &Order) {
-    while !order.is_stopping() {
+fn watch_catalog(node: &Node, catalog: &Rpc) {
+    while !node.is_stopping() {
         let begun = Instant::now();
         let deadline = begun + HEALTH_DEADLINE;
-        let stopping = || order.is_stopping();
-        let answer = ask::<_, ()>(&order.catalog_peer, &Peer::HealthCheck, deadline, &stopping);
-        let before = order.catalog_reachable.swap(answer.is_ok(), Ordering::Relaxed);
+        let stopping = || node.is_stopping();
+        let answer = ask::<_, ()>(catalog, &Peer::HealthCheck, deadline, &stopping);
+        let before = node.catalog_reachable.swap(answer.is_ok(), Ordering::Relaxed);
         match answer {
             Err(error) if before => tracing::warn!("the catalog is out of reach: {error}"),
             Ok(()) if !before => tracing::info!("the catalog answers"),

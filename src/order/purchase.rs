@@ -7,11 +7,12 @@
 //! purchase may be asked for again, here or at the next leader.
 
 use super::buying::{self, Buying, Logged, Next};
-use super::sales::{self, Sale};
-use super::service::Order;
+use super::node::Node;
+use super::sales::{self, Sale, Sales};
 use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use crate::model::Epoch;
+use crate::net::Rpc;
 use crate::protocol::catalog::{Request, Sold};
 use crate::protocol::order::Bought;
 use crate::protocol::purchase::Purchase;
@@ -25,18 +26,31 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// The pause before the catalog is asked again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-impl Order {
+/// Takes purchases from a request to the answer.
+pub struct Purchases {
+    node: Arc<Node>,
+    sales: Sales,
+    /// The catalog's request address.
+    catalog: Rpc,
+}
+
+impl Purchases {
+    /// Purchases at this replica, sold by the catalog at this address.
+    pub fn new(node: Arc<Node>, catalog: Rpc) -> Purchases {
+        Purchases { node, sales: Sales::new(sales::PATIENCE), catalog }
+    }
+
     /// Buys. An indefinite error means that the order may stand.
-    pub(super) fn purchase(&self, purchase: &Purchase) -> Result<Bought> {
+    pub fn buy(&self, purchase: &Purchase) -> Result<Bought> {
         let deadline = Instant::now() + DEADLINE;
         let mut buying = Buying::new(purchase.clone());
-        let mut replica = self.replica.lock();
+        let mut replica = self.node.replica.lock();
         loop {
             match buying.next(&mut replica) {
                 Next::Over(outcome) => return outcome,
                 Next::Wait => {
                     let _waiting = Blocking::new();
-                    if self.progress.wait_until(&mut replica, deadline).timed_out() {
+                    if self.node.progress.wait_until(&mut replica, deadline).timed_out() {
                         return Err(buying.late());
                     }
                 }
@@ -44,11 +58,11 @@ impl Order {
                     drop(replica);
                     let outcome = self.sell(purchase, deadline);
                     let failed = outcome.is_err();
-                    replica = self.replica.lock();
+                    replica = self.node.replica.lock();
                     buying.told(&mut replica, outcome);
                     if failed {
-                        self.work.notify_all();
-                        self.progress.notify_all();
+                        self.node.work.notify_all();
+                        self.node.progress.notify_all();
                     }
                 }
             }
@@ -77,7 +91,7 @@ impl Order {
         let epoch = purchases.iter().map(|purchase| purchase.epoch).max();
         let count = purchases.len();
         let question = Request::Purchase { purchases };
-        let deposed = || self.replica.lock().leads() != epoch;
+        let deposed = || self.node.replica.lock().leads() != epoch;
         loop {
             match ask::<_, Vec<_>>(&self.catalog, &question, deadline, &deposed) {
                 Ok(answers) if answers.len() == count => return Ok(answers),
@@ -105,9 +119,9 @@ impl Order {
             _ => None,
         });
         if let Some(newer) = newer.max() {
-            self.step_down(newer);
+            self.node.step_down(newer);
         }
-        let mut replica = self.replica.lock();
+        let mut replica = self.node.replica.lock();
         let before = replica.log().last();
         let sales = sales.iter().zip(answers);
         let outcomes = sales
@@ -115,10 +129,10 @@ impl Order {
             .collect();
         let last = replica.log().last();
         if last > before {
-            self.write(&replica, before);
+            self.node.write(&replica, before);
             drop(replica);
-            self.work.notify_all();
-            self.sync(last);
+            self.node.work.notify_all();
+            self.node.sync(last);
         }
         outcomes
     }

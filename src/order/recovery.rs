@@ -2,7 +2,7 @@
 //! What is still missing then comes with the leader's stream. Called by [`service`](super::service)
 //! before anybody can reach this replica.
 
-use super::service::Order;
+use super::node::Node;
 use crate::config::Config;
 use crate::error::Result;
 use crate::model::OrderNumber;
@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// Fetches what was missed. That nobody answers is no error: perhaps all start together.
-pub fn catch_up(order: &Order, config: &Config, transport: &Transport) {
+pub fn catch_up(node: &Node, config: &Config, transport: &Transport) {
     let mut others: Vec<_> =
-        config.order.replicas.iter().filter(|(id, _)| **id != order.id).collect();
-    others.sort_by_key(|(id, _)| id.0.abs_diff(order.id.0));
+        config.order.replicas.iter().filter(|(id, _)| **id != node.id).collect();
+    others.sort_by_key(|(id, _)| id.0.abs_diff(node.id.0));
     for (id, settings) in others {
-        match transport.rpc(&settings.peer).and_then(|peer| catch_up_from(order, &peer)) {
+        match transport.rpc(&settings.peer).and_then(|peer| catch_up_from(node, &peer)) {
             Ok(OrderNumber(0)) => {}
             Ok(count) => tracing::info!("missed {count} orders, took them from replica {id}"),
             Err(error) => tracing::debug!("replica {id} could not help: {error}"),
@@ -30,11 +30,11 @@ pub fn catch_up(order: &Order, config: &Config, transport: &Transport) {
 }
 
 /// Takes batches from one replica until it has no more. Returns how many orders that were.
-fn catch_up_from(order: &Order, peer: &Rpc) -> Result<OrderNumber> {
+fn catch_up_from(node: &Node, peer: &Rpc) -> Result<OrderNumber> {
     let mut count = 0;
     loop {
         let (after, epoch) = {
-            let replica = order.replica.lock();
+            let replica = node.replica.lock();
             (replica.log().last(), replica.log().last_epoch())
         };
         let question = Peer::MissedOrders { after, epoch };
@@ -44,12 +44,12 @@ fn catch_up_from(order: &Order, peer: &Rpc) -> Result<OrderNumber> {
         }
         count += missed.entries.len() as u64;
         let last = {
-            let mut replica = order.replica.lock();
+            let mut replica = node.replica.lock();
             replica.catch_up(missed)?;
-            order.write(&replica, after);
+            node.write(&replica, after);
             replica.log().last()
         };
-        order.file.sync(last).unwrap_or_else(|error| crash(&error));
-        order.replica.lock().synced(order.file.durable());
+        node.file.sync(last).unwrap_or_else(|error| crash(&error));
+        node.replica.lock().synced(node.file.durable());
     }
 }

@@ -1,6 +1,6 @@
 //! One replica of the order log: its view, its role, what it accepts and what it answers. Pure:
-//! the threads in [`service`](super::service) lock it, call one method, write what the method says
-//! to disk, and tell it when that is synced. Simulation and model checker drive it the same way.
+//! [`node`](super::node) locks it, calls one method, writes what the method says to disk, and tells it when
+//! that is synced. Simulation and model checker drive it the same way.
 //!
 //! - A view is put on disk before [`accept`](Replica::accept) is called with it.
 //! - Only *committed* entries are shown or answered: those that every member of the leader's
@@ -9,7 +9,7 @@
 //!   led, it would have forgotten its commit set.
 //! - What a follower cuts from its log was never committed; a leader never cuts its own.
 
-use super::leadership::{Leadership, Office};
+use super::leadership::{Begin, Duty, Leadership, Office};
 use super::log::Log;
 use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, Key, Member, Moment, OrderNumber, ReplicaId, View};
@@ -48,19 +48,6 @@ enum Role {
     Deposed(Epoch),
 }
 
-/// What to do with a `buy`.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Begin {
-    /// The order is in the log: answer with it once it is committed.
-    Logged(OrderNumber),
-    /// Office is not taken yet: wait for a change.
-    Wait,
-    /// The same purchase is at the catalog already: wait for a change.
-    Join,
-    /// Ask the catalog to sell.
-    Ask,
-}
-
 /// What a follower does with an [`Append`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Taken {
@@ -75,15 +62,6 @@ pub enum Taken {
         /// The last number of the append.
         last: OrderNumber,
     },
-}
-
-/// What the leader owes the catalog.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Duty {
-    /// Fence older epochs and learn of open purchases.
-    TakeOffice(Epoch),
-    /// Tell it that these purchases are committed orders.
-    Settle(Epoch, Vec<Key>),
 }
 
 impl Replica {

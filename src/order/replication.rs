@@ -3,7 +3,7 @@
 //! with all entries that wait; so a slow disk makes them fewer and larger by itself.
 
 use super::leadership::{HEARTBEAT, Office};
-use super::service::{Order, Threads};
+use super::node::{Node, Threads};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, ReplicaId};
@@ -20,36 +20,36 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Starts a sender to each other replica.
 pub fn start(threads: &mut Threads, config: &Config, transport: &Transport) -> Result<()> {
-    let me = threads.order().id;
+    let me = threads.node().id;
     for (id, settings) in config.order.replicas.iter().filter(|(id, _)| **id != me) {
         let (id, peer) = (*id, transport.rpc(&settings.peer)?);
-        threads.start(format!("to-replica-{id}"), move |order| send_to(order, id, &peer))?;
+        threads.start(format!("to-replica-{id}"), move |node| send_to(node, id, &peer))?;
     }
     Ok(())
 }
 
 /// Sends what is due to one follower.
-fn send_to(order: &Order, follower: ReplicaId, peer: &Rpc) {
-    while !order.is_stopping() {
-        let mut replica = order.replica.lock();
-        let Some(append) = replica.next_append(follower, order.now()) else {
-            order.work.wait_for(&mut replica, HEARTBEAT);
+fn send_to(node: &Node, follower: ReplicaId, peer: &Rpc) {
+    while !node.is_stopping() {
+        let mut replica = node.replica.lock();
+        let Some(append) = replica.next_append(follower, node.now()) else {
+            node.work.wait_for(&mut replica, HEARTBEAT);
             continue;
         };
         drop(replica);
         let epoch = append.view.epoch;
-        match send(order, peer, append) {
+        match send(node, peer, append) {
             Ok(answer) => {
-                let office = order.step(|replica| {
-                    replica.answered(epoch, follower, &answer, order.now());
+                let office = node.step(|replica| {
+                    replica.answered(epoch, follower, &answer, node.now());
                     replica.office()
                 });
                 if office == Some(Office::Asking) {
-                    order.work.notify_all();
+                    node.work.notify_all();
                 }
             }
             Err(Error::Stale { epoch: newer }) if Epoch(newer) > epoch => {
-                order.step_down(Epoch(newer));
+                node.step_down(Epoch(newer));
             }
             Err(error) => {
                 tracing::debug!("append to replica {follower}: {error}");
@@ -59,8 +59,8 @@ fn send_to(order: &Order, follower: ReplicaId, peer: &Rpc) {
     }
 }
 
-fn send(order: &Order, peer: &Rpc, append: Append) -> Result<Appended> {
+fn send(node: &Node, peer: &Rpc, append: Append) -> Result<Appended> {
     let epoch = append.view.epoch;
-    let deposed = || order.is_stopping() || order.replica.lock().leads() != Some(epoch);
+    let deposed = || node.is_stopping() || node.replica.lock().leads() != Some(epoch);
     ask(peer, &Peer::Append(append), Instant::now() + DEADLINE, &deposed)
 }

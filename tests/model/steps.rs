@@ -8,7 +8,7 @@ use toystore::catalog::stock::Stock;
 use toystore::error::Error;
 use toystore::frontend::controller::{Controller, Report};
 use toystore::model::{CallId, Epoch, Member, OrderNumber, ReplicaId, View};
-use toystore::order::replica::{Begin, Duty};
+use toystore::order::leadership::{Begin, Duty};
 use toystore::protocol::order::{Append, Appended, Health};
 
 /// What becomes of an append.

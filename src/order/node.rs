@@ -1,0 +1,237 @@
+//! A running replica, which the service and its threads share: the pure [`Replica`] behind a lock, and its
+//! file. It lets the replica take something in, and brings to the disk what that asks for.
+//!
+//! Entries are put into the file under the replica's lock, so that the file has them in the order of
+//! the log; they are synced without it. Two conditions wake those who wait: `work` the senders and
+//! the office, `progress` the purchases.
+//!
+//! Locks: `views` (one view at a time goes to disk), then `replica`, then the file's inner one. The
+//! replica's lock is held across disk I/O only while a divergent tail is cut off.
+
+use super::file::{Loaded, OrderFile};
+use super::leadership::Office;
+use super::replica::{Replica, Taken};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::model::{Epoch, Member, Moment, OrderNumber, ReplicaId, View};
+use crate::protocol::order::{Append, Appended, Health, Outcome};
+use crate::protocol::status::OrderStatus;
+use crate::stop::{VitalThread, crash};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// The replica, its lock and its file.
+pub struct Node {
+    pub(super) id: ReplicaId,
+    pub(super) replica: Mutex<Replica>,
+    /// Signalled when the senders or the office may have something to do.
+    pub(super) work: Condvar,
+    /// Signalled when something was committed, or the role changed.
+    pub(super) progress: Condvar,
+    pub(super) file: OrderFile,
+    views: Mutex<()>,
+    /// Whether the catalog answered the last health check.
+    pub(super) catalog_reachable: AtomicBool,
+    stopping: AtomicBool,
+    started: Instant,
+}
+
+impl Node {
+    /// Takes up what is on the disk.
+    pub(super) fn load(config: &Config, id: ReplicaId) -> Result<Node> {
+        let settings = config.order.replica(id)?;
+        let Loaded { log, view, committed, file } =
+            OrderFile::load(&settings.data, config.order.fail)?;
+        tracing::info!("{} orders, from {}", log.last(), file.path().display());
+        let others = config.order.replicas.keys().copied().filter(|other| *other != id).collect();
+        let me = Member { id, identity: file.identity() };
+        Ok(Node {
+            id,
+            replica: Mutex::new(Replica::new(me, others, log, view, committed)),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+            file,
+            views: Mutex::new(()),
+            catalog_reachable: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            started: Instant::now(),
+        })
+    }
+
+    /// This process's clock, as the pure modules want it.
+    pub(super) fn now(&self) -> Moment {
+        self.started.elapsed()
+    }
+
+    /// Whether this process is about to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// How this replica is.
+    pub(super) fn health(&self) -> Health {
+        let reachable = self.catalog_reachable.load(Ordering::Relaxed);
+        self.replica.lock().health(reachable, self.now())
+    }
+
+    /// What the status page shows of it.
+    pub(super) fn status(&self) -> OrderStatus {
+        let reachable = self.catalog_reachable.load(Ordering::Relaxed);
+        let replica = self.replica.lock();
+        let serves = replica.office() == Some(Office::Serving);
+        OrderStatus {
+            health: replica.health(reachable, self.now()),
+            serves_in: replica.leads().filter(|_| serves),
+            conflict: replica.conflict(),
+            imbalance: replica.imbalance(),
+            followers: replica.followers(),
+        }
+    }
+
+    /// Puts a view on disk, if it is news, and takes up its role in it.
+    pub(super) fn accept(&self, view: &View) -> Result<()> {
+        let _one_at_a_time = self.views.lock();
+        if !self.replica.lock().is_news(view)? {
+            return Ok(());
+        }
+        self.file.write_view(view).unwrap_or_else(|error| crash(&error));
+        self.replica.lock().accept(view.clone(), self.now());
+        tracing::info!("{view}");
+        self.work.notify_all();
+        self.progress.notify_all();
+        Ok(())
+    }
+
+    /// Takes the leader's entries; acknowledges them when they are on disk.
+    pub(super) fn append(&self, append: Append) -> Result<Appended> {
+        self.accept(&append.view)?;
+        let epoch = append.view.epoch;
+        let last = {
+            let mut replica = self.replica.lock();
+            let known = replica.conflict();
+            let taken = replica.take(append);
+            if let Some(number) = replica.conflict().filter(|_| known.is_none()) {
+                self.warn_of_conflict(number, epoch);
+            }
+            match taken? {
+                Taken::Mismatch(epochs) => {
+                    return replica.acknowledge(epoch, Outcome::Mismatch(epochs));
+                }
+                Taken::Entries { cut_after, write_after, last } => {
+                    if let Some(number) = cut_after {
+                        tracing::warn!(
+                            "orders after {number} were never committed: they are set aside in \
+                             divergent-{epoch}.csv"
+                        );
+                        self.file.cut_after(number, epoch).unwrap_or_else(|error| crash(&error));
+                    }
+                    self.write(&replica, write_after);
+                    last
+                }
+            }
+        };
+        self.sync(last);
+        self.replica.lock().acknowledge(epoch, Outcome::Synced(last))
+    }
+
+    fn warn_of_conflict(&self, number: OrderNumber, epoch: Epoch) {
+        tracing::warn!(
+            "order {number} is committed here, but the leader of epoch {epoch} has another order {number}, as after an \
+             unclean election. This replica takes no more orders. To keep the leader's: stop this replica, \
+             move {} away, start it again, and it gets all of them. The orders of old are then in that \
+             directory only",
+            self.file.path().display()
+        );
+    }
+
+    /// Puts the entries after `number`, which the replica just took, into the file. Called under
+    /// the replica's lock. A file that fails ends the process.
+    pub(super) fn write(&self, replica: &Replica, number: OrderNumber) {
+        let entries = replica.log().between(number, replica.log().last(), usize::MAX);
+        self.file.append(entries).unwrap_or_else(|error| crash(&error));
+    }
+
+    /// Returns when entries up to `number` are on disk, and the replica knows.
+    pub(super) fn sync(&self, number: OrderNumber) {
+        match self.file.sync(number) {
+            // A newer leader cut the entry meanwhile; the replica will not acknowledge it.
+            Ok(()) | Err(Error::Unavailable { .. }) => {}
+            Err(error) => crash(&error),
+        }
+        self.step(|replica| replica.synced(self.file.durable()));
+    }
+
+    /// Lets the replica take something in, and wakes the purchases that wait for what came of it.
+    pub(super) fn step<T>(&self, step: impl FnOnce(&mut Replica) -> T) -> T {
+        let mut replica = self.replica.lock();
+        let before = (replica.committed(), replica.office());
+        let outcome = step(&mut replica);
+        let is_progress = (replica.committed(), replica.office()) != before;
+        drop(replica);
+        if is_progress {
+            self.progress.notify_all();
+        }
+        outcome
+    }
+
+    /// Somebody knows a newer view than the one this replica leads in.
+    pub(super) fn step_down(&self, newer: Epoch) {
+        let mut replica = self.replica.lock();
+        if replica.leads().is_some_and(|epoch| epoch < newer) {
+            tracing::warn!("no longer leading: epoch {newer} has begun");
+            replica.step_down(newer);
+            drop(replica);
+            self.progress.notify_all();
+        }
+    }
+
+    /// Notes on disk how far the log is committed, if that has changed since it was `noted`.
+    pub(super) fn hint_committed(&self, noted: OrderNumber) -> OrderNumber {
+        let committed = self.replica.lock().committed();
+        if committed > noted
+            && let Err(error) = self.file.hint_committed(committed)
+        {
+            tracing::warn!("{error}");
+        }
+        committed
+    }
+}
+
+/// The threads that work on a replica as long as it runs. Dropping them stops and joins them.
+pub struct Threads {
+    node: Arc<Node>,
+    running: Vec<VitalThread>,
+}
+
+impl Threads {
+    /// None yet.
+    pub(super) fn new(node: Arc<Node>) -> Threads {
+        Threads { node, running: Vec::new() }
+    }
+
+    /// The replica that they work on.
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Starts one more, which runs until the replica is stopping.
+    pub(super) fn start(
+        &mut self,
+        name: impl Into<String>,
+        body: impl FnOnce(&Node) + Send + 'static,
+    ) -> Result<()> {
+        let node = self.node.clone();
+        self.running.push(VitalThread::start(name, move || body(&node))?);
+        Ok(())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.node.stopping.store(true, Ordering::Relaxed);
+        self.node.work.notify_all();
+        self.running.clear();
+    }
+}
