@@ -4,15 +4,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use parking_lot::Mutex;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use toystore::error::Error;
 use toystore::net::frame::{self, FRAME_BYTES_MAX, Frames};
-use toystore::net::{Caller, Limits, Progress, Protocol, Rpc, Server};
+use toystore::net::{Caller, Limits, Progress, Protocol, Resolver, Rpc, Server, Target};
 
 /// Far more than anything here takes; a test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -462,6 +462,63 @@ fn a_call_ends_at_its_deadline_or_when_abandoned_and_its_connection_is_not_used_
         assert!(begin.elapsed() < PATIENCE);
         assert_eq!(call(&rpc, b"question").unwrap(), b"answer");
     });
+}
+
+/// A name server of which a test decides how it is.
+mod name_server {
+    use super::*;
+
+    pub static HANGS: AtomicBool = AtomicBool::new(false);
+    pub static REFUSES: AtomicBool = AtomicBool::new(false);
+
+    /// Knows `parrot` and nobody else.
+    pub fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
+        wait_until(|| !HANGS.load(Ordering::SeqCst));
+        match name.split_once(':') {
+            Some(("parrot", port)) if !REFUSES.load(Ordering::SeqCst) => {
+                Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().unwrap()))])
+            }
+            _ => Err(io::Error::other("nobody has this name")),
+        }
+    }
+}
+
+#[test]
+fn a_name_server_that_hangs_or_refuses_changes_nothing_for_those_who_were_reached() {
+    let server = start_parrot("127.0.0.1:0");
+    let port = server.address().port();
+    let resolver = Arc::new(Resolver::new(name_server::look_up));
+    // As each connects anew, each has the name looked up.
+    let ask = |address: &str, patience: Duration| {
+        let rpc = Rpc::new(Target::looked_up_by(resolver.clone(), address));
+        let answer = rpc.call(b"who?", Instant::now() + patience, &|| false);
+        answer.map(|reply| reply.payload)
+    };
+    let (parrot, nobody) = (format!("parrot:{port}"), format!("nobody:{port}"));
+    let moment = Duration::from_millis(100);
+    assert_eq!(ask(&parrot, PATIENCE).unwrap(), b"who?");
+    let error = ask(&nobody, PATIENCE).unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    assert!(error.to_string().ends_with("nobody has this name"), "{error}");
+
+    name_server::REFUSES.store(true, Ordering::SeqCst);
+    assert_eq!(ask(&parrot, PATIENCE).unwrap(), b"who?");
+
+    name_server::HANGS.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        assert_eq!(ask(&parrot, PATIENCE / 2).unwrap(), b"who?");
+        // Who is unreachable is replaced at once; of this one nothing is known.
+        let error = ask(&nobody, moment).unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        assert!(error.is_definite(), "nothing was asked");
+    }
+    assert_eq!(ask(&format!("127.0.0.1:{port}"), PATIENCE / 2).unwrap(), b"who?");
+    let unwanted = resolver.resolve(&nobody, Instant::now() + 2 * PATIENCE, &|| true);
+    assert!(matches!(unwanted, Err(Error::Unavailable { .. })), "{unwanted:?}");
+    assert!(name_server::HANGS.swap(false, Ordering::SeqCst), "it hung all the time");
+
+    let error = ask(&nobody, PATIENCE).unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
 }
 
 #[test]

@@ -44,12 +44,16 @@ pub(super) struct Acceptor<S> {
 }
 
 impl<S: Send + 'static> Acceptor<S> {
-    /// Listens.
-    pub(super) fn open(listen: Listen, scheduler: Arc<Scheduler<S>>) -> io::Result<Acceptor<S>> {
+    /// Listens at the first of these addresses that can be had.
+    pub(super) fn open(
+        addresses: &[SocketAddr],
+        listen: Listen,
+        scheduler: Arc<Scheduler<S>>,
+    ) -> io::Result<Acceptor<S>> {
         /// Clients that may wait to be accepted. The standard library asks for 128; those in a
         /// burst above that would lose their first packet, and a second until they repeat it.
         const BACKLOG: i32 = 1024;
-        let listener = TcpListener::bind(listen.address())?;
+        let listener = TcpListener::bind(addresses)?;
         rustix::net::listen(&listener, BACKLOG)?;
         listener.set_nonblocking(true)?;
         let arrivals = Arc::new(Poller::new()?);

@@ -35,6 +35,7 @@
 //!
 //! Both sides:
 //!
+//! * [`resolver`]: what names mean, with a deadline.
 //! * `channel`: what lies between bytes and a socket: nothing, or `tls`.
 //! * `socket`: a read that looks a few times before it sleeps.
 
@@ -45,6 +46,7 @@ mod file_limit;
 pub mod frame;
 pub mod limits;
 pub mod protocol;
+pub mod resolver;
 pub mod rpc;
 mod saturation;
 mod scheduler;
@@ -59,6 +61,7 @@ mod worker;
 pub use channel::{Caller, Way};
 pub use limits::{Clients, Limits};
 pub use protocol::{Progress, Protocol};
+pub use resolver::Resolver;
 pub use rpc::Rpc;
 pub use scheduler::Gauges;
 pub use server::{Server, Watch};

@@ -3,8 +3,8 @@
 //! A call takes an idle connection or opens one, writes one frame, reads one frame, and puts the
 //! connection back. There is one call at a time on a connection, so answers need no numbers.
 //!
-//! * A call that fails before anything was sent is [`Error::Unreachable`], which is definite.
-//!   Once something was sent it is [`Error::Unanswered`]: it may have been done.
+//! * A call that fails before anything was sent is [`Error::Unreachable`], or [`Error::Unavailable`] if its server may
+//!   be there all the same. Both are definite. Once something was sent it is [`Error::Unanswered`]: it may have been done.
 //! * The peer may have closed an idle connection, by restarting for example. A call that finds its
 //!   connection closed before the first byte of an answer is sent once more, on a new connection.
 //!   That may do it twice, which is all right, because every message between our services may be
@@ -14,7 +14,8 @@
 //!   once, are the ticks at which a waiting call looks at its deadline and at `abandoned`.
 
 use super::frame::{self, FRAME_BYTES_MAX, Frames};
-use super::target::{Patience, TICK, Target};
+use super::socket::TICK;
+use super::target::{Patience, Target};
 use super::tls::refusal;
 use crate::blocking::Blocking;
 use crate::error::{Error, Result};

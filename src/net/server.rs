@@ -7,6 +7,7 @@
 use super::acceptor::Acceptor;
 use super::limits::Limits;
 use super::protocol::Protocol;
+use super::resolver;
 use super::scheduler::{Gauges, Scheduler};
 use super::transport::Listen;
 use super::worker::Worker;
@@ -46,11 +47,13 @@ impl Server {
         let address = listen.address().to_owned();
         let cannot_listen =
             |error: io::Error| Error::Listen { address: address.clone(), why: error.to_string() };
+        let addresses = resolver::own_addresses(&address)?;
         let scheduler = Arc::new(Scheduler::new(limits).map_err(cannot_listen)?);
         let workers: Vec<_> = iter::repeat_n(protocol, scheduler.workers())
             .map(|protocol| Worker { protocol, scheduler: Arc::clone(&scheduler) })
             .collect();
-        let acceptor = Acceptor::open(listen, Arc::clone(&scheduler)).map_err(cannot_listen)?;
+        let acceptor = Acceptor::open(&addresses, listen, Arc::clone(&scheduler));
+        let acceptor = acceptor.map_err(cannot_listen)?;
         let arrivals = acceptor.arrivals();
         let address = acceptor.address().map_err(cannot_listen)?;
 

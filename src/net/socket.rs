@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// How long it pays to look: about what a sleep and a wake-up cost together.
 pub(super) const SPIN: Duration = Duration::from_micros(50);
 
+/// The steps in which a caller that waits looks at its deadline and whether it still wants the answer.
+pub(super) const TICK: Duration = Duration::from_millis(25);
+
 /// Reads once, like `read`, up to `room` bytes behind what `input` holds. Looks for as long as `look`
 /// before it goes to sleep.
 pub(super) fn read_spinning(

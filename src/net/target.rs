@@ -1,7 +1,8 @@
 //! The calling side of a connection: how a server is reached, and what stands once it is.
 
 use super::channel::Channel;
-use super::socket::{SPIN, is_passing};
+use super::resolver::Resolver;
+use super::socket::{SPIN, TICK, is_passing};
 use super::tls::refusal::{self, Refusals};
 use super::tls::reload::Reloadable;
 use super::tls::session::Session;
@@ -9,7 +10,7 @@ use crate::error::{Error, Result};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::io::{self, ErrorKind};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone)]
 pub struct Target {
     address: String,
+    resolver: Arc<Resolver>,
     tls: Option<Guise>,
 }
 
@@ -47,7 +49,12 @@ impl Target {
         expected: ServerName<'static>,
     ) -> Target {
         let guise = Guise { config, expected, refusals: Arc::default() };
-        Target { address: address.to_owned(), tls: Some(guise) }
+        Target { tls: Some(guise), ..address.into() }
+    }
+
+    /// One that is spoken to plainly, and whose name is looked up by this resolver.
+    pub fn looked_up_by(resolver: Arc<Resolver>, address: &str) -> Target {
+        Target { address: address.to_owned(), resolver, tls: None }
     }
 
     /// Host and port.
@@ -58,9 +65,9 @@ impl Target {
     /// Connects to the first of the address's meanings that accepts, and shakes hands if that is how it
     /// is spoken to. Whatever fails here, nothing was asked yet.
     pub fn connect(&self, patience: &Patience<'_>) -> Result<Stream> {
+        let Patience { deadline, abandoned, .. } = *patience;
         let mut failure = self.unreachable("the name has no address");
-        let meanings = self.address.to_socket_addrs();
-        for address in meanings.map_err(|error| self.unreachable(&error.to_string()))? {
+        for address in self.resolver.resolve(&self.address, deadline, abandoned)? {
             let connected = patience
                 .left()
                 .and_then(|left| TcpStream::connect_timeout(&address, left.min(patience.each)));
@@ -109,13 +116,10 @@ impl Target {
     }
 }
 
-/// The steps in which a caller that waits looks at its deadline and whether it still wants the answer.
-pub(super) const TICK: Duration = Duration::from_millis(25);
-
 impl<A: Into<String>> From<A> for Target {
     /// An address alone is spoken to plainly.
     fn from(address: A) -> Target {
-        Target { address: address.into(), tls: None }
+        Target { address: address.into(), resolver: Resolver::of_process(), tls: None }
     }
 }
 

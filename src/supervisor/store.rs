@@ -8,7 +8,7 @@ use super::service::ServiceId;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::Principal;
-use crate::net::Transport;
+use crate::net::{Transport, resolver};
 use crate::stop::Stop;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -172,9 +172,11 @@ pub(super) fn sibling(file: &str) -> Result<PathBuf> {
 fn check_addresses(services: &[Service]) -> Result<()> {
     for service in services {
         for address in [&*service.listen, service.peer.address()] {
-            TcpListener::bind(address).map_err(|error| Error::Listen {
-                address: address.to_owned(),
-                why: format!("{error}; {} needs it", service.id),
+            TcpListener::bind(&*resolver::own_addresses(address)?).map_err(|error| {
+                Error::Listen {
+                    address: address.to_owned(),
+                    why: format!("{error}; {} needs it", service.id),
+                }
             })?;
         }
     }

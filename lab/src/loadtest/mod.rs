@@ -42,13 +42,14 @@ use engine::Engine;
 use parking_lot::Mutex;
 use requests::Requests;
 use std::fmt;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use toystore::client::api::{Keys, Shop};
 use toystore::client::report::Kind;
 use toystore::config;
 use toystore::error::{Error, Result};
 use toystore::model::ToyName;
+use toystore::net::Resolver;
 
 /// What to do to the store.
 #[derive(Debug, Clone, PartialEq)]
@@ -247,13 +248,13 @@ fn toys(load: &Load) -> Result<Vec<ToyName>> {
 
 /// The first of the address's meanings that accepts. The engine itself asks no resolver.
 fn first_that_accepts(load: &Load) -> Result<SocketAddr> {
-    let unreachable = |why: String| Error::Unreachable { address: load.address.clone(), why };
     let mut why = "the name has no address".to_owned();
-    for address in load.address.to_socket_addrs().map_err(|e| unreachable(e.to_string()))? {
+    let deadline = Instant::now() + load.deadline;
+    for address in Resolver::of_process().resolve(&load.address, deadline, &|| false)? {
         match TcpStream::connect_timeout(&address, load.deadline) {
             Ok(_) => return Ok(address),
             Err(error) => why = error.to_string(),
         }
     }
-    Err(unreachable(why))
+    Err(Error::Unreachable { address: load.address.clone(), why })
 }

@@ -15,12 +15,11 @@ mod door;
 use super::shoppers::Counts;
 use super::watch::board::Board;
 use crate::error::{Error, Result};
-use crate::net::{Limits, Server};
+use crate::net::{Limits, Server, resolver};
 use crossbeam_channel::Sender;
 use door::Door;
 use guard::Guard;
 use parking_lot::Mutex;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 /// A few browser tabs, and a command that waits.
@@ -66,10 +65,7 @@ impl Page {
 
 /// An error if anybody outside this machine could reach the address.
 fn check_is_loopback(address: &str) -> Result<()> {
-    let meant = address
-        .to_socket_addrs()
-        .map_err(|error| Error::Listen { address: address.to_owned(), why: error.to_string() })?;
-    if meant.map(|address: SocketAddr| address.ip()).all(|ip| ip.is_loopback()) {
+    if resolver::own_addresses(address)?.iter().all(|address| address.ip().is_loopback()) {
         return Ok(());
     }
     Err(Error::Config {
