@@ -11,6 +11,7 @@
 //! - A certificate says who its owner is ([`Principal::certified_name`]), and for people with curl or a
 //!   browser also at which hosts.
 
+use crate::address;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::Principal;
@@ -142,8 +143,7 @@ fn hosts(config: &Config) -> BTreeMap<Principal, BTreeSet<String>> {
     let mut all = BTreeMap::from([(Principal::Tool, BTreeSet::new())]);
     let customers = (Principal::Frontend, config.frontend.listen.clone());
     for (owner, address) in config.service_addresses().into_iter().chain([customers]) {
-        let host = address.rsplit_once(':').map_or(&*address, |(host, _)| host);
-        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let (host, _) = address::parts(&address);
         let hosts: &mut BTreeSet<String> = all.entry(owner).or_default();
         hosts.extend(OWN_HOSTS.map(str::to_owned));
         // Whoever listens everywhere has no host by which to call it.

@@ -40,7 +40,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | words | [`error`], [`model`], [`text`] |
+//! | words | [`error`], [`model`], [`text`], [`address`] |
 //! | programs | [`output`], [`config`], [`trace`], [`blocking`], [`stop`], [`program`] |
 //! | ground | [`storage`] (durable files), [`net`] (the one server, frames, calls), [`http`] |
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
@@ -55,6 +55,7 @@
 pub mod error;
 pub mod model;
 pub mod text;
+pub mod address;
 pub mod output;
 pub mod config;
 pub mod trace;

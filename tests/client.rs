@@ -99,8 +99,12 @@ fn toy(name: &str, quantity: u64) -> Value {
 
 /// A store on a free port.
 fn open(trouble: Trouble) -> (Arc<Store>, Server) {
+    open_at("127.0.0.1:0", trouble)
+}
+
+fn open_at(address: &str, trouble: Trouble) -> (Arc<Store>, Server) {
     let store = Arc::new(Store { trouble, asked: Mutex::default(), orders: Mutex::default() });
-    let server = Server::start("test", "127.0.0.1:0", store.clone(), Limits::default()).unwrap();
+    let server = Server::start("test", address, store.clone(), Limits::default()).unwrap();
     (store, server)
 }
 
@@ -233,6 +237,21 @@ fn the_exit_code_says_whether_the_store_kept_its_promises() {
     }
     let nobody = ["-c", "2", "-n", "9", "--address", "127.0.0.1:1", "--retries", "0"];
     assert_says(&nobody, 2, "cannot reach 127.0.0.1:1");
+}
+
+#[test]
+fn a_host_is_given_as_people_write_it() {
+    for (listen, host) in [
+        ("[::1]:0", "::1"),
+        ("[::1]:0", "[::1]"),
+        ("127.0.0.1:0", "127.0.0.1"),
+        ("127.0.0.1:0", "localhost"),
+    ] {
+        let (_store, server) = open_at(listen, |_, _| None);
+        let port = server.address().port().to_string();
+        let arguments = ["-c", "1", "-n", "2", "--retries", "0", "--host", host, "--port", &port];
+        assert_says(&arguments, 0, "every order is as it was given");
+    }
 }
 
 fn assert_says(arguments: &[&str], code: i32, expected: &str) {

@@ -5,11 +5,12 @@
 
 use parking_lot::Mutex;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use toystore::config::Config;
 use toystore::error::Error;
 use toystore::net::frame::{self, FRAME_BYTES_MAX, Frames};
 use toystore::net::{Caller, Limits, Progress, Protocol, Resolver, Rpc, Server, Target};
@@ -82,7 +83,11 @@ fn wait_until(is_so: impl Fn() -> bool) {
 }
 
 fn connect(server: &Server) -> TcpStream {
-    let client = TcpStream::connect(server.address()).unwrap();
+    connect_to(server.address())
+}
+
+fn connect_to(address: SocketAddr) -> TcpStream {
+    let client = TcpStream::connect(address).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     client.set_nodelay(true).unwrap();
     client
@@ -344,6 +349,30 @@ fn stopping_finishes_the_request_in_flight_and_closes_the_idle_connections() {
     assert!(stopping.is_ok());
     assert!(TcpStream::connect(address).is_err());
     assert_eq!(Arc::strong_count(&lines), 1, "no thread is left");
+}
+
+#[test]
+fn a_server_listens_at_every_address_of_its_host_and_is_one_server() {
+    // Customers try `localhost`, some of them its IPv6 address only.
+    let listen = Config::default().frontend.listen;
+    let (host, _) = listen.rsplit_once(':').unwrap();
+    let limits = Limits { connections_max: 2, ..with_threads(1) };
+    let lines = Arc::new(Lines::default());
+    let server = Server::start("lines", format!("{host}:0"), lines, limits).unwrap();
+    let port = server.address().port();
+    let both: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    for _ in 0..20 {
+        // One limit for both, and who closes makes room for whoever comes to the other one.
+        let clients = both.map(|ip| connect_to((ip, port).into()));
+        for client in &clients {
+            echo(client, "here");
+        }
+        assert_eq!(server.gauges().open, 2);
+    }
+    server.stop();
+    for ip in both {
+        assert!(TcpStream::connect((ip, port)).is_err(), "{ip}");
+    }
 }
 
 #[test]

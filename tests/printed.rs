@@ -115,4 +115,9 @@ fn customers_are_sent_to_an_address_that_they_reach() {
     assert_eq!(json_of(&command)["data"]["quantity"], 100);
     let command = printed(&mut run_all, "  send customers ");
     assert!(command.contains(&format!("--address=127.0.0.1:{port}")), "{command}");
+    // Where it listens is passed on to others, but nobody is sent there.
+    let said = run_all.said().replace("--frontend-listen=0.0.0.0", "");
+    let mut of_run_all = said.lines().filter(|line| line.starts_with("run-all"));
+    assert_eq!(of_run_all.find(|line| line.contains("0.0.0.0")), None, "nobody can call it");
+    assert!(said.contains(&format!("frontend at 127.0.0.1:{port}, pid")), "{said}");
 }

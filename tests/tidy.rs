@@ -12,7 +12,7 @@ use std::process::Command;
 /// the services, do not know each other.
 const LAYERS: [&[&str]; 13] = [
     &["error"],
-    &["model", "output", "text"],
+    &["address", "model", "output", "text"],
     &["config"],
     &["blocking", "trace", "stop"],
     &["program"],

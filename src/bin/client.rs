@@ -6,7 +6,7 @@ use std::time::Duration;
 use toystore::config::Config;
 use toystore::error::{Error, Result};
 use toystore::stop::Stop;
-use toystore::{client, output, program};
+use toystore::{address, client, output, program};
 
 pub(crate) fn main() -> ExitCode {
     let host = Arg::new("host").long("host").value_name("HOST");
@@ -46,8 +46,8 @@ fn run(mut config: Config, arguments: &ArgMatches) -> Result<ExitCode> {
 
 /// The configured address, unless its host or port was given by itself (K2).
 fn address_from(configured: &str, arguments: &ArgMatches) -> String {
-    let (host, port) = configured.rsplit_once(':').unwrap_or((configured, ""));
+    let (host, port) = address::parts(configured);
     let host = arguments.get_one::<String>("host").map_or(host, String::as_str);
     let port = arguments.get_one::<u16>("port").map_or_else(|| port.to_owned(), u16::to_string);
-    format!("{host}:{port}")
+    address::of(host, port)
 }

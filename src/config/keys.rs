@@ -5,6 +5,7 @@
 //! `--order-2-listen`, `TOYSTORE_ORDER_2_LISTEN`.
 
 use super::{Config, Failure, FailureKind, Replica};
+use crate::address;
 use crate::model::{OrderNumber, ReplicaId};
 use clap::ValueEnum;
 use std::ops::RangeInclusive;
@@ -210,7 +211,7 @@ impl Setting {
             Chance(place) => within(text, &(0.0..=1.0)).map(|p| *place(config, self.replica) = p),
             Switch(place) => text.parse().ok().map(|on| *place(config, self.replica) = on),
             OwnAddress(place) | Address(place) => {
-                is_address(text).then(|| text.clone_into(place(config, self.replica)))
+                address::is_one(text).then(|| text.clone_into(place(config, self.replica)))
             }
             OwnDirectory(place) => {
                 (!text.is_empty()).then(|| *place(config, self.replica) = text.into())
@@ -287,15 +288,6 @@ impl Setting {
 /// A number that lies in a range.
 fn within<T: std::str::FromStr + PartialOrd>(text: &str, range: &RangeInclusive<T>) -> Option<T> {
     text.parse().ok().filter(|n| range.contains(n))
-}
-
-/// Whether this is a host name or IP address (IPv6 in brackets), a colon, and a port.
-fn is_address(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let bracketed = host.starts_with('[') && host.ends_with(']');
-    let named =
-        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-    (bracketed || named) && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
 }
 
 /// Nothing, or what is written as `crash@7`; the outer `None` is a mistake.

@@ -251,7 +251,7 @@ pub enum Level {
 impl Default for Frontend {
     fn default() -> Frontend {
         Frontend {
-            listen: "127.0.0.1:8081".to_owned(),
+            listen: "localhost:8081".to_owned(),
             peer: "127.0.0.1:9081".to_owned(),
             certificate: None,
             key: None,

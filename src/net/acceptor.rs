@@ -3,7 +3,7 @@
 //!
 //! * At [`Limits::connections_max`], or when open files run short, it stops accepting; others wait in
 //!   the kernel's backlog.
-//! * When accepting fails, it tries again at the next sweep rather than at once, since the listener would
+//! * When accepting fails, it tries again at the next sweep rather than at once, since a listener would
 //!   go on to be ready.
 //! * It never blocks on a connection: what may block is done by a worker.
 //! * When the server stops, it stays until all connections are closed, but not for long.
@@ -32,11 +32,11 @@ const LAST_SWEEPS_INTERVAL: Duration = Duration::from_millis(10);
 /// How long requests in flight may take when the server stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
 
-/// The listener and what becomes of those who come.
+/// The listeners and what becomes of those who come.
 pub(super) struct Acceptor<S> {
-    /// Reports the listener only; those of connections are for the workers.
+    /// Reports the listeners only; those of connections are for the workers.
     arrivals: Arc<Poller>,
-    listener: Watched<TcpListener>,
+    listeners: Vec<Watched<TcpListener>>,
     is_accepting: bool,
     files: FileLimit,
     listen: Listen,
@@ -44,29 +44,31 @@ pub(super) struct Acceptor<S> {
 }
 
 impl<S: Send + 'static> Acceptor<S> {
-    /// Listens at the first of these addresses that can be had.
+    /// Takes over these listeners, at least one.
     pub(super) fn open(
-        addresses: &[SocketAddr],
+        listeners: Vec<TcpListener>,
         listen: Listen,
         scheduler: Arc<Scheduler<S>>,
     ) -> io::Result<Acceptor<S>> {
         /// Clients that may wait to be accepted. The standard library asks for 128; those in a
         /// burst above that would lose their first packet, and a second until they repeat it.
         const BACKLOG: i32 = 1024;
-        let listener = TcpListener::bind(addresses)?;
-        rustix::net::listen(&listener, BACKLOG)?;
-        listener.set_nonblocking(true)?;
+        for listener in &listeners {
+            rustix::net::listen(listener, BACKLOG)?;
+            listener.set_nonblocking(true)?;
+        }
         let arrivals = Arc::new(Poller::new()?);
-        let listener = Watched::new(listener, Arc::clone(&arrivals));
+        let watched = |listener| Watched::new(listener, Arc::clone(&arrivals));
+        let listeners = listeners.into_iter().map(watched).collect();
         let files = FileLimit::for_clients(scheduler.limits.clients);
         let mut acceptor =
-            Acceptor { arrivals, listener, is_accepting: false, files, listen, scheduler };
+            Acceptor { arrivals, listeners, is_accepting: false, files, listen, scheduler };
         acceptor.expect_clients()?;
         Ok(acceptor)
     }
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listeners[0].local_addr()
     }
 
     /// Whom to notify when the server stops.
@@ -101,12 +103,14 @@ impl<S: Send + 'static> Acceptor<S> {
 
     fn has_room(&self) -> bool {
         self.scheduler.open.load(Ordering::Relaxed) < self.scheduler.limits.connections_max
-            && !self.files.are_short(&*self.listener)
+            && !self.files.are_short(&*self.arrivals)
     }
 
     fn expect_clients(&mut self) -> io::Result<()> {
         self.is_accepting = false;
-        self.listener.watch(Event::readable(0))?;
+        for listener in &mut self.listeners {
+            listener.watch(Event::readable(0))?;
+        }
         self.is_accepting = true;
         Ok(())
     }
@@ -114,14 +118,16 @@ impl<S: Send + 'static> Acceptor<S> {
     /// Accepts everybody who is there and expects more, unless there is no room.
     fn accept(&mut self) {
         self.is_accepting = false;
+        let mut emptied = 0;
         while self.has_room() {
-            match self.listener.accept() {
+            let Some(listener) = self.listeners.get(emptied) else {
+                return self
+                    .expect_clients()
+                    .unwrap_or_else(|error| tracing::error!(%error, "cannot accept"));
+            };
+            match listener.accept() {
                 Ok((socket, peer)) => self.admit(socket, peer),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return self
-                        .expect_clients()
-                        .unwrap_or_else(|error| tracing::error!(%error, "cannot accept"));
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => emptied += 1,
                 // This client is gone again; the next may still be there.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -131,7 +137,7 @@ impl<S: Send + 'static> Acceptor<S> {
             }
         }
         let warning = self.files.warning();
-        if self.files.are_short(&*self.listener) && self.scheduler.refusals.is_news(&warning) {
+        if self.files.are_short(&*self.arrivals) && self.scheduler.refusals.is_news(&warning) {
             tracing::warn!("{warning}");
         }
     }
@@ -160,8 +166,8 @@ impl<S: Send + 'static> Acceptor<S> {
 
     /// Stops listening, then goes on until every connection is closed or the deadline has passed.
     fn close(self) {
-        let Acceptor { listener, scheduler, .. } = self;
-        drop(listener);
+        let Acceptor { listeners, scheduler, .. } = self;
+        drop(listeners);
         let deadline = Instant::now() + STOP_DEADLINE;
         loop {
             let now = Instant::now();

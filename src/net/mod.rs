@@ -19,6 +19,7 @@
 //! * `acceptor`: the thread that accepts, and looks for connections that waited too long.
 //! * `worker`: one turn of a thread with a connection: read, serve, write.
 //! * `scheduler`: where connections wait without a thread, and which worker polls.
+//! * [`listeners`]: listening at every address that a host has.
 //! * `saturation`: whether connections outnumber threads.
 //! * `connection`: a socket, its unserved and unsent bytes, and what it waits for until when.
 //! * [`protocol`]: what a server speaks: requests are bytes in, answers bytes out.
@@ -45,6 +46,7 @@ mod connection;
 mod file_limit;
 pub mod frame;
 pub mod limits;
+pub mod listeners;
 pub mod protocol;
 pub mod resolver;
 pub mod rpc;

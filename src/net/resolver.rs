@@ -6,20 +6,21 @@
 //!        ◀── addresses ── what is known ◀──┘
 //! ```
 //!
-//! * An IP address is no question for anybody.
+//! * An IP address is no question for anybody, nor is `localhost`: it means both loopback addresses (RFC 6761 §6.3).
 //! * `getaddrinfo` has no deadline and cannot be interrupted, so one thread, started by the first name, calls it for
 //!   the whole process. The callers wait for it, no longer than they have time.
 //! * What a name meant last is kept. A look-up that takes long or fails leaves that in use, so that a name server
 //!   that is out of reach changes nothing for those who were reached before.
 
 use super::socket::TICK;
+use crate::address;
 use crate::error::{Error, Result};
 use crate::stop;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -86,8 +87,8 @@ impl Resolver {
         deadline: Instant,
         abandoned: &dyn Fn() -> bool,
     ) -> Result<Vec<SocketAddr>> {
-        if let Ok(literal) = address.parse() {
-            return Ok(vec![literal]);
+        if let Some(fixed) = fixed(address) {
+            return Ok(fixed);
         }
         let begun = Instant::now();
         let mut names = self.known.names.lock();
@@ -142,6 +143,17 @@ impl Resolver {
             Err(e) => Err(Error::unavailable(format!("cannot start the thread {NAME}: {e}"))),
         }
     }
+}
+
+/// What an address means, if that is no question.
+fn fixed(address: &str) -> Option<Vec<SocketAddr>> {
+    if let Ok(literal) = address.parse() {
+        return Some(vec![literal]);
+    }
+    let (host, port) = address::parts(address);
+    let port = port.parse().ok().filter(|_| address::is_localhost(host))?;
+    let both: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    Some(both.map(|ip| SocketAddr::new(ip, port)).to_vec())
 }
 
 /// What an address of ours means, for whoever is about to listen there.

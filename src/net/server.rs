@@ -6,8 +6,8 @@
 
 use super::acceptor::Acceptor;
 use super::limits::Limits;
+use super::listeners;
 use super::protocol::Protocol;
-use super::resolver;
 use super::scheduler::{Gauges, Scheduler};
 use super::transport::Listen;
 use super::worker::Worker;
@@ -47,12 +47,12 @@ impl Server {
         let address = listen.address().to_owned();
         let cannot_listen =
             |error: io::Error| Error::Listen { address: address.clone(), why: error.to_string() };
-        let addresses = resolver::own_addresses(&address)?;
         let scheduler = Arc::new(Scheduler::new(limits).map_err(cannot_listen)?);
         let workers: Vec<_> = iter::repeat_n(protocol, scheduler.workers())
             .map(|protocol| Worker { protocol, scheduler: Arc::clone(&scheduler) })
             .collect();
-        let acceptor = Acceptor::open(&addresses, listen, Arc::clone(&scheduler));
+        let listeners = listeners::listen(&address)?;
+        let acceptor = Acceptor::open(listeners, listen, Arc::clone(&scheduler));
         let acceptor = acceptor.map_err(cannot_listen)?;
         let arrivals = acceptor.arrivals();
         let address = acceptor.address().map_err(cannot_listen)?;
@@ -85,7 +85,7 @@ impl Server {
         Ok(Server { address, stop, gauges, acceptor: Some(acceptor), pool, workers_left })
     }
 
-    /// Where it listens; the port is the real one when port 0 was asked for.
+    /// Where it listens, or the first such address; the port is the real one when port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

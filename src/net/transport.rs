@@ -10,13 +10,13 @@ use super::target::Target;
 use super::tls::credentials::{self, Files};
 use super::tls::reload::{Reload, Reloadable, Reloader};
 use super::tls::session::Session;
+use crate::address::{is_loopback, parts};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::Principal;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// How one process talks and is talked to.
@@ -118,7 +118,7 @@ impl Cluster {
 /// The front-end, as a customer reaches it: by HTTPS if the configuration names an authority.
 pub fn public_target(client: &crate::config::Client) -> Result<Target> {
     let Some(authority) = client.authority.clone() else { return Ok((&*client.address).into()) };
-    let host = host(&client.address).to_owned();
+    let host = parts(&client.address).0.to_owned();
     let name = ServerName::try_from(host.clone()).map_err(|error| Error::Config {
         place: "client.address".to_owned(),
         why: format!("\"{host}\" cannot be in a certificate: {error}"),
@@ -128,27 +128,12 @@ pub fn public_target(client: &crate::config::Client) -> Result<Target> {
 }
 
 fn refuse_other_machines(config: &Config) -> Result<()> {
-    let reachable = config.service_addresses().into_iter().find(|(_, a)| !is_loopback(a));
+    let reachable = config.service_addresses().into_iter().find(|(_, a)| !is_loopback(parts(a).0));
     reachable.map_or(Ok(()), |(principal, address)| {
         let why = "other machines reach this address, and nothing protects it: make certificates \
                    (make certs) and set tls.directory, or say --insecure if you trust the network";
         Err(Error::Config { place: format!("{address} of {principal}"), why: why.to_owned() })
     })
-}
-
-/// Whether an address leads nowhere but to this machine. Of a name other than `localhost` that is not
-/// known, so the answer is no.
-fn is_loopback(address: &str) -> bool {
-    match host(address).parse::<IpAddr>() {
-        Ok(ip) => ip.to_canonical().is_loopback(),
-        Err(_) => host(address).eq_ignore_ascii_case("localhost"),
-    }
-}
-
-/// The host of `host:port`, without the brackets of an IPv6 address.
-fn host(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 /// Where a server is reached, and how it is spoken to.
@@ -176,22 +161,5 @@ impl<A: Into<String>> From<A> for Listen {
     /// An address alone is spoken to plainly.
     fn from(address: A) -> Listen {
         Listen { address: address.into(), tls: None }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_loopback;
-
-    #[test]
-    fn only_what_surely_stays_on_this_machine_is_loopback() {
-        for address in
-            ["127.0.0.1:1", "127.9.8.7:1", "[::1]:1", "localhost:1", "[::ffff:127.0.0.1]:1"]
-        {
-            assert!(is_loopback(address), "{address}");
-        }
-        for address in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "catalog:1", "localhost.example:1"] {
-            assert!(!is_loopback(address), "{address}");
-        }
     }
 }

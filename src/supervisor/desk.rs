@@ -10,6 +10,7 @@ use super::relay::say;
 use super::shoppers::Shoppers;
 use super::store::Store;
 use super::watch::Watch;
+use crate::address;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::net::transport;
@@ -42,8 +43,10 @@ impl Desk {
     /// whose address is taken, if there is a keyboard.
     pub(super) fn open(config: &Config, store: &Store, keyboard: Option<Keyboard>) -> Result<Desk> {
         let watch = Watch::start(store.services())?;
-        let door =
-            config::Client { address: config.frontend.listen.clone(), ..config.client.clone() };
+        let door = config::Client {
+            address: address::to_call(&config.frontend.listen),
+            ..config.client.clone()
+        };
         let shoppers = Shoppers::nobody(transport::public_target(&door)?);
         let (sender, instructions) = bounded(COMMANDS_WAITING_MAX);
         let access = Access {

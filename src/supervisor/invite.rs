@@ -3,6 +3,7 @@
 use super::process::Process;
 use super::relay::say;
 use super::{shell, store};
+use crate::address;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::percent_encode;
@@ -27,7 +28,7 @@ pub(super) fn say_what_to_try(
     after: Duration,
 ) -> Result<()> {
     for process in processes {
-        let (id, listen) = (process.service.id, &process.service.listen);
+        let (id, listen) = (process.service.id, address::to_call(&process.service.listen));
         say(&format!("{id:8} at {listen}, pid {}", process.pid()));
     }
     let door = door(config);
@@ -60,19 +61,9 @@ fn kill_line(processes: &[Process]) -> String {
     replica.map_or_else(String::new, |process| format!("kill -9 {}", process.pid()))
 }
 
-/// The address at which customers on this machine find the front-end.
-fn customers_address(config: &Config) -> String {
-    let listen = &config.frontend.listen;
-    match listen.rsplit_once(':') {
-        Some(("0.0.0.0", port)) => format!("127.0.0.1:{port}"),
-        Some(("[::]", port)) => format!("[::1]:{port}"),
-        _ => listen.clone(),
-    }
-}
-
 fn door(config: &Config) -> String {
     let scheme = if config.frontend.certificate.is_some() { "https" } else { "http" };
-    format!("{scheme}://{}", customers_address(config))
+    format!("{scheme}://{}", address::to_call(&config.frontend.listen))
 }
 
 /// Who vouches for the front-end's certificate, if it has one and if that is known.
@@ -86,7 +77,7 @@ fn authority(config: &Config) -> Option<PathBuf> {
 /// The flags of a client of this store: those that were given, and where they lead elsewhere, more.
 fn client_flags(config: &Config, flags: &[String]) -> Vec<String> {
     let mut all = flags.to_vec();
-    let address = customers_address(config);
+    let address = address::to_call(&config.frontend.listen);
     if config.client.address != address {
         all.push(format!("--address={address}"));
     }

@@ -8,9 +8,8 @@ use super::service::ServiceId;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::Principal;
-use crate::net::{Transport, resolver};
+use crate::net::{Transport, listeners};
 use crate::stop::Stop;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -172,11 +171,11 @@ pub(super) fn sibling(file: &str) -> Result<PathBuf> {
 fn check_addresses(services: &[Service]) -> Result<()> {
     for service in services {
         for address in [&*service.listen, service.peer.address()] {
-            TcpListener::bind(&*resolver::own_addresses(address)?).map_err(|error| {
-                Error::Listen {
-                    address: address.to_owned(),
-                    why: format!("{error}; {} needs it", service.id),
+            listeners::listen(address).map_err(|error| match error {
+                Error::Listen { address, why } => {
+                    Error::Listen { address, why: format!("{why}; {} needs it", service.id) }
                 }
+                error => error,
             })?;
         }
     }

@@ -7,9 +7,10 @@
 //!   rebinding) is refused.
 //! - `Origin`, which browsers send along with every command, must be that same host and port.
 
+use crate::address;
 use crate::error::{Error, Result};
 use crate::http::Request;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// Knows the token.
 pub struct Guard {
@@ -36,7 +37,7 @@ impl Guard {
         path: &'p [&'a str],
     ) -> Result<&'p [&'a str], &'static str> {
         let host = request.header("Host").unwrap_or_default().unwrap_or_default();
-        if !is_loopback(host) {
+        if !address::is_loopback(address::parts(host).0) {
             return Err("this page answers to a loopback address only, not to another Host");
         }
         for origin in request.headers("Origin") {
@@ -49,16 +50,6 @@ impl Guard {
             _ => Err("open the address that run-all printed: it has a token in its path"),
         }
     }
-}
-
-/// Whether a `Host` (with or without a port) means this machine, without asking a name server.
-fn is_loopback(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Compares in a time that does not tell how much of it was right.

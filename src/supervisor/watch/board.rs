@@ -5,6 +5,7 @@ use super::feed::{Entry, Feed};
 use super::pace::{Pace, Sample};
 use super::picture::{Known, Picture};
 use super::{Own, Report};
+use crate::address;
 use crate::model::ReplicaId;
 use crate::supervisor::process::{Process, Service, State};
 use crate::supervisor::service::ServiceId;
@@ -40,7 +41,7 @@ impl Board {
     pub fn new(services: &[Service]) -> Board {
         let unknown = |service: &Service| Known {
             id: service.id,
-            listen: service.listen.clone(),
+            listen: address::to_call(&service.listen),
             pid: 0,
             process: State::Ended(std::process::ExitStatus::default()),
             report: None,
