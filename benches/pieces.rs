@@ -25,6 +25,8 @@ use toystore::model::{
     CallId, Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, Principal,
     Quantity, ReplicaId, Toy, View,
 };
+use toystore::monitoring::RequestMetrics;
+use toystore::monitoring::status::Kind;
 use toystore::net::{Caller, Limits, Progress, Protocol, Rpc, Server, Transport, Way, frame};
 use toystore::order::file::ORDERS;
 use toystore::order::log::Log;
@@ -33,8 +35,6 @@ use toystore::protocol::catalog::Office;
 use toystore::protocol::catalog::{Changes, Request};
 use toystore::protocol::order::{self, Append, Bought, Outcome};
 use toystore::protocol::purchase::Purchase;
-use toystore::protocol::status::Kind;
-use toystore::protocol::tally::Tally;
 use toystore::protocol::{Answer, answer, question};
 use toystore::storage::{CsvLog, Directory};
 
@@ -105,7 +105,7 @@ fn query(c: &mut Criterion) {
     let elector = elector.expect("it starts without replicas");
     let orders = Orders::new(&config, &transport, elector.election(), products.clone());
     let orders = orders.expect("its addresses are configured");
-    let door = Door::new(products.clone(), orders, Arc::new(Tally::new(&[Kind::Query])));
+    let door = Door::new(products.clone(), orders, Arc::new(RequestMetrics::new(&[Kind::Query])));
     let mut session = door.open(Way::Plain.into());
     let mut output = Vec::new();
     door.serve(&mut session, QUERY, &mut output);

@@ -44,6 +44,7 @@
 //! | programs | [`output`], [`config`], [`trace`], [`blocking`], [`stop`], [`program`] |
 //! | ground | [`storage`] (durable files), [`net`] (the one server, frames, calls), [`http`] |
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
+//! | answers | [`monitoring`] (health, status, metrics), [`endpoint`] (an address of a service) |
 //! | services | [`catalog`], [`order`], [`frontend`] |
 //! | around | [`client`], [`audit`], [`certs`], [`toys`], [`supervisor`] |
 //!
@@ -67,6 +68,8 @@ pub mod net;
 pub mod http;
 pub mod protocol;
 pub mod pages;
+pub mod monitoring;
+pub mod endpoint;
 pub mod catalog;
 pub mod order;
 pub mod frontend;

@@ -10,7 +10,7 @@ use std::process::Command;
 
 /// Who may import whom: each module only those of strictly lower rows. Modules of one row, such as
 /// the services, do not know each other.
-const LAYERS: [&[&str]; 13] = [
+const LAYERS: [&[&str]; 15] = [
     &["error"],
     &["address", "model", "output", "text"],
     &["config"],
@@ -19,6 +19,8 @@ const LAYERS: [&[&str]; 13] = [
     &["storage", "net"],
     &["http"],
     &["protocol", "pages"],
+    &["monitoring"],
+    &["endpoint"],
     &["client", "frontend", "order", "catalog"],
     &["supervisor", "audit", "certs", "toys"],
     &["loadtest"],

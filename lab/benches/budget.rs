@@ -27,22 +27,21 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 use support::{Cluster, Id};
+use toystore::endpoint::{Endpoint, Handler};
 use toystore::http::{Client, Request as HttpRequest, Responder};
 use toystore::model::{
     CallId, Entry, Epoch, Identity, Item, Key, Member, OrderNumber, Price, Quantity, ReplicaId,
     View,
 };
+use toystore::monitoring::status::{CatalogStatus, Kind};
+use toystore::monitoring::{Asked, Monitor, Monitored};
 use toystore::net::{Limits, Rpc, Server};
 use toystore::order::file::ORDERS;
-use toystore::protocol::about::{About, Subject};
 use toystore::protocol::catalog::{
     Change, Changes, Peer as CatalogPeer, Request as ToCatalog, Sales, Sold,
 };
 use toystore::protocol::order::{self, Append, Appended, Bought, Outcome, Peer};
-use toystore::protocol::port::{Port, Service};
 use toystore::protocol::purchase::Purchase;
-use toystore::protocol::status::{CatalogStatus, Kind};
-use toystore::protocol::tally::Asked;
 use toystore::protocol::web::{self, Receipt};
 use toystore::protocol::{Answer, answer, ask, question, wanted as still_wanted};
 use toystore::storage::CsvLog;
@@ -179,8 +178,8 @@ fn median_micros(mut once: impl FnMut()) -> f64 {
 
 /// Answers everything at once, as the services would, until this process is ended.
 fn other_side(address: &str) {
-    let about = Arc::new(About::new("other", Arc::new(OtherSide), &[Kind::Buy]));
-    let port = Arc::new(Port::requests(OtherSide, about));
+    let monitor = Arc::new(Monitor::new("other", Arc::new(OtherSide), &[Kind::Buy]));
+    let port = Arc::new(Endpoint::requests(OtherSide, monitor));
     let server = Server::start("other", address, port, Limits::default());
     let _server = server.expect("the address is free");
     loop {
@@ -190,7 +189,7 @@ fn other_side(address: &str) {
 
 struct OtherSide;
 
-impl Service for OtherSide {
+impl Handler for OtherSide {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
         // What is asked is read as the service of that question would.
         let starts =
@@ -220,7 +219,7 @@ impl Service for OtherSide {
     }
 }
 
-impl Subject for OtherSide {
+impl Monitored for OtherSide {
     type Own = CatalogStatus;
 
     fn own(&self) -> CatalogStatus {

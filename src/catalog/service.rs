@@ -15,18 +15,17 @@ use super::stock::{Record, Restocked, Shelf, Stock};
 use super::subscribers::Subscribers;
 use crate::blocking::Blocking;
 use crate::config::{self, Config};
+use crate::endpoint::{Endpoint, Handler};
 use crate::error::Result;
 use crate::http::{Request as HttpRequest, Responder};
 use crate::model::{Epoch, Item, Key, Principal, Toy, ToyName};
+use crate::monitoring::status::{CatalogStatus, Kind, Outcome};
+use crate::monitoring::{Asked, Monitor, Monitored};
 use crate::net::{Clients, Limits, Server, Transport};
-use crate::protocol::about::{About, Subject};
 use crate::protocol::catalog::{
     ANSWER_TOYS_MAX, Books, Office, PAGE_TOYS_MAX, Peer, Put, Request, Sales, Sold,
 };
-use crate::protocol::port::{Port, Service};
 use crate::protocol::purchase::Purchase;
-use crate::protocol::status::{CatalogStatus, Kind, Outcome};
-use crate::protocol::tally::Asked;
 use crate::protocol::web::{self, ShownToy};
 use crate::protocol::{Answer, answer, question};
 use crate::stop::{Stop, crash};
@@ -67,16 +66,16 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     };
     let limits = Limits { threads: settings.threads, ..Limits::default() };
     let kinds = &[Kind::Query, Kind::List, Kind::Purchase, Kind::Other];
-    let about = Arc::new(About::new("catalog", catalog.clone(), kinds));
-    let customers = Arc::new(Port::requests(Customers(catalog.clone()), about.clone()));
-    let peers = Arc::new(Port::peers(Peers(catalog.clone()), about.clone()));
+    let monitor = Arc::new(Monitor::new("catalog", catalog.clone(), kinds));
+    let customers = Arc::new(Endpoint::requests(Customers(catalog.clone()), monitor.clone()));
+    let peers = Arc::new(Endpoint::peers(Peers(catalog.clone()), monitor.clone()));
     let (peer, request) = (transport.listen(&settings.peer), transport.listen(&settings.listen));
     let peer_limits =
         Limits { threads: settings.peer_threads, clients: Clients::Services, ..Limits::default() };
     let peer_server = Server::start("peer", peer, peers, peer_limits)?;
     let server = Server::start("request", request, customers, limits)?;
     let reloader = transport.reload_at_hangup()?;
-    about.watch(server.watch());
+    monitor.watch(server.watch());
     let restocker = Restocker::start(settings.restock_every, move || catalog.restock(which))?;
     tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
     while !stop.wait(Duration::from_secs(3_600)) {}
@@ -261,7 +260,7 @@ impl Catalog {
     }
 }
 
-impl Subject for Catalog {
+impl Monitored for Catalog {
     type Own = CatalogStatus;
 
     /// Reads what is in memory, which may be a sync ahead of the disk: a slow disk must not hide how
@@ -288,7 +287,7 @@ impl Subject for Catalog {
 /// The request address.
 struct Customers(Arc<Catalog>);
 
-impl Service for Customers {
+impl Handler for Customers {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
         let (kind, outcome) = match question(payload) {
             Ok(Request::HealthCheck) => (Kind::Other, answer(Ok(()), output)),
@@ -343,7 +342,7 @@ impl Service for Customers {
 /// The peer address.
 struct Peers(Arc<Catalog>);
 
-impl Service for Peers {
+impl Handler for Peers {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
         let outcome = match question(payload) {
             Ok(Peer::HealthCheck) => answer(Ok(()), output),

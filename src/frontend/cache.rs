@@ -13,8 +13,8 @@
 //!   subscribe anew.
 
 use crate::model::Moment;
+use crate::monitoring::status::{CacheStatus, CachedToy};
 use crate::protocol::catalog::PAGE_TOYS_MAX;
-use crate::protocol::status::{CacheStatus, CachedToy};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;

@@ -32,12 +32,12 @@ pub mod subscription;
 pub mod peers;
 
 use crate::config::{Config, ThreadPer};
+use crate::endpoint::Endpoint;
 use crate::error::Result;
 use crate::model::Principal;
+use crate::monitoring::Monitor;
+use crate::monitoring::status::Kind;
 use crate::net::{Clients, Limits, Server, Transport};
-use crate::protocol::about::About;
-use crate::protocol::port::Port;
-use crate::protocol::status::Kind;
 use crate::stop::Stop;
 use crate::storage::Directory;
 use election::Elector;
@@ -59,8 +59,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let orders = orders::Orders::new(config, &transport, elector.election(), products.clone())?;
     let shown = Arc::new(Shown { election: elector.election(), products: products.clone() });
     let kinds = &[Kind::Query, Kind::List, Kind::Buy, Kind::Order, Kind::Other];
-    let about = Arc::new(About::new("front-end", shown, kinds));
-    let peers = Arc::new(Port::peers(Peers, about.clone()));
+    let monitor = Arc::new(Monitor::new("front-end", shown, kinds));
+    let peers = Arc::new(Endpoint::peers(Peers, monitor.clone()));
     let limits = Limits {
         threads: settings.threads,
         stays: settings.thread_per == ThreadPer::Session,
@@ -69,12 +69,12 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
         idle_deadline: settings.idle_deadline,
         ..Limits::default()
     };
-    let door = Arc::new(session::Door::new(products, orders, about.requests()));
+    let door = Arc::new(session::Door::new(products, orders, monitor.requests()));
     let peer_limits =
         Limits { threads: settings.peer_threads, clients: Clients::Services, ..Limits::default() };
     let listen = transport.listen_to_customers(&settings.listen);
     let server = Server::start("session", listen, door, limits)?;
-    about.watch(server.watch());
+    monitor.watch(server.watch());
     // The last of the two, because whoever finds it healthy sends customers to the other.
     let peer = transport.listen(&settings.peer);
     let peer_server = Server::start("peer", peer, peers, peer_limits)?;

@@ -2,12 +2,11 @@
 
 use super::election::Election;
 use super::products::Products;
+use crate::endpoint::Handler;
 use crate::http::{Request, Responder};
-use crate::protocol::about::Subject;
+use crate::monitoring::status::{FrontendStatus, Kind};
+use crate::monitoring::{Asked, Monitored};
 use crate::protocol::frontend::Peer;
-use crate::protocol::port::Service;
-use crate::protocol::status::{FrontendStatus, Kind};
-use crate::protocol::tally::Asked;
 use crate::protocol::{answer, question, web};
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ pub struct Shown {
     pub products: Arc<Products>,
 }
 
-impl Subject for Shown {
+impl Monitored for Shown {
     type Own = FrontendStatus;
 
     fn own(&self) -> FrontendStatus {
@@ -38,7 +37,7 @@ impl Subject for Shown {
 /// The peer address: nothing but what every service says about itself.
 pub struct Peers;
 
-impl Service for Peers {
+impl Handler for Peers {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
         let outcome = question(payload).map(|Peer::HealthCheck| ());
         Asked::one(Kind::Other, answer(outcome, output))

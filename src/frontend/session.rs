@@ -7,10 +7,10 @@ use super::router::{Route, route};
 use crate::error::Error;
 use crate::http::{Connection, Request, Responder, percent_encode};
 use crate::model::ToyName;
+use crate::monitoring::status::{Kind, Outcome};
+use crate::monitoring::{Asked, RequestMetrics};
 use crate::net::{Caller, Progress, Protocol};
 use crate::pages::{self, STOREFRONT};
-use crate::protocol::status::{Kind, Outcome};
-use crate::protocol::tally::{Asked, Tally};
 use crate::protocol::web::{self, Receipt, ShownOrder};
 use crate::trace::ACCESS;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Door {
     products: Arc<Products>,
     orders: Orders,
     /// Where requests are counted.
-    requests: Arc<Tally>,
+    requests: Arc<RequestMetrics>,
     sessions: AtomicU64,
 }
 
@@ -37,7 +37,7 @@ pub struct Session {
 
 impl Door {
     /// A door to these.
-    pub fn new(products: Arc<Products>, orders: Orders, requests: Arc<Tally>) -> Door {
+    pub fn new(products: Arc<Products>, orders: Orders, requests: Arc<RequestMetrics>) -> Door {
         Door { products, orders, requests, sessions: AtomicU64::new(0) }
     }
 

@@ -14,9 +14,9 @@
 use super::log::Log;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Identity, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
+use crate::monitoring::status::FollowerStatus;
 use crate::protocol::order::{Appended, ENTRIES_MAX, Outcome};
 use crate::protocol::purchase::{Purchase, Refusals};
-use crate::protocol::status::FollowerStatus;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 

@@ -13,10 +13,10 @@ use super::leadership::{Begin, Duty, Leadership, Office};
 use super::log::Log;
 use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, Key, Member, Moment, OrderNumber, ReplicaId, View};
+use crate::monitoring::status::FollowerStatus;
 use crate::protocol::catalog::{self, Open};
 use crate::protocol::order::{Append, Appended, Bought, ENTRIES_MAX, Health, Missed, Outcome};
 use crate::protocol::purchase::Purchase;
-use crate::protocol::status::FollowerStatus;
 
 /// A replica's whole state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

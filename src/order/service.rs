@@ -7,16 +7,15 @@ use super::purchase::Purchases;
 use super::recovery;
 use super::replication;
 use crate::config::Config;
+use crate::endpoint::{Endpoint, Handler};
 use crate::error::{Error, Result};
 use crate::http::{Request as HttpRequest, Responder};
 use crate::model::{CallId, Entry, Item, Key, OrderNumber, Principal, ReplicaId};
+use crate::monitoring::status::{Kind, OrderStatus};
+use crate::monitoring::{Asked, Monitor, Monitored};
 use crate::net::{Clients, Limits, Server, Transport};
-use crate::protocol::about::{About, Subject};
 use crate::protocol::order::{Bought, Peer, Request};
-use crate::protocol::port::{Port, Service};
 use crate::protocol::purchase::Purchase;
-use crate::protocol::status::{Kind, OrderStatus};
-use crate::protocol::tally::Asked;
 use crate::protocol::web::{self, Receipt, ShownOrder};
 use crate::protocol::{answer, question};
 use crate::stop::Stop;
@@ -32,11 +31,11 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     recovery::catch_up(&node, config, &transport);
     let limits = Limits { threads: config.order.threads, ..Limits::default() };
     let kinds = &[Kind::Buy, Kind::Order, Kind::Other];
-    let about = Arc::new(About::new(format!("order {id}"), node.clone(), kinds));
-    let peers = Arc::new(Port::peers(Peers(node.clone()), about.clone()));
+    let monitor = Arc::new(Monitor::new(format!("order {id}"), node.clone(), kinds));
+    let peers = Arc::new(Endpoint::peers(Peers(node.clone()), monitor.clone()));
     let purchases = Purchases::new(node.clone(), transport.rpc(&config.catalog.listen)?);
     let customers =
-        Arc::new(Port::requests(Customers::new(node.clone(), purchases), about.clone()));
+        Arc::new(Endpoint::requests(Customers::new(node.clone(), purchases), monitor.clone()));
     let (peer, request) = (transport.listen(&settings.peer), transport.listen(&settings.listen));
     let peer_limits = Limits {
         threads: config.order.peer_threads,
@@ -45,7 +44,7 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     };
     let peer_server = Server::start("peer", peer, peers, peer_limits)?;
     let server = Server::start("request", request, customers, limits)?;
-    about.watch(server.watch());
+    monitor.watch(server.watch());
     let mut threads = Threads::new(node.clone());
     replication::start(&mut threads, config, &transport)?;
     office::start(&mut threads, config, &transport)?;
@@ -61,7 +60,7 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-impl Subject for Node {
+impl Monitored for Node {
     type Own = OrderStatus;
 
     fn own(&self) -> OrderStatus {
@@ -102,7 +101,7 @@ impl Customers {
     }
 }
 
-impl Service for Customers {
+impl Handler for Customers {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
         let (kind, outcome) = match question(payload) {
             Ok(Request::HealthCheck) => (Kind::Other, answer(Ok(self.node.health()), output)),
@@ -149,7 +148,7 @@ impl Service for Customers {
 /// The peer address.
 struct Peers(Arc<Node>);
 
-impl Service for Peers {
+impl Handler for Peers {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
         let node = &self.0;
         let outcome = match question(payload) {

@@ -1,6 +1,6 @@
 //! What the catalog is asked.
 
-use super::Answer;
+use super::answers::Answer;
 use super::purchase::Purchase;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Item, Key, Price, ToyName};

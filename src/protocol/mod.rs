@@ -19,61 +19,28 @@
 //!
 //! Every message may be repeated: a repetition changes nothing and gets the same answer. That is
 //! why [`Rpc`] may send one again on a fresh connection, and a caller after any failure.
-//!
-//! By hand, every service answers `GET /health`, [`/status`](status) and [`/metrics`](metrics): see
-//! [`about`]. What it is asked at its request address is counted in a [`tally`].
 
 pub mod catalog;
 pub mod order;
 pub mod frontend;
 pub mod purchase;
 pub mod web;
-pub mod port;
-pub mod status;
-pub mod tally;
-pub mod about;
-pub mod metrics;
-mod exposition;
-mod process;
+mod answers;
+
+pub use answers::Answer;
 
 use crate::error::{Error, Result};
 use crate::net::rpc::Rpc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use status::Outcome;
 use std::time::Instant;
 
-/// The frame that answers: what was asked for, or why not.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer<T> {
-    /// It was done.
-    Data(T),
-    /// It was refused or failed.
-    Error(Error),
-}
-
-impl<T> From<Result<T>> for Answer<T> {
-    fn from(outcome: Result<T>) -> Answer<T> {
-        outcome.map_or_else(Answer::Error, Answer::Data)
-    }
-}
-
-impl<T> From<Answer<T>> for Result<T> {
-    fn from(answer: Answer<T>) -> Result<T> {
-        match answer {
-            Answer::Data(data) => Ok(data),
-            Answer::Error(error) => Err(error),
-        }
-    }
-}
-
-/// Appends the answering frame's payload to `output`. Returns how it went, to be counted.
-pub fn answer<T: Serialize>(outcome: Result<T>, output: &mut Vec<u8>) -> Outcome {
-    let ended = Outcome::from(&outcome);
+/// Appends the answering frame's payload to `output`. Returns the status that HTTP gives it, to be counted.
+pub fn answer<T: Serialize>(outcome: Result<T>, output: &mut Vec<u8>) -> u16 {
+    let status = outcome.as_ref().err().map_or(200, web::status);
     let answer = Answer::from(outcome);
     serde_json::to_writer(output, &answer).expect("a Vec takes every write, an answer has no maps");
-    ended
+    status
 }
 
 /// Reads the question in a frame's payload.

@@ -114,7 +114,8 @@ fn options(responder: Responder<'_>, allowed: &str) -> u16 {
     204
 }
 
-pub(super) fn status(error: &Error) -> u16 {
+/// The status of a response that brings an error.
+pub fn status(error: &Error) -> u16 {
     match error {
         Error::Invalid { .. } => 400,
         Error::UnknownFormat { .. } => 415,

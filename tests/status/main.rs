@@ -18,11 +18,11 @@ use support::Id::{Catalog, Frontend, Order};
 use support::{ALL, Cluster, Id, PATIENCE, wait_for, wait_until};
 use toystore::http::{Client, Response};
 use toystore::model::{Entry, OrderNumber};
-use toystore::protocol::order::Request as ToOrder;
-use toystore::protocol::status::Outcome::{self, Failed, Refused, Served};
-use toystore::protocol::status::{
+use toystore::monitoring::status::Outcome::{self, Failed, Refused, Served};
+use toystore::monitoring::status::{
     CatalogStatus, EVENTS_MAX, Event, FrontendStatus, Kind, OrderStatus, Requests, Status,
 };
+use toystore::protocol::order::Request as ToOrder;
 use toystore::protocol::web::Data;
 
 const PAGES: [&str; 3] = ["/health", "/status", "/metrics"];

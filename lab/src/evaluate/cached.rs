@@ -14,7 +14,7 @@ use toystore::client::api::Shop;
 use toystore::config::Restock;
 use toystore::error::{Error, Result};
 use toystore::model::{Item, Quantity};
-use toystore::protocol::status::CacheStatus;
+use toystore::monitoring::status::CacheStatus;
 
 /// How likely a request is a purchase.
 const PURCHASES: f64 = 0.1;
@@ -299,7 +299,7 @@ fn table(toys: &[String], steps: &[Step]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use toystore::protocol::status::CachedToy;
+    use toystore::monitoring::status::CachedToy;
 
     fn cache(toys: &[(&str, u64)], hits: u64, evictions: u64) -> CacheStatus {
         let toys = toys

@@ -1,6 +1,6 @@
 //! What happened, in words: the events of all services, each once, and the supervisor's own. Pure.
 
-use crate::protocol::status::Event;
+use crate::monitoring::status::Event;
 use crate::supervisor::service::ServiceId;
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};

@@ -20,7 +20,7 @@ mod feed;
 use super::process::Service;
 use crate::error::Result;
 use crate::http::Client;
-use crate::protocol::status::{CatalogStatus, FrontendStatus, OrderStatus, Status};
+use crate::monitoring::status::{CatalogStatus, FrontendStatus, OrderStatus, Status};
 use crate::protocol::web::Data;
 use crate::stop::VitalThread;
 use board::Board;
@@ -91,7 +91,7 @@ fn said(own: Own) -> Report {
         started_unix_ms: 0,
         memory_bytes: None,
         open_files: None,
-        sessions: crate::protocol::status::Sessions::default(),
+        sessions: crate::monitoring::status::Sessions::default(),
         requests: vec![],
         events: vec![],
         own,

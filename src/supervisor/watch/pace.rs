@@ -2,7 +2,7 @@
 //! counted so far. Pure.
 
 use super::Report;
-use crate::protocol::status::{CacheStatus, Kind, LATENCY_BOUNDS, Outcome, Requests};
+use crate::monitoring::status::{CacheStatus, Kind, LATENCY_BOUNDS, Outcome, Requests};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -169,7 +169,7 @@ fn number(count: u64) -> f64 {
 mod tests {
     use super::super::{Own, said};
     use super::*;
-    use crate::protocol::status::CatalogStatus;
+    use crate::monitoring::status::CatalogStatus;
 
     /// A front-end's word after so many milliseconds: `served` queries that took up to 20 µs, `refused` purchases
     /// that took up to 5 ms.

@@ -3,8 +3,8 @@
 
 use super::{Own, Report};
 use crate::model::{Epoch, OrderNumber, ReplicaId, View};
+use crate::monitoring::status::{CacheStatus, FollowerStatus, Sessions};
 use crate::protocol::catalog::Book;
-use crate::protocol::status::{CacheStatus, FollowerStatus, Sessions};
 use crate::supervisor::process;
 use crate::supervisor::service::ServiceId;
 use serde::Serialize;
@@ -286,8 +286,8 @@ mod tests {
     use super::super::said;
     use super::*;
     use crate::model::{Identity, Member};
+    use crate::monitoring::status::{FrontendStatus, OrderStatus};
     use crate::protocol::order::Health;
-    use crate::protocol::status::{FrontendStatus, OrderStatus};
     use std::process::ExitStatus;
 
     const RUNNING: process::State = process::State::Running;

@@ -4,7 +4,6 @@
 //! Names follow Prometheus' conventions: seconds and bytes, `_total` for what only grows, a label for
 //! what there are several of.
 
-use super::catalog::Book;
 pub(super) use super::exposition::CONTENT_TYPE;
 use super::exposition::Exposition;
 use super::status::{
@@ -12,6 +11,7 @@ use super::status::{
     Requests, Sessions, Status,
 };
 use crate::model::Epoch;
+use crate::protocol::catalog::Book;
 
 /// A part of a status that has metrics of its own.
 pub trait Measured {

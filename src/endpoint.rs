@@ -1,21 +1,21 @@
 //! An address of a service: frames and, for people with curl, HTTP, told apart by the first byte. A
 //! frame begins with its length, which is below 2^24, so with a zero; HTTP begins with a letter.
 //!
-//! What every service says about itself is answered here, by [`About`]. At the request address every
+//! What every service says about itself is answered here, by the [`Monitor`]. At the request address every
 //! request is counted, at the peer address none: that is the services' own traffic.
 
-use super::about::{About, Page, Subject};
-use super::status::{Kind, Outcome};
-use super::tally::{Asked, Tally};
-use super::web;
 use crate::error::Result;
 use crate::http::{Connection, Request, Responder};
+use crate::monitoring::monitor::{Monitor, Monitored, Page};
+use crate::monitoring::requests::{Asked, RequestMetrics};
+use crate::monitoring::status::{Kind, Outcome};
 use crate::net::{Caller, Progress, Protocol, frame};
+use crate::protocol::{self, web};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// What a service answers on one of its addresses.
-pub trait Service: Send + Sync + 'static {
+pub trait Handler: Send + Sync + 'static {
     /// The payload of a frame asks; the payload of the answering one is appended to `answer`.
     fn frame(&self, question: &[u8], answer: &mut Vec<u8>) -> Asked;
 
@@ -24,23 +24,23 @@ pub trait Service: Send + Sync + 'static {
 }
 
 /// A service's address as a server's protocol.
-pub struct Port<S, A> {
-    service: S,
-    about: Arc<About<A>>,
+pub struct Endpoint<H, M> {
+    handler: H,
+    monitor: Arc<Monitor<M>>,
     /// Where requests are counted, if they are.
-    requests: Option<Arc<Tally>>,
+    requests: Option<Arc<RequestMetrics>>,
 }
 
-impl<S: Service, A: Subject> Port<S, A> {
+impl<H: Handler, M: Monitored> Endpoint<H, M> {
     /// A request address.
-    pub fn requests(service: S, about: Arc<About<A>>) -> Port<S, A> {
-        let requests = Some(about.requests());
-        Port { service, about, requests }
+    pub fn requests(handler: H, monitor: Arc<Monitor<M>>) -> Endpoint<H, M> {
+        let requests = Some(monitor.requests());
+        Endpoint { handler, monitor, requests }
     }
 
     /// A peer address.
-    pub fn peers(service: S, about: Arc<About<A>>) -> Port<S, A> {
-        Port { service, about, requests: None }
+    pub fn peers(handler: H, monitor: Arc<Monitor<M>>) -> Endpoint<H, M> {
+        Endpoint { handler, monitor, requests: None }
     }
 
     fn http(&self, request: &Request<'_>, responder: Responder<'_>) -> Asked {
@@ -51,8 +51,8 @@ impl<S: Service, A: Subject> Port<S, A> {
         };
         let path: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
         match Page::at(&path) {
-            Some(page) => Asked::one(Kind::Other, self.about.show(page, request, responder)),
-            None => self.service.http(request, &path, responder),
+            Some(page) => Asked::one(Kind::Other, self.monitor.show(page, request, responder)),
+            None => self.handler.http(request, &path, responder),
         }
     }
 
@@ -65,8 +65,8 @@ impl<S: Service, A: Subject> Port<S, A> {
         let mut asked = None;
         let answered = frame::put(output, |answer| {
             asked = Some(match question {
-                Ok(question) => self.service.frame(question, answer),
-                Err(error) => Asked::one(Kind::Other, super::answer::<()>(Err(error), answer)),
+                Ok(question) => self.handler.frame(question, answer),
+                Err(error) => Asked::one(Kind::Other, protocol::answer::<()>(Err(error), answer)),
             });
             Ok(())
         });
@@ -74,7 +74,7 @@ impl<S: Service, A: Subject> Port<S, A> {
     }
 }
 
-impl<S: Service, A: Subject> Protocol for Port<S, A> {
+impl<H: Handler, M: Monitored> Protocol for Endpoint<H, M> {
     type Session = Connection;
 
     fn open(&self, caller: Caller) -> Connection {

@@ -1,10 +1,10 @@
 //! What a service says of itself at `GET /status`, in JSON: for people, for the cluster page, for
 //! experiments. `GET /metrics` has the same numbers in Prometheus' spelling.
 
-use super::catalog::Book;
-use super::order::Health;
 use crate::model::{Epoch, OrderNumber, ReplicaId, View};
 use crate::net::Gauges;
+use crate::protocol::catalog::Book;
+use crate::protocol::order::Health;
 pub use crate::trace::{EVENTS_MAX, Event};
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +117,7 @@ pub struct CatalogStatus {
     /// Of how many of them none is left.
     #[serde(default)]
     pub sold_out: usize,
-    /// What came and went of each toy; empty if there are more than [`PAGE_TOYS_MAX`](super::catalog::PAGE_TOYS_MAX).
+    /// What came and went of each toy; empty if there are more than [`PAGE_TOYS_MAX`](crate::protocol::catalog::PAGE_TOYS_MAX).
     pub toys: Vec<Book>,
     /// Sales that are not known to be orders yet.
     pub open_sales: usize,
@@ -176,7 +176,7 @@ pub struct CacheStatus {
     #[serde(default)]
     pub toy_count: usize,
     /// Which, most recently used first: the last is evicted next. Of more than
-    /// [`PAGE_TOYS_MAX`](super::catalog::PAGE_TOYS_MAX) only the first.
+    /// [`PAGE_TOYS_MAX`](crate::protocol::catalog::PAGE_TOYS_MAX) only the first.
     pub toys: Vec<CachedToy>,
     /// Queries answered from it.
     pub hits: u64,

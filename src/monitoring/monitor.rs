@@ -1,20 +1,20 @@
 //! What every service says about itself: `GET /health`, `/status` and `/metrics`. The one place that
-//! decides these paths, for all services; [`port`](super::port) asks here first.
+//! decides these paths, for all services; [`endpoint`](crate::endpoint) asks here first.
 
 use super::metrics::{self, Measured};
 use super::process;
+use super::requests::RequestMetrics;
 use super::status::{Kind, Sessions, Status};
-use super::tally::Tally;
-use super::web;
 use crate::http::{Request, Responder};
 use crate::net::Watch;
+use crate::protocol::web;
 use crate::trace;
 use serde::Serialize;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A service, as far as it differs from the others.
-pub trait Subject: Send + Sync + 'static {
+/// What a service adds to what all of them tell.
+pub trait Monitored: Send + Sync + 'static {
     /// The part of its status that only this kind of service has.
     type Own: Serialize + Measured;
 
@@ -25,11 +25,11 @@ pub trait Subject: Send + Sync + 'static {
     fn healthy(&self, responder: Responder<'_>) -> u16;
 }
 
-/// Knows all about a service.
-pub struct About<S> {
+/// Collects what is known of a service.
+pub struct Monitor<M> {
     service: String,
-    subject: Arc<S>,
-    requests: Arc<Tally>,
+    monitored: Arc<M>,
+    requests: Arc<RequestMetrics>,
     /// The server of the request address, once it has started.
     server: OnceLock<Watch>,
     started: Instant,
@@ -38,15 +38,18 @@ pub struct About<S> {
 
 /// One of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Page {
+pub enum Page {
+    /// Whether the service is up.
     Health,
+    /// Everything, as JSON.
     Status,
+    /// The numbers, for Prometheus.
     Metrics,
 }
 
 impl Page {
     /// The page at this path, if it is one.
-    pub(super) fn at(path: &[&str]) -> Option<Page> {
+    pub fn at(path: &[&str]) -> Option<Page> {
         match path {
             ["health"] => Some(Page::Health),
             ["status"] => Some(Page::Status),
@@ -56,13 +59,17 @@ impl Page {
     }
 }
 
-impl<S: Subject> About<S> {
-    /// All about a service of this name, whose request address is asked these kinds of things.
-    pub fn new(service: impl Into<String>, subject: Arc<S>, kinds: &'static [Kind]) -> About<S> {
-        About {
+impl<M: Monitored> Monitor<M> {
+    /// The monitor of a service of this name, whose request address is asked these kinds of things.
+    pub fn new(
+        service: impl Into<String>,
+        monitored: Arc<M>,
+        kinds: &'static [Kind],
+    ) -> Monitor<M> {
+        Monitor {
             service: service.into(),
-            subject,
-            requests: Arc::new(Tally::new(kinds)),
+            monitored,
+            requests: Arc::new(RequestMetrics::new(kinds)),
             server: OnceLock::new(),
             started: Instant::now(),
             started_at: SystemTime::now(),
@@ -77,14 +84,14 @@ impl<S: Subject> About<S> {
     }
 
     /// Where requests at the request address are to be counted.
-    pub fn requests(&self) -> Arc<Tally> {
+    pub fn requests(&self) -> Arc<RequestMetrics> {
         Arc::clone(&self.requests)
     }
 
     /// Answers a request for a page. Returns the status of the response.
-    pub(super) fn show(&self, page: Page, request: &Request<'_>, responder: Responder<'_>) -> u16 {
+    pub fn show(&self, page: Page, request: &Request<'_>, responder: Responder<'_>) -> u16 {
         match (request.method, page) {
-            ("GET" | "HEAD", Page::Health) => self.subject.healthy(responder),
+            ("GET" | "HEAD", Page::Health) => self.monitored.healthy(responder),
             ("GET" | "HEAD", Page::Status) => web::respond(responder, &Ok(self.status())),
             ("GET" | "HEAD", Page::Metrics) => {
                 let text = metrics::text(&self.status());
@@ -95,7 +102,7 @@ impl<S: Subject> About<S> {
         }
     }
 
-    fn status(&self) -> Status<S::Own> {
+    fn status(&self) -> Status<M::Own> {
         let sessions = self.server.get().map_or_else(Sessions::default, |gauges| gauges().into());
         let started = self.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
         Status {
@@ -108,7 +115,7 @@ impl<S: Subject> About<S> {
             sessions,
             requests: self.requests.requests(),
             events: trace::events(),
-            own: self.subject.own(),
+            own: self.monitored.own(),
         }
     }
 }

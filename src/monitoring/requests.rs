@@ -3,11 +3,12 @@
 
 use super::status::{Kind, LATENCY_BOUNDS, Outcome, Requests};
 use crate::error::Result;
+use crate::protocol::web;
 use std::array;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// In the order of their declaration, which is their place in a row of the tally.
+/// In the order of their declaration, which is their place in a row of the cells.
 const OUTCOMES: [Outcome; 3] = [Outcome::Served, Outcome::Refused, Outcome::Failed];
 
 /// What a message asked for, and how often it ended in which way: a call may ask for several sales.
@@ -46,14 +47,14 @@ impl From<u16> for Outcome {
 
 impl<T> From<&Result<T>> for Outcome {
     fn from(result: &Result<T>) -> Outcome {
-        result.as_ref().err().map_or(200, super::web::status).into()
+        result.as_ref().err().map_or(200, web::status).into()
     }
 }
 
 /// The requests at one address since the start. The numbers are for people, who do not mind when one
 /// of two that change together is seen before the other, so relaxed order is enough.
 #[derive(Debug)]
-pub struct Tally {
+pub struct RequestMetrics {
     kinds: &'static [Kind],
     /// For each kind in its place, for each outcome in its place.
     cells: [[Cell; OUTCOMES.len()]; Kind::Other as usize + 1],
@@ -65,10 +66,10 @@ struct Cell {
     latencies: [AtomicU64; LATENCY_BOUNDS.len() + 1],
 }
 
-impl Tally {
+impl RequestMetrics {
     /// For an address where these kinds are asked.
-    pub fn new(kinds: &'static [Kind]) -> Tally {
-        Tally { kinds, cells: array::from_fn(|_| array::from_fn(|_| Cell::default())) }
+    pub fn new(kinds: &'static [Kind]) -> RequestMetrics {
+        RequestMetrics { kinds, cells: array::from_fn(|_| array::from_fn(|_| Cell::default())) }
     }
 
     /// Requests were answered, after this time.
@@ -114,15 +115,15 @@ mod tests {
 
     #[test]
     fn a_request_is_counted_where_it_belongs() {
-        let tally = Tally::new(&[Kind::Query, Kind::Purchase]);
+        let metrics = RequestMetrics::new(&[Kind::Query, Kind::Purchase]);
         let ms = Duration::from_millis;
-        tally.count(Asked::one(Kind::Query, 200), ms(1));
-        tally.count(Asked::one(Kind::Query, 200), ms(1) + Duration::from_nanos(1));
-        tally.count(Asked::one(Kind::Query, 503), ms(11_000));
+        metrics.count(Asked::one(Kind::Query, 200), ms(1));
+        metrics.count(Asked::one(Kind::Query, 200), ms(1) + Duration::from_nanos(1));
+        metrics.count(Asked::one(Kind::Query, 503), ms(11_000));
         let sales = [Ok(()), Err(Error::NotEnoughStock), Ok(()), Err(Error::unavailable("a disk"))];
-        tally.count(Asked::each(Kind::Purchase, sales.iter().map(Outcome::from)), ms(3));
+        metrics.count(Asked::each(Kind::Purchase, sales.iter().map(Outcome::from)), ms(3));
 
-        let found = tally.requests();
+        let found = metrics.requests();
         let counts: Vec<_> = found.iter().map(|r| (r.kind, r.outcome, r.count)).collect();
         let expected = [(Kind::Query, [2, 0, 1]), (Kind::Purchase, [2, 1, 1])];
         let expected = expected.iter().flat_map(|(kind, counts)| {
