@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use toystore::client::report::{Kind, Report};
+use toystore::client::measurements::Kind;
+use toystore::client::report::Report;
 use toystore::error::{Error, Result};
 use toystore::http::Connection;
 use toystore::model::{Item, OrderNumber};
@@ -139,7 +140,7 @@ fn a_session_queries_buys_and_fetches_every_order_back() {
     let (asked, report) = shop(|_, _| None);
     assert_eq!(report.findings, [""; 0]);
     assert_eq!(report.order_count(), 20);
-    let counts = Kind::ALL.map(|kind| report.tally.latencies(kind).len());
+    let counts = Kind::ALL.map(|kind| report.measurements.latencies(kind).len());
     assert_eq!(counts, [40, 20, 20]);
     let keys: HashSet<_> = purchases(&asked).iter().map(|asked| asked.key.clone()).collect();
     assert_eq!(keys.len(), 20, "each purchase has a key of its own");
@@ -156,7 +157,7 @@ fn a_failed_purchase_is_retried_with_its_key() {
         }
     });
     assert_eq!(report.findings, [""; 0]);
-    assert_eq!((report.order_count(), report.tally.retries), (20, 40));
+    assert_eq!((report.order_count(), report.measurements.retries), (20, 40));
     let mut tries: HashMap<_, Vec<_>> = HashMap::new();
     for asked in purchases(&asked) {
         tries.entry(asked.key.clone()).or_default().push(asked.item.clone());
@@ -177,7 +178,7 @@ fn a_request_that_fails_for_good_ends_its_session_but_not_the_check_of_its_order
     for (session, finding) in (1..).zip(&report.findings) {
         assert!(finding.starts_with(&format!("session {session}: the store answered 503: no lea")));
     }
-    assert_eq!((report.order_count(), report.tally.retries), (6, 4));
+    assert_eq!((report.order_count(), report.measurements.retries), (6, 4));
     let lookups = asked.iter().filter(|asked| asked.path.starts_with("/orders/")).count();
     assert_eq!(lookups, 6);
 }
@@ -191,12 +192,12 @@ fn what_is_not_there_is_not_bought_and_a_refusal_is_no_failure() {
         _ => None,
     });
     assert_eq!(report.findings, [""; 0]);
-    assert_eq!((report.order_count(), report.tally.retries), (0, 0));
+    assert_eq!((report.order_count(), report.measurements.retries), (0, 0));
     let purchases = purchases(&asked);
     assert!(purchases.iter().all(|asked| asked.item.as_ref().unwrap().name == "Lego, red"));
-    assert_eq!(report.tally.refused, purchases.len() as u64);
+    assert_eq!(report.measurements.refused, purchases.len() as u64);
     let unknown = asked.iter().filter(|asked| asked.path == "/products/Fox").count();
-    assert_eq!(report.tally.unknown, unknown as u64);
+    assert_eq!(report.measurements.unknown, unknown as u64);
     assert!(asked.iter().any(|asked| asked.path == "/products/Lego%2C%20red"));
 }
 

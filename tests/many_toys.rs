@@ -11,7 +11,7 @@ use std::time::Duration;
 use support::Id::{Catalog, Frontend};
 use support::{Cluster, PATIENCE};
 use toystore::client::api::{Keys, Shop};
-use toystore::client::report::Tally;
+use toystore::client::measurements::Measurements;
 use toystore::config;
 use toystore::http::{Client, Response};
 use toystore::protocol::catalog::{PAGE_TOYS_MAX, TOYS_MAX};
@@ -57,9 +57,10 @@ fn every_program_works_with_as_many_toys_as_there_may_be() {
     let first = get(&mut shopper, "/products");
     assert_eq!(names(&first).len(), PAGE_TOYS_MAX, "a list without a limit");
     assert!(first.header("Link").is_some(), "and where it goes on");
-    let (settings, tally) = (config::Config::default().client, parking_lot::Mutex::default());
-    let tally: &parking_lot::Mutex<Tally> = &tally;
-    let mut shop = Shop::new(store.address(Frontend), &settings, Keys::new(), tally);
+    let (settings, measurements) =
+        (config::Config::default().client, parking_lot::Mutex::default());
+    let measurements: &parking_lot::Mutex<Measurements> = &measurements;
+    let mut shop = Shop::new(store.address(Frontend), &settings, Keys::new(), measurements);
     let all = shop.names().expect("the whole list");
     assert_eq!(all.iter().collect::<HashSet<_>>().len(), TOYS_MAX);
 

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use support::{Cluster, Id, wait_for};
-use toystore::client::report::Kind;
+use toystore::client::measurements::Kind;
 use toystore::http::Client;
 
 const ROUND: Duration = Duration::from_secs(2);

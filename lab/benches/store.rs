@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use support::{Cluster, Id, signal};
-use toystore::client::report::Kind;
+use toystore::client::measurements::Kind;
 use toystore::http::Client;
 
 const REQUEST: &[u8] = b"GET /products/Tux HTTP/1.1\r\nHost: toystore\r\n\r\n";

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use support::Id::Frontend;
 use support::{Cluster, PATIENCE, wait_until};
-use toystore::client::report::Kind;
+use toystore::client::measurements::Kind;
 use toystore_lab::loadtest::{Answer, Failure, Load, Outcome, Pace, Span, Summary, Workload, run};
 
 fn load(address: &str, workload: Workload, requests: u64) -> Load {

@@ -5,7 +5,7 @@
 //! - The latency of a request is what the customer felt: from the first try to the last, pauses
 //!   included.
 
-use super::report::{Kind, Tally};
+use super::measurements::{Kind, Measurements};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::http::{Client, Response, percent_encode};
@@ -25,7 +25,7 @@ pub struct Shop<'a> {
     keys: Keys,
     retries: usize,
     retry_delay: Duration,
-    tally: &'a Mutex<Tally>,
+    measurements: &'a Mutex<Measurements>,
 }
 
 /// Idempotency keys that no other session and no other run makes, whatever its seed.
@@ -62,19 +62,19 @@ impl Default for Keys {
 }
 
 impl<'a> Shop<'a> {
-    /// The store behind this front-end; what happens is counted in `tally`.
+    /// The store behind this front-end; what happens is counted in `measurements`.
     pub fn new(
         front_end: impl Into<Target>,
         config: &config::Client,
         keys: Keys,
-        tally: &'a Mutex<Tally>,
+        measurements: &'a Mutex<Measurements>,
     ) -> Shop<'a> {
         Shop {
             http: Client::new(front_end, config.deadline),
             keys,
             retries: config.retries,
             retry_delay: config.retry_delay,
-            tally,
+            measurements,
         }
     }
 
@@ -133,11 +133,11 @@ impl<'a> Shop<'a> {
         let begun = Instant::now();
         let outcome = self.persist(attempt);
         let elapsed = begun.elapsed();
-        let mut tally = self.tally.lock();
-        tally.record(kind, elapsed);
+        let mut measurements = self.measurements.lock();
+        measurements.record(kind, elapsed);
         match &outcome {
-            Err(Error::NotEnoughStock) => tally.refused += 1,
-            Err(Error::UnknownToy) => tally.unknown += 1,
+            Err(Error::NotEnoughStock) => measurements.refused += 1,
+            Err(Error::UnknownToy) => measurements.unknown += 1,
             _ => {}
         }
         outcome
@@ -151,7 +151,7 @@ impl<'a> Shop<'a> {
                 break;
             }
             thread::sleep(self.retry_delay);
-            self.tally.lock().retries += 1;
+            self.measurements.lock().retries += 1;
             outcome = attempt(&mut self.http);
         }
         outcome

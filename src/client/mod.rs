@@ -9,7 +9,8 @@
 //! * [`choices`] (pure): the random customer, repeatable by its seed.
 //! * [`api`]: the REST calls.
 //! * [`shopper`]: one session.
-//! * [`report`]: what a run measured, counted and found.
+//! * [`measurements`]: what all sessions measure and count together.
+//! * [`report`]: the table of a run, and what it found.
 //!
 //! A session that fails or panics ends alone; the others go on, and the report says what happened.
 
@@ -17,6 +18,7 @@ pub mod choices;
 pub mod api;
 pub mod shopper;
 pub mod report;
+pub mod measurements;
 
 use crate::config;
 use crate::error::{Error, Result};
@@ -25,8 +27,9 @@ use api::{Keys, Shop};
 use choices::Choices;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use indicatif::{ProgressBar, ProgressStyle};
+use measurements::Measurements;
 use parking_lot::Mutex;
-use report::{Report, Tally};
+use report::Report;
 use shopper::{Shopper, Visit};
 use std::fs::File;
 use std::mem;
@@ -47,7 +50,7 @@ const END_PATIENCE: Duration = Duration::from_secs(1);
 struct Run {
     config: config::Client,
     front_end: Target,
-    tally: Mutex<Tally>,
+    measurements: Mutex<Measurements>,
     /// A place for each session.
     visits: Vec<Mutex<Visit>>,
     progress: ProgressBar,
@@ -67,7 +70,7 @@ pub fn run(config: &config::Client, interrupted: &dyn Fn() -> bool) -> Result<Re
     let run = Arc::new(Run {
         config: config.clone(),
         front_end: transport::public_target(config)?,
-        tally: Mutex::default(),
+        measurements: Mutex::default(),
         visits: (0..config.sessions).map(|_| Mutex::default()).collect(),
         progress: progress(config),
         is_over: AtomicBool::new(false),
@@ -77,8 +80,8 @@ pub fn run(config: &config::Client, interrupted: &dyn Fn() -> bool) -> Result<Re
     let elapsed = begun.elapsed();
     run.progress.finish_and_clear();
     let visits = run.visits.iter().map(|visit| mem::take(&mut *visit.lock())).collect();
-    let tally = mem::take(&mut *run.tally.lock());
-    let mut report = Report::new(seed, visits, tally, elapsed);
+    let measurements = mem::take(&mut *run.measurements.lock());
+    let mut report = Report::new(seed, visits, measurements, elapsed);
     report.is_interrupted = run.is_over.load(Relaxed);
     if let Some((path, file)) = file {
         report.save_orders(file).map_err(|e| Error::storage(path, "cannot write it", e))?;
@@ -107,7 +110,7 @@ impl Run {
             let thread = thread::Builder::new().name(format!("session-{}", session + 1));
             let started = thread.spawn(move || {
                 let _at_work = at_work;
-                let shop = Shop::new(run.front_end.clone(), &run.config, keys, &run.tally);
+                let shop = Shop::new(run.front_end.clone(), &run.config, keys, &run.measurements);
                 let visit = &run.visits[session];
                 Shopper::new(choices, shop, visit).visit(&run.progress, &run.is_over);
             });

@@ -1,80 +1,12 @@
 //! What a run measured (K5), counted and found, and the table that shows it.
 
+use super::measurements::{Kind, Measurements};
 use super::shopper::Visit;
 use crate::model::OrderNumber;
-use hdrhistogram::Histogram;
 use std::collections::HashSet;
 use std::fmt::{self, Display};
 use std::fs::File;
 use std::time::Duration;
-
-/// The kinds of request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A toy by its name.
-    Query,
-    /// A purchase.
-    Buy,
-    /// An order by its number.
-    OrderLookup,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Kind; 3] = [Kind::Query, Kind::Buy, Kind::OrderLookup];
-}
-
-impl Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Kind::Query => "query",
-            Kind::Buy => "buy",
-            Kind::OrderLookup => "order lookup",
-        })
-    }
-}
-
-/// What all sessions count together.
-#[derive(Debug)]
-pub struct Tally {
-    /// For each kind, in microseconds.
-    latencies: [Histogram<u64>; 3],
-    /// Purchases that were refused for lack of stock.
-    pub refused: u64,
-    /// Queries and purchases of toys that do not exist.
-    pub unknown: u64,
-    /// Requests that were sent again.
-    pub retries: u64,
-}
-
-impl Default for Tally {
-    fn default() -> Tally {
-        /// Longer ones are counted as this long.
-        const HOUR_MICROS: u64 = 3_600_000_000;
-        let histogram =
-            || Histogram::new_with_bounds(1, HOUR_MICROS, 3).expect("1 is below an hour");
-        let latencies = [(); 3].map(|()| histogram());
-        Tally { latencies, refused: 0, unknown: 0, retries: 0 }
-    }
-}
-
-impl Tally {
-    /// Counts one request.
-    pub fn record(&mut self, kind: Kind, latency: Duration) {
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.latencies[kind as usize].saturating_record(micros);
-    }
-
-    /// The latencies of a kind, in microseconds.
-    pub fn latencies(&self, kind: Kind) -> &Histogram<u64> {
-        &self.latencies[kind as usize]
-    }
-
-    /// How many requests were answered, or given up.
-    pub fn requests(&self) -> u64 {
-        self.latencies.iter().map(Histogram::len).sum()
-    }
-}
 
 /// A finished run.
 #[derive(Debug)]
@@ -84,7 +16,7 @@ pub struct Report {
     /// The sessions, in order.
     pub visits: Vec<Visit>,
     /// What they counted.
-    pub tally: Tally,
+    pub measurements: Measurements,
     /// How long it took, the check of the orders included.
     pub elapsed: Duration,
     /// Whether it was interrupted; then not all orders were checked.
@@ -95,13 +27,18 @@ pub struct Report {
 
 impl Report {
     /// Puts together what came of a run.
-    pub fn new(seed: u64, visits: Vec<Visit>, tally: Tally, elapsed: Duration) -> Report {
+    pub fn new(
+        seed: u64,
+        visits: Vec<Visit>,
+        measurements: Measurements,
+        elapsed: Duration,
+    ) -> Report {
         let mut findings = Vec::new();
         for (session, visit) in (1..).zip(&visits) {
             findings.extend(visit.findings.iter().map(|what| format!("session {session}: {what}")));
         }
         findings.extend(given_twice(&visits));
-        Report { seed, visits, tally, elapsed, is_interrupted: false, findings }
+        Report { seed, visits, measurements, elapsed, is_interrupted: false, findings }
     }
 
     /// Whether any session saw the store from inside.
@@ -148,7 +85,7 @@ impl Display for Report {
             "", "count", "mean", "p50", "p95", "p99", "max"
         )?;
         for kind in Kind::ALL {
-            let latencies = self.tally.latencies(kind);
+            let latencies = self.measurements.latencies(kind);
             write!(f, "{kind:12} {:>9}", latencies.len())?;
             if !latencies.is_empty() {
                 write!(f, " {:>9}", in_words(latencies.mean()))?;
@@ -158,9 +95,9 @@ impl Display for Report {
             }
             writeln!(f)?;
         }
-        let Tally { refused, unknown, retries, .. } = self.tally;
+        let Measurements { refused, unknown, retries, .. } = self.measurements;
         let seconds = self.elapsed.as_secs_f64();
-        let rate = exact(self.tally.requests()) / seconds;
+        let rate = exact(self.measurements.requests()) / seconds;
         writeln!(
             f,
             "\n{} orders, {refused} refused for stock, {unknown} unknown toys, {retries} retries; \
@@ -201,8 +138,8 @@ mod tests {
         Visit { orders: numbers.iter().map(order).collect(), entered: true, findings: vec![] }
     }
 
-    fn report(visits: Vec<Visit>, tally: Tally) -> Report {
-        Report::new(7, visits, tally, Duration::from_secs(2))
+    fn report(visits: Vec<Visit>, measurements: Measurements) -> Report {
+        Report::new(7, visits, measurements, Duration::from_secs(2))
     }
 
     #[test]
@@ -223,12 +160,13 @@ mod tests {
 
     #[test]
     fn the_table_has_the_percentiles_of_each_kind() {
-        let mut tally = Tally { refused: 3, retries: 1, ..Tally::default() };
+        let mut measurements = Measurements::default();
+        (measurements.refused, measurements.retries) = (3, 1);
         for micros in 1..=100 {
-            tally.record(Kind::Query, Duration::from_micros(micros));
+            measurements.record(Kind::Query, Duration::from_micros(micros));
         }
-        tally.record(Kind::Buy, Duration::from_millis(20));
-        let text = report(vec![visit(&[1, 2])], tally).to_string();
+        measurements.record(Kind::Buy, Duration::from_millis(20));
+        let text = report(vec![visit(&[1, 2])], measurements).to_string();
         let lines: Vec<Vec<&str>> = text.lines().map(|l| l.split_whitespace().collect()).collect();
         assert_eq!(
             lines[1],
@@ -242,16 +180,16 @@ mod tests {
 
     #[test]
     fn an_order_number_given_to_two_sessions_is_found() {
-        let good = report(vec![visit(&[1, 3]), visit(&[2])], Tally::default());
+        let good = report(vec![visit(&[1, 3]), visit(&[2])], Measurements::default());
         assert!(good.findings.is_empty());
-        let bad = report(vec![visit(&[1, 3]), visit(&[2, 3])], Tally::default());
+        let bad = report(vec![visit(&[1, 3]), visit(&[2, 3])], Measurements::default());
         assert_eq!(bad.findings, ["order 3 was given twice"]);
     }
 
     #[test]
     fn orders_are_saved_by_number() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        let report = report(vec![visit(&[1, 3]), visit(&[2])], Tally::default());
+        let report = report(vec![visit(&[1, 3]), visit(&[2])], Measurements::default());
         report.save_orders(file.reopen().expect("a file")).expect("saved");
         let text = std::fs::read_to_string(file.path()).expect("readable");
         let rows = ["1,\"Lego, red\",2,1", "2,\"Lego, red\",2,2", "3,\"Lego, red\",2,1"];
@@ -261,7 +199,7 @@ mod tests {
     #[test]
     fn a_failed_session_is_named() {
         let failed = Visit { findings: vec!["it panicked".to_owned()], ..Visit::default() };
-        let report = report(vec![visit(&[]), failed], Tally::default());
+        let report = report(vec![visit(&[]), failed], Measurements::default());
         assert_eq!(report.findings, ["session 2: it panicked"]);
         assert!(report.began());
     }

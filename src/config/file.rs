@@ -1,7 +1,8 @@
 //! Reads the TOML file. A table of it is a section; `[order.N]` adds replica N, and the first of
 //! those replaces the default replicas. Every error names the file and the line.
 
-use super::{Config, Replica, keys};
+use super::keys;
+use super::settings::{Config, Replica};
 use crate::error::{Error, Result};
 use crate::model::ReplicaId;
 use crate::text;

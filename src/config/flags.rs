@@ -1,6 +1,7 @@
 //! The command line and the environment, made from the table of keys.
 
-use super::{Config, keys};
+use super::keys;
+use super::settings::Config;
 use crate::error::{Error, Result};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -8,10 +9,12 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+/// The file that is read when none is named, if it exists.
+const DEFAULT_FILE: &str = "config/toystore.toml";
 const FILE_VARIABLE: &str = "TOYSTORE_CONFIG";
 
-/// The configuration file that the arguments or the environment name, and which of them does.
-pub(super) fn named_file(
+/// The configuration file to read, and what names it: an argument, a variable, or itself.
+pub(super) fn file(
     arguments: &[OsString],
     environment: &HashMap<OsString, OsString>,
 ) -> Option<(PathBuf, String)> {
@@ -26,8 +29,11 @@ pub(super) fn named_file(
             return Some((file.into(), "--config".to_owned()));
         }
     }
-    let file = environment.get(OsStr::new(FILE_VARIABLE))?;
-    Some((file.into(), FILE_VARIABLE.to_owned()))
+    if let Some(file) = environment.get(OsStr::new(FILE_VARIABLE)) {
+        return Some((file.into(), FILE_VARIABLE.to_owned()));
+    }
+    let file = PathBuf::from(DEFAULT_FILE);
+    file.exists().then(|| (file, DEFAULT_FILE.to_owned()))
 }
 
 /// Adds the flags that all programs have to a program's command line.
@@ -36,12 +42,11 @@ pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
         Arg::new("config")
             .long("config")
             .value_name("FILE")
-            .help(format!("Configuration file [default {}, if it exists]", super::DEFAULT_FILE))
+            .help(format!("Configuration file [default {DEFAULT_FILE}, if it exists]"))
             .long_help(format!(
-                "Configuration file [default {}, if it exists]. Every setting can also be given as \
+                "Configuration file [default {DEFAULT_FILE}, if it exists]. Every setting can also be given as \
                  an environment variable, such as TOYSTORE_FRONTEND_THREADS; a flag wins over a \
-                 variable, a variable over the file",
-                super::DEFAULT_FILE
+                 variable, a variable over the file"
             )),
         Arg::new("exit-with-parent")
             .long("exit-with-parent")

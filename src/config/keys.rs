@@ -4,7 +4,7 @@
 //! it is one of `[order.N]`; it knows its three spellings: `order.2.listen` in the file,
 //! `--order-2-listen`, `TOYSTORE_ORDER_2_LISTEN`.
 
-use super::{Config, Failure, FailureKind, Replica};
+use super::settings::{Config, Failure, FailureKind, Replica, word};
 use crate::address;
 use crate::model::{OrderNumber, ReplicaId};
 use clap::ValueEnum;
@@ -300,11 +300,6 @@ fn failure(text: &str) -> Option<Option<Failure>> {
     let how = FailureKind::from_str(how, false).ok()?;
     let at = OrderNumber(within(at, &(1..=u64::MAX))?);
     Some(Some(Failure { how, at }))
-}
-
-/// The word for one of a few choices.
-pub(super) fn word(choice: &impl ValueEnum) -> String {
-    choice.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// A value that is one of a few words, whichever type it has.

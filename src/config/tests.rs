@@ -1,6 +1,9 @@
 //! What the configuration promises: one truth in four places, and clear refusals.
 
 use super::*;
+use crate::model::{OrderNumber, ReplicaId};
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Reads these arguments and variables on top of a file of this text.
 fn read_with(file: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Config> {

@@ -3,14 +3,10 @@
 //! `httparse` stops at the first fault but says neither where nor exactly what; this walks the
 //! lines again to tell. Only refused requests pay for it.
 
-use super::head::HEADERS_MAX;
 use super::refusal::Refusal;
 
 /// The refusal for a head in which `httparse` found `error`.
 pub(super) fn explain(input: &[u8], error: httparse::Error) -> Refusal {
-    if error == httparse::Error::TooManyHeaders {
-        return Refusal::new(431, format!("more than {HEADERS_MAX} header lines"));
-    }
     let mut lines = input
         .split(|byte| *byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))

@@ -51,10 +51,13 @@ pub(super) fn parse<'a>(
     slots: &'a mut Slots<'a>,
 ) -> Result<Option<Head<'a>>, Refusal> {
     let mut parsed = httparse::Request::new(&mut []);
-    let status = parsed.parse_with_uninit_headers(input, slots);
-    let head_bytes = match status.map_err(|error| fault::explain(input, error))? {
-        Status::Complete(bytes) => bytes,
-        Status::Partial => return check_size(input).map(|()| None),
+    let head_bytes = match parsed.parse_with_uninit_headers(input, slots) {
+        Ok(Status::Complete(bytes)) => bytes,
+        Ok(Status::Partial) => return check_size(input).map(|()| None),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Refusal::new(431, format!("more than {HEADERS_MAX} header lines")));
+        }
+        Err(error) => return Err(fault::explain(input, error)),
     };
     check_size(&input[..head_bytes])?;
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)

@@ -4,7 +4,7 @@
 
 use crate::client::api::{Keys, Shop};
 use crate::client::choices::Choices;
-use crate::client::report::Tally;
+use crate::client::measurements::Measurements;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::model::Item;
@@ -126,8 +126,8 @@ fn shop(
     counts: &Mutex<Counts>,
     go_home: &Receiver<()>,
 ) {
-    let tally = Mutex::new(Tally::default());
-    let mut shop = Shop::new(front_end, settings, Keys::new(), &tally);
+    let measurements = Mutex::new(Measurements::default());
+    let mut shop = Shop::new(front_end, settings, Keys::new(), &measurements);
     let mut choices = Choices::new(settings, fastrand::Rng::new());
     let mut names = Vec::new();
     while go_home.recv_timeout(REST) == Err(RecvTimeoutError::Timeout) {

@@ -1,7 +1,6 @@
 //! The last things that this process reported in its log, for its status: INFO and above, whatever
 //! level is written, without the access log. Filled by a layer that [`start`](super::start) sets up.
 
-use super::ACCESS;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -11,6 +10,9 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::layer::Context;
+
+/// The target of the events that make the access log.
+pub const ACCESS: &str = "access";
 
 /// How many are kept.
 pub const EVENTS_MAX: usize = 100;

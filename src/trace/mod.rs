@@ -11,7 +11,7 @@
 
 mod events;
 
-pub use events::{EVENTS_MAX, Event, events};
+pub use events::{ACCESS, EVENTS_MAX, Event, events};
 
 use crate::config::{self, Config, LogFormat};
 use crate::error::{Error, Result};
@@ -29,9 +29,6 @@ use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-
-/// The target of the events that make the access log.
-pub const ACCESS: &str = "access";
 
 /// Starts the diagnostics of this process. To be called once, by a service's `main`, which holds the result to
 /// its end: dropping it writes what still waits.

@@ -4,7 +4,7 @@
 
 use super::chapter::{Chapter, Figure, Table, csv};
 use super::lab::{Lab, OpenStore};
-use super::mosaic::Mosaic;
+use super::mosaic::{Mosaic, Step, Why};
 use super::plot::Picture;
 use super::words;
 use parking_lot::Mutex;
@@ -24,32 +24,6 @@ const RESTOCK_EVERY: Duration = Duration::from_millis(400);
 
 /// The pause between two requests.
 const PAUSE: Duration = Duration::from_millis(8);
-
-/// What was asked for, and what the cache did.
-#[derive(Debug)]
-pub struct Step {
-    /// A purchase, not a query.
-    pub is_purchase: bool,
-    /// Of which toy.
-    pub toy: String,
-    /// Whether it was a query that the cache answered.
-    pub is_hit: bool,
-    /// What is cached afterwards, most recently used first.
-    pub cached: Vec<String>,
-    /// What went, and why.
-    pub gone: Vec<(String, Why)>,
-}
-
-/// Why a toy left the cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// To make room.
-    Evicted,
-    /// It was bought.
-    Bought,
-    /// It was restocked.
-    Restocked,
-}
 
 /// A row of the CSV.
 #[derive(Debug, Serialize)]

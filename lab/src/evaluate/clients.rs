@@ -12,7 +12,7 @@ use crate::loadtest::Workload;
 use plotters::backend::DrawingBackend;
 use serde::Serialize;
 use std::time::Duration;
-use toystore::client::report::Kind;
+use toystore::client::measurements::Kind;
 use toystore::error::Result;
 
 /// How likely a query is followed by a purchase, where there are both.

@@ -5,17 +5,16 @@ use super::chapter::{Chapter, Figure, Table, csv};
 use super::clients::name;
 use super::lab::{Lab, OpenStore};
 use super::plot::Picture;
-use super::timeline::{Moment, Timeline};
+use super::timeline::{Moment, Outage, Request, Timeline};
 use super::words;
 use crate::loadtest::{self, Answer, Load, Pace, Summary, Workload};
-use serde::Serialize;
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 use toystore::audit;
-use toystore::client::report::{Kind, exact};
+use toystore::client::measurements::Kind;
+use toystore::client::report::exact;
 use toystore::error::{Error, Result};
-use toystore::model::ReplicaId;
 use toystore::supervisor::ServiceId;
 
 const RATE: f64 = 200.0;
@@ -23,21 +22,6 @@ const CONNECTIONS: usize = 20;
 
 /// How often the front-end is asked who leads.
 const POLL: Duration = Duration::from_millis(5);
-
-/// A request, for the CSV and the picture.
-#[derive(Debug, Clone, Serialize)]
-pub struct Request {
-    /// When it was due, in milliseconds since the beginning.
-    pub due_ms: f64,
-    /// A query or a purchase.
-    pub kind: &'static str,
-    /// From when it was due until its answer.
-    pub latency_ms: f64,
-    /// The status of the answer, or why there is none.
-    pub outcome: String,
-    /// Whether the store did not do its duty.
-    pub is_error: bool,
-}
 
 /// What is done to a replica, and when: in thousandths of the whole.
 struct Deed {
@@ -57,21 +41,6 @@ const SCRIPT: [Deed; 4] = [
     Deed { at: 620, what: What::KillFollower },
     Deed { at: 750, what: What::Restart },
 ];
-
-/// A replica's absence, in milliseconds since the beginning.
-#[derive(Debug, Clone)]
-pub struct Outage {
-    /// Which one.
-    pub replica: ReplicaId,
-    /// What it was.
-    pub role: &'static str,
-    /// When it was killed.
-    pub killed_ms: f64,
-    /// When it was started again.
-    pub restarted_ms: f64,
-    /// When it was a member again, if it came to be.
-    pub member_ms: Option<f64>,
-}
 
 /// Makes the experiment.
 pub fn run(lab: &Lab) -> Result<Chapter> {

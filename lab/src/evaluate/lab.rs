@@ -15,7 +15,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use toystore::client::api::{Keys, Shop};
-use toystore::client::report::{Kind, Tally};
+use toystore::client::measurements::{Kind, Measurements};
 use toystore::config::{Config, all_flags};
 use toystore::error::{Error, Result};
 use toystore::http::Client;
@@ -218,17 +218,17 @@ impl OpenStore {
     /// Makes the first sale. It waits for half a second: a catalog that has just started does not know
     /// whose caches its predecessor has promised to tell of changes.
     pub fn await_first_sale(&self) -> Result<()> {
-        let tally = Mutex::default();
-        let mut shop = self.shop(&tally);
+        let measurements = Mutex::default();
+        let mut shop = self.shop(&measurements);
         let name = shop.names()?.pop().ok_or_else(|| Error::invalid("the store has no toys"))?;
         let quantity = Quantity::try_from(1)?;
         shop.buy(&Item { name, quantity }).map(drop)
     }
 
     /// A customer by hand.
-    pub fn shop<'a>(&self, tally: &'a Mutex<Tally>) -> Shop<'a> {
+    pub fn shop<'a>(&self, measurements: &'a Mutex<Measurements>) -> Shop<'a> {
         let address = self.config.frontend.listen.clone();
-        Shop::new(address, &toystore::config::Client::default(), Keys::new(), tally)
+        Shop::new(address, &toystore::config::Client::default(), Keys::new(), measurements)
     }
 }
 

@@ -6,7 +6,8 @@ use super::words;
 use crate::loadtest::Summary;
 use serde::Serialize;
 use std::time::Duration;
-use toystore::client::report::{Kind, exact};
+use toystore::client::measurements::Kind;
+use toystore::client::report::exact;
 
 /// Counts and latencies of one kind of request, under one load. Times in microseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]

@@ -1,6 +1,5 @@
 //! The picture of experiment 4: a row per toy, a column per request, filled while the toy is cached.
 
-use super::cached::{Step, Why};
 use super::measured::number;
 use super::plot::panel::{Frame, LEFT};
 use super::plot::scale::plain;
@@ -18,6 +17,32 @@ pub struct Mosaic<'a> {
     pub steps: &'a [Step],
     /// Of the cache.
     pub capacity: usize,
+}
+
+/// What was asked for, and what the cache did.
+#[derive(Debug)]
+pub struct Step {
+    /// A purchase, not a query.
+    pub is_purchase: bool,
+    /// Of which toy.
+    pub toy: String,
+    /// Whether it was a query that the cache answered.
+    pub is_hit: bool,
+    /// What is cached afterwards, most recently used first.
+    pub cached: Vec<String>,
+    /// What went, and why.
+    pub gone: Vec<(String, Why)>,
+}
+
+/// Why a toy left the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// To make room.
+    Evicted,
+    /// It was bought.
+    Bought,
+    /// It was restocked.
+    Restocked,
 }
 
 /// What happened to a toy in a request.

@@ -18,7 +18,7 @@ use plotters::series::LineSeries;
 use plotters::style::Color;
 use serde::Serialize;
 use std::time::Duration;
-use toystore::client::report::Kind;
+use toystore::client::measurements::Kind;
 use toystore::error::Result;
 
 const CLIENTS: usize = 5;

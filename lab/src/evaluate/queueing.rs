@@ -16,7 +16,7 @@ use plotters::style::Color;
 use plotters::style::text_anchor::HPos;
 use serde::Serialize;
 use std::time::Duration;
-use toystore::client::report::Kind;
+use toystore::client::measurements::Kind;
 use toystore::error::Result;
 
 /// How slow the database is.

@@ -14,7 +14,7 @@ use plotters::backend::DrawingBackend;
 use plotters::style::RGBColor;
 use serde::Serialize;
 use std::time::Duration;
-use toystore::client::report::Kind;
+use toystore::client::measurements::Kind;
 use toystore::config::ThreadPer;
 use toystore::error::Result;
 

@@ -1,6 +1,5 @@
 //! The picture of experiment 5: the latency of every request over time, and who led.
 
-use super::failover::{Outage, Request};
 use super::plot::panel::Frame;
 use super::plot::scale::{micros, plain};
 use super::plot::{
@@ -9,6 +8,7 @@ use super::plot::{
 use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
+use serde::Serialize;
 use toystore::model::{ReplicaId, View};
 
 /// To the right of both charts.
@@ -28,6 +28,36 @@ impl Moment {
     pub fn is_member(&self, replica: ReplicaId) -> bool {
         self.view.ids().any(|id| id == replica)
     }
+}
+
+/// A request, for the CSV and the picture.
+#[derive(Debug, Clone, Serialize)]
+pub struct Request {
+    /// When it was due, in milliseconds since the beginning.
+    pub due_ms: f64,
+    /// A query or a purchase.
+    pub kind: &'static str,
+    /// From when it was due until its answer.
+    pub latency_ms: f64,
+    /// The status of the answer, or why there is none.
+    pub outcome: String,
+    /// Whether the store did not do its duty.
+    pub is_error: bool,
+}
+
+/// A replica's absence, in milliseconds since the beginning.
+#[derive(Debug, Clone)]
+pub struct Outage {
+    /// Which one.
+    pub replica: ReplicaId,
+    /// What it was.
+    pub role: &'static str,
+    /// When it was killed.
+    pub killed_ms: f64,
+    /// When it was started again.
+    pub restarted_ms: f64,
+    /// When it was a member again, if it came to be.
+    pub member_ms: Option<f64>,
 }
 
 /// What is drawn. `seconds` is when the last request was due.

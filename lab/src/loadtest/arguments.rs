@@ -1,6 +1,6 @@
 //! The command line of `loadtest`: a subcommand for each workload, and the [`Load`] that one asks for.
 
-use super::{Load, Pace, Span, Workload};
+use super::load::{Load, Pace, Span, Workload};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use std::time::Duration;
 use toystore::config::Config;

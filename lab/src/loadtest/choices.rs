@@ -1,9 +1,9 @@
 //! What the customer at one connection asks for, by chance. Pure: all chance comes from its seed, and
 //! no answer changes it, so the same seed makes the same requests.
 
-use super::Workload;
+use super::load::Workload;
 use fastrand::Rng;
-use toystore::client::report::Kind;
+use toystore::client::measurements::Kind;
 
 /// The requests of one connection, without end.
 #[derive(Debug)]

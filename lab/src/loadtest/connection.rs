@@ -5,9 +5,9 @@
 //!   rests for a moment, so that a store that is gone does not keep us busy.
 //! - A connection that the store closes while nothing is under way is no failure.
 
+use super::answer::{Failure, Outcome};
 use super::choices::{Choice, Choices};
 use super::requests::Requests;
-use super::{Failure, Outcome};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketType, connect, socket};
 use std::collections::VecDeque;

@@ -7,12 +7,13 @@
 //! It waits with poll(2), which looks at all descriptors each time: for the hundreds of connections
 //! that a test has, that is cheaper than what a portable epoll does around each wait.
 
+use super::answer::{Answer, Failure};
 use super::choices::Choices;
 use super::connection::{Connection, Ended};
+use super::load::Load;
 use super::requests::Requests;
 use super::schedule::{Next, Schedule};
 use super::summary::Summary;
-use super::{Answer, Failure, Load};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
 use std::net::SocketAddr;

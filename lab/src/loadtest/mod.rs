@@ -18,6 +18,7 @@
 //! * `connection`: a non-blocking socket with what it has asked.
 //! * `engine`: the event loop.
 //! * [`summary`] (pure), [`report`]: what was measured, and how it is shown.
+//! * [`load`], [`answer`]: what is to be done, and what one request came to.
 //! * [`arguments`], [`progress`]: the program's command line and its bar.
 //!
 //! - One thread, no allocation per query and no lock, so that one core can saturate the front-end.
@@ -35,160 +36,23 @@ pub mod summary;
 pub mod report;
 pub mod progress;
 pub mod arguments;
+pub mod load;
+pub mod answer;
 
+pub use answer::{Answer, Failure, Outcome};
+pub use load::{Load, Pace, Span, Workload};
 pub use summary::Summary;
 
 use engine::Engine;
 use parking_lot::Mutex;
 use requests::Requests;
-use std::fmt;
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use toystore::client::api::{Keys, Shop};
-use toystore::client::report::Kind;
 use toystore::config;
 use toystore::error::{Error, Result};
 use toystore::model::ToyName;
 use toystore::net::Resolver;
-
-/// What to do to the store.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Load {
-    /// The front-end, `host:port`.
-    pub address: String,
-    /// What is asked for.
-    pub workload: Workload,
-    /// When.
-    pub pace: Pace,
-    /// How long.
-    pub span: Span,
-    /// Connections, all open at the same time; at least one.
-    pub connections: usize,
-    /// Requests that may be under way on one connection; at least one. More than one is HTTP
-    /// pipelining.
-    pub pipeline: usize,
-    /// The same seed makes the same requests on each connection.
-    pub seed: u64,
-    /// How long one answer may take, counted from when its request was sent.
-    pub deadline: Duration,
-}
-
-/// What is asked for. Toys are chosen at random, and of each is bought one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Workload {
-    /// Toys by name.
-    Query,
-    /// Purchases, each with an idempotency key of its own.
-    Buy,
-    /// Queries, each followed with this probability by a purchase of the same toy, whatever the answer
-    /// to the query was.
-    Mixed {
-        /// From 0 to 1.
-        probability: f64,
-    },
-}
-
-/// When requests are sent.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Pace {
-    /// As soon as the answer before is there: the connections are customers who wait.
-    Closed,
-    /// At a fixed rate, whatever the store does: the connections are those over which a city's customers
-    /// come. A request that is due while all connections are busy is sent late.
-    Open {
-        /// Requests a second, over all connections; above 0.
-        rate: f64,
-    },
-}
-
-/// How long it goes on. Requests that are under way then are waited for, for the deadline at most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Span {
-    /// For so many requests.
-    Requests(u64),
-    /// For so long.
-    For(Duration),
-}
-
-/// What one request came to.
-#[derive(Debug, Clone, Copy)]
-pub struct Answer<'a> {
-    /// What was asked for.
-    pub kind: Kind,
-    /// Of which toy.
-    pub toy: &'a str,
-    /// On which connection, counted from 0.
-    pub connection: usize,
-    /// When it should have been sent; the same as `sent` in a closed loop.
-    pub due: Instant,
-    /// When it was sent.
-    pub sent: Instant,
-    /// When its answer was there, or it was given up.
-    pub received: Instant,
-    /// How it ended.
-    pub outcome: Outcome,
-}
-
-impl Answer<'_> {
-    /// What the customer waited, from the moment at which the request was due.
-    pub fn latency(&self) -> Duration {
-        self.received.saturating_duration_since(self.due)
-    }
-}
-
-/// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// With an answer of this status.
-    Status(u16),
-    /// Without one.
-    Failed(Failure),
-}
-
-impl Outcome {
-    /// Whether it did what it was asked to.
-    pub fn is_success(self) -> bool {
-        self == Outcome::Status(200)
-    }
-
-    /// Whether it was a purchase that was refused for want of stock, which is neither a success nor an
-    /// error.
-    pub fn is_sold_out(self) -> bool {
-        self == Outcome::Status(409)
-    }
-
-    /// Whether the store did not do its duty.
-    pub fn is_error(self) -> bool {
-        !self.is_success() && !self.is_sold_out()
-    }
-}
-
-/// Why a request has no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Failure {
-    /// Nobody listens at the address.
-    Refused,
-    /// The connection could not be made for another reason.
-    Unreachable,
-    /// The connection broke, or was closed, before the answer was whole.
-    Lost,
-    /// The answer did not come within the deadline.
-    TimedOut,
-    /// What came was no HTTP answer.
-    Malformed,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Failure::Refused => "refused",
-            Failure::Unreachable => "unreachable",
-            Failure::Lost => "lost",
-            Failure::TimedOut => "timed out",
-            Failure::Malformed => "malformed",
-        })
-    }
-}
 
 /// Puts the load on the store, from this thread, and shows every answer to `observe`, in the order in
 /// which they came. An error means that it could not begin: the load makes no sense, or the store did

@@ -1,6 +1,7 @@
 //! The bar that a person at a terminal sees while the load goes on, with the rate of the last moment.
 
-use super::{Answer, Load, Span};
+use super::answer::Answer;
+use super::load::{Load, Span};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 

@@ -7,7 +7,8 @@ use std::fmt::{self, Display};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use toystore::client::report::{Kind, exact, in_words};
+use toystore::client::measurements::Kind;
+use toystore::client::report::{exact, in_words};
 use toystore::error::{Error, Result};
 use toystore::output;
 

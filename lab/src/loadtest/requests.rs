@@ -3,7 +3,7 @@
 
 use super::choices::Choice;
 use toystore::client::api::Keys;
-use toystore::client::report::Kind;
+use toystore::client::measurements::Kind;
 use toystore::http::percent_encode;
 use toystore::model::{Item, Quantity, ToyName};
 

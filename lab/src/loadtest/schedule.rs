@@ -4,7 +4,7 @@
 //! In an open loop request number k, counted from 0, is due at k / rate. So the requests that wait
 //! because all connections are busy need no queue: the number of the next one says it all.
 
-use super::{Pace, Span};
+use super::load::{Pace, Span};
 use toystore::model::Moment;
 
 /// Gives out the requests of a load, one by one.

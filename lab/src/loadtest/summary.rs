@@ -1,10 +1,10 @@
 //! What a load came to, counted. Pure.
 
-use super::{Failure, Outcome};
+use super::answer::{Failure, Outcome};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use toystore::client::report::Kind;
+use toystore::client::measurements::Kind;
 
 /// All that was measured.
 #[derive(Debug, Clone)]

@@ -7,15 +7,15 @@
 //! | `POST /commands`, body `crash 3` | what came of the command |
 
 use super::guard::Guard;
-use super::{Access, Instruction};
 use crate::error::{Error, Result};
 use crate::http::{Connection, Request, Responder, error_body};
 use crate::net::{Caller, Progress, Protocol};
 use crate::pages::{self, CLUSTER};
 use crate::protocol::web;
 use crate::supervisor::shoppers::{Counts, SHOPPERS_MAX};
-use crate::supervisor::watch::board::{Seen, Snapshot};
-use crossbeam_channel::bounded;
+use crate::supervisor::watch::board::{Board, Seen, Snapshot};
+use crossbeam_channel::{Sender, bounded};
+use parking_lot::Mutex;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,20 @@ use std::time::Duration;
 /// For a command to be carried out. The thread that does so looks twenty times a second, but not while the store
 /// opens.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A command as it was given, and where to say what came of it.
+pub struct Instruction {
+    pub line: String,
+    pub answer: Sender<Result<String>>,
+}
+
+/// What the page shows and asks for.
+pub struct Access {
+    pub board: Arc<Board>,
+    pub shoppers: Arc<Mutex<Counts>>,
+    /// To the thread that carries out commands.
+    pub instructions: Sender<Instruction>,
+}
 
 /// The address.
 pub struct Door {

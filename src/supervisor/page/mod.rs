@@ -12,32 +12,16 @@
 mod guard;
 mod door;
 
-use super::shoppers::Counts;
-use super::watch::board::Board;
+pub use door::{Access, Instruction};
+
 use crate::error::{Error, Result};
 use crate::net::{Limits, Server, resolver};
-use crossbeam_channel::Sender;
 use door::Door;
 use guard::Guard;
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// A few browser tabs, and a command that waits.
 const THREADS: usize = 4;
-
-/// A command as it was given, and where to say what came of it.
-pub struct Instruction {
-    pub line: String,
-    pub answer: Sender<Result<String>>,
-}
-
-/// What the page shows and asks for.
-pub struct Access {
-    pub board: Arc<Board>,
-    pub shoppers: Arc<Mutex<Counts>>,
-    /// To the thread that carries out commands.
-    pub instructions: Sender<Instruction>,
-}
 
 /// The page. Dropping it closes it.
 pub struct Page {

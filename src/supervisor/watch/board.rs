@@ -4,7 +4,7 @@
 use super::feed::{Entry, Feed};
 use super::pace::{Pace, Sample};
 use super::picture::{Known, Picture};
-use super::{Own, Report};
+use super::report::{Own, Report};
 use crate::address;
 use crate::model::ReplicaId;
 use crate::supervisor::process::{Process, Service, State};

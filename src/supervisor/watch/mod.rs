@@ -9,6 +9,7 @@
 //! * [`picture`] (pure): the store at one moment.
 //! * [`pace`] (pure): rates and latencies of the last two minutes.
 //! * [`feed`] (pure): what happened, in words.
+//! * [`report`]: what a service says of itself.
 //!
 //! A service that is paused holds up only its own thread.
 
@@ -16,16 +17,16 @@ pub mod board;
 mod picture;
 mod pace;
 mod feed;
+mod report;
 
 use super::process::Service;
 use crate::error::Result;
 use crate::http::Client;
-use crate::monitoring::status::{CatalogStatus, FrontendStatus, OrderStatus, Status};
 use crate::protocol::web::Data;
 use crate::stop::VitalThread;
 use board::Board;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
-use serde::Deserialize;
+use report::Report;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,18 +35,6 @@ const EVERY: Duration = Duration::from_millis(400);
 
 /// A service that takes longer is silent.
 const DEADLINE: Duration = Duration::from_millis(400);
-
-/// What a service says of itself.
-pub type Report = Status<Own>;
-
-/// What only one kind of service says.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub enum Own {
-    Frontend(FrontendStatus),
-    Order(OrderStatus),
-    Catalog(CatalogStatus),
-}
 
 /// The threads that ask. Dropping it stops and joins them.
 pub struct Watch {
@@ -79,21 +68,4 @@ fn ask(client: &mut Client) -> Option<Report> {
     let response = client.send("GET", "/status", &[], b"").ok()?;
     let status = serde_json::from_slice::<Data<Report>>(&response.body).ok()?;
     (response.status == 200).then_some(status.data)
-}
-
-/// What a service might say, for tests.
-#[cfg(test)]
-fn said(own: Own) -> Report {
-    Report {
-        service: "a service".to_owned(),
-        pid: 7,
-        uptime_ms: 1,
-        started_unix_ms: 0,
-        memory_bytes: None,
-        open_files: None,
-        sessions: crate::monitoring::status::Sessions::default(),
-        requests: vec![],
-        events: vec![],
-        own,
-    }
 }

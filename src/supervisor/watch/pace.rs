@@ -1,7 +1,7 @@
 //! How fast the store was during the last two minutes: rates and latencies, from what the front-end has
 //! counted so far. Pure.
 
-use super::Report;
+use super::report::Report;
 use crate::monitoring::status::{CacheStatus, Kind, LATENCY_BOUNDS, Outcome, Requests};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -167,7 +167,7 @@ fn number(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Own, said};
+    use super::super::report::{Own, said};
     use super::*;
     use crate::monitoring::status::CatalogStatus;
 

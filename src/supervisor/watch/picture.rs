@@ -1,7 +1,7 @@
 //! The store at one moment, as the cluster page draws it and `status` prints it: made from what each
 //! process is and what each service last said. Pure.
 
-use super::{Own, Report};
+use super::report::{Own, Report};
 use crate::model::{Epoch, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::{CacheStatus, FollowerStatus, Sessions};
 use crate::protocol::catalog::Book;
@@ -283,7 +283,7 @@ fn shown(number: Option<impl Display>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::said;
+    use super::super::report::said;
     use super::*;
     use crate::model::{Identity, Member};
     use crate::monitoring::status::{FrontendStatus, OrderStatus};

@@ -4,47 +4,21 @@
 //! * [`Drawing`]: what an experiment has to show; [`Picture`]: the two files that come of it.
 //! * [`scale`]: what is measured on an axis, and which values are written there.
 //! * [`panel`]: a chart in the style of the report.
+//! * `style`: colours and letters of all figures.
 
-pub mod scale;
 pub mod panel;
+pub mod scale;
+mod style;
 
 pub use panel::Panel;
 pub use scale::Scale;
+pub use style::{BLUE, Drawn, FAINT, GREEN, PURPLE, Sheet, TEXT, VERMILION, label, note};
 
-use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::register_font;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
+use style::{FAMILY, REGULAR, SEMIBOLD, bold};
 use toystore::error::{Error, Result};
-
-/// A sheet, or a part of it. Lengths are in pixels, of which three are shown as one.
-pub type Sheet<DB> = DrawingArea<DB, Shift>;
-
-/// What came of drawing.
-pub type Drawn<DB, T = ()> =
-    std::result::Result<T, DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
-
-/// Titles and labels.
-pub const TEXT: RGBColor = RGBColor(0x1f, 0x23, 0x28);
-/// What is beside the point: axes, ticks, notes.
-pub const FAINT: RGBColor = RGBColor(0x66, 0x6f, 0x7a);
-/// Lines to measure by.
-pub const GRID: RGBColor = RGBColor(0xe4, 0xe7, 0xeb);
-/// The first series. The series are after Okabe and Ito, told apart by every kind of colour vision
-/// and, by their lightness, in print.
-pub const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
-/// The second.
-pub const VERMILION: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
-/// The third.
-pub const GREEN: RGBColor = RGBColor(0x00, 0x9e, 0x73);
-/// The fourth.
-pub const PURPLE: RGBColor = RGBColor(0xb0, 0x55, 0x9a);
-
-/// Inter is embedded, as small subsets (see `font/LICENSE.txt`), for the PNG; whoever shows an SVG has it,
-/// or one of about its widths.
-const FAMILY: &str = "Inter, system-ui, Segoe UI, Roboto, sans-serif";
-const REGULAR: &[u8] = include_bytes!("font/inter-regular.otf");
-const SEMIBOLD: &[u8] = include_bytes!("font/inter-semibold.otf");
 
 /// All sheets are as wide.
 const WIDTH: u32 = 3_000;
@@ -107,19 +81,4 @@ fn encoded(
     encoder.set_color(png::ColorType::Rgb);
     encoder.write_header()?.write_image_data(pixels)?;
     Ok(file)
-}
-
-/// How a small text is set; its place is the middle of its height.
-pub fn note(ink: RGBColor, anchor: HPos) -> TextStyle<'static> {
-    (FAMILY, 41).into_font().color(&ink).pos(Pos::new(anchor, VPos::Center))
-}
-
-/// How a label is set that belongs to a series.
-pub fn label(ink: RGBColor, anchor: HPos) -> TextStyle<'static> {
-    bold(45, ink, anchor)
-}
-
-fn bold(size: u32, ink: RGBColor, anchor: HPos) -> TextStyle<'static> {
-    let font = FontDesc::new(FontFamily::Name(FAMILY), f64::from(size), FontStyle::Bold);
-    font.color(&ink).pos(Pos::new(anchor, VPos::Center))
 }

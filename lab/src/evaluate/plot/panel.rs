@@ -1,6 +1,7 @@
 //! A chart with a title and two axes, in the style of the report.
 
-use super::{Drawn, FAINT, GRID, Scale, Sheet, TEXT, bold, label, note};
+use super::scale::Scale;
+use super::style::{Drawn, FAINT, GRID, Sheet, TEXT, bold, label, note};
 use plotters::coord::cartesian::Cartesian2d;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;

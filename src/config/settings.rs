@@ -1,0 +1,355 @@
+//! The settings and their defaults. Read by whoever is configured; set by [`load`](super::load) only.
+
+use crate::error::{Error, Result};
+use crate::model::{OrderNumber, Principal, ReplicaId};
+use clap::ValueEnum;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The settings of every process of the store.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Config {
+    /// The front-end.
+    pub frontend: Frontend,
+    /// The catalog.
+    pub catalog: Catalog,
+    /// The order service.
+    pub order: Order,
+    /// The client.
+    pub client: Client,
+    /// The cluster page.
+    pub page: Page,
+    /// What protects the services from the network.
+    pub tls: Tls,
+    /// What all processes say about themselves.
+    pub log: Log,
+}
+
+/// The settings of the front-end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frontend {
+    /// Where customers connect, `host:port`.
+    pub listen: String,
+    /// Where it says how it is doing, `host:port`.
+    pub peer: String,
+    /// The certificate for customers, and those that vouch for it; with it they speak HTTPS.
+    pub certificate: Option<PathBuf>,
+    /// The private key of that certificate.
+    pub key: Option<PathBuf>,
+    /// The directory of the last view.
+    pub data: PathBuf,
+    /// Sessions that are served at the same time (F4).
+    pub threads: usize,
+    /// Requests that are served at the same time at the peer address.
+    pub peer_threads: usize,
+    /// What a thread is given to.
+    pub thread_per: ThreadPer,
+    /// Connections that may be open; more wait in the kernel until one closes.
+    pub connections_max: usize,
+    /// Toys in the cache; 0 switches it off (F5).
+    pub cache_capacity: usize,
+    /// How long a purchase may take, fail-over included.
+    pub purchase_deadline: Duration,
+    /// How long a request may take to arrive.
+    pub request_deadline: Duration,
+    /// How long a connection may be silent between two requests.
+    pub idle_deadline: Duration,
+    /// Whether each request is logged (F9).
+    pub access_log: bool,
+    /// Whether a replica that may lack orders may be made leader when no other is left.
+    pub allow_unclean_election: bool,
+}
+
+/// What a thread of a pool is given to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ThreadPer {
+    /// A session keeps its thread between its requests, while there are threads for all.
+    Session,
+    /// Each request takes a thread and gives it back with the answer.
+    Request,
+}
+
+/// The settings of the catalog.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Catalog {
+    /// Where it takes requests, `host:port`.
+    pub listen: String,
+    /// Where front-ends subscribe to changes, `host:port`.
+    pub peer: String,
+    /// The directory of `toys.csv` and `journal.csv`.
+    pub data: PathBuf,
+    /// Requests that are served at the same time (C5).
+    pub threads: usize,
+    /// Requests that are served at the same time at the peer address.
+    pub peer_threads: usize,
+    /// The toys of a new store, CSV or JSON; without it, the built-in ones (C1).
+    pub initial: Option<PathBuf>,
+    /// The time between two restocks (C3).
+    pub restock_every: Duration,
+    /// Which toys a restock fills up.
+    pub restock: Restock,
+    /// How many there are of a toy after its restock.
+    pub restock_to: u64,
+    /// Whether every toy is set to `restock_to` at the start (C4).
+    pub reset_stock: bool,
+    /// What each request takes longer, to play a slow database (L4).
+    pub delay: Duration,
+}
+
+/// Which toys a restock fills up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Restock {
+    /// Those of which none is left.
+    SoldOut,
+    /// Those of which fewer than `restock_to` are left.
+    All,
+}
+
+/// The settings of the order service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// Requests that each replica serves at the same time (O6).
+    pub threads: usize,
+    /// Requests that each replica serves at the same time at its peer address.
+    pub peer_threads: usize,
+    /// The failure to play, if any (O8).
+    pub fail: Option<Failure>,
+    /// The replicas, in order of id.
+    pub replicas: BTreeMap<ReplicaId, Replica>,
+}
+
+/// One replica of the order service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replica {
+    /// Where it takes requests, `host:port`.
+    pub listen: String,
+    /// Where it takes health checks, views and replication, `host:port`.
+    pub peer: String,
+    /// The directory of `orders.csv`.
+    pub data: PathBuf,
+}
+
+/// A failure that a replica plays once its log reaches an order (O8). Written `crash@7`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// What happens.
+    pub how: FailureKind,
+    /// At which order.
+    pub at: OrderNumber,
+}
+
+/// What a played failure does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailureKind {
+    /// The process ends at once, as by `kill -9`.
+    Crash,
+    /// The process stops answering, as by `kill -STOP`.
+    Hang,
+    /// The write of the order's row fails.
+    FailWrite,
+}
+
+/// The settings of the client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Client {
+    /// Where the front-end is, `host:port`.
+    pub address: String,
+    /// Who vouches for the front-end's certificate; with it the client speaks HTTPS.
+    pub authority: Option<PathBuf>,
+    /// Sessions at the same time, each on a connection of its own (K2).
+    pub sessions: usize,
+    /// Queries of each session (K1).
+    pub iterations: usize,
+    /// The chance that a query is followed by a purchase, 0 to 1.
+    pub probability: f64,
+    /// Whether exactly `iterations * probability` queries are followed by one.
+    pub exactly: bool,
+    /// The seed of all choices; 0 takes a new one each time.
+    pub seed: u64,
+    /// How often a failed request is tried again (K4).
+    pub retries: usize,
+    /// The pause before each retry.
+    pub retry_delay: Duration,
+    /// How long an answer may take.
+    pub deadline: Duration,
+    /// The CSV file that the orders are saved to, if any (K3).
+    pub orders: Option<PathBuf>,
+}
+
+/// The settings of the cluster page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Where `run-all` serves it, `host:port`, on loopback only.
+    pub listen: String,
+}
+
+/// What protects the services from the network between them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tls {
+    /// The directory of `authority.pem` and of each process's own certificate and key, by its name. With
+    /// it, the services speak mutual TLS.
+    pub directory: Option<PathBuf>,
+    /// Whether they may speak plainly on addresses that other machines reach.
+    pub insecure: bool,
+}
+
+/// What all processes say about themselves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// The least important lines that are written.
+    pub level: Level,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// How important a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the words everybody uses")]
+pub enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Default for Frontend {
+    fn default() -> Frontend {
+        Frontend {
+            listen: "localhost:8081".to_owned(),
+            peer: "127.0.0.1:9081".to_owned(),
+            certificate: None,
+            key: None,
+            data: "data/frontend".into(),
+            threads: 10,
+            peer_threads: 2,
+            thread_per: ThreadPer::Session,
+            connections_max: 16_000,
+            cache_capacity: 7,
+            purchase_deadline: Duration::from_secs(10),
+            request_deadline: Duration::from_secs(10),
+            idle_deadline: Duration::from_secs(300),
+            access_log: true,
+            allow_unclean_election: false,
+        }
+    }
+}
+
+impl Default for Catalog {
+    fn default() -> Catalog {
+        Catalog {
+            listen: "127.0.0.1:8082".to_owned(),
+            peer: "127.0.0.1:9082".to_owned(),
+            data: "data/catalog".into(),
+            threads: 10,
+            peer_threads: 10,
+            initial: None,
+            restock_every: Duration::from_secs(10),
+            restock: Restock::SoldOut,
+            restock_to: 100,
+            reset_stock: false,
+            delay: Duration::ZERO,
+        }
+    }
+}
+
+impl Default for Order {
+    fn default() -> Order {
+        let replicas = (1..=3).map(|n| (ReplicaId(n), Replica::numbered(ReplicaId(n))));
+        Order { threads: 10, peer_threads: 10, fail: None, replicas: replicas.collect() }
+    }
+}
+
+impl Default for Client {
+    fn default() -> Client {
+        Client {
+            address: Frontend::default().listen,
+            authority: None,
+            sessions: 5,
+            iterations: 100,
+            probability: 0.5,
+            exactly: false,
+            seed: 0,
+            retries: 3,
+            retry_delay: Duration::from_secs(2),
+            deadline: Duration::from_secs(15),
+            orders: None,
+        }
+    }
+}
+
+impl Default for Page {
+    fn default() -> Page {
+        Page { listen: "127.0.0.1:8080".to_owned() }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { format: LogFormat::Text, level: Level::Info }
+    }
+}
+
+impl Config {
+    /// Everybody who has addresses for the other services, with both of them. The front-end's other
+    /// address is for customers.
+    pub fn service_addresses(&self) -> Vec<(Principal, String)> {
+        let Config { frontend, catalog, order, .. } = self;
+        let mut all = vec![
+            (Principal::Frontend, &frontend.peer),
+            (Principal::Catalog, &catalog.listen),
+            (Principal::Catalog, &catalog.peer),
+        ];
+        for (id, replica) in &order.replicas {
+            all.extend([&replica.listen, &replica.peer].map(|a| (Principal::Order(*id), a)));
+        }
+        all.into_iter().map(|(principal, address)| (principal, address.clone())).collect()
+    }
+}
+
+impl Order {
+    /// The replica of this id, as `--id` named it.
+    pub fn replica(&self, id: ReplicaId) -> Result<&Replica> {
+        self.replicas.get(&id).ok_or_else(|| {
+            let ids: Vec<_> = self.replicas.keys().map(ToString::to_string).collect();
+            let why = format!("there is no replica {id}, expected one of {}", ids.join(", "));
+            Error::Config { place: "--id".to_owned(), why }
+        })
+    }
+}
+
+impl Replica {
+    /// The highest id, so that the default ports stay clear of those of the other services.
+    pub const ID_MAX: u32 = 99;
+
+    /// What a replica has of which nothing else is said: ports and directory by its number.
+    pub(super) fn numbered(id: ReplicaId) -> Replica {
+        Replica {
+            listen: format!("127.0.0.1:{}", 8090 + id.0),
+            peer: format!("127.0.0.1:{}", 9090 + id.0),
+            data: format!("data/order-{id}").into(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", word(&self.how), self.at)
+    }
+}
+
+/// The word for one of a few choices.
+pub(super) fn word(choice: &impl ValueEnum) -> String {
+    choice.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
