@@ -81,14 +81,16 @@ fn http(c: &mut Criterion) {
 /// The front-end's answer to a query, from the bytes of the request to those of the answer.
 fn query(c: &mut Criterion) {
     let mut cache = Cache::new(10);
-    cache.renew(1, Moment::ZERO, Moment::ZERO);
+    cache.renew(1, Moment::START, Moment::START);
     for n in 0..10 {
         cache.store(cache.begin_fetch(), &format!("toy {n}"), 1, Arc::<[u8]>::from(&b"body"[..]));
     }
     let names: Vec<String> = (0..10).map(|n| format!("toy {n}")).collect();
     let mut next = names.iter().cycle();
     c.bench_function("cache: hit, another toy each time", |b| {
-        b.iter(|| cache.get(next.next().expect("endless"), LEASE / 2).expect("it is there"));
+        b.iter(|| {
+            cache.get(next.next().expect("endless"), Moment::after(LEASE / 2)).expect("it is there")
+        });
     });
 
     let directory = tempfile::tempdir().expect("a directory");
@@ -294,7 +296,8 @@ fn stock(c: &mut Criterion) {
 fn sell(leader: &mut Replica, purchase: &Purchase) {
     leader.begin(purchase).expect("it leads");
     let number = leader.sold(purchase).expect("it leads");
-    let appends = [2, 1].map(|id| (ReplicaId(id), leader.next_append(ReplicaId(id), Moment::ZERO)));
+    let appends =
+        [2, 1].map(|id| (ReplicaId(id), leader.next_append(ReplicaId(id), Moment::START)));
     leader.synced(number);
     for (id, append) in appends {
         acknowledge(leader, id, append.expect("there is an entry").last());
@@ -313,17 +316,18 @@ fn take(follower: &mut Replica, append: Append) {
 fn acknowledge(leader: &mut Replica, follower: ReplicaId, last: OrderNumber) {
     let identity = member(follower.0).identity;
     let answer = order::Appended { identity, outcome: Outcome::Synced(last) };
-    leader.answered(Epoch(1), follower, &answer, Moment::ZERO);
+    leader.answered(Epoch(1), follower, &answer, Moment::START);
 }
 
 /// Replica 3, in office.
 fn leader(log: &Log) -> Replica {
     let mut leader = replica(3, log);
     for id in [1, 2].map(ReplicaId) {
-        let append = leader.next_append(id, Moment::from_secs(1)).expect("a first one");
+        let append =
+            leader.next_append(id, Moment::after(Duration::from_secs(1))).expect("a first one");
         acknowledge(&mut leader, id, append.last());
     }
-    leader.duty(Moment::ZERO).expect("to take office");
+    leader.duty(Moment::START).expect("to take office");
     leader.took_office(Epoch(1), Office::default()).expect("the same view");
     leader
 }
@@ -331,7 +335,7 @@ fn leader(log: &Log) -> Replica {
 fn replica(id: u32, log: &Log) -> Replica {
     let others = (1..=3).filter(|other| *other != id).map(ReplicaId).collect();
     let mut replica = Replica::new(member(id), others, log.clone(), None, log.last());
-    replica.accept(view(), Moment::ZERO);
+    replica.accept(view(), Moment::START);
     replica
 }
 

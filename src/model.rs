@@ -6,14 +6,48 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Formatter};
-use std::ops::Deref;
+use std::ops::{Add, AddAssign, Deref, Sub};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A moment, as the time since some fixed start of this process. Pure modules are told it; only
-/// the threads around them look at a clock.
-pub type Moment = Duration;
+/// A moment of one process, told by how long after its start it is. Pure modules are given it; only the
+/// threads around them look at a clock. Moments of two processes say nothing of each other.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// The start of the process.
+    pub const START: Moment = Moment(Duration::ZERO);
+
+    /// So long after the start.
+    pub const fn after(duration: Duration) -> Moment {
+        Moment(duration)
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Moment;
+
+    fn add(self, duration: Duration) -> Moment {
+        Moment(self.0 + duration)
+    }
+}
+
+impl AddAssign<Duration> for Moment {
+    fn add_assign(&mut self, duration: Duration) {
+        self.0 += duration;
+    }
+}
+
+/// How long after the other it is; nothing if it is before, as with [`Instant`](std::time::Instant).
+impl Sub for Moment {
+    type Output = Duration;
+
+    fn sub(self, earlier: Moment) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
 
 /// The id of an order replica, a number from 1 that the configuration gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

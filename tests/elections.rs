@@ -33,7 +33,7 @@ impl Store {
     /// A front-end that starts with this on its disk, and three replicas that know this view.
     fn starting(on_disk: Option<View>, known: Option<&View>, unclean: Unclean) -> Store {
         let ids = [1, 2, 3].map(ReplicaId);
-        let now = ms(10_000);
+        let now = Moment::after(ms(10_000));
         let controller = Controller::new(ids, on_disk, OrderNumber(0), unclean, now);
         let health = |id: u32| Health {
             id: ReplicaId(id),

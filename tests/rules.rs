@@ -11,8 +11,8 @@ use toystore::catalog::stock::{Record, Restocked, Shelf, Stock};
 use toystore::error::Error;
 use toystore::frontend::cache::{Cache, LEASE};
 use toystore::model::{
-    CallId, Entry, Epoch, Identity, Item, Key, Member, OrderNumber, Price, Quantity, ReplicaId,
-    ToyName, View,
+    CallId, Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, Quantity,
+    ReplicaId, ToyName, View,
 };
 use toystore::order::buying::{self, Buying, Next};
 use toystore::order::leadership::{Begin, Duty};
@@ -23,8 +23,8 @@ use toystore::protocol::catalog::{self, Open, Put, Sold};
 use toystore::protocol::order::{Append, Missed};
 use toystore::protocol::purchase::Purchase;
 
-const fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
+const fn at(ms: u64) -> Moment {
+    Moment::after(Duration::from_millis(ms))
 }
 
 fn key(n: u64) -> Key {
@@ -356,8 +356,8 @@ fn a_leader_that_takes_office_compares_its_log_with_what_the_catalog_sold() {
         let me = Member { id: ReplicaId(1), identity: Identity("disk".into()) };
         let view = View { epoch: Epoch(1), leader: me.id, in_sync: vec![me.clone()] };
         let mut replica = Replica::new(me, vec![], log(&[1, 1]), None, OrderNumber(0));
-        replica.accept(view, ms(0));
-        replica.duty(ms(0));
+        replica.accept(view, at(0));
+        replica.duty(at(0));
         replica.took_office(Epoch(1), catalog::Office { open: open.clone(), sold }).unwrap();
         assert_eq!(replica.imbalance(), imbalance, "{sold:?}");
         replica.synced(OrderNumber(3));
@@ -372,8 +372,8 @@ fn leader() -> Replica {
     let me = Member { id: ReplicaId(1), identity: Identity("disk".into()) };
     let view = View { epoch: Epoch(1), leader: me.id, in_sync: vec![me.clone()] };
     let mut replica = Replica::new(me, vec![], Log::default(), None, OrderNumber(0));
-    replica.accept(view, ms(0));
-    assert_eq!(replica.duty(ms(0)), Some(Duty::TakeOffice(Epoch(1))));
+    replica.accept(view, at(0));
+    assert_eq!(replica.duty(at(0)), Some(Duty::TakeOffice(Epoch(1))));
     replica.took_office(Epoch(1), catalog::Office::default()).unwrap();
     replica
 }
@@ -458,7 +458,7 @@ fn a_toy_name_is_checked_wherever_it_comes_in() {
 fn asking_for_the_health_changes_nothing() {
     let replica = leader();
     let before = replica.clone();
-    replica.health(true, ms(60_000));
+    replica.health(true, at(60_000));
     assert_eq!(replica, before);
 }
 
@@ -476,7 +476,7 @@ fn a_replica_whose_committed_orders_differ_from_the_leaders_says_so_until_anothe
         [1, 2].map(|id| Member { id: ReplicaId(id), identity: Identity(format!("disk-{id}")) });
     let view = |epoch| View { epoch, leader: leader.id, in_sync: vec![leader.clone()] };
     let mut replica = Replica::new(me, vec![leader.id], log(&[1, 1]), None, OrderNumber(2));
-    replica.accept(view(Epoch(2)), ms(0));
+    replica.accept(view(Epoch(2)), at(0));
     assert_eq!(replica.conflict(), None);
     let append = Append {
         view: view(Epoch(2)),
@@ -487,7 +487,7 @@ fn a_replica_whose_committed_orders_differ_from_the_leaders_says_so_until_anothe
     };
     assert!(matches!(replica.take(append), Err(Error::Invalid { .. })));
     assert_eq!(replica.conflict(), Some(OrderNumber(2)));
-    replica.accept(view(Epoch(3)), ms(0));
+    replica.accept(view(Epoch(3)), at(0));
     assert_eq!(replica.conflict(), None, "the next leader may have the same orders");
 }
 
@@ -512,30 +512,30 @@ fn an_epoch_is_fenced_by_a_newer_one_and_cannot_sell_before_it_took_office() {
 
 #[test]
 fn a_change_is_covered_when_each_subscriber_acknowledged_it_or_is_past_its_lease() {
-    let mut leases = Leases::new(ms(0));
+    let mut leases = Leases::new(at(0));
     assert_eq!(
-        leases.coverage(0, ms(0)),
-        Coverage::Until(LEASE_OVER),
+        leases.coverage(0, at(0)),
+        Coverage::Until(Moment::START + LEASE_OVER),
         "whom did the last one serve?"
     );
-    assert_eq!(leases.coverage(0, LEASE_OVER), Coverage::Covered);
-    leases.hear(1, None, ms(1_000)).unwrap();
-    leases.hear(2, None, ms(1_100)).unwrap();
+    assert_eq!(leases.coverage(0, Moment::START + LEASE_OVER), Coverage::Covered);
+    leases.hear(1, None, at(1_000)).unwrap();
+    leases.hear(2, None, at(1_100)).unwrap();
     let change = leases.publish(&"Tux".parse().unwrap(), 2);
-    assert_eq!(leases.coverage(change, ms(1_200)), Coverage::Until(ms(1_500)));
-    leases.hear(1, Some(change), ms(1_200)).unwrap();
-    assert_eq!(leases.coverage(change, ms(1_300)), Coverage::Until(ms(1_600)));
-    assert_eq!(leases.coverage(change, ms(1_599)), Coverage::Until(ms(1_600)), "just before");
-    assert_eq!(leases.coverage(change, ms(1_600)), Coverage::Covered, "just then");
-    assert!(leases.hear(2, Some(change), ms(1_601)).is_err(), "it has to subscribe anew");
+    assert_eq!(leases.coverage(change, at(1_200)), Coverage::Until(at(1_500)));
+    leases.hear(1, Some(change), at(1_200)).unwrap();
+    assert_eq!(leases.coverage(change, at(1_300)), Coverage::Until(at(1_600)));
+    assert_eq!(leases.coverage(change, at(1_599)), Coverage::Until(at(1_600)), "just before");
+    assert_eq!(leases.coverage(change, at(1_600)), Coverage::Covered, "just then");
+    assert!(leases.hear(2, Some(change), at(1_601)).is_err(), "it has to subscribe anew");
     assert_eq!(leases.count(), 1);
 }
 
 #[test]
 fn a_subscriber_hears_of_each_change_until_it_acknowledged_it() {
-    let mut leases = Leases::new(ms(0));
+    let mut leases = Leases::new(at(0));
     leases.publish(&"Tux".parse().unwrap(), 2);
-    leases.hear(1, None, ms(10)).unwrap();
+    leases.hear(1, None, at(10)).unwrap();
     assert!(leases.changes(1).unwrap().invalidate.is_empty(), "its cache began empty");
     leases.publish(&"Tux".parse().unwrap(), 3);
     leases.publish(&"Fox".parse().unwrap(), 7);
@@ -544,20 +544,20 @@ fn a_subscriber_hears_of_each_change_until_it_acknowledged_it() {
     let names: Vec<_> = heard.invalidate.iter().map(|c| (&*c.name, c.version)).collect();
     assert_eq!((heard.up_to, names), (4, vec![("Fox", 7), ("Tux", 4)]));
     leases.publish(&"Fox".parse().unwrap(), 8);
-    leases.hear(1, Some(heard.up_to), ms(20)).unwrap();
+    leases.hear(1, Some(heard.up_to), at(20)).unwrap();
     assert_eq!(leases.changes(1).unwrap().invalidate[0].version, 8, "came after that answer");
     assert!(leases.changes(2).is_err());
 }
 
 #[test]
 fn a_late_duplicate_of_a_beginning_takes_nothing_from_anybody() {
-    let mut leases = Leases::new(ms(0));
-    leases.hear(1, None, ms(600)).unwrap();
+    let mut leases = Leases::new(at(0));
+    leases.hear(1, None, at(600)).unwrap();
     let change = leases.publish(&"Tux".parse().unwrap(), 2);
-    leases.hear(1, None, ms(700)).unwrap();
-    leases.hear(9, None, ms(700)).unwrap();
+    leases.hear(1, None, at(700)).unwrap();
+    leases.hear(9, None, at(700)).unwrap();
     assert_eq!(leases.changes(1).unwrap().invalidate.len(), 1, "still to be heard");
-    assert!(matches!(leases.coverage(change, ms(701)), Coverage::Until(_)), "not acknowledged");
+    assert!(matches!(leases.coverage(change, at(701)), Coverage::Until(_)), "not acknowledged");
 }
 
 /// What can be done to a cache, by the number of a toy.
@@ -616,11 +616,11 @@ proptest! {
         ),
     ) {
         let (mut cache, mut list) = (Cache::new(capacity), List::default());
-        cache.renew(1, ms(0), ms(0));
+        cache.renew(1, at(0), at(0));
         let ticket = cache.begin_fetch();
         for each in uses {
             match each {
-                Use::Get(toy) => prop_assert_eq!(cache.get(TOYS[toy], ms(1)), list.get(toy)),
+                Use::Get(toy) => prop_assert_eq!(cache.get(TOYS[toy], at(1)), list.get(toy)),
                 Use::Store(toy, version) => {
                     cache.store(ticket, TOYS[toy], version, version);
                     list.store(toy, version, capacity);
@@ -642,66 +642,66 @@ proptest! {
 #[test]
 fn a_cache_is_served_within_its_lease_only_and_the_lease_counts_from_before_the_call() {
     let mut cache = Cache::new(7);
-    assert!(cache.renew(1, ms(100), ms(190)));
+    assert!(cache.renew(1, at(100), at(190)));
     let ticket = cache.begin_fetch();
     let one = cache.store(ticket, "Tux", 1, "one");
-    let over = ms(100) + LEASE;
-    assert_eq!(cache.get("Tux", over.checked_sub(ms(1)).unwrap()), Some("one"));
+    let over = at(100) + LEASE;
+    assert_eq!(cache.get("Tux", at(99) + LEASE), Some("one"));
     assert_eq!(cache.get("Tux", over), None);
     assert_eq!(cache.join(&one, "Tux", over), None, "nor is anybody else's answer");
-    assert!(!cache.renew(1, ms(450), over), "a lease that was over stays over");
-    assert!(!cache.renew(2, ms(450), ms(460)), "of another subscription");
+    assert!(!cache.renew(1, at(450), over), "a lease that was over stays over");
+    assert!(!cache.renew(2, at(450), at(460)), "of another subscription");
     assert_eq!(cache.get("Tux", over), None);
     cache.unsubscribe();
-    assert!(cache.renew(2, ms(600), ms(610)));
-    assert_eq!(cache.get("Tux", ms(620)), None, "a new subscription begins with an empty cache");
+    assert!(cache.renew(2, at(600), at(610)));
+    assert_eq!(cache.get("Tux", at(620)), None, "a new subscription begins with an empty cache");
 }
 
 #[test]
 fn a_fetch_is_stored_only_if_every_change_since_it_began_was_heard() {
     let mut cache = Cache::new(7);
     let unheard = cache.begin_fetch();
-    cache.renew(1, ms(0), ms(1));
+    cache.renew(1, at(0), at(1));
     cache.store(unheard, "Tux", 1, "begun before the first answer");
-    assert_eq!(cache.get("Tux", ms(2)), None);
+    assert_eq!(cache.get("Tux", at(2)), None);
 
     let ticket = cache.begin_fetch();
     cache.invalidate("Tux", 2);
     let old = cache.store(ticket, "Tux", 1, "older than the floor");
-    assert_eq!(cache.get("Tux", ms(2)), None);
-    assert_eq!(cache.join(&old, "Tux", ms(2)), None);
+    assert_eq!(cache.get("Tux", at(2)), None);
+    assert_eq!(cache.join(&old, "Tux", at(2)), None);
     cache.store(ticket, "Tux", 2, "two");
-    assert_eq!(cache.get("Tux", ms(2)), Some("two"));
+    assert_eq!(cache.get("Tux", at(2)), Some("two"));
 
     cache.unsubscribe();
-    cache.renew(2, ms(10), ms(11));
+    cache.renew(2, at(10), at(11));
     let other = cache.store(ticket, "Tux", 3, "begun under another subscription");
-    assert_eq!(cache.get("Tux", ms(12)), None);
-    assert_eq!(cache.join(&other, "Tux", ms(12)), None, "whoever joined it, and when");
+    assert_eq!(cache.get("Tux", at(12)), None);
+    assert_eq!(cache.join(&other, "Tux", at(12)), None, "whoever joined it, and when");
 }
 
 /// The fetch began under a subscription that lapsed, so a purchase in between was not waited for.
 #[test]
 fn a_query_that_joins_a_fetch_does_not_lend_it_its_own_subscription() {
     let mut cache = Cache::new(7);
-    cache.renew(1, ms(0), ms(1));
+    cache.renew(1, at(0), at(1));
     let ticket = cache.begin_fetch();
     cache.unsubscribe();
-    cache.renew(2, ms(1_000), ms(1_001));
+    cache.renew(2, at(1_000), at(1_001));
     let late = cache.store(ticket, "Tux", 1, "one");
-    assert_eq!(cache.join(&late, "Tux", ms(1_002)), None);
+    assert_eq!(cache.join(&late, "Tux", at(1_002)), None);
 }
 
 #[test]
 fn a_floor_outlives_eviction() {
     let mut cache = Cache::new(1);
-    cache.renew(1, ms(0), ms(0));
+    cache.renew(1, at(0), at(0));
     let ticket = cache.begin_fetch();
     cache.invalidate("Tux", 5);
     cache.store(ticket, "Fox", 1, "fox");
     cache.store(ticket, "Tux", 4, "old");
-    assert_eq!(cache.get("Fox", ms(1)), Some("fox"));
-    assert_eq!(cache.get("Tux", ms(1)), None);
+    assert_eq!(cache.get("Fox", at(1)), Some("fox"));
+    assert_eq!(cache.get("Tux", at(1)), None);
     let status = cache.status();
     assert_eq!((status.hits, status.misses, status.evictions), (1, 1, 0));
 }

@@ -24,7 +24,7 @@ impl Default for Subscribers {
     fn default() -> Subscribers {
         Subscribers {
             started: Instant::now(),
-            leases: Mutex::new(Leases::new(Moment::ZERO)),
+            leases: Mutex::new(Leases::new(Moment::START)),
             published: Condvar::new(),
             acknowledged: Condvar::new(),
         }
@@ -49,7 +49,7 @@ impl Subscribers {
         let mut leases = self.leases.lock();
         while let Coverage::Until(moment) = leases.coverage(change, self.now()) {
             let _waiting = Blocking::new();
-            self.acknowledged.wait_until(&mut leases, self.started + moment);
+            self.acknowledged.wait_until(&mut leases, self.started + (moment - Moment::START));
         }
     }
 
@@ -77,6 +77,6 @@ impl Subscribers {
     }
 
     fn now(&self) -> Moment {
-        self.started.elapsed()
+        Moment::after(self.started.elapsed())
     }
 }

@@ -78,7 +78,7 @@ impl<V: Clone> Cache<V> {
             by_use: BTreeMap::new(),
             uses: 0,
             floors: HashMap::new(),
-            lease_until: Moment::ZERO,
+            lease_until: Moment::START,
             subscription: None,
             counts: Counts::default(),
         }
@@ -151,7 +151,7 @@ impl<V: Clone> Cache<V> {
     /// A subscription ends: what was cached may change unheard.
     pub fn unsubscribe(&mut self) {
         self.subscription = None;
-        self.lease_until = Moment::ZERO;
+        self.lease_until = Moment::START;
         self.entries.clear();
         self.by_use.clear();
     }

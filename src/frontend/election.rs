@@ -110,7 +110,7 @@ impl Election {
     }
 
     fn now(&self) -> Moment {
-        self.started.elapsed()
+        Moment::after(self.started.elapsed())
     }
 
     /// The view in force.
@@ -323,7 +323,8 @@ impl Seat {
         let mut state = self.election.state.lock();
         state.committed = committed;
         // Nobody leads at a start; that is news only if it stays so.
-        let waits_from_the_start = !led && self.leaderless_since.is_none() && now > LEADERLESS;
+        let waits_from_the_start =
+            !led && self.leaderless_since.is_none() && now > Moment::START + LEADERLESS;
         if state.led == led && !waits_from_the_start {
             return;
         }
@@ -334,7 +335,7 @@ impl Seat {
             tracing::warn!("no order replica can lead; purchases have to wait{}", self.hint());
             self.leaderless_since = Some(now);
         } else if let Some(since) = self.leaderless_since.take() {
-            let ms = now.saturating_sub(since).as_millis();
+            let ms = (now - since).as_millis();
             tracing::info!("there is a leader again, after {ms} ms; purchases go on");
         }
     }

@@ -110,7 +110,8 @@ impl Products {
         for change in &changes.invalidate {
             cache.invalidate(&change.name, change.version);
         }
-        cache.renew(subscription, sent.saturating_duration_since(self.started), self.now())
+        let sent = Moment::after(sent.saturating_duration_since(self.started));
+        cache.renew(subscription, sent, self.now())
     }
 
     /// Waits for somebody else's fetch of the same toy. `None` if there is none, or its answer might
@@ -149,6 +150,6 @@ impl Products {
     }
 
     fn now(&self) -> Moment {
-        self.started.elapsed()
+        Moment::after(self.started.elapsed())
     }
 }

@@ -62,7 +62,7 @@ impl Node {
 
     /// This process's clock, as the pure modules want it.
     pub(super) fn now(&self) -> Moment {
-        self.started.elapsed()
+        Moment::after(self.started.elapsed())
     }
 
     /// Whether this process is about to end.

@@ -16,7 +16,7 @@ use toystore::protocol::catalog::Changes;
 
 const TOY: &str = "Tux";
 /// A lease after the catalog's start, so that nothing is left of the time before.
-const START: Moment = LEASE_OVER;
+const START: Moment = Moment::after(LEASE_OVER);
 
 /// What is explored.
 #[derive(Debug, Clone)]
@@ -299,7 +299,7 @@ impl Model for Bounds {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let leases = Leases::new(Moment::ZERO);
+        let leases = Leases::new(Moment::START);
         let frontend = Frontend {
             cache: Cached(Cache::new(1)),
             subscription: 1,

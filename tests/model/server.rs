@@ -1,6 +1,7 @@
 //! An order replica as a process with a disk: what it does with one message, all at once.
 
 use std::mem;
+use std::time::Duration;
 use toystore::error::Error;
 use toystore::model::{Epoch, Identity, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use toystore::order::log::Log;
@@ -10,9 +11,9 @@ use toystore::protocol::order::{Append, Appended, Outcome};
 use toystore::protocol::purchase::Purchase;
 
 /// When everything begins.
-pub const EARLY: Moment = Moment::ZERO;
+pub const EARLY: Moment = Moment::START;
 /// Long after: who was heard only `EARLY` is overdue now, and who was heard then and now has kept up.
-pub const LATE: Moment = Moment::from_secs(3);
+pub const LATE: Moment = Moment::after(Duration::from_secs(3));
 
 pub const IDS: [ReplicaId; 3] = [ReplicaId(1), ReplicaId(2), ReplicaId(3)];
 

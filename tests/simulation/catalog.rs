@@ -234,7 +234,7 @@ impl Catalog {
             }
             let coverage = waiting.change.map_or(Coverage::Covered, |c| leases.coverage(c, now));
             if let Coverage::Until(moment) = coverage {
-                wake = wake.min(moment.saturating_sub(now));
+                wake = wake.min(moment - now);
                 return true;
             }
             context.answer(waiting.tag, waiting.reply.clone());

@@ -21,12 +21,12 @@ pub struct Nemesis {
 impl Nemesis {
     pub fn new(rng: &mut Rng) -> Nemesis {
         Nemesis {
-            until: if rng.u32(0..8) == 0 {
+            until: Moment::after(if rng.u32(0..8) == 0 {
                 // Long enough for what a leader does every five seconds.
                 between(rng, &(ms(5_000)..ms(12_000)))
             } else {
                 between(rng, &(ms(1_500)..ms(5_000)))
-            },
+            }),
             pause: between(rng, &(ms(50)..ms(1_200))),
             wipes: 0,
         }

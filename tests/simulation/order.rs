@@ -146,7 +146,7 @@ impl Order {
         let senders = others.iter().map(|follower| Sender {
             follower: *follower,
             asked: None,
-            paused_until: Moment::ZERO,
+            paused_until: Moment::START,
         });
         let senders = senders.collect();
         let replica =
@@ -163,7 +163,7 @@ impl Order {
             senders,
             office: Officer::default(),
             watch: Watch::default(),
-            hinted: Moment::ZERO,
+            hinted: Moment::START,
             false_refusal: None,
         }
     }

@@ -86,7 +86,11 @@ impl Trace {
 
     pub fn add(&mut self, now: Moment, line: impl FnOnce() -> String) {
         if let Some(lines) = &mut self.0 {
-            lines.push(format!("{:>9.3} ms  {}", now.as_secs_f64() * 1e3, line()));
+            lines.push(format!(
+                "{:>9.3} ms  {}",
+                (now - Moment::START).as_secs_f64() * 1e3,
+                line()
+            ));
         }
     }
 
@@ -139,7 +143,7 @@ enum Event {
 type Place = u128;
 
 fn place(at: Moment, order: u64) -> Place {
-    at.as_nanos() << 64 | Place::from(order)
+    (at - Moment::START).as_nanos() << 64 | Place::from(order)
 }
 
 /// The store, its customers, and the world around them.
@@ -188,7 +192,7 @@ impl World {
         let nodes = nodes.chain(ids.clone().map(Node::Replica));
         let nodes: Vec<Node> = nodes.chain((0..clients).map(Node::Client)).collect();
         let mut world = World {
-            now: Duration::ZERO,
+            now: Moment::START,
             frontend: Slot::Down(frontend::Disk::default()),
             catalog: Slot::Down(catalog::Disk::new(&mut rng)),
             replicas: ids.map(|id| (id, Slot::Down(order::Disk::new(id, 0)))).collect(),
@@ -329,7 +333,7 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Ask { tag, to, question, deadline } => {
-                    let wait = deadline.saturating_sub(self.now);
+                    let wait = deadline - self.now;
                     let reply = Err(unanswered("the deadline passed"));
                     self.schedule(wait, Event::Reply { tag, from: None, reply });
                     self.send(tag, node, to, question);
@@ -413,7 +417,7 @@ impl World {
 
     /// When a process wakes, its threads run in any order.
     fn postpone(&mut self, node: Node, event: Event) {
-        let wait = self.host(node).paused_until.saturating_sub(self.now);
+        let wait = self.host(node).paused_until - self.now;
         let wait = wait + self.rng.u32(0..5) * Duration::from_micros(200);
         self.schedule(wait, event);
     }
@@ -447,7 +451,7 @@ impl World {
             return;
         }
         self.host(node).incarnation += 1;
-        self.host(node).paused_until = Duration::ZERO;
+        self.host(node).paused_until = Moment::START;
         let rng = &mut self.rng;
         match node {
             Node::Frontend => {
@@ -520,7 +524,7 @@ impl World {
         self.flaky = 0;
         self.cuts.clear();
         for node in self.nodes.clone() {
-            self.host(node).paused_until = Duration::ZERO;
+            self.host(node).paused_until = Moment::START;
             if self.is_down(node) {
                 self.schedule(ms(10), Event::Restart(node));
             }

@@ -1,11 +1,11 @@
-//! When requests are due, and when it is over. Pure: it is told the time, as the time since the load
-//! began.
+//! When requests are due, and when it is over. Pure: it is told how long ago the
+//! load began, and says how long after the beginning a request is due.
 //!
 //! In an open loop request number k, counted from 0, is due at k / rate. So the requests that wait
 //! because all connections are busy need no queue: the number of the next one says it all.
 
 use super::load::{Pace, Span};
-use toystore::model::Moment;
+use std::time::Duration;
 
 /// Gives out the requests of a load, one by one.
 #[derive(Debug, Clone)]
@@ -22,12 +22,12 @@ pub enum Next {
     /// Send a request. It counts as given out.
     Send {
         /// When it should have been sent; not after now.
-        due: Moment,
+        due: Duration,
     },
     /// Nothing, until then.
     Wait {
         /// When the next request is due.
-        until: Moment,
+        until: Duration,
     },
     /// Nothing any more.
     Over,
@@ -40,16 +40,16 @@ impl Schedule {
     }
 
     /// What is to be done now, by a connection that has room for a request.
-    pub fn next(&mut self, now: Moment) -> Next {
-        let due = self.due(now);
+    pub fn next(&mut self, elapsed: Duration) -> Next {
+        let due = self.due(elapsed);
         let is_over = match self.span {
             Span::Requests(count) => self.given >= count,
-            Span::For(duration) => now >= duration || due >= duration,
+            Span::For(duration) => elapsed >= duration || due >= duration,
         };
         if is_over {
             return Next::Over;
         }
-        if due > now {
+        if due > elapsed {
             return Next::Wait { until: due };
         }
         self.given += 1;
@@ -57,8 +57,8 @@ impl Schedule {
     }
 
     /// Ends the load now, before its span is over.
-    pub fn end(&mut self, now: Moment) {
-        self.span = Span::For(now);
+    pub fn end(&mut self, elapsed: Duration) {
+        self.span = Span::For(elapsed);
     }
 
     /// How many requests were due before the end, but never given out because no connection had room.
@@ -78,11 +78,11 @@ impl Schedule {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "exact for 2^53 requests, a thousand years")]
-    fn due(&self, now: Moment) -> Moment {
+    fn due(&self, elapsed: Duration) -> Duration {
         match self.pace {
-            Pace::Closed => now,
+            Pace::Closed => elapsed,
             Pace::Open { rate } => {
-                Moment::try_from_secs_f64(self.given as f64 / rate).unwrap_or(Moment::MAX)
+                Duration::try_from_secs_f64(self.given as f64 / rate).unwrap_or(Duration::MAX)
             }
         }
     }
@@ -92,7 +92,6 @@ impl Schedule {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::time::Duration;
 
     const MS: Duration = Duration::from_millis(1);
 
