@@ -41,7 +41,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | words | [`error`], [`model`], [`text`], [`address`] |
-//! | programs | [`output`], [`config`], [`trace`], [`blocking`], [`stop`], [`program`] |
+//! | programs | [`output`], [`config`], [`trace`], [`blocking`], [`stop`], [`program`], [`signals`] |
 //! | ground | [`storage`] (durable files), [`net`] (the one server, frames, calls), [`http`] |
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
 //! | answers | [`monitoring`] (health, status, metrics), [`endpoint`] (an address of a service) |
@@ -63,6 +63,7 @@ pub mod trace;
 pub mod blocking;
 pub mod stop;
 pub mod program;
+pub mod signals;
 pub mod storage;
 pub mod net;
 pub mod http;

@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 15] = [
     &["address", "model", "output", "text"],
     &["config"],
     &["blocking", "trace", "stop"],
-    &["program"],
+    &["program", "signals"],
     &["storage", "net"],
     &["http"],
     &["protocol", "pages"],

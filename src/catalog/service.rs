@@ -10,7 +10,7 @@
 
 use super::file::{self, Journal};
 use super::restock::Restocker;
-use super::slowness::{Signalled, Slowness};
+use super::slowness::{self, Slowness};
 use super::stock::{Record, Restocked, Shelf, Stock};
 use super::subscribers::Subscribers;
 use crate::blocking::Blocking;
@@ -41,7 +41,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let Config { catalog: settings, .. } = config;
     let transport = Transport::of(config, Principal::Catalog)?;
     let slowness = Arc::new(Slowness::new(settings.delay));
-    let signalled = Signalled::start(slowness.clone())?;
+    let signalled = slowness::change_by_signal(slowness.clone())?;
     let directory = Directory::open(&settings.data)?;
     let (stock, journal) = file::load(&directory, settings.initial.as_deref())?;
     tracing::info!(

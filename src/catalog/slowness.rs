@@ -2,10 +2,9 @@
 //! `delay_ms`, and changed while the catalog runs by two signals, so that a class can watch the queue
 //! grow and go: SIGUSR1 makes it slow, SIGUSR2 sets back what was configured.
 
-use crate::error::{Error, Result};
-use crate::stop::VitalThread;
+use crate::error::Result;
+use crate::signals::SignalThread;
 use signal_hook::consts::{SIGUSR1, SIGUSR2};
-use signal_hook::iterator::{Handle, Signals};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -47,31 +46,9 @@ impl Slowness {
     }
 }
 
-/// The thread that waits for the signals. Dropping it stops and joins it.
-pub struct Signalled {
-    signals: Handle,
-    _thread: VitalThread,
-}
-
-impl Signalled {
-    /// From now on the signals change the slowness.
-    pub fn start(slowness: Arc<Slowness>) -> Result<Signalled> {
-        let failed = |e: std::io::Error| {
-            Error::unavailable(format!("cannot watch for SIGUSR1 and SIGUSR2: {e}"))
-        };
-        let mut received = Signals::new([SIGUSR1, SIGUSR2]).map_err(failed)?;
-        let signals = received.handle();
-        let thread = VitalThread::start("slowness", move || {
-            for signal in received.forever() {
-                slowness.set(if signal == SIGUSR1 { SLOW_MS } else { slowness.configured_ms });
-            }
-        })?;
-        Ok(Signalled { signals, _thread: thread })
-    }
-}
-
-impl Drop for Signalled {
-    fn drop(&mut self) {
-        self.signals.close();
-    }
+/// From now on, until the thread is dropped, the signals change the slowness.
+pub fn change_by_signal(slowness: Arc<Slowness>) -> Result<SignalThread> {
+    SignalThread::start("slowness", &[SIGUSR1, SIGUSR2], move |signal| {
+        slowness.set(if signal == SIGUSR1 { SLOW_MS } else { slowness.configured_ms });
+    })
 }

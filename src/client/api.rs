@@ -5,6 +5,7 @@
 //! - The latency of a request is what the customer felt: from the first try to the last, pauses
 //!   included.
 
+use super::choices::Step;
 use super::measurements::{Kind, Measurements};
 use crate::config;
 use crate::error::{Error, Result};
@@ -113,6 +114,17 @@ impl<'a> Shop<'a> {
             data(&response, Error::UnknownToy)
         })?;
         Ok(receipt.order_number)
+    }
+
+    /// Does one step of a customer to whom these toys were shown: queries one, and buys of it if they want to and it
+    /// is not sold out. Returns the order, if there is one.
+    pub fn step(&mut self, toys: &[ToyName], step: &Step) -> Result<Option<ShownOrder>> {
+        let name = &toys[step.toy];
+        let is_sold_out = self.query(name)?.quantity == 0;
+        let Some(quantity) = step.buy.filter(|_| !is_sold_out) else { return Ok(None) };
+        let item = Item { name: name.clone(), quantity };
+        let number = self.buy(&item)?;
+        Ok(Some(ShownOrder { number, item }))
     }
 
     /// One order; `UnknownOrder` if there is none of this number.

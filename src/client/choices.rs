@@ -54,6 +54,11 @@ impl Choices {
         Choices { random, left: config.iterations, rule }
     }
 
+    /// The choices of a customer who never has enough, and buys with this probability.
+    pub fn endless(probability: f64, random: Rng) -> Choices {
+        Choices { random, left: usize::MAX, rule: Rule::Bernoulli(probability) }
+    }
+
     /// The next step, in a store that has this many toys, at least one; `None` after the last.
     pub fn next(&mut self, toys: usize) -> Option<Step> {
         let left = self.left;

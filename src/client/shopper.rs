@@ -66,16 +66,8 @@ impl<'a> Shopper<'a> {
             && let Some(step) = self.choices.next(names.len())
         {
             progress.inc(1);
-            let name = &names[step.toy];
-            let available = match self.shop.query(name) {
-                Ok(toy) => toy.quantity > 0,
-                Err(Error::UnknownToy) => false,
-                Err(error) => return Err(error),
-            };
-            let Some(quantity) = step.buy.filter(|_| available) else { continue };
-            let item = Item { name: name.clone(), quantity };
-            match self.shop.buy(&item) {
-                Ok(number) => self.visit.lock().orders.push(ShownOrder { number, item }),
+            match self.shop.step(names, &step) {
+                Ok(order) => self.visit.lock().orders.extend(order),
                 Err(Error::NotEnoughStock | Error::UnknownToy) => {}
                 Err(error) => return Err(error),
             }

@@ -8,12 +8,13 @@ use super::channel::Channel;
 use super::rpc::Rpc;
 use super::target::Target;
 use super::tls::credentials::{self, Files};
-use super::tls::reload::{Reload, Reloadable, Reloader};
+use super::tls::reload::{self, Reload, Reloadable};
 use super::tls::session::Session;
 use crate::address::{is_loopback, parts};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::Principal;
+use crate::signals::SignalThread;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use std::io;
@@ -89,13 +90,13 @@ impl Transport {
     }
 
     /// Reads the certificates again at SIGHUP, for as long as the reloader lives.
-    pub fn reload_at_hangup(&self) -> Result<Reloader> {
+    pub fn reload_at_hangup(&self) -> Result<SignalThread> {
         let mut all: Vec<Arc<dyn Reload>> = Vec::new();
         if let Some(Cluster { calling, called, .. }) = self.cluster.clone() {
             all.extend([called as Arc<dyn Reload>, calling]);
         }
         all.extend(self.public.clone().map(|public| public as Arc<dyn Reload>));
-        Reloader::start(all)
+        reload::reload_at_hangup(all)
     }
 }
 

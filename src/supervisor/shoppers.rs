@@ -7,7 +7,6 @@ use crate::client::choices::Choices;
 use crate::client::measurements::Measurements;
 use crate::config;
 use crate::error::{Error, Result};
-use crate::model::Item;
 use crate::net::Target;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
@@ -61,8 +60,6 @@ impl Shoppers {
     /// Nobody, at first; they will go to the store behind this front-end.
     pub(super) fn nobody(front_end: Target) -> Shoppers {
         let settings = config::Client {
-            iterations: usize::MAX,
-            probability: PROBABILITY,
             retries: 5,
             retry_delay: Duration::from_millis(200),
             deadline: Duration::from_secs(3),
@@ -128,7 +125,7 @@ fn shop(
 ) {
     let measurements = Mutex::new(Measurements::default());
     let mut shop = Shop::new(front_end, settings, Keys::new(), &measurements);
-    let mut choices = Choices::new(settings, fastrand::Rng::new());
+    let mut choices = Choices::endless(PROBABILITY, fastrand::Rng::new());
     let mut names = Vec::new();
     while go_home.recv_timeout(REST) == Err(RecvTimeoutError::Timeout) {
         if names.is_empty() {
@@ -136,13 +133,7 @@ fn shop(
             continue;
         }
         let Some(step) = choices.next(names.len()) else { return };
-        let name = &names[step.toy];
-        let left = shop.query(name).map(|toy| toy.quantity);
-        let outcome = match (left, step.buy) {
-            (Ok(1..), Some(quantity)) => shop.buy(&Item { name: name.clone(), quantity }).map(Some),
-            (Ok(_), _) => Ok(None),
-            (Err(error), _) => Err(error),
-        };
+        let outcome = shop.step(&names, &step);
         let mut counts = counts.lock();
         counts.queries += 1;
         match outcome {

@@ -6,7 +6,7 @@
 //! - A connection that the store closes while nothing is under way is no failure.
 
 use super::answer::{Failure, Outcome};
-use super::choices::{Choice, Choices};
+use super::customer::{Choice, Customer};
 use super::requests::Requests;
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketType, connect, socket};
@@ -28,7 +28,7 @@ pub(super) struct Connection {
     /// `None` before the first request, and after the connection was closed or broke.
     socket: Option<TcpStream>,
     is_connecting: bool,
-    choices: Choices,
+    customer: Customer,
     keys: Keys,
     /// What is to be written; the first `written` bytes have been.
     output: Vec<u8>,
@@ -53,11 +53,11 @@ pub(super) struct Asked {
 pub(super) type Ended = (Asked, Instant, Outcome);
 
 impl Connection {
-    pub(super) fn new(choices: Choices, keys: Keys) -> Connection {
+    pub(super) fn new(customer: Customer, keys: Keys) -> Connection {
         Connection {
             socket: None,
             is_connecting: false,
-            choices,
+            customer,
             keys,
             output: Vec::new(),
             written: 0,
@@ -89,7 +89,7 @@ impl Connection {
 
     /// Makes up a request; `flush` sends it.
     pub(super) fn ask(&mut self, requests: &Requests, due: Instant, now: Instant) {
-        let choice = self.choices.choose();
+        let choice = self.customer.choose();
         requests.write(choice, &mut self.keys, &mut self.output);
         self.asked.push_back(Asked { choice, due, sent: now });
     }

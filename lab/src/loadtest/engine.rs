@@ -8,8 +8,8 @@
 //! that a test has, that is cheaper than what a portable epoll does around each wait.
 
 use super::answer::{Answer, Failure};
-use super::choices::Choices;
 use super::connection::{Connection, Ended};
+use super::customer::Customer;
 use super::load::Load;
 use super::requests::Requests;
 use super::schedule::{Next, Schedule};
@@ -55,9 +55,11 @@ impl<'a> Engine<'a> {
         observe: &'a mut dyn FnMut(&Answer<'_>),
     ) -> Engine<'a> {
         let keys = Keys::new();
-        let choices = Choices::of_each(load.connections, load.seed, load.workload, requests.toys());
-        let connections =
-            choices.enumerate().map(|(i, choices)| Connection::new(choices, keys.of_session(i)));
+        let customers =
+            Customer::of_each(load.connections, load.seed, load.workload, requests.toys());
+        let connections = customers
+            .enumerate()
+            .map(|(i, customer)| Connection::new(customer, keys.of_session(i)));
         Engine {
             load,
             address,

@@ -3,7 +3,7 @@
 //! ```text
 //! run ─▶ engine: one thread, all connections            ┌▶ schedule   when the next request is due
 //!          │ a request is due, a connection has room ───┤
-//!          │                                            └▶ choices    what it asks for, by the seed
+//!          │                                            └▶ customer   what it asks for, by the seed
 //!          ▼                                               requests   its bytes, rendered once
 //!        connection ── bytes ──▶ store
 //!          │        ◀─ bytes ─── (http::Arrival finds the end of each answer)
@@ -13,7 +13,7 @@
 //! ```
 //!
 //! * [`schedule`] (pure): closed loop or open loop, and when it is over.
-//! * [`choices`] (pure): the random customer of a connection, repeatable by its seed.
+//! * [`customer`] (pure): the random customer of a connection, repeatable by its seed.
 //! * [`requests`] (pure): the bytes to send.
 //! * `connection`: a non-blocking socket with what it has asked.
 //! * `engine`: the event loop.
@@ -28,7 +28,7 @@
 //!   the store off.
 
 pub mod schedule;
-pub mod choices;
+pub mod customer;
 pub mod requests;
 mod connection;
 mod engine;

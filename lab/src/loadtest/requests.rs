@@ -1,7 +1,7 @@
 //! The bytes of every request, rendered once. Only the idempotency key of a purchase is made when it is
 //! sent.
 
-use super::choices::Choice;
+use super::customer::Choice;
 use toystore::client::api::Keys;
 use toystore::client::measurements::Kind;
 use toystore::http::percent_encode;

@@ -1,11 +1,10 @@
 //! What is read from certificate files, and read again while it is used: at SIGHUP, after a renewal.
 //! Connections that stand go on as they are; new ones begin with what was read last.
 
-use crate::error::{Error, Result};
-use crate::stop::VitalThread;
+use crate::error::Result;
+use crate::signals::SignalThread;
 use parking_lot::RwLock;
 use signal_hook::consts::SIGHUP;
-use signal_hook::iterator::{Handle, Signals};
 use std::sync::Arc;
 
 /// Something that was read, and how to read it again.
@@ -43,23 +42,9 @@ impl<T: Send + Sync> Reload for Reloadable<T> {
     }
 }
 
-/// The thread that waits for SIGHUP. Dropping it stops and joins it.
-pub struct Reloader {
-    signals: Handle,
-    _thread: VitalThread,
-}
-
-impl Reloader {
-    /// Takes over SIGHUP.
-    pub(in crate::net) fn start(all: Vec<Arc<dyn Reload>>) -> Result<Reloader> {
-        let cannot = |e: std::io::Error| Error::unavailable(format!("cannot watch SIGHUP: {e}"));
-        let mut signals = Signals::new([SIGHUP]).map_err(cannot)?;
-        let handle = signals.handle();
-        let thread = VitalThread::start("reloader", move || {
-            signals.forever().for_each(|_| reload(&all));
-        })?;
-        Ok(Reloader { signals: handle, _thread: thread })
-    }
+/// From now on, until the thread is dropped, SIGHUP has all of them read again.
+pub(in crate::net) fn reload_at_hangup(all: Vec<Arc<dyn Reload>>) -> Result<SignalThread> {
+    SignalThread::start("reloader", &[SIGHUP], move |_| reload(&all))
 }
 
 fn reload(all: &[Arc<dyn Reload>]) {
@@ -67,11 +52,5 @@ fn reload(all: &[Arc<dyn Reload>]) {
         Ok(()) if all.is_empty() => tracing::info!("there are no certificates to read again"),
         Ok(()) => tracing::info!("read the certificates again; new connections begin with them"),
         Err(error) => tracing::error!("{error}; the certificates read before stay in use"),
-    }
-}
-
-impl Drop for Reloader {
-    fn drop(&mut self) {
-        self.signals.close();
     }
 }

@@ -1,14 +1,15 @@
-//! What the customer at one connection asks for, by chance. Pure: all chance comes from its seed, and
-//! no answer changes it, so the same seed makes the same requests.
+//! What the customer at one connection asks for, request by request: the client's random
+//! [`Choices`], as the workload has them. Pure: no answer changes it, so the same seed makes the same requests.
 
 use super::load::Workload;
 use fastrand::Rng;
+use toystore::client::choices::Choices;
 use toystore::client::measurements::Kind;
 
-/// The requests of one connection, without end.
+/// The customer of one connection, who never has enough.
 #[derive(Debug)]
-pub struct Choices {
-    random: Rng,
+pub struct Customer {
+    choices: Choices,
     workload: Workload,
     toys: usize,
     /// The toy that was queried and is to be bought next.
@@ -24,17 +25,21 @@ pub struct Choice {
     pub toy: usize,
 }
 
-impl Choices {
-    /// The choices at each of so many connections, in a store that has so many toys, at least one.
+impl Customer {
+    /// The customers at so many connections, in a store that has so many toys, at least one.
     pub fn of_each(
         connections: usize,
         seed: u64,
         workload: Workload,
         toys: usize,
-    ) -> impl Iterator<Item = Choices> {
+    ) -> impl Iterator<Item = Customer> {
         let mut random = Rng::with_seed(seed);
-        (0..connections).map(move |_| Choices {
-            random: random.fork(),
+        let probability = match workload {
+            Workload::Mixed { probability } => probability,
+            Workload::Query | Workload::Buy => 0.0,
+        };
+        (0..connections).map(move |_| Customer {
+            choices: Choices::endless(probability, random.fork()),
             workload,
             toys,
             wanted: None,
@@ -46,16 +51,10 @@ impl Choices {
         if let Some(toy) = self.wanted.take() {
             return Choice { kind: Kind::Buy, toy };
         }
-        let toy = self.random.usize(..self.toys);
-        let kind = match self.workload {
-            Workload::Buy => Kind::Buy,
-            Workload::Query => Kind::Query,
-            Workload::Mixed { probability } => {
-                self.wanted = (self.random.f64() < probability).then_some(toy);
-                Kind::Query
-            }
-        };
-        Choice { kind, toy }
+        let step = self.choices.next(self.toys).expect("endless choices have a next one");
+        let kind = if self.workload == Workload::Buy { Kind::Buy } else { Kind::Query };
+        self.wanted = step.buy.map(|_| step.toy);
+        Choice { kind, toy: step.toy }
     }
 }
 
@@ -64,8 +63,8 @@ mod tests {
     use super::*;
 
     fn choices(seed: u64, workload: Workload) -> Vec<Vec<Choice>> {
-        let each = Choices::of_each(3, seed, workload, 10);
-        each.map(|mut choices| (0..1_000).map(|_| choices.choose()).collect()).collect()
+        let each = Customer::of_each(3, seed, workload, 10);
+        each.map(|mut customer| (0..1_000).map(|_| customer.choose()).collect()).collect()
     }
 
     #[test]
@@ -80,8 +79,8 @@ mod tests {
 
     #[test]
     fn more_connections_leave_the_choices_of_the_others_as_they_were() {
-        let mut few = Choices::of_each(1, 7, Workload::Query, 10);
-        let mut many = Choices::of_each(9, 7, Workload::Query, 10);
+        let mut few = Customer::of_each(1, 7, Workload::Query, 10);
+        let mut many = Customer::of_each(9, 7, Workload::Query, 10);
         let (mut few, mut many) = (few.next().expect("one"), many.next().expect("nine"));
         assert!((0..100).all(|_| few.choose() == many.choose()));
     }
