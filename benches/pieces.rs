@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 use toystore::catalog::stock::{Shelf, Stock};
@@ -108,7 +109,7 @@ fn query(c: &mut Criterion) {
     let orders = Orders::new(&config, &transport, elector.election(), products.clone());
     let orders = orders.expect("its addresses are configured");
     let door = Door::new(products.clone(), orders, Arc::new(RequestMetrics::new(&[Kind::Query])));
-    let mut session = door.open(Way::Plain.into());
+    let mut session = door.open(Way::Plain.into(), Waker::noop().clone());
     let mut output = Vec::new();
     door.serve(&mut session, QUERY, &mut output);
     assert!(output.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&output));
@@ -138,7 +139,7 @@ struct OneToy;
 impl Protocol for OneToy {
     type Session = ();
 
-    fn open(&self, _: Caller) {}
+    fn open(&self, _: Caller, _: Waker) {}
 
     fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
         let Ok(Some((asked, bytes))) = frame::split(input) else { return Progress::NeedMore };
@@ -162,7 +163,7 @@ impl Protocol for OneToy {
 }
 
 fn frames(c: &mut Criterion) {
-    let buy = order::Request::Buy(purchase(1));
+    let buy = order::Request::Buy { purchases: vec![purchase(1)] };
     let put = |output: &mut Vec<u8>| {
         frame::put(output, |payload| {
             serde_json::to_writer(payload, &buy).expect("a Vec takes every write");

@@ -12,6 +12,7 @@ use crate::monitoring::status::{Kind, Outcome};
 use crate::net::{Caller, Progress, Protocol, frame};
 use crate::protocol::{self, web};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Instant;
 
 /// What a service answers on one of its addresses.
@@ -77,7 +78,7 @@ impl<H: Handler, M: Monitored> Endpoint<H, M> {
 impl<H: Handler, M: Monitored> Protocol for Endpoint<H, M> {
     type Session = Connection;
 
-    fn open(&self, caller: Caller) -> Connection {
+    fn open(&self, caller: Caller, _: Waker) -> Connection {
         Connection::new(caller)
     }
 

@@ -28,6 +28,8 @@
 //!    │◀── order_number 42 │                      │──── settle(keys) ───▶│ forget the key    │
 //! ```
 //!
+//! Purchases that wait at the same time go this way together, each with its own outcome.
+//!
 //! Whatever breaks on the way, the same purchase is asked for again with the same *key*, and each
 //! step recognises it: the log by the key of the order, the catalog by the key of the open sale. The
 //! catalog's sync is the moment that decides. From there the sale rolls forward into the log, if need

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::task::Waker;
 use std::time::Duration;
 use toystore::client::measurements::Kind;
 use toystore::client::report::Report;
@@ -39,7 +40,7 @@ struct Store {
 impl Protocol for Store {
     type Session = Connection;
 
-    fn open(&self, caller: Caller) -> Connection {
+    fn open(&self, caller: Caller, _: Waker) -> Connection {
         Connection::new(caller)
     }
 

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use support::Id::{Catalog, Frontend, Order};
-use support::{Cluster, REPLICAS, finish, wait_until};
+use support::{Cluster, Customer, REPLICAS, finish, wait_until};
 use toystore::model::{Entry, Epoch, Identity, Key, Member, OrderNumber, ReplicaId, View};
 use toystore::protocol::order::{Append, Appended, Outcome, Peer};
 
@@ -27,6 +27,33 @@ enum Notice {
     Nothing,
     /// A refused or broken connection, or 503: the request is sent again with the same key (K4).
     Retries,
+}
+
+/// Ten threads serve the customers; forty purchases that wait for a leader must not hold them (F4).
+#[test]
+fn purchases_that_wait_hold_up_nobody_and_are_all_done_in_the_end() {
+    let store = Cluster::open(&["--frontend-purchase-deadline-ms=30000"]);
+    store.customer(Frontend).quantity("Tux");
+    for id in REPLICAS {
+        store.pause(Order(id));
+    }
+    let mut numbers: Vec<u64> = thread::scope(|scope| {
+        let buying: Vec<_> =
+            (0..40).map(|_| scope.spawn(|| store.customer(Frontend).buy_one("Tux"))).collect();
+        let mut peer = Customer::of(store.peer_address(Frontend));
+        wait_until("they wait without a thread", || {
+            peer.get("/status").1["data"]["sessions"]["parked"].as_u64() >= Some(30)
+        });
+        assert_eq!(store.customer(Frontend).get("/products/Tux").0, 200);
+        for id in REPLICAS {
+            store.resume(Order(id));
+        }
+        buying.into_iter().map(|thread| thread.join().expect("it was bought")).collect()
+    });
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 40, "each has a number of its own");
+    assert_eq!(store.assert_conserved(), 40);
 }
 
 /// Five customers who are shopping.

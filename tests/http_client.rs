@@ -266,6 +266,7 @@ fn mirror(mut stream: TcpStream) {
         stream.write_all(&output).unwrap();
         output.clear();
         match progress {
+            Progress::Later { .. } => unreachable!("it answers at once"),
             Progress::Close => return,
             Progress::Served { bytes } => drop(input.drain(..bytes)),
             Progress::NeedMore => {

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 use toystore::config::Config;
@@ -23,22 +24,50 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Lines {
     /// What happened besides answers.
     events: Mutex<Vec<&'static str>>,
-    /// Lines that say `block` wait for this.
+    /// Lines that say `block` or `later` wait for this; the first with a thread, the other without.
     is_open: AtomicBool,
+    /// The sessions that wait without a thread.
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Lines {
+    /// From now on the answers of all are there.
+    fn open(&self) {
+        self.is_open.store(true, Ordering::SeqCst);
+        self.waiting.lock().drain(..).for_each(Waker::wake);
+    }
 }
 
 impl Protocol for Lines {
-    type Session = ();
+    type Session = Waker;
 
-    fn open(&self, _: Caller) {}
+    fn open(&self, _: Caller, waker: Waker) -> Waker {
+        waker
+    }
 
-    fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
+    fn serve(&self, waker: &mut Waker, input: &[u8], output: &mut Vec<u8>) -> Progress {
         assert!(!input.is_empty());
         let Some(end) = input.iter().position(|&byte| byte == b'\n') else {
             return Progress::NeedMore;
         };
         let line = str::from_utf8(&input[..end]).unwrap();
         let (word, number) = line.split_once(' ').unwrap_or((line, "0"));
+        if matches!(word, "later" | "woken" | "until") && !self.is_open.load(Ordering::SeqCst) {
+            let mut until = Instant::now() + 2 * PATIENCE;
+            match word {
+                "later" => self.waiting.lock().push(waker.clone()),
+                // Before it waits.
+                "woken" => {
+                    self.is_open.store(true, Ordering::SeqCst);
+                    waker.wake_by_ref();
+                }
+                _ => {
+                    self.is_open.store(true, Ordering::SeqCst);
+                    until = Instant::now() + Duration::from_millis(20);
+                }
+            }
+            return Progress::Later { until };
+        }
         output.extend_from_slice(&input[..=end]);
         match word {
             "sleep" => thread::sleep(Duration::from_millis(number.parse().unwrap())),
@@ -54,12 +83,12 @@ impl Protocol for Lines {
         Progress::Served { bytes: end + 1 }
     }
 
-    fn expired(&self, (): &mut (), output: &mut Vec<u8>) {
+    fn expired(&self, _: &mut Waker, output: &mut Vec<u8>) {
         self.events.lock().push("expired");
         output.extend_from_slice(b"too slow\n");
     }
 
-    fn panicked(&self, (): &mut (), output: &mut Vec<u8>) {
+    fn panicked(&self, _: &mut Waker, output: &mut Vec<u8>) {
         self.events.lock().push("panicked");
         output.extend_from_slice(b"sorry\n");
     }
@@ -121,6 +150,62 @@ fn requests_sent_together_are_answered_in_order_and_with_one_write() {
     let mut answer = [0; 100];
     let bytes = client.read(&mut answer).unwrap();
     assert_eq!(str::from_utf8(&answer[..bytes]).unwrap(), requests);
+}
+
+/// Purchases that wait must not keep others from the threads.
+#[test]
+fn answers_that_come_later_hold_no_thread_and_stay_in_order() {
+    let (server, lines) = start(with_threads(1));
+    let waiting: Vec<TcpStream> = (0..20).map(|_| connect(&server)).collect();
+    for mut client in &waiting {
+        client.write_all(b"before\nlater\nbehind\n").unwrap();
+        assert_eq!(read_bytes(client, 7), "before\n", "it is not held up by the one after it");
+    }
+    wait_until(|| lines.waiting.lock().len() == waiting.len());
+    echo(&connect(&server), "meanwhile");
+    lines.open();
+    for client in &waiting {
+        assert_eq!(read_bytes(client, 13), "later\nbehind\n");
+        echo(client, "another");
+    }
+}
+
+#[test]
+fn a_session_is_served_again_if_it_was_woken_before_it_waited_and_at_its_deadline() {
+    for line in ["woken", "until"] {
+        let (server, _) = start(with_threads(1));
+        let client = connect(&server);
+        echo(&client, line);
+        echo(&client, line);
+    }
+}
+
+#[test]
+fn a_client_that_leaves_before_its_answer_leaves_nothing_behind() {
+    let (server, lines) = start(with_threads(1));
+    let mut client = connect(&server);
+    client.write_all(b"later\n").unwrap();
+    wait_until(|| server.gauges().parked == 1);
+    drop(client);
+    lines.open();
+    wait_until(|| server.gauges().open == 0);
+}
+
+/// Whoever was told nothing yet is told when the server stops, if that does not take long.
+#[test]
+fn stopping_waits_for_answers_that_come_later() {
+    let (server, lines) = start(with_threads(1));
+    let mut client = connect(&server);
+    client.write_all(b"later\n").unwrap();
+    wait_until(|| server.gauges().parked == 1);
+    thread::scope(|scope| {
+        let stopping = scope.spawn(|| server.stop());
+        let address = client.peer_addr().unwrap();
+        wait_until(|| TcpStream::connect(address).is_err());
+        lines.open();
+        assert_eq!(read_to_end(&client), "later\n");
+        stopping.join().unwrap();
+    });
 }
 
 #[test]
@@ -390,7 +475,7 @@ struct Parrot;
 impl Protocol for Parrot {
     type Session = ();
 
-    fn open(&self, _: Caller) {}
+    fn open(&self, _: Caller, _: Waker) {}
 
     fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
         match frame::split(input) {

@@ -7,20 +7,21 @@
 use proptest::prelude::*;
 use std::time::Duration;
 use toystore::catalog::leases::{Coverage, LEASE_OVER, Leases};
-use toystore::catalog::stock::{Record, Restocked, Shelf, Stock};
+use toystore::catalog::record::Record;
+use toystore::catalog::stock::{Restocked, Shelf, Stock};
 use toystore::error::Error;
 use toystore::frontend::cache::{Cache, LEASE};
 use toystore::model::{
     CallId, Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, Quantity,
     ReplicaId, ToyName, View,
 };
-use toystore::order::buying::{self, Buying, Next};
+use toystore::order::buying::{Buying, Next};
 use toystore::order::leadership::{Begin, Duty};
 use toystore::order::log::{KEYS_MAX, Log};
 use toystore::order::replica::Replica;
 use toystore::protocol;
 use toystore::protocol::catalog::{self, Open, Put, Sold};
-use toystore::protocol::order::{Append, Missed};
+use toystore::protocol::order::{Append, Bought, Missed};
 use toystore::protocol::purchase::Purchase;
 
 const fn at(ms: u64) -> Moment {
@@ -383,12 +384,12 @@ fn leader() -> Replica {
 fn once_the_catalog_was_asked_no_error_is_definite_but_its_own_refusal() {
     let sold = || Sold { cost: Price::try_from(1.0).unwrap(), version: 2 };
     let asked = |replica: &mut Replica| {
-        let mut buying = Buying::new(purchase(1, 1, 1));
-        assert_eq!(buying.next(replica), Next::Ask);
+        let mut buying = Buying::new(vec![purchase(1, 1, 1)]);
+        assert_eq!(buying.next(replica), Next::Ask(vec![purchase(1, 1, 1)]));
         buying
     };
     let ended = |next: Next| match next {
-        Next::Over(Err(error)) => error,
+        Next::Over(outcomes) => outcomes[0].clone().unwrap_err(),
         other => panic!("{other:?}"),
     };
     // The catalog sold, and leadership ended before, or after the entry was in the log.
@@ -398,36 +399,57 @@ fn once_the_catalog_was_asked_no_error_is_definite_but_its_own_refusal() {
         if !is_logged {
             replica.step_down(Epoch(2));
         }
-        let outcome = buying::answered(&mut replica, &purchase(1, 1, 1), Ok(sold()));
-        buying.told(&mut replica, outcome);
+        buying.told(&mut replica, Ok(vec![Ok(sold())]));
         replica.step_down(Epoch(2));
         assert!(!ended(buying.next(&mut replica)).is_definite(), "logged: {is_logged}");
     }
-    // It refused an epoch that an earlier attempt may have sold in, or did not answer.
-    for error in [Error::Stale { epoch: 2 }, Error::unavailable("busy"), Error::unanswered("lost")]
+    // It refused an epoch that an earlier attempt may have sold in, or did not answer, or answered something else.
+    let stale = Error::Stale { epoch: 2 };
+    let one = |error: Error| Ok(vec![Err(error)]);
+    for answers in
+        [one(stale), one(Error::unavailable("busy")), Err(Error::unanswered("lost")), Ok(vec![])]
     {
         let mut replica = leader();
         let mut buying = asked(&mut replica);
-        let outcome = buying::answered(&mut replica, &purchase(1, 1, 1), Err(error));
-        buying.told(&mut replica, outcome);
+        buying.told(&mut replica, answers);
         assert!(!ended(buying.next(&mut replica)).is_definite());
     }
     // Another request with the same key is at the catalog when leadership ends.
     let mut replica = leader();
     let _first = asked(&mut replica);
-    let mut second = Buying::new(purchase(1, 1, 1));
+    let mut second = Buying::new(vec![purchase(1, 1, 1)]);
     assert_eq!(second.next(&mut replica), Next::Wait);
     replica.step_down(Epoch(2));
     assert!(!ended(second.next(&mut replica)).is_definite());
     // Its own refusal is definite, and so is whatever happens before it is asked.
     let mut replica = leader();
     let mut buying = asked(&mut replica);
-    let outcome = buying::answered(&mut replica, &purchase(1, 1, 1), Err(Error::NotEnoughStock));
-    buying.told(&mut replica, outcome);
+    buying.told(&mut replica, Ok(vec![Err(Error::NotEnoughStock)]));
     assert_eq!(ended(buying.next(&mut replica)), Error::NotEnoughStock);
     replica.step_down(Epoch(2));
-    let mut late = Buying::new(purchase(2, 2, 1));
+    let mut late = Buying::new(vec![purchase(2, 2, 1)]);
     assert!(ended(late.next(&mut replica)).is_definite());
+}
+
+/// Purchases that are sent together have nothing else in common: each has its own outcome.
+#[test]
+fn purchases_of_one_call_each_have_their_own_outcome() {
+    let mut replica = leader();
+    let all: Vec<Purchase> = (1..=3).map(|n| purchase(n, n, 1)).collect();
+    let again = purchase(1, 4, 1);
+    let mut buying = Buying::new([all.clone(), vec![again]].concat());
+    assert_eq!(buying.next(&mut replica), Next::Ask(all), "the same key is sold once");
+    let sold = |version| Ok(Sold { cost: Price::try_from(1.0).unwrap(), version });
+    let answers = vec![sold(2), Err(Error::NotEnoughStock), Err(Error::unavailable("busy"))];
+    buying.told(&mut replica, Ok(answers));
+    assert_eq!(replica.log().last(), OrderNumber(1));
+    assert_eq!(buying.next(&mut replica), Next::Wait, "the order is not committed yet");
+    replica.synced(OrderNumber(1));
+    let Next::Over(outcomes) = buying.next(&mut replica) else { panic!("{buying:?}") };
+    let bought = |version| Ok(Bought { number: OrderNumber(1), version });
+    assert_eq!(outcomes[..2], [bought(Some(2)), Err(Error::NotEnoughStock)]);
+    assert!(!outcomes[2].clone().unwrap_err().is_definite());
+    assert_eq!(outcomes[3], bought(None), "its key has an order");
 }
 
 /// Names end up in files of one line a row: a frame is checked like a request.

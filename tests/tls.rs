@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -34,7 +35,7 @@ struct Parrot;
 impl Protocol for Parrot {
     type Session = ();
 
-    fn open(&self, _: Caller) {}
+    fn open(&self, _: Caller, _: Waker) {}
 
     fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
         if input[0] != 0 {

@@ -32,6 +32,7 @@ pub fn http(input: &[u8]) {
                 assert_eq!(first, Some((progress, answer)), "it depends on how it comes");
                 rest = &rest[bytes..];
             }
+            Progress::Later { .. } => panic!("the handler answers at once"),
             Progress::Close => {
                 let head = check_response(&answer);
                 assert!(head.contains("\r\nConnection: close\r\n"), "{head:?}");

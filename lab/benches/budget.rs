@@ -105,7 +105,7 @@ fn measure_parts(other_side: &str, directory: &Path) -> [f64; 7] {
     let changes = CatalogPeer::Changes { subscription: u64::MAX / 3, acknowledged: Some(123_456) };
     [
         http,
-        frame::<Bought>(&rpc, &order::Request::Buy(purchase())),
+        frame::<Vec<Answer<Bought>>>(&rpc, &order::Request::Buy { purchases: vec![purchase()] }),
         frame::<Sales>(&rpc, &ToCatalog::Purchase { purchases: vec![purchase()] }),
         sync_at_once(directory, 1),
         frame::<Changes>(&rpc, &changes),
@@ -196,6 +196,7 @@ impl Handler for OtherSide {
             |method: &str| payload[b"{\"method_name\":\"".len()..].starts_with(method.as_bytes());
         let outcome = if starts("buy") {
             let bought = Bought { number: OrderNumber(123_456), version: Some(123_456) };
+            let bought = vec![Answer::Data(bought)];
             answer(question::<order::Request>(payload).map(|_| bought), output)
         } else if starts("purchase") {
             let sold = Sold { cost: Price(1990), version: 123_456 };

@@ -7,7 +7,8 @@
 //! tell, and they are not applied to the shelves again.
 
 use super::initial;
-use super::stock::{Record, Shelf, Stock, default_toys};
+use super::record::Record;
+use super::stock::{Shelf, Stock, default_toys};
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy};
 use crate::protocol::catalog::{TOYS_MAX, check_count};

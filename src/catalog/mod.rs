@@ -9,6 +9,7 @@
 //! ```
 //!
 //! * [`stock`] (pure): toys, open sales, the epoch fence; what may be sold and how that is recorded.
+//! * [`record`] (pure): what changes the stock.
 //! * [`leases`] (pure): which front-ends cache, and whether a change is out of every cache.
 //! * [`file`]: `toys.csv` and `journal.csv`.
 //! * [`initial`]: the toys of a new store, from a file that somebody wrote.
@@ -19,6 +20,7 @@
 
 pub mod service;
 pub mod stock;
+pub mod record;
 pub mod leases;
 pub mod file;
 pub mod initial;

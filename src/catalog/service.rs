@@ -9,9 +9,10 @@
 //! the stock's lock, so that whoever sees it in the stock finds it published.
 
 use super::file::{self, Journal};
+use super::record::Record;
 use super::restock::Restocker;
 use super::slowness::{self, Slowness};
-use super::stock::{Record, Restocked, Shelf, Stock};
+use super::stock::{Restocked, Shelf, Stock};
 use super::subscribers::Subscribers;
 use crate::blocking::Blocking;
 use crate::config::{self, Config};
@@ -135,17 +136,15 @@ impl Catalog {
         self.delay();
         let (sales, position, change) = {
             let mut stock = self.stock.write();
-            let mut sell_each = |purchase: Purchase| {
-                let name = purchase.item.name.clone();
+            let mut records = Vec::with_capacity(purchases.len());
+            let mut sell_one = |purchase| {
                 let (sold, record) = stock.purchase(purchase)?;
-                self.write(record.as_slice(), &stock);
-                if record.is_some() {
-                    self.subscribers.publish(&name, sold.version);
-                }
+                records.extend(record);
                 Ok(sold)
             };
-            let sales: Vec<_> = purchases.into_iter().map(&mut sell_each).collect();
-            (sales, stock.position(), self.subscribers.last())
+            let sales: Vec<_> = purchases.into_iter().map(&mut sell_one).collect();
+            let change = self.write(&records, &stock);
+            (sales, stock.position(), change)
         };
         if sales.iter().any(Result::is_ok) {
             self.sync(position);
@@ -156,12 +155,10 @@ impl Catalog {
 
     /// Sells by hand (C6).
     fn withdraw(&self, item: Item) -> Result<Sold> {
-        let name = item.name.clone();
         let (sold, position, change) = {
             let mut stock = self.stock.write();
             let (sold, record) = stock.withdraw(item)?;
-            self.write(&[record], &stock);
-            let change = self.subscribers.publish(&name, sold.version);
+            let change = self.write(&[record], &stock);
             (sold, stock.position(), change)
         };
         self.sync(position);
@@ -175,11 +172,8 @@ impl Catalog {
         let (toy, is_changed, position, change) = {
             let mut stock = self.stock.write();
             let (toy, record) = stock.put(name, put)?;
-            self.write(record.as_slice(), &stock);
-            if record.is_some() {
-                self.subscribers.publish(name, toy.version);
-            }
-            (toy, record.is_some(), stock.position(), self.subscribers.last())
+            let change = self.write(record.as_slice(), &stock);
+            (toy, record.is_some(), stock.position(), change)
         };
         if is_changed {
             let (price, quantity) = (f64::from(toy.price), toy.quantity);
@@ -230,8 +224,7 @@ impl Catalog {
             let records = stock.restock(which, self.restock_to);
             self.write(&records, &stock);
             for record in &records {
-                if let Record::Restock { name, quantity, version } = record {
-                    self.subscribers.publish(name, *version);
+                if let Record::Restock { name, quantity, .. } = record {
                     tracing::info!("restocked {name} to {quantity}");
                 }
             }
@@ -240,10 +233,12 @@ impl Catalog {
         self.sync(position);
     }
 
-    /// Journals records that were just applied. A journal that fails ends the process: what is in
-    /// memory is no longer what will be on disk.
-    fn write(&self, records: &[Record], stock: &Stock) {
+    /// Journals records that were just applied, and tells the caches. Returns the number of the last change
+    /// that they were told. A journal that fails ends the process: what is in memory is no longer what will be
+    /// on disk.
+    fn write(&self, records: &[Record], stock: &Stock) -> u64 {
         self.journal.append(records, stock.position()).unwrap_or_else(|error| crash(&error));
+        self.subscribers.publish(records.iter().filter_map(Record::changed))
     }
 
     fn sync(&self, position: u64) {

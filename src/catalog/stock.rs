@@ -10,6 +10,7 @@
 //!   duplicate of it is recognised, and so is a refusal ([`Refusals`]).
 //! - Only the epoch that took office last may sell: an older leader is fenced.
 
+use super::record::Record;
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Price, Toy, ToyName};
 use crate::protocol::catalog::{Book, Books, Open, Put, Sold, check_count};
@@ -59,56 +60,6 @@ struct Sale {
     item: Item,
     version: u64,
     settled: bool,
-}
-
-/// One change, as it stands in the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Record {
-    /// A sale for an order.
-    Purchase {
-        /// What was asked.
-        purchase: Purchase,
-        /// The toy's version after it.
-        version: u64,
-    },
-    /// The purchase is a committed order.
-    Settle(Key),
-    /// An epoch took office.
-    Office(Epoch),
-    /// A toy was filled up.
-    Restock {
-        /// The toy.
-        name: ToyName,
-        /// Its quantity after it.
-        quantity: u64,
-        /// Its version after it.
-        version: u64,
-    },
-    /// The operator added the toy, if it was not there, or changed it.
-    Put {
-        /// The toy.
-        name: ToyName,
-        /// Its price after it.
-        price: Price,
-        /// Its quantity after it.
-        quantity: u64,
-        /// Its version after it.
-        version: u64,
-    },
-    /// A sale by hand.
-    Withdraw {
-        /// What was taken.
-        item: Item,
-        /// The toy's version after it.
-        version: u64,
-    },
-    /// How far a caller has got; only written when the journal is made anew.
-    Caller {
-        /// The caller.
-        caller: u32,
-        /// All its calls before this are finished.
-        progress: Caller,
-    },
 }
 
 /// Which toys a restock fills.

@@ -32,11 +32,19 @@ impl Default for Subscribers {
 }
 
 impl Subscribers {
-    /// Tells every front-end that a toy changed. Returns the number of the change.
-    pub fn publish(&self, name: &ToyName, version: u64) -> u64 {
-        let change = self.leases.lock().publish(name, version);
-        self.published.notify_all();
-        change
+    /// Tells every front-end that these toys changed. Returns the number of the last change ever.
+    pub fn publish<'a>(&self, changed: impl IntoIterator<Item = (&'a ToyName, u64)>) -> u64 {
+        let mut leases = self.leases.lock();
+        let before = leases.last();
+        for (name, version) in changed {
+            leases.publish(name, version);
+        }
+        let last = leases.last();
+        drop(leases);
+        if last > before {
+            self.published.notify_all();
+        }
+        last
     }
 
     /// The number of the last change.

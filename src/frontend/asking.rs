@@ -18,10 +18,12 @@ pub enum Then<T> {
     /// This is the answer.
     Over(Result<T>),
     /// The leader of then, or the next one, is to be asked again.
-    Again {
-        /// Whether the replica that was asked may be down.
-        is_suspect: bool,
-    },
+    Again,
+}
+
+/// Whether a replica that was asked and brought this may be down.
+pub fn is_suspect(error: &Error) -> bool {
+    matches!(error, Error::Unreachable { .. } | Error::Unanswered { .. })
 }
 
 impl Asking {
@@ -35,8 +37,7 @@ impl Asking {
         if is_late {
             return Then::Over(Err(self.give_up(error)));
         }
-        let is_suspect = matches!(error, Error::Unreachable { .. } | Error::Unanswered { .. });
-        Then::Again { is_suspect }
+        Then::Again
     }
 
     /// The answer when time is up, or nobody leads, as `error` says.

@@ -51,20 +51,11 @@ struct State {
     view: Option<View>,
     /// Whether the leader of `view` answers.
     led: bool,
-    /// The first epoch since this process started.
+    /// The first epoch since this process started; there once there is a leader.
     incarnation: Option<Epoch>,
     /// The highest committed number that the controller has heard of.
     committed: OrderNumber,
     stopping: bool,
-}
-
-/// The leader of a view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Leader {
-    /// The view's epoch.
-    pub epoch: Epoch,
-    /// Who leads.
-    pub id: ReplicaId,
 }
 
 impl Election {
@@ -75,20 +66,14 @@ impl Election {
             if let Some(view) = &state.view
                 && state.led
             {
-                return Ok(Leader { epoch: view.epoch, id: view.leader });
+                let incarnation = state.incarnation.unwrap_or(view.epoch);
+                return Ok(Leader { epoch: view.epoch, id: view.leader, incarnation });
             }
             let _waiting = Blocking::new();
             if self.changed.wait_until(&mut state, deadline).timed_out() {
                 return Err(Error::unavailable("no order replica can lead at the moment"));
             }
         }
-    }
-
-    /// The first epoch since this process started. Waits for it until `deadline`.
-    pub fn incarnation(&self, deadline: Instant) -> Result<Epoch> {
-        self.leader(deadline)?;
-        let incarnation = self.state.lock().incarnation;
-        Ok(incarnation.expect("there is a leader, so there was a first view"))
     }
 
     /// The epoch of the view in force.
@@ -121,6 +106,17 @@ impl Election {
     fn is_stopping(&self) -> bool {
         self.state.lock().stopping
     }
+}
+
+/// The leader of a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leader {
+    /// The view's epoch.
+    pub epoch: Epoch,
+    /// Who leads.
+    pub id: ReplicaId,
+    /// The first epoch since this front-end started.
+    pub incarnation: Epoch,
 }
 
 /// The threads of the election. Dropping it stops and joins them.

@@ -13,6 +13,7 @@
 //! * [`router`] (pure): which request is for what; the only place that knows URLs.
 //! * [`products`]: a toy from the cache, or from the catalog, and then into the cache.
 //! * [`orders`]: buys and looks up at the leader; on its loss waits for the next and tries again.
+//! * [`calls`] (pure): the purchases in flight, and which are sent together.
 //! * [`asking`] (pure): what one attempt after another says about the request.
 //! * [`cache`] (pure): least recently used, versions, lease.
 //! * [`controller`] (pure): health reports in, views out.
@@ -24,6 +25,7 @@ pub mod session;
 pub mod router;
 pub mod products;
 pub mod orders;
+pub mod calls;
 pub mod asking;
 pub mod cache;
 pub mod controller;

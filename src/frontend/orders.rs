@@ -1,28 +1,25 @@
 //! Buys and looks up at the leader; on its loss waits for the next view and tries again with the same
 //! key, so that the client notices nothing but latency (F7). Called by [`session`](super::session).
 
-use super::asking::{Asking, Then};
+use super::asking::{Asking, Then, is_suspect};
+use super::calls::{self, Batch, Calls, Next};
 use super::election::{Election, Leader};
 use super::products::Products;
 use crate::blocking::Blocking;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::{CallId, Entry, Epoch, Item, Key, OrderNumber, ReplicaId};
+use crate::model::{Entry, Item, Key, Moment, OrderNumber, ReplicaId, ToyName};
 use crate::net::{Rpc, Transport};
 use crate::protocol::order::{Bought, Request};
-use crate::protocol::purchase::Purchase;
-use crate::protocol::{ask, wanted};
+use crate::protocol::{ask, ask_each, wanted};
 use parking_lot::Mutex;
-use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The front-end's number among the callers of purchases.
-const CALLER: u32 = 0;
-/// More purchases at once are turned away.
-const IN_FLIGHT_MAX: usize = 1_024;
 /// The pause before the same leader is asked again.
 const PAUSE: Duration = Duration::from_millis(10);
 /// For one replica that is asked for an old order while nobody leads.
@@ -30,24 +27,20 @@ const OUTSIDER_DEADLINE: Duration = Duration::from_millis(500);
 
 /// The way to the order service.
 pub struct Orders {
+    started: Instant,
     election: Arc<Election>,
     products: Arc<Products>,
     replicas: BTreeMap<ReplicaId, Rpc>,
-    calls: Mutex<Calls>,
+    calls: Mutex<Calls<Waker>>,
     deadline: Duration,
 }
 
-/// The calls in flight.
-#[derive(Default)]
-struct Calls {
-    last: u64,
-    unfinished: BTreeSet<u64>,
-}
-
-/// A call in flight, until it is dropped.
-struct Call<'a> {
-    calls: &'a Mutex<Calls>,
-    id: CallId,
+/// A purchase in flight, until it is dropped.
+pub struct Buying {
+    orders: Arc<Orders>,
+    sequence: u64,
+    name: ToyName,
+    begun: Instant,
 }
 
 impl Orders {
@@ -61,33 +54,27 @@ impl Orders {
         let replicas = config.order.replicas.iter();
         let replicas = replicas.map(|(id, replica)| Ok((*id, transport.rpc(&replica.listen)?)));
         Ok(Orders {
+            started: Instant::now(),
             election,
             products,
             replicas: replicas.collect::<Result<_>>()?,
-            calls: Mutex::default(),
+            calls: Mutex::new(Calls::new(calls::UNDER_WAY_MAX)),
             deadline: config.frontend.purchase_deadline,
         })
     }
 
-    /// Buys. An indefinite error means that the order may stand.
-    pub fn buy(&self, key: Option<Key>, item: &Item) -> Result<OrderNumber> {
-        let deadline = Instant::now() + self.deadline;
-        let call = self.begin(self.election.incarnation(deadline)?)?;
-        let key = key.unwrap_or_else(|| Key::made(call.id));
-        let bought: Bought = self.ask_leader(deadline, |epoch| {
-            let (key, item, ack_below) = (key.clone(), item.clone(), self.ack_below());
-            Request::Buy(Purchase { epoch, call: call.id, ack_below, key, item })
-        })?;
-        if let Some(version) = bought.version {
-            self.products.bought(&item.name, version);
-        }
-        Ok(bought.number)
+    /// Begins to buy. `waker` is woken when [`Buying::proceed`] may get further.
+    pub fn buy(self: &Arc<Orders>, key: Option<Key>, item: Item, waker: Waker) -> Result<Buying> {
+        let (begun, name) = (Instant::now(), item.name.clone());
+        let deadline = self.moment(begun + self.deadline);
+        let sequence = self.calls.lock().begin(key, item, deadline, waker)?;
+        Ok(Buying { orders: self.clone(), sequence, name, begun })
     }
 
     /// One order. While nobody leads, any replica that knows it to be committed will do.
     pub fn look_up(&self, number: OrderNumber) -> Result<Entry> {
         let deadline = Instant::now() + self.deadline;
-        let ask_leader = || self.ask_leader(deadline, |_| Request::OrderDetails { number });
+        let ask_leader = || self.look_up_at_leader(number, deadline);
         if !self.election.is_led() {
             return self.look_up_anywhere(number).map_or_else(ask_leader, Ok);
         }
@@ -98,35 +85,16 @@ impl Orders {
     }
 
     /// Asks the leader, and the next one if it is lost, until there is an answer or the deadline.
-    fn ask_leader<T: DeserializeOwned>(
-        &self,
-        deadline: Instant,
-        question: impl Fn(Epoch) -> Request,
-    ) -> Result<T> {
+    fn look_up_at_leader(&self, number: OrderNumber, deadline: Instant) -> Result<Entry> {
         let mut asking = Asking::default();
         loop {
-            let Leader { epoch, id } = match self.election.leader(deadline) {
-                Ok(leader) => leader,
-                Err(error) => return Err(asking.give_up(error)),
-            };
-            let superseded = || self.election.epoch() != Some(epoch);
-            let replica = &self.replicas[&id];
-            let answer = ask(replica, &question(epoch), deadline, &superseded);
-            if let Err(error) = &answer
-                && error.is_passing()
-            {
-                tracing::debug!("replica {id} in epoch {epoch}: {error}");
-            }
+            let answer = self.at_leader(deadline, |_, replica, superseded| {
+                ask(replica, &Request::OrderDetails { number }, deadline, superseded)
+            });
             match asking.told(answer, Instant::now() + PAUSE >= deadline) {
                 Then::Over(outcome) => return outcome,
-                Then::Again { is_suspect } => {
-                    if is_suspect {
-                        self.election.suspect(id);
-                    }
-                }
+                Then::Again => pause(),
             }
-            let _waiting = Blocking::new();
-            thread::sleep(PAUSE);
         }
     }
 
@@ -137,25 +105,106 @@ impl Orders {
         })
     }
 
-    fn begin(&self, incarnation: Epoch) -> Result<Call<'_>> {
-        let mut calls = self.calls.lock();
-        if calls.unfinished.len() >= IN_FLIGHT_MAX {
-            return Err(Error::unavailable(format!("{IN_FLIGHT_MAX} purchases are in flight")));
+    /// Sends the purchases of a batch, once.
+    fn send(&self, batch: Batch, deadline: Instant) {
+        let mut sending =
+            Sending { orders: self, batch, answers: Err(Error::unanswered("the call broke off")) };
+        sending.answers = self.at_leader(deadline, |leader, replica, superseded| {
+            let Leader { epoch, incarnation, .. } = leader;
+            let purchases = self.calls.lock().purchases(&sending.batch, epoch, incarnation);
+            ask_each(replica, &Request::Buy { purchases }, deadline, superseded)
+        });
+        if calls::may_pass(&sending.answers) {
+            pause();
         }
-        calls.last += 1;
-        let sequence = calls.last;
-        calls.unfinished.insert(sequence);
-        Ok(Call { calls: &self.calls, id: CallId { caller: CALLER, incarnation, sequence } })
     }
 
-    fn ack_below(&self) -> u64 {
-        let calls = self.calls.lock();
-        calls.unfinished.first().copied().unwrap_or(calls.last + 1)
+    /// Asks the leader once; waits until `deadline` for one. `question` is also given what tells that it does not
+    /// lead any more.
+    fn at_leader<T>(
+        &self,
+        deadline: Instant,
+        question: impl FnOnce(Leader, &Rpc, &dyn Fn() -> bool) -> Result<T>,
+    ) -> Result<T> {
+        let leader = self.election.leader(deadline)?;
+        let Leader { epoch, id, .. } = leader;
+        let superseded = || self.election.epoch() != Some(epoch);
+        question(leader, &self.replicas[&id], &superseded).inspect_err(|error| {
+            if error.is_passing() {
+                tracing::debug!("replica {id} in epoch {epoch}: {error}");
+            }
+            if is_suspect(error) {
+                self.election.suspect(id);
+            }
+        })
+    }
+
+    fn moment(&self, instant: Instant) -> Moment {
+        Moment::after(instant.saturating_duration_since(self.started))
     }
 }
 
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        self.calls.lock().unfinished.remove(&self.id.sequence);
+impl Buying {
+    /// When it began.
+    pub fn begun(&self) -> Instant {
+        self.begun
     }
+
+    /// When it is over, whether there is an answer or not.
+    pub fn deadline(&self) -> Instant {
+        self.begun + self.orders.deadline
+    }
+
+    /// Does what can be done now: this thread sends the next call, if it is this purchase's turn. `None`: the answer
+    /// comes later. An indefinite error means that the order may stand.
+    pub fn proceed(&self) -> Option<Result<OrderNumber>> {
+        let orders = &*self.orders;
+        loop {
+            let next = orders.calls.lock().next(self.sequence, orders.moment(Instant::now()));
+            let bought = match next {
+                Next::Ask(batch) => {
+                    orders.send(batch, self.deadline());
+                    continue;
+                }
+                Next::Wait => return None,
+                Next::Over(Err(error)) => return Some(Err(error)),
+                Next::Over(Ok(bought)) => bought,
+            };
+            if let Some(version) = bought.version {
+                orders.products.bought(&self.name, version);
+            }
+            return Some(Ok(bought.number));
+        }
+    }
+}
+
+impl Drop for Buying {
+    fn drop(&mut self) {
+        let next = self.orders.calls.lock().end(self.sequence);
+        if let Some(waker) = next {
+            waker.wake();
+        }
+    }
+}
+
+/// A call that is under way, until it is dropped, by a panic too.
+struct Sending<'a> {
+    orders: &'a Orders,
+    batch: Batch,
+    answers: Result<Vec<Result<Bought>>>,
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        let orders = self.orders;
+        let answers = mem::replace(&mut self.answers, Ok(Vec::new()));
+        let again_at = orders.moment(Instant::now() + PAUSE);
+        let wakers = orders.calls.lock().told(&self.batch, answers, again_at);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+fn pause() {
+    let _waiting = Blocking::new();
+    thread::sleep(PAUSE);
 }

@@ -1,12 +1,12 @@
 //! Serves one client connection: read, route, answer. The server calls it on one of ten threads; a
 //! session keeps its thread while it is busy (F4).
 
-use super::orders::Orders;
+use super::orders::{Buying, Orders};
 use super::products::Products;
 use super::router::{Route, route};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::http::{Connection, Request, Responder, percent_encode};
-use crate::model::ToyName;
+use crate::model::{OrderNumber, ToyName};
 use crate::monitoring::status::{Kind, Outcome};
 use crate::monitoring::{Asked, RequestMetrics};
 use crate::net::{Caller, Progress, Protocol};
@@ -15,6 +15,7 @@ use crate::protocol::web::{self, Receipt, ShownOrder};
 use crate::trace::ACCESS;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 use tracing::Level;
@@ -22,7 +23,7 @@ use tracing::Level;
 /// The front-end's address.
 pub struct Door {
     products: Arc<Products>,
-    orders: Orders,
+    orders: Arc<Orders>,
     /// Where requests are counted.
     requests: Arc<RequestMetrics>,
     sessions: AtomicU64,
@@ -33,17 +34,26 @@ pub struct Session {
     /// Its name in the access log, for requests that bring no `Session-ID`.
     id: u64,
     http: Connection,
+    waker: Waker,
+    /// The purchase that the request at hand asks for, while its answer is not there.
+    buying: Option<Buying>,
 }
 
 impl Door {
     /// A door to these.
     pub fn new(products: Arc<Products>, orders: Orders, requests: Arc<RequestMetrics>) -> Door {
-        Door { products, orders, requests, sessions: AtomicU64::new(0) }
+        Door { products, orders: Arc::new(orders), requests, sessions: AtomicU64::new(0) }
     }
 
-    /// Answers one request. Returns what it asked for, and the status.
-    fn answer(&self, request: &Request<'_>, responder: Responder<'_>) -> (Kind, u16) {
-        match route(request) {
+    /// Answers one request. Returns what it asked for, and the status; `None` if the answer comes later.
+    fn answer(
+        &self,
+        request: &Request<'_>,
+        responder: Responder<'_>,
+        waker: &Waker,
+        buying: &mut Option<Buying>,
+    ) -> Option<(Kind, u16)> {
+        Some(match route(request) {
             Ok(Route::Toy(name)) => {
                 let status = match self.products.toy(&name) {
                     Ok(body) => web::ok(responder, &body),
@@ -53,8 +63,11 @@ impl Door {
             }
             Ok(Route::Toys { after, limit }) => (Kind::List, self.list(after, limit, responder)),
             Ok(Route::Buy) => {
-                let bought = web::idempotency_key(request)
-                    .and_then(|key| self.orders.buy(key, &web::item(request)?));
+                let Some(bought) = self.buy(request, waker, buying) else {
+                    let until = buying.as_ref().map_or_else(Instant::now, Buying::deadline);
+                    responder.later(until);
+                    return None;
+                };
                 let receipt = bought
                     .map(|order_number| Receipt { order_number })
                     .map_err(|error| web::advise(request, buy_failed(error)));
@@ -72,7 +85,29 @@ impl Door {
                 (Kind::Other, web::wrong_method(request, responder, allowed))
             }
             Err(error) => (Kind::Other, web::refuse(responder, &error)),
+        })
+    }
+
+    /// Begins to buy, or goes on. `None` if the answer comes later.
+    fn buy(
+        &self,
+        request: &Request<'_>,
+        waker: &Waker,
+        buying: &mut Option<Buying>,
+    ) -> Option<Result<OrderNumber>> {
+        let begun = || {
+            let (key, item) = (web::idempotency_key(request)?, web::item(request)?);
+            self.orders.buy(key, item, waker.clone())
+        };
+        let ours = match buying.take().map_or_else(begun, Ok) {
+            Ok(ours) => ours,
+            Err(error) => return Some(Err(error)),
+        };
+        let outcome = ours.proceed();
+        if outcome.is_none() {
+            *buying = Some(ours);
         }
+        outcome
     }
 
     /// Sends a page of toys. Returns the status.
@@ -92,29 +127,32 @@ impl Door {
 impl Protocol for Door {
     type Session = Session;
 
-    fn open(&self, caller: Caller) -> Session {
+    fn open(&self, caller: Caller, waker: Waker) -> Session {
         let id = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        Session { id, http: Connection::new(caller) }
+        Session { id, http: Connection::new(caller), waker, buying: None }
     }
 
     fn serve(&self, session: &mut Session, input: &[u8], output: &mut Vec<u8>) -> Progress {
         let logged = tracing::enabled!(target: ACCESS, Level::INFO);
-        let started = Instant::now();
+        let Session { id, http, waker, buying } = session;
+        let started = buying.as_ref().map_or_else(Instant::now, Buying::begun);
         let mut understood = false;
-        let progress = session.http.serve(input, output, |request, responder| {
+        let progress = http.serve(input, output, |request, responder| {
             understood = true;
-            let (kind, status) = self.answer(request, responder);
+            let Some((kind, status)) = self.answer(request, responder, waker, buying) else {
+                return;
+            };
             let took = started.elapsed();
             self.requests.count(Asked::one(kind, status), took);
             if logged {
-                log_access(session.id, request, status, took);
+                log_access(*id, request, status, took);
             }
         });
         if !understood && progress == Progress::Close {
             let refused = Asked::one(Kind::Other, Outcome::Refused);
             self.requests.count(refused, started.elapsed());
             if logged {
-                tracing::info!(target: ACCESS, session = session.id, "a malformed request");
+                tracing::info!(target: ACCESS, session = *id, "a malformed request");
             }
         }
         progress

@@ -3,7 +3,8 @@
 //! [`Connection::serve`] answers at most one request per call, so that the server decides between
 //! requests whose turn is next; pipelined requests wait in the input meanwhile.
 //!
-//! - Until a request is served, `serve` is shown the same bytes again, and more after them.
+//! - Until a request is served, `serve` is shown the same bytes again, and more after them. So is one whose
+//!   response comes later.
 //! - A handler's own errors keep the connection; a refused request closes it.
 
 use super::body::Body;
@@ -90,7 +91,11 @@ impl Connection {
         let request = Request { body: body.bytes(input), ..head.request };
         let manner = Manner { persistence: head.persistence, content: self.content };
         let response_start = output.len();
-        handler(&request, Responder { output, manner });
+        let mut later = None;
+        handler(&request, Responder { output, manner, later: &mut later });
+        if let Some(until) = later {
+            return Ok(Progress::Later { until });
+        }
         assert!(output.len() > response_start, "the handler sent no response");
         self.body = None;
         self.begun = false;

@@ -7,12 +7,14 @@ use super::framing::Persistence;
 use serde_json::json;
 use std::cell::Cell;
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Takes the one response to a request.
+/// Takes the one response to a request, or that it comes later.
 pub struct Responder<'a> {
     pub(super) output: &'a mut Vec<u8>,
     pub(super) manner: Manner,
+    /// When to ask for it again.
+    pub(super) later: &'a mut Option<Instant>,
 }
 
 /// What the request decides about the manner of its response.
@@ -40,6 +42,12 @@ impl Responder<'_> {
     /// line is a bug of the handler, and panics.
     pub fn send(self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
         write(self.output, self.manner, status, headers, body);
+    }
+
+    /// The response is not there yet: the handler is asked again with the same request, when the session's
+    /// waker is woken, or at `until`.
+    pub fn later(self, until: Instant) {
+        *self.later = Some(until);
     }
 }
 

@@ -14,8 +14,10 @@ use super::channel::{Caller, Channel};
 use super::limits::Limits;
 use super::socket::{SPIN, is_passing};
 use super::watched::Watched;
+use parking_lot::Mutex;
 use polling::Event;
 use std::io::{self, Read};
+use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,10 +32,23 @@ pub(super) enum Awaits {
     Request,
     /// The rest of a request.
     Rest,
+    /// The answer to the request at the front, which the protocol gives later.
+    Answer,
     /// The client to read, so that there is room for more output.
     Room,
     /// The client to close, after the last words.
     Close,
+}
+
+/// Where a connection is, for the waker of its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// With a worker, or queued, or parked for something else than its answer.
+    Elsewhere,
+    /// The same, and it was woken since: its next wait for an answer ends at once.
+    Woken,
+    /// It waits for its answer, under this key.
+    Parked(usize),
 }
 
 /// How far a connection has come.
@@ -64,10 +79,14 @@ pub(super) struct Connection<S> {
     channel: Channel,
     /// There once the first bytes have come.
     pub(super) session: Option<S>,
+    /// The same: where the session's waker finds it.
+    pub(super) place: Option<Arc<Mutex<Place>>>,
     /// Received and not yet served.
     pub(super) input: Vec<u8>,
     /// Whether `input` has bytes that the protocol has not seen.
     pub(super) is_unseen: bool,
+    /// The answer to its first request comes later: then `input` is shown again at this time, or when woken.
+    pub(super) answer_until: Option<Instant>,
     /// Not yet sent.
     pub(super) output: Vec<u8>,
     stage: Stage,
@@ -90,8 +109,10 @@ impl<S> Connection<S> {
             peer,
             channel,
             session: None,
+            place: None,
             input: Vec::new(),
             is_unseen: false,
+            answer_until: None,
             output: Vec::new(),
             stage: Stage::Open,
             awaits: None,
@@ -137,6 +158,7 @@ impl<S> Connection<S> {
     pub(super) fn end(&mut self) {
         self.input.clear();
         self.is_unseen = false;
+        self.answer_until = None;
         if self.stage == Stage::Open {
             self.stage = Stage::Ending;
         }
@@ -167,13 +189,19 @@ impl<S> Connection<S> {
             Awaits::Handshake | Awaits::Rest => limits.request_deadline,
             Awaits::Room => limits.write_deadline,
             Awaits::Close => DRAIN_DEADLINE,
+            Awaits::Answer => Duration::ZERO,
         };
-        self.awaits = Some((what, Instant::now() + patience));
+        let deadline = match self.answer_until {
+            Some(until) if what == Awaits::Answer => until,
+            _ => Instant::now() + patience,
+        };
+        self.awaits = Some((what, deadline));
     }
 
     /// What it waits for when everything received was served or is no whole request.
     pub(super) fn next_wait(&self) -> Awaits {
         match self.channel.is_handshaking() {
+            _ if self.answer_until.is_some() => Awaits::Answer,
             true => Awaits::Handshake,
             false if self.input.is_empty() => Awaits::Request,
             false => Awaits::Rest,
@@ -196,6 +224,11 @@ impl<S> Connection<S> {
             _ => Event::readable(key),
         };
         self.socket.watch(event)
+    }
+
+    /// Its place from now on; returns that of before. Nothing if its session has no waker.
+    pub(super) fn set_place(&self, place: Place) -> Option<Place> {
+        self.place.as_ref().map(|ours| mem::replace(&mut *ours.lock(), place))
     }
 
     /// Frees the buffers that are empty.

@@ -1,17 +1,20 @@
 //! What a server speaks: bytes in, bytes out. Services implement [`Protocol`]; `worker` calls it.
 
 use super::channel::Caller;
+use std::task::Waker;
+use std::time::Instant;
 
 /// What a server speaks, without any I/O: requests are cut out of bytes and answered into bytes.
 ///
 /// `serve` runs on a worker thread and may block while it asks other services, but only with a
-/// deadline. The other methods must be quick.
+/// deadline. It may also answer later ([`Progress::Later`]): then the request waits without a thread. The
+/// other methods must be quick.
 pub trait Protocol: Send + Sync + 'static {
     /// What one connection remembers between its requests.
     type Session: Send + 'static;
 
-    /// The first bytes of a client are here.
-    fn open(&self, caller: Caller) -> Self::Session;
+    /// The first bytes of a client are here. `waker` is for answers that come later.
+    fn open(&self, caller: Caller, waker: Waker) -> Self::Session;
 
     /// Answers the first request in `input` if it is whole, by appending to `output`. Never called
     /// with an empty `input`, and after [`Progress::NeedMore`] only once there are more bytes.
@@ -36,6 +39,13 @@ pub enum Progress {
     Served {
         /// Where the next request begins. At least 1.
         bytes: usize,
+    },
+    /// The first of them is a whole request, and its answer is not there yet. `serve` is called with the
+    /// same bytes, and perhaps more, once the session's waker is woken, or at `until`; perhaps without a
+    /// reason, too. What was appended is sent at once.
+    Later {
+        /// When to call in any case.
+        until: Instant,
     },
     /// What was appended is the last that this connection says.
     Close,

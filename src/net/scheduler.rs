@@ -11,10 +11,10 @@
 //!   or nobody polls.
 //! * At most [`Limits::threads`] workers serve at the same time. There is one more, so that one can poll.
 //! * A connection is put into `parked` and armed in the poller under one lock, so that its event,
-//!   which may come at once, finds it there.
+//!   which may come at once, finds it there. One that waits for its answer is not armed: its waker takes it out.
 //! * A connection that becomes ready while all threads serve makes the server saturated.
 
-use super::connection::{Awaits, Connection};
+use super::connection::{Awaits, Connection, Place};
 use super::limits::Limits;
 use super::saturation::Saturation;
 use super::tls::refusal::Refusals;
@@ -25,8 +25,9 @@ use slab::Slab;
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,8 @@ pub(super) enum Reason {
     Overdue,
     /// It has requests that were received but not served in its last turn.
     Unserved,
+    /// The answer that it waits for may be there.
+    Woken,
 }
 
 /// A connection, and why it is given to a worker.
@@ -127,6 +130,16 @@ impl<S> Scheduler<S> {
         connection.wait_for(what, &self.limits);
         connection.release_buffers();
         let mut parked = self.parked.lock();
+        if what == Awaits::Answer {
+            let vacant = parked.vacant_entry();
+            if connection.set_place(Place::Parked(vacant.key())) == Some(Place::Woken) {
+                connection.set_place(Place::Elsewhere);
+                drop(parked);
+                return self.queue(connection, Reason::Woken);
+            }
+            vacant.insert(connection);
+            return;
+        }
         let vacant = parked.vacant_entry();
         match connection.watch(vacant.key()) {
             Ok(()) => drop(vacant.insert(connection)),
@@ -250,7 +263,20 @@ impl<S> Scheduler<S> {
         let mut parked = self.parked.lock();
         let wanted = parked.iter().filter(|(_, connection)| is_wanted(connection));
         let keys: Vec<usize> = wanted.map(|(key, _)| key).collect();
-        keys.into_iter().map(|key| parked.remove(key)).collect()
+        let taken = keys.into_iter().map(|key| {
+            let connection = parked.remove(key);
+            connection.set_place(Place::Elsewhere);
+            connection
+        });
+        taken.collect()
+    }
+
+    /// What wakes the connection with this place.
+    pub(super) fn waker(self: &Arc<Self>, place: Arc<Mutex<Place>>) -> Waker
+    where
+        S: Send + 'static,
+    {
+        Waker::from(Arc::new(Wakeup { scheduler: Arc::downgrade(self), place }))
     }
 
     /// Called now and then. A wait that nobody announced must delay others no longer than until then:
@@ -301,6 +327,34 @@ impl<S> Scheduler<S> {
             parked: self.parked.lock().len(),
             queued: self.queued(),
         }
+    }
+}
+
+/// Wakes a connection that waits for its answer. Its session has it, so that it must not keep the scheduler
+/// alive.
+struct Wakeup<S> {
+    scheduler: Weak<Scheduler<S>>,
+    place: Arc<Mutex<Place>>,
+}
+
+impl<S: Send + 'static> Wake for Wakeup<S> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let Some(scheduler) = self.scheduler.upgrade() else { return };
+        let mut parked = scheduler.parked.lock();
+        let mut place = self.place.lock();
+        let Place::Parked(key) = *place else {
+            *place = Place::Woken;
+            return;
+        };
+        *place = Place::Elsewhere;
+        drop(place);
+        let connection = parked.remove(key);
+        drop(parked);
+        scheduler.queue(connection, Reason::Woken);
     }
 }
 

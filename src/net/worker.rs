@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  Unserved ─▶ Serve ──▶ Send ─┬─ all answers sent, a thread for everyone ──▶ Stay ─┐
-//!               ▲ ▲            ├─ others wait ───────────────▶ Park or Queue        │
+//!  Woken ──────▲ ▲             ├─ others wait ───────────────▶ Park or Queue        │
+//!                │            ├─ the next answer comes later ▶ Park                │
 //!  Readable ─▶ Read            ├─ the client does not read ──▶ Park                 │
 //!               │ └────────────┼────────────── bytes ───────────────────────────────┤
 //!               └──────────────┼── nothing in time ──────────▶ Park ◀───────────────┤
@@ -18,12 +19,13 @@
 //!   read; only silence ends the turn. When connections outnumber threads, every turn ends with the answer.
 //! * A panic in the protocol closes that connection and nothing else.
 
-use super::connection::{Awaits, Connection, Received};
+use super::connection::{Awaits, Connection, Place, Received};
 use super::protocol::{Progress, Protocol};
 use super::scheduler::{Reason, Scheduler};
 use super::tls::refusal;
 use crate::blocking::{self, Blocking, Pool};
 use crate::stop::panic_text;
+use parking_lot::Mutex;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -72,11 +74,11 @@ impl Step {
     /// The first one, for a connection that is given to a worker for this reason and waited for that.
     fn first(reason: Reason, awaited: Option<Awaits>) -> Step {
         match (reason, awaited) {
+            (Reason::Unserved | Reason::Woken, _) | (_, Some(Awaits::Answer)) => Step::Serve,
             (Reason::Overdue, Some(Awaits::Rest)) => Step::Expire,
             (Reason::Overdue, _) => Step::Close,
             (Reason::Readable, Some(Awaits::Close)) => Step::Drain,
             (Reason::Readable, _) => Step::Read,
-            (Reason::Unserved, _) => Step::Serve,
             (Reason::New | Reason::Writable, _) => Step::Send,
         }
     }
@@ -132,6 +134,7 @@ impl<P: Protocol> Worker<P> {
             _ if connection.is_unseen && must_yield => Step::Queue,
             _ if connection.is_unseen => Step::Serve,
             Awaits::Handshake | Awaits::Request if self.scheduler.is_stopping() => Step::End,
+            Awaits::Answer => Step::Park(Awaits::Answer),
             awaits if must_yield => Step::Park(awaits),
             _ => Step::Stay,
         }
@@ -156,6 +159,7 @@ impl<P: Protocol> Worker<P> {
     /// the turn is over.
     fn serve(&self, connection: &mut Connection<P::Session>, served: &mut u32) -> Step {
         let mut used = 0;
+        connection.is_unseen |= connection.answer_until.take().is_some();
         while connection.is_unseen
             && connection.output.len() < OUTPUT_BYTES_MAX
             && !self.is_turn_over(*served)
@@ -168,6 +172,10 @@ impl<P: Protocol> Worker<P> {
                     self.scheduler.saturation.count(&mut connection.last_window);
                 }
                 Progress::NeedMore => connection.is_unseen = false,
+                Progress::Later { until } => {
+                    connection.is_unseen = false;
+                    connection.answer_until = Some(until);
+                }
                 Progress::Close => {
                     connection.end();
                     return Step::Send;
@@ -177,7 +185,8 @@ impl<P: Protocol> Worker<P> {
         if used > 0 {
             connection.served(used);
         }
-        if !connection.is_unseen && !connection.input.is_empty() {
+        let is_whole = connection.is_unseen || connection.answer_until.is_some();
+        if !is_whole && !connection.input.is_empty() {
             return self.wait_for_rest(connection);
         }
         Step::Send
@@ -188,8 +197,11 @@ impl<P: Protocol> Worker<P> {
         let answered = connection.output.len();
         let serving = catch_unwind(AssertUnwindSafe(|| {
             if connection.session.is_none() {
-                connection.session = Some(self.protocol.open(connection.caller()));
+                let place = connection.place.insert(Arc::new(Mutex::new(Place::Elsewhere)));
+                let waker = self.scheduler.waker(place.clone());
+                connection.session = Some(self.protocol.open(connection.caller(), waker));
             }
+            connection.set_place(Place::Elsewhere);
             let Connection { session, input, output, .. } = connection;
             let session = session.as_mut().expect("it was opened above");
             let progress = self.protocol.serve(session, &input[used..], output);

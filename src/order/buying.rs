@@ -1,6 +1,8 @@
-//! One purchase at the leader, step by step. Pure: asked, it says what to do next; told what came back, it
-//! remembers it. Driven by [`purchase`](super::purchase), whose threads wait and call, and by the simulation.
+//! The purchases of one call on their way through the leader. Pure: asked, it says what to do next; told what came
+//! back, it remembers it. Driven by [`purchase`](super::purchase), whose threads wait and call, and by the
+//! simulation.
 //!
+//! - Each purchase has an outcome of its own, whatever becomes of the others.
 //! - An error is *definite* only as long as nobody has asked the catalog for this key. From then on a purchase ends
 //!   as an order, as the catalog's own refusal, or as [`Error::Unanswered`]: even if this replica does not lead any
 //!   more, the sale may be made, and then the next leader makes it an order.
@@ -13,12 +15,9 @@ use crate::protocol::catalog::Sold;
 use crate::protocol::order::Bought;
 use crate::protocol::purchase::Purchase;
 
-/// A purchase on its way through the leader.
+/// Purchases that came together.
 #[derive(Debug)]
-pub struct Buying {
-    purchase: Purchase,
-    stage: Stage,
-}
+pub struct Buying(Vec<(Purchase, Stage)>);
 
 #[derive(Debug)]
 enum Stage {
@@ -26,109 +25,128 @@ enum Stage {
     New,
     /// Another request with the same key is at the catalog.
     Joined,
-    /// The catalog is asked.
+    /// The catalog is to be asked, or is being asked.
     Asked,
     /// It is an order. The version is known to the request that asked the catalog.
     Logged { number: OrderNumber, version: Option<u64> },
-    /// There is no order for it, or nobody knows.
-    Failed(Error),
+    /// This is the answer.
+    Over(Result<Bought>),
 }
 
-/// What a purchase needs next.
+/// What the purchases need next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     /// A change of the replica's state.
     Wait,
-    /// The catalog's answer, to be given to [`Buying::told`].
-    Ask,
-    /// Nothing: this is the answer.
-    Over(Result<Bought>),
-}
-
-/// A sale that was made, and is in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Logged {
-    /// The order's number.
-    pub number: OrderNumber,
-    /// The toy's version after the sale.
-    pub version: u64,
+    /// The catalog's answers for these, to be given to [`Buying::told`].
+    Ask(Vec<Purchase>),
+    /// Nothing: these are the answers, in order.
+    Over(Vec<Result<Bought>>),
 }
 
 impl Buying {
-    /// A purchase that has just come.
-    pub fn new(purchase: Purchase) -> Buying {
-        Buying { purchase, stage: Stage::New }
+    /// Purchases that have just come.
+    pub fn new(purchases: Vec<Purchase>) -> Buying {
+        Buying(purchases.into_iter().map(|purchase| (purchase, Stage::New)).collect())
     }
 
-    /// What to do now. After [`Next::Ask`] the catalog's answer has to be told first.
+    /// What to do now. After [`Next::Ask`] the catalog's answers have to be told first.
     pub fn next(&mut self, replica: &mut Replica) -> Next {
-        if matches!(self.stage, Stage::New | Stage::Joined) {
-            match replica.begin(&self.purchase) {
-                Ok(Begin::Logged(number)) => self.stage = Stage::Logged { number, version: None },
-                Ok(Begin::Ask) => self.stage = Stage::Asked,
-                Ok(Begin::Join) => {
-                    self.stage = Stage::Joined;
-                    return Next::Wait;
-                }
-                Ok(Begin::Wait) => return Next::Wait,
-                Err(error) if error.is_passing() && matches!(self.stage, Stage::Joined) => {
-                    self.stage = Stage::Failed(unknown(&error));
-                }
-                Err(error) => self.stage = Stage::Failed(error),
+        let mut asked = Vec::new();
+        let mut over = Vec::with_capacity(self.0.len());
+        for (purchase, stage) in &mut self.0 {
+            stage.advance(purchase, replica);
+            match stage {
+                Stage::Asked => asked.push(purchase.clone()),
+                Stage::Over(outcome) => over.push(outcome.clone()),
+                Stage::New | Stage::Joined | Stage::Logged { .. } => {}
             }
         }
-        match &self.stage {
-            Stage::New | Stage::Joined | Stage::Asked => Next::Ask,
-            Stage::Failed(error) => Next::Over(Err(error.clone())),
-            Stage::Logged { number, version } => {
-                match replica.outcome(*number, &self.purchase.key) {
-                    Ok(None) => Next::Wait,
-                    Ok(Some(bought)) => Next::Over(Ok(Bought { version: *version, ..bought })),
-                    Err(error) => Next::Over(Err(error)),
-                }
-            }
+        if !asked.is_empty() {
+            Next::Ask(asked)
+        } else if over.len() < self.0.len() {
+            Next::Wait
+        } else {
+            Next::Over(over)
         }
     }
 
-    /// How the sale ended.
-    pub fn told(&mut self, replica: &mut Replica, outcome: Result<Logged>) {
-        self.stage = match outcome {
-            Ok(Logged { number, version }) => Stage::Logged { number, version: Some(version) },
-            Err(error) => {
-                if !error.is_definite() {
-                    replica.in_doubt(&self.purchase);
+    /// What the catalog answered to the last call. Sales go into the replica's log, whose new entries are to be
+    /// written.
+    pub fn told(&mut self, replica: &mut Replica, answers: Result<Vec<Result<Sold>>>) {
+        let asked = self.0.iter_mut().filter(|(_, stage)| matches!(stage, Stage::Asked));
+        let mut answers = answers.map(Vec::into_iter);
+        for (purchase, stage) in asked {
+            let answer = match &mut answers {
+                Ok(answers) => {
+                    answers.next().unwrap_or_else(|| Err(Error::unanswered("malformed answer")))
                 }
-                Stage::Failed(error)
+                Err(error) => Err(error.clone()),
+            };
+            *stage = answered(replica, purchase, answer);
+        }
+    }
+
+    /// The answers when it took too long.
+    pub fn late(&self) -> Vec<Result<Bought>> {
+        let answer = |(purchase, stage): &(Purchase, Stage)| {
+            if let Stage::Over(outcome) = stage {
+                return outcome.clone();
             }
+            let name = &purchase.item.name;
+            Err(Error::unanswered(format!("order of {name} did not finish in time")))
         };
-    }
-
-    /// The answer when it took too long.
-    pub fn late(&self) -> Error {
-        Error::unanswered(format!("order of {} did not finish in time", self.purchase.item.name))
+        self.0.iter().map(answer).collect()
     }
 }
 
-/// Takes what the catalog answered to the last call for `purchase`. A sale goes into the replica's log, whose new
-/// entries are to be written.
-pub fn answered(
-    replica: &mut Replica,
-    purchase: &Purchase,
-    answer: Result<Sold>,
-) -> Result<Logged> {
-    match answer {
-        Ok(Sold { version, .. }) => Ok(Logged { number: replica.sold(purchase)?, version }),
+impl Stage {
+    /// Goes as far as the replica's state lets it.
+    fn advance(&mut self, purchase: &Purchase, replica: &mut Replica) {
+        if matches!(self, Stage::New | Stage::Joined) {
+            match replica.begin(purchase) {
+                Ok(Begin::Logged(number)) => *self = Stage::Logged { number, version: None },
+                Ok(Begin::Ask) => *self = Stage::Asked,
+                Ok(Begin::Join) => *self = Stage::Joined,
+                Ok(Begin::Wait) => {}
+                Err(error) if error.is_passing() && matches!(self, Stage::Joined) => {
+                    *self = Stage::Over(Err(unknown(&error)));
+                }
+                Err(error) => *self = Stage::Over(Err(error)),
+            }
+        }
+        if let Stage::Logged { number, version } = *self {
+            match replica.outcome(number, &purchase.key) {
+                Ok(None) => {}
+                Ok(Some(bought)) => *self = Stage::Over(Ok(Bought { version, ..bought })),
+                Err(error) => *self = Stage::Over(Err(error)),
+            }
+        }
+    }
+}
+
+/// The catalog answered this for `purchase`.
+fn answered(replica: &mut Replica, purchase: &Purchase, answer: Result<Sold>) -> Stage {
+    let error = match answer {
+        Ok(Sold { version, .. }) => match replica.sold(purchase) {
+            Ok(number) => return Stage::Logged { number, version: Some(version) },
+            Err(error) => error,
+        },
         Err(error) if error.is_passing() => {
             if let Error::Stale { epoch } = error {
                 replica.step_down(Epoch(epoch));
             }
-            Err(unknown(&error))
+            unknown(&error)
         }
         Err(refusal) => {
             replica.refused(purchase, &refusal);
-            Err(refusal)
+            refusal
         }
+    };
+    if !error.is_definite() {
+        replica.in_doubt(purchase);
     }
+    Stage::Over(Err(error))
 }
 
 /// A failure after the catalog was asked: an earlier call may have sold.

@@ -11,8 +11,7 @@
 //! From top to bottom; each uses only those below it:
 //!
 //! * [`service`]: the two addresses, frames and HTTP, the start and the end.
-//! * [`purchase`]: the leader's path of one purchase.
-//! * [`sales`]: the queue to the catalog: those that wait are sold with one call.
+//! * [`purchase`]: the leader's path of the purchases of one call.
 //! * [`buying`] (pure): what comes after what in a purchase, and which errors are definite.
 //! * [`replication`]: the leader's sending side, a thread per follower.
 //! * [`office`]: what the leader owes the catalog, on a thread of its own.
@@ -25,7 +24,6 @@
 
 pub mod service;
 pub mod purchase;
-pub mod sales;
 pub mod buying;
 pub mod replication;
 pub mod office;

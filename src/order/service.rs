@@ -11,13 +11,13 @@ use crate::endpoint::{Endpoint, Handler};
 use crate::error::{Error, Result};
 use crate::http::{Request as HttpRequest, Responder};
 use crate::model::{CallId, Entry, Item, Key, OrderNumber, Principal, ReplicaId};
-use crate::monitoring::status::{Kind, OrderStatus};
+use crate::monitoring::status::{Kind, OrderStatus, Outcome};
 use crate::monitoring::{Asked, Monitor, Monitored};
 use crate::net::{Clients, Limits, Server, Transport};
 use crate::protocol::order::{Bought, Peer, Request};
 use crate::protocol::purchase::Purchase;
 use crate::protocol::web::{self, Receipt, ShownOrder};
-use crate::protocol::{answer, question};
+use crate::protocol::{Answer, answer, question};
 use crate::stop::Stop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,7 +93,8 @@ impl Customers {
         let key = key.unwrap_or_else(|| Key::made(call));
         // Calls by hand run at the same time on ten threads; far fewer than this are unfinished.
         let ack_below = sequence.saturating_sub(1_000);
-        self.purchases.buy(&Purchase { epoch, call, ack_below, key, item })
+        let purchase = Purchase { epoch, call, ack_below, key, item };
+        self.purchases.buy(vec![purchase]).pop().expect("each purchase has an outcome")
     }
 
     fn order_details(&self, number: OrderNumber) -> Result<Entry> {
@@ -105,8 +106,11 @@ impl Handler for Customers {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
         let (kind, outcome) = match question(payload) {
             Ok(Request::HealthCheck) => (Kind::Other, answer(Ok(self.node.health()), output)),
-            Ok(Request::Buy(purchase)) => {
-                (Kind::Buy, answer(self.purchases.buy(&purchase), output))
+            Ok(Request::Buy { purchases }) => {
+                let bought = self.purchases.buy(purchases);
+                let asked = Asked::each(Kind::Buy, bought.iter().map(Outcome::from));
+                answer(Ok(bought.into_iter().map(Answer::from).collect::<Vec<_>>()), output);
+                return asked;
             }
             Ok(Request::OrderDetails { number }) => {
                 (Kind::Order, answer(self.order_details(number), output))

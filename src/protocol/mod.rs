@@ -10,7 +10,8 @@
 //! | `purchase` | leader → catalog | request | [`catalog::Sales`] |
 //! | `take_office`, `settle` | leader → catalog | peer | [`catalog::Office`], `null` |
 //! | `changes` | front-end → catalog | peer | [`catalog::Changes`], held back until there are some |
-//! | `buy`, `order_details` | front-end → leader | request | [`order::Bought`], [`Entry`](crate::model::Entry) |
+//! | `buy` | front-end → leader | request | [`order::Bought`] or an error, for each |
+//! | `order_details` | front-end → leader | request | [`Entry`](crate::model::Entry) |
 //! | `health_check`, `update_leader` | front-end → replica | peer | [`order::Health`] |
 //! | `append` | leader → follower | peer | [`order::Appended`] |
 //! | `missed_orders` | starting replica, audit → replica | peer | [`order::Missed`] |
@@ -56,15 +57,37 @@ pub fn ask<Q: Serialize, T: DeserializeOwned>(
     deadline: Instant,
     abandoned: &dyn Fn() -> bool,
 ) -> Result<T> {
+    let (answer, is_repeated) = call(peer, question, deadline, abandoned)?;
+    if is_repeated { of_repeated(answer) } else { answer }
+}
+
+/// The same for a question with many parts, each of which has an answer of its own.
+pub fn ask_each<Q: Serialize, T: DeserializeOwned>(
+    peer: &Rpc,
+    question: &Q,
+    deadline: Instant,
+    abandoned: &dyn Fn() -> bool,
+) -> Result<Vec<Result<T>>> {
+    let (answer, is_repeated) = call(peer, question, deadline, abandoned)?;
+    let answers: Vec<Answer<T>> = if is_repeated { of_repeated(answer) } else { answer }?;
+    let answers = answers.into_iter().map(Result::from);
+    Ok(answers.map(|answer| if is_repeated { of_repeated(answer) } else { answer }).collect())
+}
+
+/// Asks once. Returns the answer, and whether the question was sent twice for it.
+fn call<Q: Serialize, T: DeserializeOwned>(
+    peer: &Rpc,
+    question: &Q,
+    deadline: Instant,
+    abandoned: &dyn Fn() -> bool,
+) -> Result<(Result<T>, bool)> {
     let payload = serde_json::to_vec(question).expect("questions have string keys");
     let reply = peer.call(&payload, deadline, abandoned)?;
     match serde_json::from_slice::<Answer<T>>(&reply.payload) {
-        Ok(answer) if reply.is_repeated => of_repeated(answer.into()),
-        Ok(answer) => answer.into(),
-        Err(error) => Err(Error::unanswered(format!(
-            "{} gave an answer that is none: {error}",
-            peer.address()
-        ))),
+        Ok(answer) => Ok((answer.into(), reply.is_repeated)),
+        Err(error) => {
+            Err(Error::unanswered(format!("{}: malformed answer: {error}", peer.address())))
+        }
     }
 }
 

@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// Is the replica up, and how far? Answer: [`Health`].
     HealthCheck,
-    /// Buy. Sent by the front-end, and sent again with the same key to whoever leads, until there
-    /// is an answer. Answer: [`Bought`].
-    Buy(Purchase),
+    /// Buy, each for itself. Sent by the front-end, and sent again with the same keys to whoever leads, until
+    /// there is an answer. Answer: for each in order a [`Bought`] or an error.
+    Buy {
+        /// All that waited when the call was made.
+        purchases: Vec<Purchase>,
+    },
     /// One committed order. The leader knows them all; another replica answers with what it knows
     /// to be committed, or `NotLeader`. Answer: [`Entry`].
     OrderDetails {

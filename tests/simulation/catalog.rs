@@ -5,7 +5,8 @@ use crate::world::{Context, between, ms};
 use fastrand::Rng;
 use std::time::Duration;
 use toystore::catalog::leases::{Coverage, Leases};
-use toystore::catalog::stock::{Record, Restocked, Shelf, Stock};
+use toystore::catalog::record::Record;
+use toystore::catalog::stock::{Restocked, Shelf, Stock};
 use toystore::error::{Error, Result};
 use toystore::model::{Moment, Price};
 use toystore::protocol::catalog::{CHANGES_HELD_MS, Office, Peer, Request};
@@ -152,9 +153,7 @@ impl Catalog {
                 self.waiting.push(Waiting { tag, reply, position, change: None });
             }
             Question::Catalog(Request::Purchase { purchases }) => {
-                for purchase in purchases {
-                    self.purchase(tag, purchase, context)?;
-                }
+                self.purchase(tag, purchases, context);
             }
             Question::Door(Door::Withdraw { item }) => {
                 let name = item.name.clone();
@@ -186,19 +185,25 @@ impl Catalog {
         Ok(())
     }
 
-    fn purchase(&mut self, tag: Tag, purchase: Purchase, context: &mut Context<'_>) -> Result<()> {
-        let (name, key) = (purchase.item.name.clone(), purchase.key.clone());
-        let (sold, record) = self.stock.purchase(purchase)?;
-        let position = self.stock.position();
-        self.disk.append(record.as_slice(), position);
-        let change = match record {
-            Some(_) => self.leases.publish(&name, sold.version),
-            None => self.leases.last(),
+    fn purchase(&mut self, tag: Tag, purchases: Vec<Purchase>, context: &mut Context<'_>) {
+        let mut sell_one = |purchase: Purchase| {
+            let key = purchase.key.clone();
+            let (sold, record) = self.stock.purchase(purchase)?;
+            self.disk.append(record.as_slice(), self.stock.position());
+            for (name, version) in record.iter().filter_map(Record::changed) {
+                let change = self.leases.publish(name, version);
+                context.note(|| format!("sells {key}: {name} version {version}, change {change}"));
+            }
+            Ok(sold)
         };
-        context.note(|| format!("sells {key}: {name} version {}, change {change}", sold.version));
-        let reply = Ok(Answer::Sold(sold));
-        self.waiting.push(Waiting { tag, reply, position, change: Some(change) });
-        Ok(())
+        let sales: Vec<Result<_>> = purchases.into_iter().map(&mut sell_one).collect();
+        let is_sold = sales.iter().any(Result::is_ok);
+        let reply = Ok(Answer::Sales(sales));
+        if !is_sold {
+            return context.answer(tag, reply);
+        }
+        let (position, change) = (self.stock.position(), Some(self.leases.last()));
+        self.waiting.push(Waiting { tag, reply, position, change });
     }
 
     /// The beginning of `Subscribers::changes`.

@@ -3,17 +3,17 @@
 use crate::wire::{Answer, Door, Input, Node, Question, Reply, Tag, Timer, unanswered};
 use crate::world::{Context, REPLICAS, ms};
 use fastrand::Rng;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
-use toystore::error::Error;
-use toystore::frontend::asking::{self, Then};
+use toystore::error::{Error, Result};
+use toystore::frontend::asking::{Asking, Then, is_suspect};
 use toystore::frontend::cache::{Cache, Ticket};
+use toystore::frontend::calls::{self, Batch, Calls};
 use toystore::frontend::controller::{Controller, Decision, Report, SILENT, Unclean};
-use toystore::model::{CallId, Epoch, Item, Key, Moment, OrderNumber, ReplicaId, Toy, View};
+use toystore::model::{Epoch, Moment, OrderNumber, ReplicaId, Toy, ToyName, View};
 use toystore::protocol::catalog;
-use toystore::protocol::order::{Peer, Request};
-use toystore::protocol::purchase::Purchase;
+use toystore::protocol::order::{Bought, Peer, Request};
 
 const BEAT: Duration = ms(100);
 const QUICK: Duration = ms(5);
@@ -40,9 +40,10 @@ pub struct Frontend {
     led: bool,
     incarnation: Option<Epoch>,
     hearts: BTreeMap<ReplicaId, Heart>,
-    calls: BTreeSet<u64>,
-    last_call: u64,
-    asking: Vec<Asking>,
+    calls: Calls<Tag>,
+    buying: Vec<Buying>,
+    sending: Vec<Sending>,
+    looking_up: Vec<LookingUp>,
     pub cache: Cache<Toy>,
     queries: Vec<Querying>,
     subscription: Subscription,
@@ -56,22 +57,39 @@ struct Heart {
     next: Moment,
 }
 
-/// A session's thread in `Orders::ask_leader`.
-struct Asking {
+/// A connection whose purchase is in flight.
+struct Buying {
     tag: Tag,
-    what: What,
-    begun: Option<CallId>,
+    sequence: u64,
+    name: ToyName,
     deadline: Moment,
-    flow: asking::Asking,
+    /// It was woken, or has just come: it has a thread.
+    is_awake: bool,
+}
+
+/// A thread in `Orders::send`.
+struct Sending {
+    /// Whose thread it is.
+    sequence: u64,
+    batch: Batch,
+    attempt: Attempt,
+    answers: Option<Result<Vec<Result<Bought>>>>,
+}
+
+/// A thread in `Orders::look_up_at_leader`.
+struct LookingUp {
+    tag: Tag,
+    number: OrderNumber,
+    flow: Asking,
+    attempt: Attempt,
+}
+
+/// `Orders::at_leader`, and the pause after it.
+struct Attempt {
+    deadline: Moment,
     asked: Option<(Tag, Epoch, ReplicaId)>,
     reply: Option<Reply>,
     paused_until: Moment,
-}
-
-#[derive(Debug, Clone)]
-enum What {
-    Buy { key: Key, item: Item },
-    LookUp { number: OrderNumber },
 }
 
 /// A session's thread in `Products::toy`.
@@ -112,9 +130,10 @@ impl Frontend {
             led: false,
             incarnation: None,
             hearts: ids.into_iter().map(|id| (id, Heart::default())).collect(),
-            calls: BTreeSet::new(),
-            last_call: 0,
-            asking: Vec::new(),
+            calls: Calls::new(rng.usize(1..=calls::UNDER_WAY_MAX)),
+            buying: Vec::new(),
+            sending: Vec::new(),
+            looking_up: Vec::new(),
             cache: Cache::new(1 + usize::from(rng.bool())),
             queries: Vec::new(),
             subscription: Subscription {
@@ -138,38 +157,34 @@ impl Frontend {
         self.decide(context);
         self.beat(context);
         self.listen(context);
-        let mut asking = mem::take(&mut self.asking);
-        asking.retain_mut(|task| match self.ask_leader(task, context) {
-            None => true,
-            Some(reply) => {
-                if let Some(call) = task.begun {
-                    self.calls.remove(&call.sequence);
-                }
-                context.answer(task.tag, reply);
-                false
-            }
-        });
-        self.asking.append(&mut asking);
+        self.look_up(context);
+        self.send(context);
+        while self.buy(context) {
+            self.send(context);
+        }
         self.beat(context);
     }
 
     fn open(&mut self, tag: Tag, door: Door, context: &mut Context<'_>) {
-        let what = match door {
-            Door::Query { name } => return self.query(tag, name, context),
-            Door::Buy { key, item } => What::Buy { key, item },
-            Door::LookUp { number } => What::LookUp { number },
+        let deadline = context.now + ASK_DEADLINE;
+        match door {
+            Door::Query { name } => self.query(tag, name, context),
+            Door::Buy { key, item } => {
+                let name = item.name.clone();
+                match self.calls.begin(Some(key), item, deadline, tag) {
+                    Ok(sequence) => {
+                        self.buying.push(Buying { tag, sequence, name, deadline, is_awake: true });
+                        context.after(ASK_DEADLINE, Timer::Wake);
+                    }
+                    Err(error) => context.answer(tag, Err(error)),
+                }
+            }
+            Door::LookUp { number } => {
+                let attempt = Attempt::new(deadline, context.now);
+                self.looking_up.push(LookingUp { tag, number, flow: Asking::default(), attempt });
+            }
             Door::Withdraw { .. } => unreachable!("that is asked at the catalog"),
-        };
-        self.asking.push(Asking {
-            tag,
-            what,
-            begun: None,
-            deadline: context.now + ASK_DEADLINE,
-            flow: asking::Asking::default(),
-            asked: None,
-            reply: None,
-            paused_until: context.now,
-        });
+        }
     }
 
     fn reply(&mut self, tag: Tag, reply: Reply, context: &mut Context<'_>) {
@@ -180,10 +195,10 @@ impl Frontend {
         } else if let Some((_, sent)) = self.subscription.asked.take_if(|(asked, _)| *asked == tag)
         {
             self.listened(&reply, sent, context);
-        } else if let Some(task) =
-            self.asking.iter_mut().find(|task| task.asked.is_some_and(|a| a.0 == tag))
+        } else if let Some(attempt) =
+            self.attempts().find(|attempt| attempt.asked.is_some_and(|asked| asked.0 == tag))
         {
-            task.reply = Some(reply);
+            attempt.reply = Some(reply);
         } else {
             self.fetched(tag, &reply, context);
         }
@@ -270,71 +285,140 @@ impl Frontend {
 
 /// `orders`.
 impl Frontend {
-    /// `Orders::ask_leader`, as far as it comes now.
-    fn ask_leader(&mut self, task: &mut Asking, context: &mut Context<'_>) -> Option<Reply> {
-        if let Some((_, epoch, id)) = task.asked {
+    /// `Buying::proceed`, of each that is awake. Whether a call is to be sent.
+    fn buy(&mut self, context: &mut Context<'_>) -> bool {
+        let mut is_to_send = false;
+        let mut woken = Vec::new();
+        let (calls, cache, sending) = (&mut self.calls, &mut self.cache, &mut self.sending);
+        self.buying.retain_mut(|task| {
+            let is_awake = mem::take(&mut task.is_awake) || context.now >= task.deadline;
+            if !is_awake || sending.iter().any(|sending| sending.sequence == task.sequence) {
+                return true;
+            }
+            let outcome = match calls.next(task.sequence, context.now) {
+                calls::Next::Wait => return true,
+                calls::Next::Ask(batch) => {
+                    let attempt = Attempt::new(task.deadline, context.now);
+                    let sequence = task.sequence;
+                    sending.push(Sending { sequence, batch, attempt, answers: None });
+                    is_to_send = true;
+                    return true;
+                }
+                calls::Next::Over(outcome) => outcome,
+            };
+            if let Ok(Bought { version: Some(version), .. }) = outcome {
+                cache.invalidate(&task.name, version);
+            }
+            woken.extend(calls.end(task.sequence));
+            context.answer(task.tag, outcome.map(|bought| Answer::Number(bought.number)));
+            false
+        });
+        self.wake(&woken);
+        is_to_send || self.buying.iter().any(|task| task.is_awake)
+    }
+
+    fn wake(&mut self, woken: &[Tag]) {
+        for task in &mut self.buying {
+            task.is_awake |= woken.contains(&task.tag);
+        }
+    }
+
+    /// `Orders::send`, of each call that is under way.
+    fn send(&mut self, context: &mut Context<'_>) {
+        for mut task in mem::take(&mut self.sending) {
+            if task.answers.is_none() {
+                let question = |frontend: &Frontend, epoch| {
+                    let incarnation = frontend.incarnation.expect("there is a leader");
+                    let purchases = frontend.calls.purchases(&task.batch, epoch, incarnation);
+                    Request::Buy { purchases }
+                };
+                let answer = self.at_leader(&mut task.attempt, question, context);
+                task.answers = answer.map(|reply| match reply {
+                    Ok(Answer::Bought(answers)) => Ok(answers),
+                    Ok(_) => Err(unanswered("no answer that fits")),
+                    Err(error) => Err(error),
+                });
+                if task.answers.as_ref().is_some_and(calls::may_pass) {
+                    task.attempt.pause(context);
+                }
+            }
+            let is_over = task.answers.is_some() && context.now >= task.attempt.paused_until;
+            let Some(answers) = task.answers.take_if(|_| is_over) else {
+                self.sending.push(task);
+                continue;
+            };
+            let woken = self.calls.told(&task.batch, answers, context.now + ASK_PAUSE);
+            self.wake(&woken);
+            let owner = self.buying.iter_mut().find(|other| other.sequence == task.sequence);
+            owner.expect("it waits for its thread").is_awake = true;
+        }
+    }
+
+    /// `Orders::look_up_at_leader`, of each that is under way.
+    fn look_up(&mut self, context: &mut Context<'_>) {
+        for mut task in mem::take(&mut self.looking_up) {
+            if context.now >= task.attempt.paused_until {
+                let number = task.number;
+                let question = |_: &Frontend, _| Request::OrderDetails { number };
+                if let Some(reply) = self.at_leader(&mut task.attempt, question, context) {
+                    match task.flow.told(reply, context.now + ASK_PAUSE >= task.attempt.deadline) {
+                        Then::Over(answer) => {
+                            context.answer(task.tag, answer);
+                            continue;
+                        }
+                        Then::Again => task.attempt.pause(context),
+                    }
+                }
+            }
+            self.looking_up.push(task);
+        }
+    }
+
+    fn attempts(&mut self) -> impl Iterator<Item = &mut Attempt> {
+        let sent = self.sending.iter_mut().map(|task| &mut task.attempt);
+        sent.chain(self.looking_up.iter_mut().map(|task| &mut task.attempt))
+    }
+
+    /// `Orders::at_leader`, as far as it comes now.
+    fn at_leader(
+        &mut self,
+        attempt: &mut Attempt,
+        question: impl Fn(&Frontend, Epoch) -> Request,
+        context: &mut Context<'_>,
+    ) -> Option<Reply> {
+        if let Some((_, epoch, id)) = attempt.asked {
             let superseded = self.view.as_ref().map(|view| view.epoch) != Some(epoch);
-            let reply = match task.reply.take() {
+            let reply = match attempt.reply.take() {
                 None if superseded => Err(unanswered("the caller no longer waits")),
                 None => return None,
                 Some(reply) => reply,
             };
-            task.asked = None;
-            return self.leader_answered(task, id, reply, context);
-        }
-        if context.now < task.paused_until {
-            return None;
+            attempt.asked = None;
+            if reply.as_ref().is_err_and(is_suspect) {
+                self.hearts.get_mut(&id).expect("configured").next = context.now;
+            }
+            return Some(reply);
         }
         let leader = self.view.as_ref().filter(|_| self.led).map(|view| (view.epoch, view.leader));
         let Some((epoch, id)) = leader else {
-            let is_late = context.now >= task.deadline;
-            return is_late.then(|| Err(task.flow.give_up(Error::unavailable("no leader"))));
+            let is_late = context.now >= attempt.deadline;
+            return is_late.then(|| Err(Error::unavailable("no leader")));
         };
-        let question = self.question(task, epoch);
-        let tag = context.ask(Node::Replica(id), Question::Order(question), task.deadline);
-        task.asked = Some((tag, epoch, id));
+        let question = Question::Order(question(self, epoch));
+        let tag = context.ask(Node::Replica(id), question, attempt.deadline);
+        attempt.asked = Some((tag, epoch, id));
         None
     }
+}
 
-    fn leader_answered(
-        &mut self,
-        task: &mut Asking,
-        id: ReplicaId,
-        reply: Reply,
-        context: &mut Context<'_>,
-    ) -> Option<Reply> {
-        match task.flow.told(reply, context.now + ASK_PAUSE >= task.deadline) {
-            Then::Over(Ok(Answer::Bought(bought))) => {
-                if let (What::Buy { item, .. }, Some(version)) = (&task.what, bought.version) {
-                    self.cache.invalidate(&item.name, version);
-                }
-                return Some(Ok(Answer::Number(bought.number)));
-            }
-            Then::Over(answer) => return Some(answer),
-            Then::Again { is_suspect } => {
-                if is_suspect {
-                    self.hearts.get_mut(&id).expect("configured").next = context.now;
-                }
-            }
-        }
-        task.paused_until = context.now + ASK_PAUSE;
+impl Attempt {
+    fn new(deadline: Moment, now: Moment) -> Attempt {
+        Attempt { deadline, asked: None, reply: None, paused_until: now }
+    }
+
+    fn pause(&mut self, context: &mut Context<'_>) {
+        self.paused_until = context.now + ASK_PAUSE;
         context.after(ASK_PAUSE, Timer::Wake);
-        None
-    }
-
-    fn question(&mut self, task: &mut Asking, epoch: Epoch) -> Request {
-        let (key, item) = match &task.what {
-            What::Buy { key, item } => (key.clone(), item.clone()),
-            What::LookUp { number } => return Request::OrderDetails { number: *number },
-        };
-        let incarnation = self.incarnation.expect("there is a leader, so there was a first view");
-        let call = *task.begun.get_or_insert_with(|| {
-            self.last_call += 1;
-            self.calls.insert(self.last_call);
-            CallId { caller: 0, incarnation, sequence: self.last_call }
-        });
-        let ack_below = self.calls.first().copied().unwrap_or(self.last_call + 1);
-        Request::Buy(Purchase { epoch, call, ack_below, key, item })
     }
 }
 

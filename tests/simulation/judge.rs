@@ -5,7 +5,7 @@ use crate::order::{self, Order};
 use crate::wire::Node;
 use crate::world::{Slot, World};
 use std::collections::{BTreeMap, BTreeSet};
-use toystore::catalog::stock::Record;
+use toystore::catalog::record::Record;
 use toystore::model::{Entry, Epoch, Item, Key, Member, Moment, OrderNumber, ReplicaId, Toy, View};
 
 /// What has been seen so far.

@@ -7,8 +7,8 @@ use fastrand::Rng;
 use std::mem;
 use std::time::Duration;
 use toystore::error::{Error, Result};
-use toystore::model::{Entry, Epoch, Identity, Member, Moment, OrderNumber, ReplicaId, View};
-use toystore::order::buying::{self, Buying, Next};
+use toystore::model::{Entry, Epoch, Identity, Key, Member, Moment, OrderNumber, ReplicaId, View};
+use toystore::order::buying::{Buying, Next};
 use toystore::order::leadership::{Duty, HEARTBEAT, Office};
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
@@ -96,9 +96,12 @@ struct Appending {
 /// A leader's thread in `Order::purchase`.
 struct Purchasing {
     tag: Tag,
-    purchase: Purchase,
+    keys: Vec<Key>,
     buying: Buying,
-    has_asked: bool,
+    /// What the catalog is asked for, or was asked for last.
+    asked: Vec<Purchase>,
+    /// All that it was ever asked for.
+    ever_asked: Vec<Key>,
     deadline: Moment,
     stage: Stage,
 }
@@ -114,6 +117,13 @@ enum Stage {
     Pausing {
         until: Moment,
     },
+}
+
+impl Purchasing {
+    /// Of the call to the catalog.
+    fn epoch(&self) -> Option<Epoch> {
+        self.asked.iter().map(|purchase| purchase.epoch).max()
+    }
 }
 
 /// The thread that sends to one follower.
@@ -217,11 +227,12 @@ impl Order {
             Question::OrderPeer(Peer::MissedOrders { after, epoch }) => {
                 Ok(Answer::Missed(self.replica.missed(after, epoch)))
             }
-            Question::Order(Request::Buy(purchase)) => {
+            Question::Order(Request::Buy { purchases }) => {
                 let deadline = context.now + PURCHASE_DEADLINE;
-                let buying = Buying::new(purchase.clone());
-                let (has_asked, stage) = (false, Stage::Going);
-                let task = Purchasing { tag, purchase, buying, has_asked, deadline, stage };
+                let keys = purchases.iter().map(|purchase| purchase.key.clone()).collect();
+                let (buying, stage) = (Buying::new(purchases), Stage::Going);
+                let (asked, ever_asked) = (vec![], vec![]);
+                let task = Purchasing { tag, keys, buying, asked, ever_asked, deadline, stage };
                 self.purchases.push(task);
                 return None;
             }
@@ -329,15 +340,17 @@ impl Order {
         let mut purchases = mem::take(&mut self.purchases);
         purchases.retain_mut(|purchase| match self.purchase(purchase, context) {
             None => true,
-            Some(outcome) => {
-                if let Err(error) = &outcome
-                    && purchase.has_asked
-                    && error.is_passing()
-                    && error.is_definite()
-                {
-                    self.false_refusal = Some(format!("{}: {error}", purchase.purchase.key));
+            Some(outcomes) => {
+                for (key, outcome) in purchase.keys.iter().zip(&outcomes) {
+                    if let Err(error) = outcome
+                        && purchase.ever_asked.contains(key)
+                        && error.is_passing()
+                        && error.is_definite()
+                    {
+                        self.false_refusal = Some(format!("{key}: {error}"));
+                    }
                 }
-                context.answer(purchase.tag, outcome.map(Answer::Bought));
+                context.answer(purchase.tag, Ok(Answer::Bought(outcomes)));
                 false
             }
         });
@@ -406,18 +419,21 @@ impl Order {
         &mut self,
         task: &mut Purchasing,
         context: &mut Context<'_>,
-    ) -> Option<Result<Bought>> {
+    ) -> Option<Vec<Result<Bought>>> {
+        let epoch = task.epoch();
         match &mut task.stage {
             Stage::Going => match task.buying.next(&mut self.replica) {
-                Next::Over(outcome) => Some(outcome),
-                Next::Wait => (context.now >= task.deadline).then(|| Err(task.buying.late())),
-                Next::Ask => {
+                Next::Over(outcomes) => Some(outcomes),
+                Next::Wait => (context.now >= task.deadline).then(|| task.buying.late()),
+                Next::Ask(purchases) => {
+                    task.ever_asked.extend(purchases.iter().map(|asked| asked.key.clone()));
+                    task.asked = purchases;
                     Order::sell(task, context);
                     None
                 }
             },
             Stage::Selling { reply, .. } => {
-                let deposed = self.replica.leads() != Some(task.purchase.epoch);
+                let deposed = self.replica.leads() != epoch;
                 let reply = match reply.take() {
                     None if deposed => Err(unanswered("the caller no longer waits")),
                     None => return None,
@@ -436,12 +452,10 @@ impl Order {
 
     /// One turn of the loop in `Order::sell`.
     fn sell(task: &mut Purchasing, context: &mut Context<'_>) {
-        let question = Question::Catalog(catalog::Request::Purchase {
-            purchases: vec![task.purchase.clone()],
-        });
+        let purchases = task.asked.clone();
+        let question = Question::Catalog(catalog::Request::Purchase { purchases });
         let tag = context.ask(Node::Catalog, question, task.deadline);
         task.stage = Stage::Selling { tag, reply: None };
-        task.has_asked = true;
     }
 
     fn sold(
@@ -449,29 +463,31 @@ impl Order {
         task: &mut Purchasing,
         reply: Reply,
         context: &mut Context<'_>,
-    ) -> Option<Result<Bought>> {
-        let answer = match reply {
-            Ok(Answer::Sold(sold)) => Ok(sold),
+    ) -> Option<Vec<Result<Bought>>> {
+        let answers = match reply {
+            Ok(Answer::Sales(sales)) => Ok(sales),
             Ok(_) => Err(unanswered("no answer that fits")),
             Err(error) => Err(error),
         };
-        let is_final = |error: &Error| matches!(error, Error::Stale { .. }) || !error.is_passing();
-        let deposed = self.replica.leads() != Some(task.purchase.epoch);
+        let deposed = self.replica.leads() != task.epoch();
         let is_late = deposed || context.now + PURCHASE_PAUSE >= task.deadline;
-        if answer.as_ref().is_err_and(|error| !is_final(error)) && !is_late {
+        if answers.is_err() && !is_late {
             task.stage = Stage::Pausing { until: context.now + PURCHASE_PAUSE };
             context.after(PURCHASE_PAUSE, Timer::Wake);
             return None;
         }
-        if let Err(Error::Stale { epoch: newer }) = answer {
-            self.step_down(Epoch(newer), context);
+        let newer = answers.iter().flatten().filter_map(|answer| match answer {
+            Err(Error::Stale { epoch }) => Some(Epoch(*epoch)),
+            _ => None,
+        });
+        if let Some(newer) = newer.max() {
+            self.step_down(newer, context);
         }
         let before = self.replica.log().last();
-        let outcome = buying::answered(&mut self.replica, &task.purchase, answer);
+        task.buying.told(&mut self.replica, answers);
         if self.replica.log().last() > before {
             self.write(before);
         }
-        task.buying.told(&mut self.replica, outcome);
         task.stage = Stage::Going;
         self.purchase(task, context)
     }

@@ -54,12 +54,13 @@ pub enum Door {
 pub enum Answer {
     Done,
     Health(order::Health),
-    Bought(order::Bought),
+    Bought(Vec<Result<order::Bought>>),
     Entry(Entry),
     Appended(order::Appended),
     Missed(order::Missed),
     Toy(Toy),
     Sold(catalog::Sold),
+    Sales(Vec<Result<catalog::Sold>>),
     Office(catalog::Office),
     Changes(catalog::Changes),
     Number(OrderNumber),
@@ -105,14 +106,11 @@ pub fn describe(question: &Question) -> String {
             append.committed
         ),
         Question::OrderPeer(MissedOrders { after, .. }) => format!("missed after {after}?"),
-        Question::Order(order::Request::Buy(buy)) => {
-            format!(
-                "buy {} {}×{} in {}",
-                buy.key,
-                buy.item.quantity.get(),
-                buy.item.name,
-                buy.epoch
-            )
+        Question::Order(order::Request::Buy { purchases }) => {
+            let buy = |Purchase { key, item, epoch, .. }: &Purchase| {
+                format!("{key} {}×{} in {epoch}", item.quantity.get(), item.name)
+            };
+            format!("buy {}", purchases.iter().map(buy).collect::<Vec<_>>().join(", "))
         }
         Question::Catalog(catalog::Request::Purchase { purchases }) => {
             let sale =

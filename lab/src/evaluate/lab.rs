@@ -99,6 +99,16 @@ impl Lab {
         self.bar.finish_and_clear();
     }
 
+    /// Writes a file of so many toys, for stores of this lab.
+    pub fn toys(&self, count: usize) -> Result<PathBuf> {
+        let path = self.directory.join("toys.csv");
+        let rows = (1..=count).map(|n| format!("Toy {n},{n},100\n"));
+        let text: String =
+            std::iter::once("name,price,quantity\n".to_owned()).chain(rows).collect();
+        fs::write(&path, text).map_err(|e| Error::storage(&path, "cannot write it", e))?;
+        Ok(path)
+    }
+
     /// Opens a store, and waits until it has a leader and all replicas are in sync.
     pub fn open(&self, settings: impl FnOnce(&mut Config)) -> Result<OpenStore> {
         let data = fresh_directory(&self.directory)?;

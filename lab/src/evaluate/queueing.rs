@@ -1,5 +1,6 @@
 //! Experiment 3: a slow database. First the cache against it, then the queue in front of it: more and
-//! more clients buy, and the catalog has ten threads.
+//! more clients query without a cache, and the catalog has ten threads. (Purchases that wait go to the catalog with
+//! one call, so there is no queue of them.)
 
 use super::chapter::{Chapter, Figure, csv};
 use super::lab::Lab;
@@ -25,7 +26,10 @@ const DELAY: Duration = Duration::from_millis(200);
 /// How many requests the catalog serves at the same time.
 const THREADS: u32 = 10;
 
-/// So many clients buy.
+/// So many that two clients hardly ever ask for the same at the same time, and share the answer.
+const TOYS: usize = 10_000;
+
+/// So many clients query.
 #[derive(Debug, Serialize)]
 struct Point {
     clients: u32,
@@ -42,8 +46,8 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
     let mut chapter = probability::run_delayed(lab, DELAY)?;
     let points = measure(lab)?;
     let queue = format!(
-        " Then one to {} clients only buy, while front-end and replicas have threads for all of them, so that \
-         the catalog with its {THREADS} is the only place to wait.",
+        " Then one to {} clients query {TOYS} toys without a cache, while the front-end has threads for all of them, so \
+         that the catalog with its {THREADS} is the only place to wait.",
         points.last().map_or(0, |point| point.clients)
     );
     chapter.setup += &queue;
@@ -52,7 +56,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
     let head = ["p", "cache", "kind"];
     debug_assert_eq!(chapter.table.head[..3], head);
     for point in &points {
-        let own = ["1 (buy only)".into(), format!("{} clients", point.clients), "buy".to_owned()];
+        let own = ["0".into(), format!("off, {} clients", point.clients), "query".to_owned()];
         chapter.table.rows.push([own.to_vec(), point.measured.cells()].concat());
     }
     Ok(chapter)
@@ -61,15 +65,16 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
 fn measure(lab: &Lab) -> Result<Vec<Point>> {
     let clients: &[u32] = lab.pick(&[1, 2, 5, 8, 10, 12, 15, 20, 30, 40], &[2, 10, 30]);
     let each = Duration::from_millis(lab.pick(2_000, 1_000));
+    let toys = lab.toys(TOYS)?;
     let store = lab.open(|config| {
+        config.catalog.initial = Some(toys);
         config.catalog.delay = DELAY;
         config.catalog.threads = THREADS as usize;
         config.frontend.threads = 64;
-        config.order.threads = 64;
+        config.frontend.cache_capacity = 0;
     })?;
-    store.await_first_sale()?;
     let points = lab.rounds("3 Queueing before a slow database", clients, |clients| {
-        lab.measure(&store, Workload::Buy, clients as usize, each)
+        lab.measure(&store, Workload::Query, clients as usize, each)
     })?;
     let service_us = DELAY.as_secs_f64() * 1e6;
     let point = |(clients, _, measured): (u32, Kind, Measured)| Point {
@@ -115,7 +120,7 @@ fn findings(points: &[Point]) -> String {
     )
 }
 
-/// What a purchase takes, and how many there are.
+/// What a query takes, and how many there are.
 struct Queue<'a>(&'a [Point]);
 
 impl Drawing for Queue<'_> {
@@ -145,7 +150,7 @@ impl Queue<'_> {
         let law = self.against_clients(|point| point.expected_us / 1e3);
         let values = means.iter().chain(&law).map(|(_, value)| *value);
         let highest = values.fold(2.0 * service, f64::max);
-        let (title, y) = ("Service and waiting", "mean latency of a purchase, ms");
+        let (title, y) = ("Service and waiting", "mean latency of a query, ms");
         let frame = Frame { title, x: "clients", y, right: 90 };
         let (x, y) = (Scale::linear(0.0, most, plain), Scale::linear(0.0, highest * 1.08, plain));
         let mut panel = Panel::new(cell, frame, x, y)?;
@@ -169,7 +174,7 @@ impl Queue<'_> {
 
     fn draw_rates<DB: DrawingBackend>(&self, cell: &Sheet<DB>) -> Drawn<DB> {
         let (most, limit) = (self.most(), f64::from(THREADS) / DELAY.as_secs_f64());
-        let frame = Frame { title: "Throughput", x: "clients", y: "purchases/s", right: 90 };
+        let frame = Frame { title: "Throughput", x: "clients", y: "queries/s", right: 90 };
         let (x, y) = (Scale::linear(0.0, most, plain), Scale::linear(0.0, limit * 1.2, plain));
         let mut panel = Panel::new(cell, frame, x, y)?;
         panel.dashed_line(&[(0.0, limit), (most, limit)], TEXT)?;
@@ -184,7 +189,7 @@ impl Queue<'_> {
 fn figure(points: &[Point]) -> Result<Figure> {
     Ok(Figure {
         name: "3-queueing",
-        title: "Waiting time and throughput of purchases against clients, with a slow database"
+        title: "Waiting time and throughput of queries against clients, with a slow database and no cache"
             .into(),
         caption: "Dots: measured. Dashed: what ten threads of 200 ms can do at best.".into(),
         picture: Picture::of(&Queue(points))?,

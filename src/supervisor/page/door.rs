@@ -18,6 +18,7 @@ use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 /// For a command to be carried out. The thread that does so looks twenty times a second, but not while the store
@@ -112,7 +113,7 @@ impl Door {
 impl Protocol for Door {
     type Session = Connection;
 
-    fn open(&self, caller: Caller) -> Connection {
+    fn open(&self, caller: Caller, _: Waker) -> Connection {
         Connection::new(caller)
     }
 
