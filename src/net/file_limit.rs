@@ -41,7 +41,9 @@ impl FileLimit {
     }
 
     /// Whether so many are open that no further client may come in. The system hands out the lowest number
-    /// that is free, so the number of a copy of `any` tells.
+    /// that is free, so the number of a copy of `any` tells. Looked at for each client rather than computed once
+    /// at the start: calls to other services are open files too, and a process that serves has tens more of them
+    /// than one that has just started.
     pub(super) fn are_short(&self, any: impl AsFd) -> bool {
         let next =
             fcntl_dupfd_cloexec(any, 0).ok().and_then(|copy| copy.as_raw_fd().try_into().ok());
