@@ -21,7 +21,7 @@ use toystore::frontend::orders::Orders;
 use toystore::frontend::products::Products;
 use toystore::frontend::router::route;
 use toystore::frontend::session::Door;
-use toystore::http::Connection;
+use toystore::http::Http1;
 use toystore::model::{
     CallId, Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, Principal,
     Quantity, ReplicaId, Toy, View,
@@ -58,7 +58,7 @@ fn main() {
 
 fn http(c: &mut Criterion) {
     let mut output = Vec::new();
-    let mut connection = Connection::new(Way::Plain);
+    let mut connection = Http1::new(Way::Plain);
     c.bench_function("http: parse a query, answer nothing", |b| {
         b.iter(|| {
             output.clear();

@@ -5,7 +5,7 @@
 //! request is counted, at the peer address none: that is the services' own traffic.
 
 use crate::error::Result;
-use crate::http::{Connection, Request, Responder};
+use crate::http::{Http1, Request, Responder};
 use crate::monitoring::monitor::{Monitor, Monitored, Page};
 use crate::monitoring::requests::{Asked, RequestMetrics};
 use crate::monitoring::status::{Kind, Outcome};
@@ -76,13 +76,13 @@ impl<H: Handler, M: Monitored> Endpoint<H, M> {
 }
 
 impl<H: Handler, M: Monitored> Protocol for Endpoint<H, M> {
-    type Session = Connection;
+    type Session = Http1;
 
-    fn open(&self, caller: Caller, _: Waker) -> Connection {
-        Connection::new(caller)
+    fn open(&self, caller: Caller, _: Waker) -> Http1 {
+        Http1::new(caller)
     }
 
-    fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {
+    fn serve(&self, http: &mut Http1, input: &[u8], output: &mut Vec<u8>) -> Progress {
         let started = Instant::now();
         let (progress, asked) = if input[0] == 0 {
             self.frame(input, output)
@@ -104,11 +104,11 @@ impl<H: Handler, M: Monitored> Protocol for Endpoint<H, M> {
         progress
     }
 
-    fn expired(&self, http: &mut Connection, output: &mut Vec<u8>) {
+    fn expired(&self, http: &mut Http1, output: &mut Vec<u8>) {
         http.expired(output);
     }
 
-    fn panicked(&self, http: &mut Connection, output: &mut Vec<u8>) {
+    fn panicked(&self, http: &mut Http1, output: &mut Vec<u8>) {
         http.panicked(output);
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use toystore::client::measurements::Kind;
 use toystore::client::report::Report;
 use toystore::error::{Error, Result};
-use toystore::http::Connection;
+use toystore::http::Http1;
 use toystore::model::{Item, OrderNumber};
 use toystore::net::{Caller, Limits, Progress, Protocol, Server};
 use toystore::protocol::web::{self, ShownOrder};
@@ -38,13 +38,13 @@ struct Store {
 }
 
 impl Protocol for Store {
-    type Session = Connection;
+    type Session = Http1;
 
-    fn open(&self, caller: Caller, _: Waker) -> Connection {
-        Connection::new(caller)
+    fn open(&self, caller: Caller, _: Waker) -> Http1 {
+        Http1::new(caller)
     }
 
-    fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {
+    fn serve(&self, http: &mut Http1, input: &[u8], output: &mut Vec<u8>) -> Progress {
         http.serve(input, output, |request, responder| {
             let asked = Asked {
                 path: request.path.to_owned(),
@@ -59,11 +59,11 @@ impl Protocol for Store {
         })
     }
 
-    fn expired(&self, http: &mut Connection, output: &mut Vec<u8>) {
+    fn expired(&self, http: &mut Http1, output: &mut Vec<u8>) {
         http.expired(output);
     }
 
-    fn panicked(&self, http: &mut Connection, output: &mut Vec<u8>) {
+    fn panicked(&self, http: &mut Http1, output: &mut Vec<u8>) {
         http.panicked(output);
     }
 }

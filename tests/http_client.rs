@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use toystore::error::Error;
-use toystore::http::{Client, Connection};
+use toystore::http::{Client, Http1};
 use toystore::net::{Progress, Way};
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -254,10 +254,9 @@ fn a_request_that_would_break_out_of_its_line_is_not_sent() {
     }
 }
 
-/// Serves one connection through [`Connection`], as the front-end does: the body comes back.
+/// Serves one connection through [`Http1`], as the front-end does: the body comes back.
 fn mirror(mut stream: TcpStream) {
-    let (mut connection, mut input, mut output) =
-        (Connection::new(Way::Plain), Vec::new(), Vec::new());
+    let (mut connection, mut input, mut output) = (Http1::new(Way::Plain), Vec::new(), Vec::new());
     loop {
         let progress = connection.serve(&input, &mut output, |request, responder| {
             let key = request.header("Key").unwrap().unwrap_or("none");

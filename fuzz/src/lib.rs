@@ -10,7 +10,7 @@ use std::fmt::{Debug, Display};
 use std::fs;
 use std::path::Path;
 use toystore::error::{Error, Result};
-use toystore::http::{Connection, Request, Responder};
+use toystore::http::{Http1, Request, Responder};
 use toystore::net::{Progress, Way, frame};
 use toystore::protocol::{catalog, order, question};
 use toystore::storage::{CsvLog, Table, TornTail};
@@ -18,7 +18,7 @@ use toystore::storage::{CsvLog, Table, TornTail};
 /// Requests are answered the same whether they come at once or byte by byte. Each answer is a whole
 /// HTTP response, and one that refuses a request ends the connection.
 pub fn http(input: &[u8]) {
-    let (mut at_once, mut bytewise) = (Connection::new(Way::Plain), Connection::new(Way::Plain));
+    let (mut at_once, mut bytewise) = (Http1::new(Way::Plain), Http1::new(Way::Plain));
     let mut rest = input;
     loop {
         let (progress, answer) = serve(&mut at_once, rest);
@@ -48,7 +48,7 @@ pub fn http(input: &[u8]) {
     }
 }
 
-fn serve(connection: &mut Connection, input: &[u8]) -> (Progress, Vec<u8>) {
+fn serve(connection: &mut Http1, input: &[u8]) -> (Progress, Vec<u8>) {
     let mut output = Vec::new();
     let progress = connection.serve(input, &mut output, tell);
     // The date is that of the moment.

@@ -5,7 +5,7 @@ use super::orders::{Buying, Orders};
 use super::products::Products;
 use super::router::{Route, route};
 use crate::error::{Error, Result};
-use crate::http::{Connection, Request, Responder, percent_encode};
+use crate::http::{Http1, Request, Responder, percent_encode};
 use crate::model::{OrderNumber, ToyName};
 use crate::monitoring::status::{Kind, Outcome};
 use crate::monitoring::{Asked, RequestMetrics};
@@ -33,7 +33,7 @@ pub struct Door {
 pub struct Session {
     /// Its name in the access log, for requests that bring no `Session-ID`.
     id: u64,
-    http: Connection,
+    http: Http1,
     waker: Waker,
     /// The purchase that the request at hand asks for, while its answer is not there.
     buying: Option<Buying>,
@@ -129,7 +129,7 @@ impl Protocol for Door {
 
     fn open(&self, caller: Caller, waker: Waker) -> Session {
         let id = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        Session { id, http: Connection::new(caller), waker, buying: None }
+        Session { id, http: Http1::new(caller), waker, buying: None }
     }
 
     fn serve(&self, session: &mut Session, input: &[u8], output: &mut Vec<u8>) -> Progress {

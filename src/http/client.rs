@@ -16,7 +16,7 @@ use super::link;
 use super::refusal::Refusal;
 use super::response::{push_decimal, push_header};
 use crate::error::{Error, Result};
-use crate::net::target::{Patience, Stream, Target};
+use crate::net::target::{Stream, Target, Timeouts};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
@@ -122,8 +122,8 @@ impl Client {
     }
 
     fn connect(&self, until: Instant) -> Result<Stream> {
-        let patience = Patience { deadline: until, each: self.deadline, abandoned: &|| false };
-        let mut stream = self.target.connect(&patience)?;
+        let timeouts = Timeouts { deadline: until, each: self.deadline, abandoned: &|| false };
+        let mut stream = self.target.connect(&timeouts)?;
         stream.sleep_at_once();
         Ok(stream)
     }

@@ -1,6 +1,6 @@
 //! HTTP/1.1 over bytes (RFC 9110 and RFC 9112); knows no socket on the server's side, and no toy.
 //!
-//! The server shows a [`Connection`] the bytes received so far; the connection answers the first
+//! The server shows a [`Http1`] the bytes received so far; the connection answers the first
 //! request among them, once it is whole, through a handler:
 //!
 //! ```text
@@ -31,14 +31,14 @@ mod fault;
 mod framing;
 mod body;
 mod response;
-mod connection;
+mod http1;
 mod arrival;
 mod client;
 
 pub use arrival::Arrival;
 pub use client::{Client, Response};
-pub use connection::Connection;
 pub use form::{form_pairs, percent_encode};
+pub use http1::Http1;
 pub use link::link_to_next;
 pub use message::Request;
 pub use response::{Responder, error_body};

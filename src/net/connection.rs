@@ -184,7 +184,7 @@ impl<S> Connection<S> {
         if self.awaits.is_some_and(|(awaits, _)| awaits == what) {
             return;
         }
-        let patience = match what {
+        let timeout = match what {
             Awaits::Request => limits.idle_deadline,
             Awaits::Handshake | Awaits::Rest => limits.request_deadline,
             Awaits::Room => limits.write_deadline,
@@ -193,7 +193,7 @@ impl<S> Connection<S> {
         };
         let deadline = match self.answer_until {
             Some(until) if what == Awaits::Answer => until,
-            _ => Instant::now() + patience,
+            _ => Instant::now() + timeout,
         };
         self.awaits = Some((what, deadline));
     }

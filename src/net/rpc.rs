@@ -15,7 +15,7 @@
 
 use super::frame::{self, FRAME_BYTES_MAX, Frames};
 use super::socket::TICK;
-use super::target::{Patience, Target};
+use super::target::{Target, Timeouts};
 use super::tls::refusal;
 use crate::blocking::Blocking;
 use crate::error::{Error, Result};
@@ -108,7 +108,7 @@ impl Rpc {
         const CONNECT_DEADLINE: Duration = Duration::from_millis(500);
         let Call { deadline, abandoned, .. } = *call;
         let stream =
-            self.target.connect(&Patience { deadline, each: CONNECT_DEADLINE, abandoned })?;
+            self.target.connect(&Timeouts { deadline, each: CONNECT_DEADLINE, abandoned })?;
         let socket = stream.socket();
         let ticking =
             socket.set_read_timeout(Some(TICK)).and_then(|()| socket.set_write_timeout(Some(TICK)));

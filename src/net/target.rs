@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 pub struct Target {
     address: String,
     resolver: Arc<Resolver>,
-    tls: Option<Guise>,
+    tls: Option<ClientTls>,
 }
 
 /// Who calls, and who has to answer.
 #[derive(Clone)]
-struct Guise {
+struct ClientTls {
     config: Arc<Reloadable<ClientConfig>>,
     expected: ServerName<'static>,
     /// What was said of refusals.
@@ -32,7 +32,7 @@ struct Guise {
 }
 
 /// How long to try to reach a server.
-pub struct Patience<'a> {
+pub struct Timeouts<'a> {
     /// Until when.
     pub deadline: Instant,
     /// For one of the addresses that a name may have.
@@ -48,8 +48,8 @@ impl Target {
         config: Arc<Reloadable<ClientConfig>>,
         expected: ServerName<'static>,
     ) -> Target {
-        let guise = Guise { config, expected, refusals: Arc::default() };
-        Target { tls: Some(guise), ..address.into() }
+        let client_tls = ClientTls { config, expected, refusals: Arc::default() };
+        Target { tls: Some(client_tls), ..address.into() }
     }
 
     /// One that is spoken to plainly, and whose name is looked up by this resolver.
@@ -64,14 +64,14 @@ impl Target {
 
     /// Connects to the first of the address's meanings that accepts, and shakes hands if that is how it
     /// is spoken to. Whatever fails here, nothing was asked yet.
-    pub fn connect(&self, patience: &Patience<'_>) -> Result<Stream> {
-        let Patience { deadline, abandoned, .. } = *patience;
+    pub fn connect(&self, timeouts: &Timeouts<'_>) -> Result<Stream> {
+        let Timeouts { deadline, abandoned, .. } = *timeouts;
         let mut failure = self.unreachable("the name has no address");
         for address in self.resolver.resolve(&self.address, deadline, abandoned)? {
-            let connected = patience
+            let connected = timeouts
                 .left()
-                .and_then(|left| TcpStream::connect_timeout(&address, left.min(patience.each)));
-            failure = match connected.map(|socket| self.open(socket, patience)) {
+                .and_then(|left| TcpStream::connect_timeout(&address, left.min(timeouts.each)));
+            failure = match connected.map(|socket| self.open(socket, timeouts)) {
                 Ok(Ok(stream)) => return Ok(stream),
                 // It accepts, so it is not gone; but it may stand still.
                 Ok(Err(error)) if is_passing(&error) => Error::unavailable(format!(
@@ -87,7 +87,7 @@ impl Target {
 
     fn refused(&self, error: &io::Error) -> Error {
         let refused = self.unreachable(&refusal::words(error));
-        if let Some(Guise { refusals, .. }) = &self.tls
+        if let Some(ClientTls { refusals, .. }) = &self.tls
             && refusal::is_one(error)
             && refusals.is_news(&refused.to_string())
         {
@@ -100,14 +100,14 @@ impl Target {
         Error::Unreachable { address: self.address.clone(), why: why.to_owned() }
     }
 
-    fn open(&self, socket: TcpStream, patience: &Patience<'_>) -> io::Result<Stream> {
+    fn open(&self, socket: TcpStream, timeouts: &Timeouts<'_>) -> io::Result<Stream> {
         socket.set_nodelay(true)?;
-        let Some(Guise { config, expected, .. }) = &self.tls else { return Ok(socket.into()) };
+        let Some(ClientTls { config, expected, .. }) = &self.tls else { return Ok(socket.into()) };
         socket.set_read_timeout(Some(TICK))?;
         socket.set_write_timeout(Some(TICK))?;
         let mut session = Session::call(config.current(), expected.clone())?;
-        let end = Instant::now() + patience.each;
-        session.shake_hands(&socket, &|| match patience.left() {
+        let end = Instant::now() + timeouts.each;
+        session.shake_hands(&socket, &|| match timeouts.left() {
             Ok(_) if Instant::now() < end => Ok(()),
             Ok(_) => Err(io::Error::new(ErrorKind::TimedOut, "no TLS handshake in time")),
             Err(error) => Err(error),
@@ -123,7 +123,7 @@ impl<A: Into<String>> From<A> for Target {
     }
 }
 
-impl Patience<'_> {
+impl Timeouts<'_> {
     fn left(&self) -> io::Result<Duration> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {

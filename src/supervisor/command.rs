@@ -9,13 +9,13 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// `kill -9`.
-    Crash(Target),
+    Crash(Selector),
     /// `kill -STOP`: it keeps its connections, and answers nobody.
-    Pause(Target),
+    Pause(Selector),
     /// `kill -CONT`.
-    Continue(Target),
+    Continue(Selector),
     /// Start one that has ended.
-    Start(Target),
+    Start(Selector),
     /// The catalog takes longer for everything.
     SlowDatabase,
     /// It does not any more.
@@ -32,7 +32,7 @@ pub enum Command {
 
 /// Whom a command is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub enum Selector {
     /// This service.
     Service(ServiceId),
     /// Whichever replica leads.
@@ -78,11 +78,11 @@ impl Command {
     }
 }
 
-fn target(verb: &str, whom: &str) -> Result<Target> {
+fn target(verb: &str, whom: &str) -> Result<Selector> {
     if whom == "leader" {
-        return Ok(Target::Leader);
+        return Ok(Selector::Leader);
     }
-    let service = ServiceId::named(whom).map(Target::Service);
+    let service = ServiceId::named(whom).map(Selector::Service);
     service.ok_or_else(|| {
         Error::invalid(format!("{verb} whom? The number of a replica, leader, catalog or frontend"))
     })
@@ -95,13 +95,13 @@ mod tests {
 
     #[test]
     fn what_is_typed_is_understood_or_explained() {
-        let order = |id| Target::Service(ServiceId::Order(ReplicaId(id)));
+        let order = |id| Selector::Service(ServiceId::Order(ReplicaId(id)));
         for (typed, expected) in [
             ("crash 3", Ok(Command::Crash(order(3)))),
             ("  Crash   order 3 \n", Ok(Command::Crash(order(3)))),
-            ("pause leader", Ok(Command::Pause(Target::Leader))),
-            ("continue catalog", Ok(Command::Continue(Target::Service(ServiceId::Catalog)))),
-            ("start front-end", Ok(Command::Start(Target::Service(ServiceId::Frontend)))),
+            ("pause leader", Ok(Command::Pause(Selector::Leader))),
+            ("continue catalog", Ok(Command::Continue(Selector::Service(ServiceId::Catalog)))),
+            ("start front-end", Ok(Command::Start(Selector::Service(ServiceId::Frontend)))),
             ("slow on", Ok(Command::SlowDatabase)),
             ("shoppers 0", Ok(Command::Shoppers(0))),
             ("shoppers 20", Ok(Command::Shoppers(20))),

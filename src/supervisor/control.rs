@@ -1,7 +1,7 @@
 //! Carries out commands on the open store, for the terminal and for the cluster page. Belongs to the
 //! thread that owns the processes.
 
-use super::command::{Command, HELP, Target};
+use super::command::{Command, HELP, Selector};
 use super::process::{Process, State};
 use super::service::ServiceId;
 use super::shoppers::Shoppers;
@@ -50,13 +50,13 @@ impl Control<'_> {
         Ok(Done::Changed(changed))
     }
 
-    fn crash(&mut self, target: Target) -> Result<String> {
+    fn crash(&mut self, target: Selector) -> Result<String> {
         let process = self.running(target)?;
         process.kill();
         Ok(format!("{} is crashed (kill -9 {})", process.service.id, process.pid()))
     }
 
-    fn pause(&mut self, target: Target) -> Result<String> {
+    fn pause(&mut self, target: Selector) -> Result<String> {
         let process = self.running(target)?;
         if process.state() == State::Paused {
             return Err(refused(process, "is paused already"));
@@ -65,7 +65,7 @@ impl Control<'_> {
         Ok(format!("{} stands still (kill -STOP {})", process.service.id, process.pid()))
     }
 
-    fn resume(&mut self, target: Target) -> Result<String> {
+    fn resume(&mut self, target: Selector) -> Result<String> {
         let process = self.running(target)?;
         if process.state() != State::Paused {
             return Err(refused(process, "is not paused"));
@@ -74,7 +74,7 @@ impl Control<'_> {
         Ok(format!("{} goes on (kill -CONT {})", process.service.id, process.pid()))
     }
 
-    fn start(&mut self, target: Target) -> Result<String> {
+    fn start(&mut self, target: Selector) -> Result<String> {
         let id = self.service(target)?;
         let process = self.store.process(id)?;
         if !process.has_ended() {
@@ -86,7 +86,7 @@ impl Control<'_> {
 
     /// A catalog that is only starting would end by this signal.
     fn tell_catalog(&mut self, signal: Signal, done: &str) -> Result<String> {
-        let catalog = self.running(Target::Service(ServiceId::Catalog))?;
+        let catalog = self.running(Selector::Service(ServiceId::Catalog))?;
         if catalog.state() == State::Paused || !catalog.is_ready() {
             return Err(refused(catalog, "does not answer"));
         }
@@ -94,7 +94,7 @@ impl Control<'_> {
         Ok(done.to_owned())
     }
 
-    fn running(&mut self, target: Target) -> Result<&mut Process> {
+    fn running(&mut self, target: Selector) -> Result<&mut Process> {
         let id = self.service(target)?;
         let process = self.store.process(id)?;
         if process.has_ended() {
@@ -103,10 +103,10 @@ impl Control<'_> {
         Ok(process)
     }
 
-    fn service(&self, target: Target) -> Result<ServiceId> {
+    fn service(&self, target: Selector) -> Result<ServiceId> {
         match target {
-            Target::Service(id) => Ok(id),
-            Target::Leader => match self.board.leader() {
+            Selector::Service(id) => Ok(id),
+            Selector::Leader => match self.board.leader() {
                 Some(leader) => Ok(ServiceId::Order(leader)),
                 None => Err(Error::unavailable("nobody leads at the moment")),
             },

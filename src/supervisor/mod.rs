@@ -13,7 +13,7 @@
 //! - Each service reads the same configuration as the supervisor: it is passed the flags that the
 //!   supervisor was given, and inherits the environment.
 //! - For a person at a terminal there is more: [`command`]s, typed ([`keyboard`]) or clicked on the cluster
-//!   [`page`], crash, pause and start services ([`control`]) and let [`shoppers`] in; [`desk`] has it all
+//!   [`page`], crash, pause and start services ([`control`]) and let [`shoppers`] in; [`console`] has it all
 //!   together, [`watch`] knows how the store is.
 
 pub mod store;
@@ -29,7 +29,7 @@ mod control;
 mod shoppers;
 mod watch;
 mod page;
-mod desk;
+mod console;
 
 pub use process::Output;
 pub use service::ServiceId;
@@ -39,7 +39,7 @@ use crate::config::{self, Config};
 use crate::error::Result;
 use crate::stop::Stop;
 use clap::ArgMatches;
-use desk::{Desk, Wish};
+use console::{Console, Wish};
 use keyboard::Keyboard;
 use process::Service;
 use relay::say;
@@ -59,25 +59,25 @@ pub fn run(config: &Config, arguments: &ArgMatches) -> Result<()> {
     let flags = config::given_flags(arguments, config, |variable| env::var_os(variable));
     let mut store = Store::closed(config, &flags, &Output::Relayed)?;
     let keyboard = Keyboard::attached().filter(|_| !arguments.get_flag("no-page"));
-    let mut desk = None;
+    let mut console = None;
     if keyboard.is_some() || arguments.get_flag("page") {
-        desk = Some(Desk::open(config, &store, keyboard)?);
+        console = Some(Console::open(config, &store, keyboard)?);
     }
     let begin = Instant::now();
     let opened = store.open(&stop);
     if let Ok(Opened::Yes) = opened {
         invite::say_what_to_try(config, &flags, &store.processes, begin.elapsed())?;
-        desk.iter().for_each(Desk::invite);
-        attend(&mut store, desk.as_mut(), &stop);
+        console.iter().for_each(Console::invite);
+        attend(&mut store, console.as_mut(), &stop);
     }
     say("closing the store");
-    desk.iter_mut().for_each(Desk::close);
+    console.iter_mut().for_each(Console::close);
     store.close(|id, how| say(&format!("{id:8} ended: {how}")));
     opened.map(|_| ())
 }
 
 /// Tells of services that end and carries out commands, until this process is asked to end.
-fn attend(store: &mut Store, mut desk: Option<&mut Desk>, stop: &Stop) {
+fn attend(store: &mut Store, mut console: Option<&mut Console>, stop: &Stop) {
     while !stop.wait(WATCH_POLL) {
         for process in &mut store.processes {
             let Some(how) = process.newly_ended() else { continue };
@@ -85,12 +85,12 @@ fn attend(store: &mut Store, mut desk: Option<&mut Desk>, stop: &Stop) {
             say(&format!("{id} has ended ({how}); the others go on. Start it again with"));
             let Service { program, arguments, .. } = &process.service;
             say(&format!("  {}", shell::run(program, arguments)));
-            if let Some(desk) = &desk {
-                desk.tell(&format!("{id} has ended ({how})"));
+            if let Some(console) = &console {
+                console.tell(&format!("{id} has ended ({how})"));
             }
         }
-        if let Some(desk) = &mut desk
-            && desk.attend(store) == Wish::Closed
+        if let Some(console) = &mut console
+            && console.attend(store) == Wish::Closed
         {
             return;
         }

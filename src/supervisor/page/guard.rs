@@ -61,7 +61,7 @@ fn is_same(given: &str, token: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Connection;
+    use crate::http::Http1;
     use crate::net::Way;
 
     /// What the guard says of a request with these header lines.
@@ -70,17 +70,12 @@ mod tests {
         let headers = headers.join("\r\n");
         let request = format!("POST {path} HTTP/1.1\r\n{headers}\r\nContent-Length: 0\r\n\r\n");
         let mut admitted = None;
-        Connection::new(Way::Plain).serve(
-            request.as_bytes(),
-            &mut Vec::new(),
-            |request, responder| {
-                let segments: Vec<_> =
-                    request.segments().collect::<Result<_>>().expect("decodable");
-                let path: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
-                admitted = Some(guard.admit(request, &path).is_ok());
-                responder.send(200, &[], b"");
-            },
-        );
+        Http1::new(Way::Plain).serve(request.as_bytes(), &mut Vec::new(), |request, responder| {
+            let segments: Vec<_> = request.segments().collect::<Result<_>>().expect("decodable");
+            let path: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
+            admitted = Some(guard.admit(request, &path).is_ok());
+            responder.send(200, &[], b"");
+        });
         admitted.expect("a whole request")
     }
 

@@ -2,22 +2,22 @@
 //! a loopback address of its own.
 //!
 //! ```text
-//!  browser ── state? ────▶ door, guard ──▶ what the watch knows
-//!          ── crash 3 ──▶ door, guard ──▶ the thread that owns the processes
+//!  browser ── state? ────▶ server, guard ──▶ what the watch knows
+//!          ── crash 3 ──▶ server, guard ──▶ the thread that owns the processes
 //! ```
 //!
 //! * [`guard`] (pure): lets in who has the token, from the page itself.
-//! * [`door`]: the page's address: its files, the state as JSON, commands.
+//! * [`server`]: the page's address: its files, the state as JSON, commands.
 
 mod guard;
-mod door;
+mod server;
 
-pub use door::{Access, Instruction};
+pub use server::{Access, Instruction};
 
 use crate::error::{Error, Result};
 use crate::net::{Limits, Server, resolver};
-use door::Door;
 use guard::Guard;
+use server::PageServer;
 use std::sync::Arc;
 
 /// A few browser tabs, and a command that waits.
@@ -35,9 +35,9 @@ impl Page {
     pub fn open(address: &str, access: Access) -> Result<Page> {
         check_is_loopback(address)?;
         let guard = Arc::new(Guard::new()?);
-        let door = Arc::new(Door { guard: guard.clone(), access });
+        let page_server = Arc::new(PageServer { guard: guard.clone(), access });
         let limits = Limits { threads: THREADS, ..Limits::default() };
-        let server = Server::start("page", address, door, limits)?;
+        let server = Server::start("page", address, page_server, limits)?;
         Ok(Page { url: guard.url(server.address()), _server: server })
     }
 

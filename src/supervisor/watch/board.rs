@@ -4,7 +4,7 @@
 use super::feed::{Entry, Feed};
 use super::pace::{Pace, Sample};
 use super::picture::{Known, Picture};
-use super::report::{Own, Report};
+use super::report::{Own, ServiceStatus};
 use crate::address;
 use crate::model::ReplicaId;
 use crate::supervisor::process::{Process, Service, State};
@@ -67,7 +67,7 @@ impl Board {
     }
 
     /// A service has answered, or not.
-    pub fn hear(&self, id: ServiceId, report: Option<Report>) {
+    pub fn hear(&self, id: ServiceId, report: Option<ServiceStatus>) {
         let unix_ms = unix_ms();
         let mut state = self.state.lock();
         let Knowledge { services, feed, pace } = &mut *state;

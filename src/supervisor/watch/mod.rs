@@ -26,7 +26,7 @@ use crate::protocol::web::Data;
 use crate::stop::VitalThread;
 use board::Board;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
-use report::Report;
+use report::ServiceStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,8 +64,8 @@ impl Watch {
 }
 
 /// `None` if the service is down, or hangs, or is none of ours.
-fn ask(client: &mut Client) -> Option<Report> {
+fn ask(client: &mut Client) -> Option<ServiceStatus> {
     let response = client.send("GET", "/status", &[], b"").ok()?;
-    let status = serde_json::from_slice::<Data<Report>>(&response.body).ok()?;
+    let status = serde_json::from_slice::<Data<ServiceStatus>>(&response.body).ok()?;
     (response.status == 200).then_some(status.data)
 }

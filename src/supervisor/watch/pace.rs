@@ -1,7 +1,7 @@
 //! How fast the store was during the last two minutes: rates and latencies, from what the front-end has
 //! counted so far. Pure.
 
-use super::report::Report;
+use super::report::ServiceStatus;
 use crate::monitoring::status::{CacheStatus, Kind, LATENCY_BOUNDS, Outcome, Requests};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -48,7 +48,7 @@ struct Speed {
 impl Pace {
     /// Takes what the front-end says at `unix_ms`. Returns how many purchases it has refused since it
     /// was last heard.
-    pub fn hear(&mut self, unix_ms: u64, report: &Report, cache: &CacheStatus) -> u64 {
+    pub fn hear(&mut self, unix_ms: u64, report: &ServiceStatus, cache: &CacheStatus) -> u64 {
         let now = Count::of(report, cache);
         let before = self.before.replace(now.clone()).filter(|before| before.pid == now.pid);
         let since = now.since(&before.unwrap_or_default());
@@ -77,7 +77,7 @@ struct Count {
 }
 
 impl Count {
-    fn of(report: &Report, cache: &CacheStatus) -> Count {
+    fn of(report: &ServiceStatus, cache: &CacheStatus) -> Count {
         Count {
             pid: report.pid,
             time: Duration::from_millis(report.uptime_ms),
@@ -173,7 +173,7 @@ mod tests {
 
     /// A front-end's word after so many milliseconds: `served` queries that took up to 20 µs, `refused` purchases
     /// that took up to 5 ms.
-    fn report(pid: u32, uptime_ms: u64, served: u64, refused: u64) -> Report {
+    fn report(pid: u32, uptime_ms: u64, served: u64, refused: u64) -> ServiceStatus {
         let requests = |kind: Kind, outcome, count, bucket: usize| {
             let mut latencies = vec![0; LATENCY_BOUNDS.len() + 1];
             latencies[bucket] = count;
@@ -184,7 +184,7 @@ mod tests {
             requests(Kind::Buy, Outcome::Refused, refused, 8),
         ];
         let own = CatalogStatus::default();
-        Report { pid, uptime_ms, requests, ..said(Own::Catalog(own)) }
+        ServiceStatus { pid, uptime_ms, requests, ..said(Own::Catalog(own)) }
     }
 
     fn cache(hits: u64, misses: u64) -> CacheStatus {

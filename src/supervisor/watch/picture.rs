@@ -1,7 +1,7 @@
 //! The store at one moment, as the cluster page draws it and `status` prints it: made from what each
 //! process is and what each service last said. Pure.
 
-use super::report::{Own, Report};
+use super::report::{Own, ServiceStatus};
 use crate::model::{Epoch, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::{CacheStatus, FollowerStatus, Sessions};
 use crate::protocol::catalog::Book;
@@ -18,7 +18,7 @@ pub struct Known {
     pub pid: u32,
     pub process: process::State,
     /// The last that it said.
-    pub report: Option<Report>,
+    pub report: Option<ServiceStatus>,
     /// Whether it answered when it was last asked.
     pub answers: bool,
 }
@@ -308,7 +308,7 @@ mod tests {
     fn known(id: ServiceId, process: process::State, own: Option<Own>) -> Known {
         let answers = own.is_some();
         let sessions = Sessions { threads: 10, busy: 3, open: 5, parked: 2, queued: 1 };
-        let report = own.map(|own| Report { sessions, ..said(own) });
+        let report = own.map(|own| ServiceStatus { sessions, ..said(own) });
         Known { id, listen: "127.0.0.1:1".to_owned(), pid: 7, process, report, answers }
     }
 

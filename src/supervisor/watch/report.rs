@@ -4,7 +4,7 @@ use crate::monitoring::status::{CatalogStatus, FrontendStatus, OrderStatus, Stat
 use serde::Deserialize;
 
 /// What a service says of itself.
-pub type Report = Status<Own>;
+pub type ServiceStatus = Status<Own>;
 
 /// What only one kind of service says.
 #[derive(Debug, Clone, Deserialize)]
@@ -17,8 +17,8 @@ pub enum Own {
 
 /// What a service might say, for tests.
 #[cfg(test)]
-pub fn said(own: Own) -> Report {
-    Report {
+pub fn said(own: Own) -> ServiceStatus {
+    ServiceStatus {
         service: "a service".to_owned(),
         pid: 7,
         uptime_ms: 1,

@@ -1,6 +1,6 @@
 //! One client connection: the bytes received so far in, the bytes to send out.
 //!
-//! [`Connection::serve`] answers at most one request per call, so that the server decides between
+//! [`Http1::serve`] answers at most one request per call, so that the server decides between
 //! requests whose turn is next; pipelined requests wait in the input meanwhile.
 //!
 //! - Until a request is served, `serve` is shown the same bytes again, and more after them. So is one whose
@@ -17,7 +17,7 @@ use crate::net::{Caller, Progress};
 use std::mem::MaybeUninit;
 
 /// What a connection remembers between two reads.
-pub struct Connection {
+pub struct Http1 {
     /// Who asks.
     caller: Caller,
     /// Whether some of a request has come.
@@ -28,10 +28,10 @@ pub struct Connection {
     content: Content,
 }
 
-impl Connection {
+impl Http1 {
     /// A connection on which nothing has come yet.
-    pub fn new(caller: impl Into<Caller>) -> Connection {
-        Connection { caller: caller.into(), begun: false, body: None, content: Content::Sent }
+    pub fn new(caller: impl Into<Caller>) -> Http1 {
+        Http1 { caller: caller.into(), begun: false, body: None, content: Content::Sent }
     }
 
     /// Answers the first request in `input`, if it is whole, through `handler`.

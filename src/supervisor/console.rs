@@ -19,8 +19,8 @@ use crossbeam_channel::{Receiver, bounded};
 /// More commands than this at once are refused.
 const COMMANDS_WAITING_MAX: usize = 16;
 
-/// The desk.
-pub(super) struct Desk {
+/// The console.
+pub(super) struct Console {
     keyboard: Option<Keyboard>,
     page: Option<Page>,
     /// What was asked for on the page.
@@ -38,10 +38,14 @@ pub(super) enum Wish {
     Closed,
 }
 
-impl Desk {
-    /// A desk for this store, with a keyboard if there is one, and with a page. It does without a page
+impl Console {
+    /// A console for this store, with a keyboard if there is one, and with a page. It does without a page
     /// whose address is taken, if there is a keyboard.
-    pub(super) fn open(config: &Config, store: &Store, keyboard: Option<Keyboard>) -> Result<Desk> {
+    pub(super) fn open(
+        config: &Config,
+        store: &Store,
+        keyboard: Option<Keyboard>,
+    ) -> Result<Console> {
         let watch = Watch::start(store.services())?;
         let door = config::Client {
             address: address::to_call(&config.frontend.listen),
@@ -61,7 +65,7 @@ impl Desk {
             }
             page => Some(page?),
         };
-        Ok(Desk { keyboard, page, instructions, watch, shoppers })
+        Ok(Console { keyboard, page, instructions, watch, shoppers })
     }
 
     /// Says where the page is, and what one can type.

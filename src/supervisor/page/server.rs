@@ -8,7 +8,7 @@
 
 use super::guard::Guard;
 use crate::error::{Error, Result};
-use crate::http::{Connection, Request, Responder, error_body};
+use crate::http::{Http1, Request, Responder, error_body};
 use crate::net::{Caller, Progress, Protocol};
 use crate::pages::{self, CLUSTER};
 use crate::protocol::web;
@@ -40,7 +40,7 @@ pub struct Access {
 }
 
 /// The address.
-pub struct Door {
+pub struct PageServer {
     pub guard: Arc<Guard>,
     pub access: Access,
 }
@@ -54,7 +54,7 @@ struct State {
     shoppers_max: usize,
 }
 
-impl Door {
+impl PageServer {
     fn state(&self, seen: Seen) -> State {
         State {
             store: self.access.board.snapshot(seen),
@@ -110,24 +110,24 @@ impl Door {
     }
 }
 
-impl Protocol for Door {
-    type Session = Connection;
+impl Protocol for PageServer {
+    type Session = Http1;
 
-    fn open(&self, caller: Caller, _: Waker) -> Connection {
-        Connection::new(caller)
+    fn open(&self, caller: Caller, _: Waker) -> Http1 {
+        Http1::new(caller)
     }
 
-    fn serve(&self, http: &mut Connection, input: &[u8], output: &mut Vec<u8>) -> Progress {
+    fn serve(&self, http: &mut Http1, input: &[u8], output: &mut Vec<u8>) -> Progress {
         http.serve(input, output, |request, responder| {
             self.answer(request, responder);
         })
     }
 
-    fn expired(&self, http: &mut Connection, output: &mut Vec<u8>) {
+    fn expired(&self, http: &mut Http1, output: &mut Vec<u8>) {
         http.expired(output);
     }
 
-    fn panicked(&self, http: &mut Connection, output: &mut Vec<u8>) {
+    fn panicked(&self, http: &mut Http1, output: &mut Vec<u8>) {
         http.panicked(output);
     }
 }
