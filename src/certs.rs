@@ -78,7 +78,7 @@ impl Authority {
     /// The one whose key is in this directory.
     pub fn open(directory: &Path) -> Result<Authority> {
         let path = directory.join(AUTHORITY_KEY);
-        let what = "cannot read the authority's key, without which there are no certificates";
+        let what = "cannot read the CA's key, which is needed to sign certificates";
         let pem = text::read(&path).map_err(|e| Error::storage(&path, what, e))?;
         let key = KeyPair::from_pem(&pem).map_err(|e| Error::storage(&path, what, e))?;
         Ok(Authority(Issuer::new(authority_params(), key)))

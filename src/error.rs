@@ -37,7 +37,7 @@ pub enum Error {
         why: String,
     },
     /// A toy of this name cannot be added.
-    #[error("there is a toy of this name already")]
+    #[error("a toy with this name already exists")]
     ToyExists,
     /// The catalog has no such toy.
     #[error("product not found")]
@@ -54,7 +54,7 @@ pub enum Error {
 
     // Nobody's fault: another server, or another moment, will do.
     /// The receiver knows a newer view than the sender.
-    #[error("stale: epoch {epoch} is the current one")]
+    #[error("stale request: the current epoch is {epoch}")]
     Stale {
         /// The receiver's epoch.
         epoch: u64,
@@ -82,7 +82,7 @@ pub enum Error {
 
     // It may have happened, or not.
     /// A request was sent and its answer did not come.
-    #[error("it may have been done: {what}")]
+    #[error("the outcome is unknown: {what}")]
     Unanswered {
         /// Who did not answer, and why.
         what: String,

@@ -172,7 +172,7 @@ fn panic_once_there_is(file: &Path) {
     while !file.exists() {
         thread::sleep(Duration::from_millis(10));
     }
-    panic!("as it was told to");
+    panic!("requested by --panic-thread");
 }
 
 #[cfg(test)]

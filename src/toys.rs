@@ -18,17 +18,18 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// The subcommands `list`, `price`, `restock` and `add`.
 pub fn subcommands() -> [Command; 4] {
     let required = |name, value| Arg::new(name).value_name(value).required(true);
-    let name = || required("name", "NAME").value_parser(value_parser!(ToyName)).help("The toy");
+    let name =
+        || required("name", "NAME").value_parser(value_parser!(ToyName)).help("Name of the toy");
     let price =
-        || required("price", "PRICE").value_parser(price).help("What one costs, such as 19.90");
+        || required("price", "PRICE").value_parser(price).help("Price of one, such as 19.90");
     let quantity = || {
         let quantity = required("quantity", "N").value_parser(value_parser!(u64));
-        quantity.help("How many there are from then on")
+        quantity.help("New quantity")
     };
     [
-        Command::new("list").about("Shows all toys: price, how many are left, name"),
+        Command::new("list").about("Lists all toys: price, quantity, name"),
         Command::new("price").about("Changes a price").args([name(), price()]),
-        Command::new("restock").about("Fills a shelf up, or down").args([name(), quantity()]),
+        Command::new("restock").about("Sets the quantity of a toy").args([name(), quantity()]),
         Command::new("add").about("Adds a toy").args([name(), price(), quantity()]),
     ]
 }
@@ -71,15 +72,13 @@ pub fn put(config: &Config, name: &ToyName, put: &Put) -> Result<ShownToy> {
     let response = Client::new(catalog, DEADLINE).send("PUT", &target, &[], &web::put_body(put))?;
     let refused = || web::refusal(&response.body);
     match response.status {
-        200 | 201 => {
-            serde_json::from_slice::<Data<ShownToy>>(&response.body).map(|body| body.data).map_err(
-                |e| Error::unanswered(format!("the catalog gave an answer that is none: {e}")),
-            )
-        }
+        200 | 201 => serde_json::from_slice::<Data<ShownToy>>(&response.body)
+            .map(|body| body.data)
+            .map_err(|e| Error::unanswered(format!("malformed answer from the catalog: {e}"))),
         404 => Err(Error::UnknownToy),
         409 => Err(Error::ToyExists),
         403 => Err(Error::Forbidden { why: refused() }),
         400..=499 => Err(Error::invalid(refused())),
-        _ => Err(Error::unavailable(format!("the catalog says: {}", refused()))),
+        _ => Err(Error::unavailable(format!("the catalog answered: {}", refused()))),
     }
 }

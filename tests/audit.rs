@@ -179,7 +179,7 @@ fn books_that_balance_are_proven() {
             "a replica is behind",
             |s| s.drop_last(&[LOGS[0]]),
             0,
-            &["note: replica 1 is 1 orders behind 3", "the books balance"],
+            &["note: replica 1 is 1 orders behind replica 3", "the books balance"],
         ),
         (
             "a replica never started",
@@ -212,7 +212,7 @@ fn what_a_crash_leaves_halfway_balances() {
                 s.add(&["catalog/journal.csv"], &sale(21, "Tux", 4, "d"));
             },
             0,
-            &["note: 4 Tux are sold, but no order yet (key d)", "the books balance"],
+            &["note: 4 Tux are sold, but not in an order yet (key d)", "the books balance"],
         ),
         (
             "a sale that is an order, and not settled yet",
@@ -267,7 +267,7 @@ fn sums_that_do_not_match_are_found() {
             "an order of a toy that never was",
             |s| s.add(&LOGS, &order(4, "Kite", 1, 2, "d")),
             1,
-            &["Kite: 1 in orders, but the catalog has none"],
+            &["Kite: 1 in orders, but the catalog has no such toy"],
         ),
         (
             "a sum is wrong",
@@ -294,7 +294,7 @@ fn sums_that_do_not_match_are_found() {
             1,
             &[
                 "Tux: 6 sold by the catalog, but 5 in orders",
-                "order 3, 1 Tux, was set aside by replica 1 and stands nowhere else (key d)",
+                "order 3, 1 Tux, was set aside by replica 1 and is in no other log (key d)",
             ],
         ),
     ]);
@@ -307,7 +307,7 @@ fn a_log_that_breaks_its_rules_is_found() {
             "one purchase, two orders",
             |s| s.add(&LOGS, &order(4, "Tux", 3, 2, "c")),
             1,
-            &["orders 3 and 4 are one purchase (key c)"],
+            &["orders 3 and 4 are the same purchase (key c)"],
         ),
         ("a gap", |s| s.add(&LOGS, &order(5, "Tux", 3, 2, "d")), 1, &["order 5 follows order 3"]),
         (
@@ -345,7 +345,7 @@ fn logs_that_disagree_are_found() {
                 s.0.insert("order-3/view.json", view(3, 3, &[2, 3]));
             },
             1,
-            &["replica 1: order 2 stands where order 4 belongs, and 1 more follow it"],
+            &["replica 1: order 2 is in the place of order 4, and 1 more follow it"],
         ),
         (
             "a committed order differs",
@@ -367,7 +367,7 @@ fn logs_that_disagree_are_found() {
             &["replica 1 is in sync and ends at order 2, but 3 were committed"],
         ),
         (
-            "the same orders in other bytes",
+            "the same orders in different files",
             |s| {
                 let text = s.0.get_mut(LOGS[0]).unwrap();
                 let body = "1,\"Tux\",2,1,a";
@@ -375,7 +375,7 @@ fn logs_that_disagree_are_found() {
                 *text = text.replace(&order(1, "Tux", 2, 1, "a"), &other);
             },
             1,
-            &["replicas 1 and 2 have the same orders in other bytes"],
+            &["replicas 1 and 2 have the same orders, but their files differ"],
         ),
     ]);
 }

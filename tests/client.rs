@@ -227,7 +227,7 @@ fn the_exit_code_says_whether_the_store_kept_its_promises() {
         (asked.path == "/orders/1").then_some(Err(Error::UnknownOrder))
     };
     let cases: [(Trouble, i32, &str); 3] = [
-        (|_, _| None, 0, "every order is as it was given"),
+        (|_, _| None, 0, "all orders match the store's records"),
         (other_item, 1, "but the store says order 1 is for 77 Tux"),
         (lost, 1, "order 1: order not found"),
     ];
@@ -252,7 +252,7 @@ fn a_host_is_given_as_people_write_it() {
         let (_store, server) = open_at(listen, |_, _| None);
         let port = server.address().port().to_string();
         let arguments = ["-c", "1", "-n", "2", "--retries", "0", "--host", host, "--port", &port];
-        assert_says(&arguments, 0, "every order is as it was given");
+        assert_says(&arguments, 0, "all orders match the store's records");
     }
 }
 

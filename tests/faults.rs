@@ -88,7 +88,7 @@ impl Load {
         let status = finish(&mut self.client);
         let said = self.said();
         assert_eq!(status.code(), Some(0), "{said}");
-        assert!(said.contains("every order is as it was given"), "{said}");
+        assert!(said.contains("all orders match the store's records"), "{said}");
         let noticed = !said.contains(" 0 retries");
         assert!(!noticed || notice == Notice::Retries, "the customers noticed: {said}");
         said

@@ -26,7 +26,7 @@ fn a_client_that_is_interrupted_shows_what_it_measured() {
     let assert_shown = |(table, said): (String, String)| {
         assert!(count(&table, "query") > 0 && count(&table, "buy") > 3, "{table}");
         assert_eq!(count(&table, "order lookup"), 0, "nothing is begun any more: {table}");
-        assert_eq!(said, "client: interrupted; not every order was checked\n");
+        assert_eq!(said, "client: interrupted; not all orders were checked\n");
         let given = std::fs::read_to_string(store.path("given.csv")).expect("saved");
         assert_eq!(given.lines().count() as u64, 1 + count(&table, "buy"), "{table}");
     };
@@ -53,6 +53,6 @@ fn a_client_that_still_waits_for_the_store_can_be_interrupted() {
         u64::from_str_radix(caught.expect("Linux has it"), 16).expect("a mask") & 2 != 0
     });
     let (_, said) = interrupt(client);
-    assert_eq!(said, "client: interrupted; not every order was checked\n");
+    assert_eq!(said, "client: interrupted; not all orders were checked\n");
     store.resume(Frontend);
 }

@@ -216,7 +216,8 @@ fn a_service_without_one_of_its_threads_ends_and_the_store_goes_on() {
         }
         fs::write(&now, "").expect("a file");
         assert_eq!(store.await_end(id).code(), Some(4), "{id:?} without {thread}");
-        let line = format!("the thread {thread} panicked: as it was told to; this process ends");
+        let line =
+            format!("the thread {thread} panicked: requested by --panic-thread; this process ends");
         assert!(store.log(id).contains(&line), "{}", store.log(id));
         fs::remove_file(&now).expect("it is there");
         if id == Order(3) {

@@ -30,9 +30,9 @@ impl Lesson {
         let store = Cluster::closed(&[]);
         let listen = format!("--page-listen={}:0", own_host());
         let mut run_all = RunAll::start(&store, &["--page", &listen]);
-        run_all.wait_until_said("watch it, break it and mend it at http://");
+        run_all.wait_until_said("the cluster page is at http://");
         let said = run_all.said();
-        let (_, url) = said.split_once("mend it at http://").expect("just seen");
+        let (_, url) = said.split_once("the cluster page is at http://").expect("just seen");
         let (address, rest) = url.split_once('/').expect("a path");
         let (token, _) = rest.split_once('/').expect("it ends in a slash");
         let (address, token) = (address.to_owned(), format!("/{token}"));
@@ -206,7 +206,7 @@ fn the_address_of_a_page_that_is_not_shown_is_free() {
     signal(&opened.process, Signal::TERM);
     assert_eq!(finish(&mut opened.process).code(), Some(0));
     let mut terminal = Terminal::open(&store, &[&page]);
-    terminal.run_all.wait_until_said("or type: ");
+    terminal.run_all.wait_until_said("commands: ");
     assert!(terminal.run_all.said().contains("no cluster page: "), "{}", terminal.run_all.said());
     terminal.enter("quit");
     terminal.close();
@@ -217,15 +217,15 @@ fn without_a_terminal_there_is_no_page() {
     let store = Cluster::closed(&[]);
     let run_all = RunAll::start(&store, &[]);
     store.leader();
-    assert!(!run_all.said().contains("mend it at"), "{}", run_all.said());
-    assert!(!run_all.said().contains("or type"), "{}", run_all.said());
+    assert!(!run_all.said().contains("the cluster page is at"), "{}", run_all.said());
+    assert!(!run_all.said().contains("commands: "), "{}", run_all.said());
 }
 
 #[test]
 fn the_whole_lesson_can_be_given_by_commands() {
     let mut lesson = Lesson::begin();
     lesson.await_state("order 1", "in_sync");
-    assert_eq!(lesson.done("shoppers 3"), "shoppers in the store: 3");
+    assert_eq!(lesson.done("shoppers 3"), "shoppers: 3");
     lesson.await_orders(20);
     wait_until("a sample with queries", || {
         let state = lesson.state();
@@ -233,24 +233,24 @@ fn the_whole_lesson_can_be_given_by_commands() {
         samples.iter().any(|sample| sample["query"]["p50_ms"].as_f64() > Some(0.0))
     });
 
-    let crashed = lesson.command_leader("crash leader", " is crashed (kill -9 ");
+    let crashed = lesson.command_leader("crash leader", " crashed (kill -9 ");
     let id = crashed.trim_start_matches("order ");
     lesson.await_state(&crashed, "down");
     let leader = lesson.leader();
-    lesson.await_event(&format!("{crashed} is crashed"));
+    lesson.await_event(&format!("{crashed} crashed"));
     lesson.await_event(&format!("replica {id} is down; epoch "));
     lesson.await_orders(20);
-    let refused = (400, format!("{crashed} does not run; start it first"));
+    let refused = (400, format!("{crashed} is not running; start it first"));
     assert_eq!(lesson.command(&format!("crash {id}")), refused);
     assert_eq!(lesson.command(&format!("pause {id}")), refused);
-    let refused = (400, format!("{leader} runs already"));
+    let refused = (400, format!("{leader} is already running"));
     assert_eq!(lesson.command(&format!("start {leader}")), refused);
 
     let said = lesson.done(&format!("start {id}"));
-    assert!(said.starts_with(&format!("{crashed} is started, pid ")), "{said}");
+    assert!(said.starts_with(&format!("{crashed} started, pid ")), "{said}");
     lesson.await_event(" orders, took them from replica ");
     lesson.await_state(&crashed, "in_sync");
-    assert_eq!(lesson.done("shoppers 0"), "shoppers in the store: 0");
+    assert_eq!(lesson.done("shoppers 0"), "shoppers: 0");
     wait_until("all logs are the same, on the page and by the byte", || {
         let files = [1, 2, 3].map(|id| {
             let file = lesson.store.path(&format!("order-{id}/orders.csv"));
@@ -270,18 +270,18 @@ fn the_whole_lesson_can_be_given_by_commands() {
 }
 
 #[test]
-fn what_is_paused_stands_still_until_it_goes_on() {
+fn a_paused_service_does_nothing_until_it_is_resumed() {
     let mut lesson = Lesson::begin();
-    let paused = lesson.command_leader("pause leader", " stands still (kill -STOP ");
+    let paused = lesson.command_leader("pause leader", " paused (kill -STOP ");
     lesson.await_state(&paused, "paused");
     let leader = lesson.leader();
-    let refused = (400, format!("{paused} is paused already"));
+    let refused = (400, format!("{paused} is already paused"));
     assert_eq!(lesson.command(&format!("pause {paused}")), refused);
     let refused = (400, format!("{leader} is not paused"));
     assert_eq!(lesson.command(&format!("continue {leader}")), refused);
     assert_eq!(lesson.store.customer(Frontend).buy_one("Tux"), 1);
     let said = lesson.done(&format!("continue {paused}"));
-    assert!(said.starts_with(&format!("{paused} goes on")), "{said}");
+    assert!(said.starts_with(&format!("{paused} resumed")), "{said}");
     lesson.await_state(&paused, "in_sync");
     // One that is paused is closed like every other.
     lesson.done("pause 1");
@@ -298,14 +298,15 @@ fn what_is_paused_stands_still_until_it_goes_on() {
 fn a_slow_database_is_slow_until_it_is_not() {
     let mut lesson = Lesson::begin();
     lesson.await_state("order 3", "leader");
-    for (line, said, delay_ms) in
-        [("slow on", "the database is slow now", 200), ("slow off", "the database is as it was", 0)]
-    {
+    for (line, said, delay_ms) in [
+        ("slow on", "the artificial delay is on", 200),
+        ("slow off", "the artificial delay is off", 0),
+    ] {
         assert_eq!(lesson.done(line), said);
         wait_until(said, || lesson.state()["delay_ms"] == delay_ms);
     }
-    assert!(lesson.done("crash catalog").starts_with("catalog is crashed"));
-    assert_eq!(lesson.command("slow on"), (400, "catalog does not run; start it first".into()));
+    assert!(lesson.done("crash catalog").starts_with("catalog crashed"));
+    assert_eq!(lesson.command("slow on"), (400, "catalog is not running; start it first".into()));
     lesson.done("start catalog");
     lesson.await_state("catalog", "up");
     assert_eq!(lesson.store.customer(Catalog).get("/health").0, 200);
@@ -360,7 +361,7 @@ fn a_terminal_takes_the_same_commands() {
     let taken = TcpListener::bind((own_host(), 0)).expect("a free port");
     let page = format!("--page-listen={}", taken.local_addr().expect("bound"));
     let mut terminal = Terminal::open(&store, &[&page]);
-    terminal.run_all.wait_until_said("or type: crash 3, start 3, shoppers 5, status, help, quit");
+    terminal.run_all.wait_until_said("commands: crash 3, start 3, shoppers 5, status, help, quit");
     let said = terminal.run_all.said();
     assert!(said.contains("no cluster page: cannot listen on"), "{said}");
     wait_until("a leader", || {
@@ -368,13 +369,13 @@ fn a_terminal_takes_the_same_commands() {
         terminal.run_all.said().contains("leader ★")
     });
     for (typed, expected) in [
-        ("crash 3", "order 3 is crashed (kill -9 "),
-        ("crash 3", "order 3 does not run; start it first"),
-        ("start 3", "order 3 is started, pid "),
-        ("pause 2", "order 2 stands still"),
-        ("continue 2", "order 2 goes on"),
-        ("jump", "no such command: \"jump\"; help lists them"),
-        ("help", "close the store; Ctrl-C does, too"),
+        ("crash 3", "order 3 crashed (kill -9 "),
+        ("crash 3", "order 3 is not running; start it first"),
+        ("start 3", "order 3 started, pid "),
+        ("pause 2", "order 2 paused"),
+        ("continue 2", "order 2 resumed"),
+        ("jump", "unknown command \"jump\"; help lists all commands"),
+        ("help", "close the store; Ctrl-C does the same"),
     ] {
         terminal.enter(typed);
         terminal.run_all.wait_until_said(expected);
@@ -393,5 +394,5 @@ fn a_terminal_that_wants_no_page_has_no_commands_either() {
     assert_eq!(store.leader(), 3);
     signal(&terminal.run_all.process, Signal::TERM);
     let said = terminal.close();
-    assert!(!said.contains("mend it at") && !said.contains("is crashed"), "{said}");
+    assert!(!said.contains("the cluster page is at") && !said.contains("is crashed"), "{said}");
 }

@@ -64,13 +64,16 @@ fn every_printed_command_works_when_pasted() {
     let mut run_all = start(&store, &directory);
     store.leader();
 
-    let toy = json_of(&printed(&mut run_all, "  look at a toy "));
+    let toy = json_of(&printed(&mut run_all, "  query a toy "));
     assert_eq!(toy["data"], json!({ "name": "Go & chess", "price": 9.9, "quantity": 50 }));
-    assert_eq!(json_of(&printed(&mut run_all, "  buy one "))["data"], json!({ "order_number": 1 }));
-    let order = json_of(&printed(&mut run_all, "  look at an order "));
+    assert_eq!(
+        json_of(&printed(&mut run_all, "  buy a toy "))["data"],
+        json!({ "order_number": 1 })
+    );
+    let order = json_of(&printed(&mut run_all, "  query an order "));
     assert_eq!(order["data"], json!({ "number": 1, "name": "Go & chess", "quantity": 1 }));
 
-    let customers = output_of(&printed(&mut run_all, "  send customers "));
+    let customers = output_of(&printed(&mut run_all, "  run customers "));
     let table = String::from_utf8_lossy(&customers.stdout);
     assert_eq!(customers.status.code(), Some(0), "{customers:?}");
     let count = |kind: &str| {
@@ -81,8 +84,7 @@ fn every_printed_command_works_when_pasted() {
     assert_eq!(count("buy").as_deref(), Some("0"), "as the environment says: {table}");
 
     assert!(output_of(&printed(&mut run_all, "  crash the leader ")).status.success());
-    let restart =
-        "order 3 has ended (killed by signal 9 (SIGKILL)); the others go on. Start it again with";
+    let restart = "order 3 has ended (killed by signal 9 (SIGKILL)); the other services keep running. Start it again with";
     run_all.wait_until_said(restart);
     // The line after it begins with the name of who says it.
     let command = printed(&mut run_all, &format!("{restart}\nrun-all  │ "));
@@ -110,10 +112,10 @@ fn customers_are_sent_to_an_address_that_they_reach() {
     let said = store.path("run-all.log");
     command.stdin(Stdio::piped()).stdout(fs::File::create(&said).expect("a file"));
     let mut run_all = RunAll::spawn(command, said);
-    let command = printed(&mut run_all, "  look at a toy ");
+    let command = printed(&mut run_all, "  query a toy ");
     assert!(command.contains(&format!("http://127.0.0.1:{port}/")), "{command}");
     assert_eq!(json_of(&command)["data"]["quantity"], 100);
-    let command = printed(&mut run_all, "  send customers ");
+    let command = printed(&mut run_all, "  run customers ");
     assert!(command.contains(&format!("--address=127.0.0.1:{port}")), "{command}");
     // Where it listens is passed on to others, but nobody is sent there.
     let said = run_all.said().replace("--frontend-listen=0.0.0.0", "");

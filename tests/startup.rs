@@ -554,7 +554,9 @@ fn run_all_opens_the_store_and_closes_it_on_ctrl_c() {
     let leader = run_all.number_after("kill -9 ");
     let leader = Pid::from_raw(leader).expect("not 0");
     kill_process(leader, Signal::KILL).expect("it runs");
-    run_all.wait_until_said("order 3 has ended (killed by signal 9 (SIGKILL)); the others go on");
+    run_all.wait_until_said(
+        "order 3 has ended (killed by signal 9 (SIGKILL)); the other services keep running",
+    );
     assert_eq!(customer.buy_one("Tux"), 2);
     signal(&run_all.process, Signal::INT);
     assert_eq!(finish(&mut run_all.process).code(), Some(0));

@@ -132,7 +132,7 @@ fn what_cannot_be_changed_is_refused_and_changes_nothing() {
         ("New", json!({ "price": 1, "quantity": 1_000_000_001 }), 400, "from 0 to 1000000000"),
         ("Tux", json!({ "cost": 1 }), 400, "unknown field `cost`"),
         ("Tux", json!([1]), 400, "expected"),
-        ("Tux", json!({ "price": 1, "quantity": 3 }), 409, "there is a toy of this name already"),
+        ("Tux", json!({ "price": 1, "quantity": 3 }), 409, "a toy with this name already exists"),
         ("Snoopy", json!({ "price": 1 }), 404, "product not found"),
         ("Snoopy", json!({ "restock": 1 }), 404, "product not found"),
         ("%0A", json!({ "price": 1, "quantity": 3 }), 400, "without control characters"),
@@ -200,7 +200,7 @@ fn the_program_says_what_there_is_now_or_why_not() {
     assert_eq!(list.lines().next_back(), Some("      4.50          20  Lego, red"));
     for (arguments, code, expected) in [
         (&["price", "Snoopy", "1"][..], 1, "toys: product not found"),
-        (&["add", "Tux", "1", "1"], 1, "toys: there is a toy of this name already"),
+        (&["add", "Tux", "1", "1"], 1, "toys: a toy with this name already exists"),
         (&["restock", "Tux", "-1"], 2, "-1"),
         (&["price", "Tux", "cheap"], 2, "cheap"),
         (&["price", "Tux", "0.001"], 2, "at most two decimals"),

@@ -62,7 +62,9 @@ pub fn check(evidence: Evidence) -> Verdict {
         evidence.books.open.iter().filter(|sale| !orders.contains_key(&sale.key)).collect();
     for Open { key, item } in &open {
         let (quantity, name) = (item.quantity.get(), &item.name);
-        verdict.notes.push(format!("{quantity} {name} are sold, but no order yet (key {key})"));
+        verdict
+            .notes
+            .push(format!("{quantity} {name} are sold, but not in an order yet (key {key})"));
     }
     let is_known = |key| orders.contains_key(key) || open.iter().any(|sale| sale.key == *key);
     set_aside.retain(|(_, entry)| !is_known(&entry.key));
@@ -107,7 +109,7 @@ fn check_order<'a>(
         }
         if let Some(twin) = orders.insert(&entry.key, found) {
             problems.push(format!(
-                "replica {}: orders {twin} and {found} are one purchase (key {})",
+                "replica {}: orders {twin} and {found} are the same purchase (key {})",
                 measure.id, entry.key
             ));
         }
@@ -127,10 +129,12 @@ fn compare<'a>(log: &'a ReplicaLog, measure: &ReplicaLog, verdict: &mut Verdict)
         (None, None) => {}
         (None, Some(_)) => {
             let missing = missing.len();
-            verdict.notes.push(format!("replica {id} is {missing} orders behind {}", measure.id));
+            verdict
+                .notes
+                .push(format!("replica {id} is {missing} orders behind replica {}", measure.id));
         }
         (Some(ours), _) if ours.number != place => verdict.problems.push(format!(
-            "replica {id}: order {} stands where order {place} belongs, and {} more follow it",
+            "replica {id}: order {} is in the place of order {place}, and {} more follow it",
             ours.number,
             own.len() - 1
         )),
@@ -200,13 +204,15 @@ impl Sums<'_> {
             }
         }
         for (name, count) in ordered {
-            verdict.problems.push(format!("{name}: {count} in orders, but the catalog has none"));
+            verdict
+                .problems
+                .push(format!("{name}: {count} in orders, but the catalog has no such toy"));
         }
         for (id, Entry { number, key, item, .. }) in &self.lost {
             let (quantity, name) = (item.quantity.get(), &item.name);
             let line = format!(
-                "order {number}, {quantity} {name}, was set aside by replica {id} and stands \
-                 nowhere else (key {key})"
+                "order {number}, {quantity} {name}, was set aside by replica {id} and is \
+                 in no other log (key {key})"
             );
             // With sums that match, the catalog knows nothing of the sale: nothing is lost.
             if explained.contains(name) {

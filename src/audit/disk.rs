@@ -37,10 +37,7 @@ pub fn audit(config: &Config) -> Result<Verdict> {
 
 fn unfinished(file: &Path, torn: TornTail) -> String {
     let TornTail { line, bytes } = torn;
-    format!(
-        "{}, line {line}: {bytes} bytes of an unfinished write were passed over",
-        file.display()
-    )
+    format!("{}, line {line}: {bytes} bytes of an unfinished write were ignored", file.display())
 }
 
 /// The last view that any replica accepted says who is in sync. (The front-end may have made a later
@@ -75,7 +72,9 @@ fn unequal_bytes(config: &Config, looks: &[(ReplicaId, Look)]) -> Result<Vec<Str
     for pair in whole.windows(2) {
         let [(one, ones), (other, others)] = pair else { continue };
         if ones.entries == others.entries && read(one)? != read(other)? {
-            unequal.push(format!("replicas {one} and {other} have the same orders in other bytes"));
+            unequal.push(format!(
+                "replicas {one} and {other} have the same orders, but their files differ"
+            ));
         }
     }
     Ok(unequal)

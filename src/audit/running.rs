@@ -33,7 +33,9 @@ pub fn audit(config: &Config, patience: Duration) -> Result<Verdict> {
                 return Ok(verdict);
             }
             Ok(Look::Busy) if is_last => {
-                return Err(Error::unavailable("the store is busy: its books never held still"));
+                return Err(Error::unavailable(
+                    "the store is busy: its books changed during each audit",
+                ));
             }
             Err(error) if is_last || !error.is_passing() => return Err(error),
             Ok(_) | Err(_) => thread::sleep(PAUSE),

@@ -1,4 +1,4 @@
-//! Proves the books of the store.
+//! Audits a store: checks orders against stock.
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::process::ExitCode;
@@ -17,10 +17,10 @@ pub(crate) fn main() -> ExitCode {
         .value_name("MS")
         .default_value("10000")
         .value_parser(value_parser!(u32))
-        .help("With --running: how long the services may take to agree");
+        .help("With --running: how long to wait until the services agree");
     let command = Command::new("audit")
         .about(
-            "Proves the books of the toy store: initial + restocked - sold - withdrawn = now, each \
+            "Audits the toy store: initial + restocked - sold - withdrawn = now, each \
              toy sold is in one order, all replicas have the same orders",
         )
         .after_help(

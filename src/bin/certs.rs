@@ -14,7 +14,7 @@ const EXAMPLES: &str = "Examples:
   run-all --tls-directory=certs     uses them
 
 To put a service on another machine, copy authority.pem and its own two files there, and tool.pem and
-tool-key.pem to where run-all, frame or audit run. authority-key.pem stays where it is.";
+tool-key.pem to where run-all, frame or audit run. Do not copy authority-key.pem.";
 
 pub(crate) fn main() -> ExitCode {
     let days = Arg::new("days")
@@ -25,8 +25,8 @@ pub(crate) fn main() -> ExitCode {
         .help("How long the certificates are valid");
     let command = Command::new("certs")
         .about(
-            "Makes an authority, if there is none yet, and with it a new certificate for each \
-             service of the toy store",
+            "Makes a certificate authority (CA), if there is none yet, and with it a new certificate \
+             for each service of the toy store",
         )
         .after_help(EXAMPLES)
         .arg(days);
@@ -40,7 +40,7 @@ fn run(config: &Config, arguments: &ArgMatches) -> Result<ExitCode> {
     let place = directory.display();
     if made.new_authority {
         output::print(format!(
-            "{place}/authority.pem, authority-key.pem: a new authority; keep its key secret\n"
+            "{place}/authority.pem, authority-key.pem: a new certificate authority; keep its key secret\n"
         ))?;
     }
     let until = made.until.date();

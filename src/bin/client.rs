@@ -1,4 +1,4 @@
-//! Sends customers into the store.
+//! Runs simulated customers.
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use std::process::ExitCode;
@@ -12,8 +12,8 @@ pub(crate) fn main() -> ExitCode {
     let host = Arg::new("host").long("host").value_name("HOST");
     let port = Arg::new("port").long("port").value_name("N").value_parser(value_parser!(u16));
     let command = Command::new("client")
-        .about("Customers of the toy store: they query, buy, and check every order they were given")
-        .after_help("Example: client -c 5 -n 100 -p 0.8 --port 8081\n\nExit code: 0 all is well, 1 the store broke a promise, 2 could not run, 130 interrupted")
+        .about("Simulated customers of the toy store: they query and buy, and at the end check all their orders")
+        .after_help("Example: client -c 5 -n 100 -p 0.8 --port 8081\n\nExit code: 0 all orders match the store's records, 1 a difference or a failed request, 2 could not run, 130 interrupted")
         .arg(host.help("The host of the address, if not the configured one"))
         .arg(port.help("The port of the address, if not the configured one"));
     program::main(command, "client", run)
@@ -34,11 +34,11 @@ fn run(mut config: Config, arguments: &ArgMatches) -> Result<ExitCode> {
         output::complain(format!("client: {finding}"));
     }
     if report.is_interrupted {
-        output::complain("client: interrupted; not every order was checked");
+        output::complain("client: interrupted; not all orders were checked");
         return Ok(ExitCode::from(Stop::INTERRUPTED));
     }
     if report.findings.is_empty() {
-        output::print("every order is as it was given\n")?;
+        output::print("all orders match the store's records\n")?;
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::from(1))

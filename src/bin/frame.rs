@@ -1,4 +1,4 @@
-//! Sends one JSON frame to a service and prints the frame that answers.
+//! Sends one JSON frame to a service and prints the answer.
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::{Map, Value, json};
@@ -17,17 +17,17 @@ const EXAMPLES: &str = r#"Examples, each at its default address:
   replica, for peers frame 127.0.0.1:9093 '{"method_name":"missed_orders","after":0,"epoch":0}'
                      frame 127.0.0.1:9093 - < append.json
 
-Exit code: 0 the answer has data, 1 the answer is an error, 2 there is no answer"#;
+Exit code: 0 the answer has data, 1 the answer is an error, 2 no answer"#;
 
 pub(crate) fn main() -> ExitCode {
     let address = Arg::new("address").required(true).value_name("ADDRESS").help("HOST:PORT");
     let json = Arg::new("json").value_name("JSON").default_value("health_check");
     let deadline = Arg::new("deadline").long("deadline-ms").value_name("MS").default_value("5000");
-    let about = "Sends one JSON frame to a service of the store and prints the one that answers";
+    let about = "Sends one JSON frame to a service of the store and prints the answer";
     let command = Command::new("frame").about(about).after_help(EXAMPLES).args([
         address,
-        json.help("An object; or a word, which stands for {\"method_name\":WORD}; or - to read it"),
-        deadline.value_parser(value_parser!(u32)).help("How long the answer may take"),
+        json.help("A JSON object; or a word, short for {\"method_name\":WORD}; or - to read it from standard input"),
+        deadline.value_parser(value_parser!(u32)).help("Deadline for the answer"),
     ]);
     program::main(command, "", |config, arguments| {
         let answer = ask(&config, arguments)?;
@@ -50,10 +50,10 @@ fn ask(config: &Config, arguments: &ArgMatches) -> Result<Value> {
         json => json,
     };
     serde_json::from_str::<Map<String, Value>>(&question)
-        .map_err(|e| Error::invalid(format!("this is no JSON object: {e}")))?;
+        .map_err(|e| Error::invalid(format!("not a JSON object: {e}")))?;
     let deadline = Instant::now() + Duration::from_millis(ms.into());
     let rpc = Transport::of(config, Principal::Tool)?.rpc(&given("address"))?;
     let answer = rpc.call(question.as_bytes(), deadline, &wanted)?.payload;
     serde_json::from_slice(&answer)
-        .map_err(|e| Error::unanswered(format!("what it answered is no JSON: {e}")))
+        .map_err(|e| Error::unanswered(format!("the answer is not JSON: {e}")))
 }

@@ -6,7 +6,7 @@ use toystore::{frontend, program};
 
 pub(crate) fn main() -> ExitCode {
     let command = Command::new("frontend")
-        .about("The door of the toy store: HTTP for customers, the product cache, the election")
+        .about("The front-end of the toy store: HTTP for customers, product cache, leader election")
         .after_help("Example: frontend --listen 127.0.0.1:8000 --cache-capacity 0");
     program::service(command, "frontend", |config, _, stop| frontend::run(config, stop))
 }

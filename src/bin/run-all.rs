@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let page = Arg::new("page")
         .long("page")
         .action(ArgAction::SetTrue)
-        .help("Serve the cluster page even if this is no terminal");
+        .help("Serve the cluster page even without a terminal");
     let no_page = Arg::new("no-page")
         .long("no-page")
         .action(ArgAction::SetTrue)

@@ -12,13 +12,13 @@ const EXAMPLES: &str = "Examples:
   toys restock Tux 100
   toys add Yo-yo 4.50 20
 
-The catalog takes changes from its own machine, or with the tool's certificate.
+The catalog accepts changes from its own machine, or with the certificate of the tools.
 
-Exit code: 0 done, 1 the catalog refuses it, 2 it could not be asked";
+Exit code: 0 done, 1 the catalog refused it, 2 the catalog could not be reached";
 
 pub(crate) fn main() -> ExitCode {
     let command = Command::new("toys")
-        .about("Shows the toys to the operator, changes prices, restocks, adds toys")
+        .about("Lists the toys, changes prices, restocks, adds toys")
         .after_help(EXAMPLES)
         .subcommand_required(true)
         .subcommands(toys::subcommands());

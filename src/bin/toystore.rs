@@ -38,7 +38,7 @@ fn answer(other: &str) -> Result<ExitCode> {
         return Err(Error::invalid(why));
     }
     output::print(format!(
-        "One of the store's programs: toystore {PROGRAMS}\n\nExample: toystore catalog --help\n"
+        "Runs one program of the store: toystore {PROGRAMS}\n\nExample: toystore catalog --help\n"
     ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -175,7 +175,7 @@ fn data<T: DeserializeOwned>(response: &Response, unknown: Error) -> Result<T> {
     if response.status == 200 {
         return serde_json::from_slice::<Data<T>>(&response.body)
             .map(|body| body.data)
-            .map_err(|e| Error::invalid(format!("the store gave an answer that is none: {e}")));
+            .map_err(|e| Error::invalid(format!("malformed answer from the store: {e}")));
     }
     let message = web::refusal(&response.body);
     Err(match response.status {

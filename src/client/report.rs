@@ -74,7 +74,7 @@ fn given_twice(visits: &[Visit]) -> Vec<String> {
     let mut given: HashSet<OrderNumber> = HashSet::new();
     let orders = visits.iter().flat_map(|visit| &visit.orders);
     let twice = orders.filter(|order| !given.insert(order.number));
-    twice.map(|order| format!("order {} was given twice", order.number)).collect()
+    twice.map(|order| format!("order number {} was given to two purchases", order.number)).collect()
 }
 
 impl Display for Report {
@@ -100,7 +100,7 @@ impl Display for Report {
         let rate = exact(self.measurements.requests()) / seconds;
         writeln!(
             f,
-            "\n{} orders, {refused} refused for stock, {unknown} unknown toys, {retries} retries; \
+            "\n{} orders, {refused} refused for lack of stock, {unknown} unknown toys, {retries} retries; \
              {seconds:.2} s, {rate:.0} requests/s; seed {}",
             self.order_count(),
             self.seed
@@ -174,7 +174,7 @@ mod tests {
         );
         assert_eq!(lines[2][..4], ["buy", "1", "20.0", "ms"]);
         assert_eq!(lines[3], ["order", "lookup", "0"]);
-        let sums = "2 orders, 3 refused for stock, 0 unknown toys, 1 retries; 2.00 s, 50 requests/s; seed 7";
+        let sums = "2 orders, 3 refused for lack of stock, 0 unknown toys, 1 retries; 2.00 s, 50 requests/s; seed 7";
         assert_eq!(text.lines().last(), Some(sums));
     }
 
@@ -183,7 +183,7 @@ mod tests {
         let good = report(vec![visit(&[1, 3]), visit(&[2])], Measurements::default());
         assert!(good.findings.is_empty());
         let bad = report(vec![visit(&[1, 3]), visit(&[2, 3])], Measurements::default());
-        assert_eq!(bad.findings, ["order 3 was given twice"]);
+        assert_eq!(bad.findings, ["order number 3 was given to two purchases"]);
     }
 
     #[test]

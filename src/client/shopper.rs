@@ -43,7 +43,7 @@ impl<'a> Shopper<'a> {
         let names = match self.shop.names() {
             Ok(names) if names.is_empty() => return self.find("the store has no toys"),
             Ok(names) => names,
-            Err(error) => return self.find(format!("cannot ask for the toys: {error}")),
+            Err(error) => return self.find(format!("cannot get the list of toys: {error}")),
         };
         self.visit.lock().entered = true;
         if let Err(error) = self.shop(&names, progress, is_over) {

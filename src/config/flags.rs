@@ -51,7 +51,7 @@ pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
         Arg::new("exit-with-parent")
             .long("exit-with-parent")
             .action(ArgAction::SetTrue)
-            .help("Finish and exit when standard input ends, as it does when the parent dies"),
+            .help("Finish and exit when standard input ends, which happens when the parent process ends"),
     ];
     let mut settings: Vec<_> = keys::settings(config);
     settings.sort_by_key(|setting| setting.section != own);
@@ -68,7 +68,7 @@ pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
 /// The flag of one setting. In its own program it goes without the section's name.
 fn flag(setting: &keys::Setting, own: &str, config: &Config) -> Arg {
     let default = match setting.show(&Config { order: config.order.clone(), ..Config::default() }) {
-        value if value.is_empty() => "nothing".to_owned(),
+        value if value.is_empty() => "empty".to_owned(),
         value => value,
     };
     let help = format!("{} [{}; default {default}]", setting.key.meaning, setting.allowed());

@@ -24,7 +24,7 @@ pub(super) fn generate(mut command: Command, what: &str) -> Result<String> {
         return Ok(utf8(&text));
     }
     let shell = Shell::from_str(what, false)
-        .map_err(|_| error(format!("it is \"{what}\", expected man, bash, zsh or fish")))?;
+        .map_err(|_| error(format!("unknown value \"{what}\", expected man, bash, zsh or fish")))?;
     let name = command.get_name().to_owned();
     clap_complete::generate(shell, &mut command, name, &mut text);
     Ok(utf8(&text))

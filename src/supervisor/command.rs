@@ -42,15 +42,15 @@ pub enum Selector {
 /// What `help` says.
 pub const HELP: &str = "\
 crash 3       kill -9; also: crash catalog, crash frontend, crash leader
-pause 2       let it stand still, with its connections open
-continue 2    let it go on
+pause 2       kill -STOP: the process stops, its connections stay open
+continue 2    kill -CONT: the process resumes
 start 3       start it again
-slow on       a slow database: each question to the catalog takes 200 ms longer
-slow off      as it was
-shoppers 5    let five customers shop; 0 sends them home
-status        how everybody is
-help          this
-quit          close the store; Ctrl-C does, too";
+slow on       add 200 ms to each query and purchase at the catalog, to simulate a slow database
+slow off      remove this delay
+shoppers 5    run five simulated customers; 0 stops them
+status        show the state of all services
+help          show these commands
+quit          close the store; Ctrl-C does the same";
 
 impl Command {
     /// Reads what was typed.
@@ -65,15 +65,19 @@ impl Command {
             ("start", whom) => target(verb, whom).map(Command::Start),
             ("slow", "on") => Ok(Command::SlowDatabase),
             ("slow", "off") => Ok(Command::NormalDatabase),
-            ("slow", _) => Err(Error::invalid("slow how? Type slow on, or slow off")),
+            ("slow", _) => Err(Error::invalid("type slow on or slow off")),
             ("shoppers", count) => match count.parse() {
                 Ok(count) if count <= SHOPPERS_MAX => Ok(Command::Shoppers(count)),
-                _ => Err(Error::invalid(format!("how many shoppers? From 0 to {SHOPPERS_MAX}"))),
+                _ => Err(Error::invalid(format!(
+                    "expected a number of shoppers from 0 to {SHOPPERS_MAX}"
+                ))),
             },
             ("status", "") => Ok(Command::Status),
             ("help" | "?", "") => Ok(Command::Help),
             ("quit" | "exit", "") => Ok(Command::Quit),
-            _ => Err(Error::invalid(format!("no such command: \"{line}\"; help lists them"))),
+            _ => {
+                Err(Error::invalid(format!("unknown command \"{line}\"; help lists all commands")))
+            }
         }
     }
 }
@@ -84,7 +88,9 @@ fn target(verb: &str, whom: &str) -> Result<Selector> {
     }
     let service = ServiceId::named(whom).map(Selector::Service);
     service.ok_or_else(|| {
-        Error::invalid(format!("{verb} whom? The number of a replica, leader, catalog or frontend"))
+        Error::invalid(format!(
+            "{verb} which service? Expected the number of a replica, leader, catalog or frontend"
+        ))
     })
 }
 
@@ -108,13 +114,23 @@ mod tests {
             ("status", Ok(Command::Status)),
             ("?", Ok(Command::Help)),
             ("quit", Ok(Command::Quit)),
-            ("crash", Err("crash whom? The number of a replica, leader, catalog or frontend")),
-            ("crash Tux", Err("crash whom? The number of a replica, leader, catalog or frontend")),
-            ("slow", Err("slow how? Type slow on, or slow off")),
-            ("shoppers many", Err("how many shoppers? From 0 to 20")),
-            ("shoppers 21", Err("how many shoppers? From 0 to 20")),
-            ("quit now", Err("no such command: \"quit now\"; help lists them")),
-            ("", Err("no such command: \"\"; help lists them")),
+            (
+                "crash",
+                Err(
+                    "crash which service? Expected the number of a replica, leader, catalog or frontend",
+                ),
+            ),
+            (
+                "crash Tux",
+                Err(
+                    "crash which service? Expected the number of a replica, leader, catalog or frontend",
+                ),
+            ),
+            ("slow", Err("type slow on or slow off")),
+            ("shoppers many", Err("expected a number of shoppers from 0 to 20")),
+            ("shoppers 21", Err("expected a number of shoppers from 0 to 20")),
+            ("quit now", Err("unknown command \"quit now\"; help lists all commands")),
+            ("", Err("unknown command \"\"; help lists all commands")),
         ] {
             let parsed = Command::parse(typed).map_err(|error| error.to_string());
             assert_eq!(parsed, expected.map_err(str::to_owned), "{typed:?}");

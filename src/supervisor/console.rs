@@ -71,10 +71,10 @@ impl Console {
     /// Says where the page is, and what one can type.
     pub(super) fn invite(&self) {
         if let Some(page) = &self.page {
-            say(&format!("watch it, break it and mend it at {}", page.url()));
+            say(&format!("the cluster page is at {}", page.url()));
         }
         if self.keyboard.is_some() {
-            say("or type: crash 3, start 3, shoppers 5, status, help, quit");
+            say("commands: crash 3, start 3, shoppers 5, status, help, quit");
         }
     }
 
@@ -97,7 +97,7 @@ impl Console {
             let is_last = matches!(done, Ok(Done::Quit));
             let said = done.map(|done| match done {
                 Done::Changed(text) | Done::Asked(text) => text,
-                Done::Quit => "the store closes".to_owned(),
+                Done::Quit => "closing the store".to_owned(),
             });
             // Whoever asked may have given up.
             answer.try_send(said).ok();

@@ -35,13 +35,15 @@ impl Control<'_> {
             Command::Pause(target) => self.pause(target)?,
             Command::Continue(target) => self.resume(target)?,
             Command::Start(target) => self.start(target)?,
-            Command::SlowDatabase => self.tell_catalog(Signal::USR1, "the database is slow now")?,
+            Command::SlowDatabase => {
+                self.tell_catalog(Signal::USR1, "the artificial delay is on")?
+            }
             Command::NormalDatabase => {
-                self.tell_catalog(Signal::USR2, "the database is as it was")?
+                self.tell_catalog(Signal::USR2, "the artificial delay is off")?
             }
             Command::Shoppers(count) => {
                 self.shoppers.set(count)?;
-                format!("shoppers in the store: {count}")
+                format!("shoppers: {count}")
             }
             Command::Status => return Ok(Done::Asked(self.board.picture().to_string())),
             Command::Help => return Ok(Done::Asked(HELP.to_owned())),
@@ -53,16 +55,16 @@ impl Control<'_> {
     fn crash(&mut self, target: Selector) -> Result<String> {
         let process = self.running(target)?;
         process.kill();
-        Ok(format!("{} is crashed (kill -9 {})", process.service.id, process.pid()))
+        Ok(format!("{} crashed (kill -9 {})", process.service.id, process.pid()))
     }
 
     fn pause(&mut self, target: Selector) -> Result<String> {
         let process = self.running(target)?;
         if process.state() == State::Paused {
-            return Err(refused(process, "is paused already"));
+            return Err(refused(process, "is already paused"));
         }
         process.pause();
-        Ok(format!("{} stands still (kill -STOP {})", process.service.id, process.pid()))
+        Ok(format!("{} paused (kill -STOP {})", process.service.id, process.pid()))
     }
 
     fn resume(&mut self, target: Selector) -> Result<String> {
@@ -71,17 +73,17 @@ impl Control<'_> {
             return Err(refused(process, "is not paused"));
         }
         process.resume();
-        Ok(format!("{} goes on (kill -CONT {})", process.service.id, process.pid()))
+        Ok(format!("{} resumed (kill -CONT {})", process.service.id, process.pid()))
     }
 
     fn start(&mut self, target: Selector) -> Result<String> {
         let id = self.service(target)?;
         let process = self.store.process(id)?;
         if !process.has_ended() {
-            return Err(refused(process, "runs already"));
+            return Err(refused(process, "is already running"));
         }
         self.store.restart(id)?;
-        Ok(format!("{id} is started, pid {}", self.store.process(id)?.pid()))
+        Ok(format!("{id} started, pid {}", self.store.process(id)?.pid()))
     }
 
     /// A catalog that is only starting would end by this signal.
@@ -98,7 +100,7 @@ impl Control<'_> {
         let id = self.service(target)?;
         let process = self.store.process(id)?;
         if process.has_ended() {
-            return Err(Error::invalid(format!("{id} does not run; start it first")));
+            return Err(Error::invalid(format!("{id} is not running; start it first")));
         }
         Ok(process)
     }
@@ -108,7 +110,7 @@ impl Control<'_> {
             Selector::Service(id) => Ok(id),
             Selector::Leader => match self.board.leader() {
                 Some(leader) => Ok(ServiceId::Order(leader)),
-                None => Err(Error::unavailable("nobody leads at the moment")),
+                None => Err(Error::unavailable("there is no leader at the moment")),
             },
         }
     }

@@ -41,10 +41,10 @@ pub(super) fn say_what_to_try(
         shell::words(["curl"].into_iter().chain(trust).chain(words.iter().copied()))
     };
     let things = [
-        ("look at a toy", curl(&[&format!("{door}/products/{}", percent_encode(&toy))])),
-        ("buy one", curl(&["-d", &item, &format!("{door}/orders")])),
-        ("look at an order", curl(&[&format!("{door}/orders/1")])),
-        ("send customers", shell::run(&store::sibling("client")?, &client_flags(config, flags))),
+        ("query a toy", curl(&[&format!("{door}/products/{}", percent_encode(&toy))])),
+        ("buy a toy", curl(&["-d", &item, &format!("{door}/orders")])),
+        ("query an order", curl(&[&format!("{door}/orders/1")])),
+        ("run customers", shell::run(&store::sibling("client")?, &client_flags(config, flags))),
         ("crash the leader", kill_line(processes)),
     ];
     say(&format!("the store is open at {door} after {:.2} s; try", after.as_secs_f64()));

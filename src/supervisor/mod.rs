@@ -82,7 +82,9 @@ fn attend(store: &mut Store, mut console: Option<&mut Console>, stop: &Stop) {
         for process in &mut store.processes {
             let Some(how) = process.newly_ended() else { continue };
             let id = process.service.id;
-            say(&format!("{id} has ended ({how}); the others go on. Start it again with"));
+            say(&format!(
+                "{id} has ended ({how}); the other services keep running. Start it again with"
+            ));
             let Service { program, arguments, .. } = &process.service;
             say(&format!("  {}", shell::run(program, arguments)));
             if let Some(console) = &console {

@@ -28,7 +28,7 @@ pub(super) fn open() -> Result<Writer> {
     let writer = Writer::start("output", io::stdout(), |lines| {
         say(&format!("{lines} lines were dropped because they could not be written"));
     })
-    .map_err(|error| Error::unavailable(format!("cannot start the thread that writes: {error}")))?;
+    .map_err(|error| Error::unavailable(format!("cannot start the output thread: {error}")))?;
     LINES.get_or_init(|| writer.lines().clone());
     Ok(writer)
 }

@@ -78,7 +78,7 @@ impl Shoppers {
     pub(super) fn set(&mut self, count: usize) -> Result<()> {
         self.leaving.retain(|thread| !thread.is_finished());
         if count + self.leaving.len() > 2 * SHOPPERS_MAX {
-            return Err(Error::unavailable("the last shoppers have not left yet"));
+            return Err(Error::unavailable("earlier shoppers have not stopped yet"));
         }
         while self.present.len() < count {
             let (home, go_home) = bounded(0);

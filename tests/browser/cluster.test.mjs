@@ -60,7 +60,7 @@ describe("the cluster page", { concurrency: 3 }, () => {
     await state(page, crashed, "down");
     const next = (await leader(page)).replace("order ", "");
     await page.locator("#view").filter({ hasText: `replica ${next} leads` }).waitFor();
-    await happened(page, `${crashed} is crashed`);
+    await happened(page, `${crashed} crashed`);
     await happened(page, new RegExp(`replica ${id} is down; epoch \\d+: replica \\d leads`));
     await moreOrders(page, 10);
     await page.evaluate(() => scrollTo(0, 0));
@@ -91,14 +91,14 @@ describe("the cluster page", { concurrency: 3 }, () => {
 
   test("buttons that can do nothing do nothing, and a wrong command is explained", async (t) => {
     const { page } = await lesson(t);
-    const line = page.getByLabel("Or type, as in the terminal");
+    const line = page.getByLabel("Command, as in the terminal");
     const said = (words) => page.locator("#said").filter({ hasText: words }).waitFor();
     await line.fill("jump");
     await line.press("Enter");
-    await said('no such command: "jump"; help lists them');
+    await said('unknown command "jump"; help lists all commands');
     await line.fill("crash order 1");
     await line.press("Enter");
-    await said("order 1 is crashed");
+    await said("order 1 crashed");
     await state(page, "order 1", "down");
     // Playwright itself would wait until it can be pressed.
     await button(page, "pause order 1").click({ force: true });
@@ -127,7 +127,7 @@ describe("the cluster page", { concurrency: 3 }, () => {
     await store.buy("Tux", 90);
     await cacheIsShown();
     await page.locator("#stock li").filter({ hasText: "Tux" }).getByText("10", { exact: true }).waitFor();
-    const purchases = page.locator("figure").filter({ hasText: "A purchase takes" });
+    const purchases = page.locator("figure").filter({ hasText: "Latency of purchases" });
     await purchases.locator("path.line-0[d^=M]").waitFor({ state: "attached" });
   });
 
@@ -135,9 +135,9 @@ describe("the cluster page", { concurrency: 3 }, () => {
     const { page } = await lesson(t);
     const slow = page.getByRole("checkbox", { name: /Slow database/ });
     await slow.check();
-    await page.locator("#map").getByText("200 ms slower").waitFor();
+    await page.locator("#map").getByText("200 ms delay").waitFor();
     await slow.uncheck();
-    await page.locator("#map").getByText("200 ms slower").waitFor({ state: "detached" });
+    await page.locator("#map").getByText("200 ms delay").waitFor({ state: "detached" });
   });
 
   for (const colorScheme of ["light", "dark"]) {
@@ -184,8 +184,8 @@ describe("the cluster page", { concurrency: 3 }, () => {
 
   test("a page whose store has been closed says so", async (t) => {
     const { page } = await lesson(t);
-    await page.getByLabel("Or type, as in the terminal").fill("quit");
-    await button(page, "Do it").click();
+    await page.getByLabel("Command, as in the terminal").fill("quit");
+    await button(page, "Run").click();
     await page.getByText("run-all does not answer. Is the store closed?").waitFor();
   });
 });

@@ -27,7 +27,7 @@ export class Store {
   url;
   /** Where the cluster page is, token included, if there is one. */
   page;
-  /** Where the front-end says how it is doing. */
+  /** The address of the front-end for health, status and metrics. */
   #peer;
   #directory;
   #flags;
@@ -63,7 +63,7 @@ export class Store {
 
   async #open(withPage) {
     this.#supervisor = this.#spawn("run-all", [withPage ? "--page" : "--no-page"]);
-    const last = withPage ? /mend it at (http:\S+)/ : /Ctrl-C closes the store/;
+    const last = withPage ? /the cluster page is at (http:\S+)/ : /Ctrl-C closes the store/;
     await until("the store is open", () => last.test(this.#said), () => this.#said);
     this.page = this.#said.match(last)[1];
     for (const [, name, pid] of this.#said.matchAll(/run-all +│ (\S+(?: \d+)?) +at \S+, pid (\d+)/g)) {

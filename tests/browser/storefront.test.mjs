@@ -136,7 +136,7 @@ describe("the shop", { concurrency: 4 }, () => {
     await lookUp("2");
     await says(found, "There is no order 2.");
     await lookUp("0");
-    await says(found, "0 is no order number: they begin with 1.");
+    await says(found, "0 is not an order number: order numbers start at 1.");
     await lookUp("Tux");
     assert(await number.evaluate((input) => input.matches(":invalid")));
     await page.getByRole("region", { name: "Orders" }).getByRole("link", { name: "Order 1" }).click();
@@ -144,7 +144,7 @@ describe("the shop", { concurrency: 4 }, () => {
 
     const later = await open(browser, `${store.url}#order-1`);
     await says(later.locator("#found"), "Order 1: 1 × Tux");
-    assert.equal(await later.getByText("Yours this visit").isVisible(), false, "that was another visit");
+    assert.equal(await later.getByText("Your orders in this visit").isVisible(), false, "that was another visit");
     await close(later);
   });
 
@@ -223,7 +223,7 @@ describe("the shop", { concurrency: 4 }, () => {
     assert.equal(new Set(keys).size, 1);
 
     await page.reload();
-    await page.getByText("Yours this visit").waitFor();
+    await page.getByText("Your orders in this visit").waitFor();
     assert.equal(await slip(page, "Whale").textContent(), "", "what is over is forgotten");
     await buyButton(page, "Whale").click();
     await says(slip(page, "Whale"), "Order 2");
@@ -231,7 +231,7 @@ describe("the shop", { concurrency: 4 }, () => {
     assert.equal(await store.orders(), 2);
   });
 
-  test("a page that gives up offers to try again, or to forget it", async (t) => {
+  test("a page that gives up offers to try again, or to dismiss the purchase", async (t) => {
     const { store, page } = await shop(t);
     const keys = keysOf(page);
     await page.clock.install();
@@ -245,7 +245,7 @@ describe("the shop", { concurrency: 4 }, () => {
     });
     const attempts = keys.length;
     assert(attempts > 5, `${attempts} attempts`);
-    await slip(page, "Whale").getByRole("button", { name: "Forget it" }).click();
+    await slip(page, "Whale").getByRole("button", { name: "Dismiss" }).click();
     await page.unroute("**/orders");
     await buyButton(page, "Whale").click();
     await says(slip(page, "Whale"), "Order 1");
@@ -286,7 +286,7 @@ describe("the shop", { concurrency: 4 }, () => {
     await says(page.locator("#trouble"), "The store is not answering.");
     store.start("catalog");
     await page.locator(".card").nth(9).waitFor();
-    assert.equal(await page.getByText("Unlocking the door").isVisible(), false);
+    assert.equal(await page.getByText("Loading toys").isVisible(), false);
   });
 
   test("the keyboard is enough: focus is seen, and goes in reading order", async (t) => {

@@ -15,7 +15,7 @@ const percentiles = (kind) => ["p50", "p95", "p99"].map((name) => ({
 
 const CHARTS = [
   {
-    title: "Requests a second",
+    title: "Requests per second",
     lines: [
       { name: "queries", value: ({ query }) => query.per_s },
       { name: "purchases", value: ({ buy }) => buy.per_s },
@@ -24,8 +24,8 @@ const CHARTS = [
     scale: linear,
     show: (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)}/s`,
   },
-  { title: "A query takes", lines: percentiles("query"), scale: logarithmic, show: milliseconds },
-  { title: "A purchase takes", lines: percentiles("buy"), scale: logarithmic, show: milliseconds },
+  { title: "Latency of queries", lines: percentiles("query"), scale: logarithmic, show: milliseconds },
+  { title: "Latency of purchases", lines: percentiles("buy"), scale: logarithmic, show: milliseconds },
 ];
 
 export class Charts {

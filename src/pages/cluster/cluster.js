@@ -31,7 +31,7 @@ controls.ondone = () => poll.now();
 /** Says who leads, and whether the logs agree. */
 function showView({ view, services }) {
   say("view", view === null
-    ? "No leader was elected yet."
+    ? "No leader is elected yet."
     : `Epoch ${view.epoch}: replica ${view.leader} leads, in sync: ${view.in_sync.map(({ id }) => id).join(", ")}`);
   const logs = services.filter(({ log }) => log).map(({ log, answers }) => ({ ...log, answers }));
   // By the log matching property: two logs whose last orders have the same number and epoch are the same.
@@ -46,7 +46,7 @@ function showView({ view, services }) {
 function showLost({ status }) {
   document.body.classList.add("lost");
   say("view", status === 403
-    ? "The token of this address is an old one: open the address that run-all printed."
+    ? "The token in this address is no longer valid: open the address that run-all printed."
     : "run-all does not answer. Is the store closed?");
 }
 

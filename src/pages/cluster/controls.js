@@ -47,8 +47,8 @@ export class Controls {
     if (this.#under === 0) this.#slow.checked = delay > 0;
     const { queries, orders, refused, failed } = shoppers;
     this.#text.textContent = queries === 0
-      ? "Nobody shops. Let some in, and then pull a plug."
-      : `${queries} looks, ${orders} orders, ${refused} refused, ${failed} failed`;
+      ? "No shoppers. Start some, then crash a service."
+      : `${queries} queries, ${orders} orders, ${refused} refused, ${failed} failed`;
     this.#text.classList.toggle("bad", failed > 0);
   }
 }

@@ -36,13 +36,13 @@ export class Diagram {
         lines.push(`last ${log.last}, committed ${log.committed}`);
         if (log.lag > 0) lines.push(`${log.lag} behind`);
       } else if (name === "catalog") {
-        lines.push(delay > 0 ? `${delay} ms slower` : "", open > 0 ? `open sales: ${open}` : "");
+        lines.push(delay > 0 ? `${delay} ms delay` : "", open > 0 ? `open sales: ${open}` : "");
       } else if (sessions) {
         lines.push(`${sessions.busy} of ${sessions.threads} threads busy`);
       }
       this.#box[name].show(is === "leader" ? `★ ${name}` : name, lines.filter(Boolean), is);
     }
-    this.#box.shoppers.show("shoppers", [shoppers.present === 0 ? "nobody" : `${shoppers.present} in the store`], "up");
+    this.#box.shoppers.show("shoppers", [shoppers.present === 0 ? "none" : `${shoppers.present} active`], "up");
     const text = services.map(({ name, state: is }) => `${name}: ${STATES[is]}`).join(", ");
     if (this.#title.textContent !== text) this.#title.textContent = text;
   }

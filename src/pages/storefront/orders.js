@@ -62,6 +62,6 @@ export class Orders {
 /** Why there is nothing to show. */
 function reason(failure, number) {
   if (failure.status === 404) return `There is no order ${number}.`;
-  if (failure.status === 400) return `${number} is no order number: they begin with 1.`;
-  return "The store is not answering. Please look again in a moment.";
+  if (failure.status === 400) return `${number} is not an order number: order numbers start at 1.`;
+  return "The store is not answering. Please try again in a moment.";
 }

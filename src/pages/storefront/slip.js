@@ -3,7 +3,7 @@
 //   buy ──▶ asking ──▶ bought
 //             │  ▲ └──▶ refused
 //    silence  ▼  │ "Try again", same key
-//          waiting ──"Cancel", or too long──▶ stopped ──"Forget it"──▶ nothing
+//          waiting ──"Cancel", or too long──▶ stopped ──"Dismiss"──▶ nothing
 
 import { Failure, ask } from "./ask.js";
 import { buy, newKey } from "./purchase.js";
@@ -45,7 +45,7 @@ export class Slip {
     const cancel = button("Cancel", () => stop.abort());
     this.#show("asking", []);
     const slow = setTimeout(() => {
-      this.#show("asking", [paragraph("The store takes its time…"), cancel]);
+      this.#show("asking", [paragraph("Waiting for the store…"), cancel]);
     }, SLOW_MS);
     const waiting = () => {
       clearTimeout(slow);
@@ -81,7 +81,7 @@ export class Slip {
       `The store may have your order of ${purchase.quantity}, or not. ` +
       "Trying again is safe: the same key never buys twice.";
     const again = button("Try again", () => this.#ask(purchase));
-    const forget = button("Forget it", () => {
+    const forget = button("Dismiss", () => {
       forgetPurchase(purchase);
       this.#show("nothing", []);
     });
@@ -108,11 +108,11 @@ async function reason({ name, quantity }, failure) {
   if (failure.status !== 409) return `The store did not accept this order: ${failure.message}.`;
   try {
     const { quantity: left } = await ask(`products/${encodeURIComponent(name)}`);
-    if (left === 0) return "Sold out: somebody was faster.";
+    if (left === 0) return "Sold out: another customer bought the last one.";
     if (left < quantity) return `There are only ${left} left.`;
-    return `There were too few a moment ago; now there are ${left}.`;
+    return `There were too few a moment ago. Now there are ${left}.`;
   } catch {
-    return "There are not so many left.";
+    return "Not enough are left.";
   }
 }
 

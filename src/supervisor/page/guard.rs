@@ -38,16 +38,16 @@ impl Guard {
     ) -> Result<&'p [&'a str], &'static str> {
         let host = request.header("Host").unwrap_or_default().unwrap_or_default();
         if !address::is_loopback(address::parts(host).0) {
-            return Err("this page answers to a loopback address only, not to another Host");
+            return Err("the Host header must be a loopback address or localhost");
         }
         for origin in request.headers("Origin") {
             if origin.strip_prefix(b"http://") != Some(host.as_bytes()) {
-                return Err("another page may not use this one: the Origin is foreign");
+                return Err("the Origin header must be the address of this page");
             }
         }
         match path {
             [token, below @ ..] if is_same(token, &self.token) => Ok(below),
-            _ => Err("open the address that run-all printed: it has a token in its path"),
+            _ => Err("the token is missing or wrong: open the address that run-all printed"),
         }
     }
 }

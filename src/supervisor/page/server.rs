@@ -65,14 +65,14 @@ impl PageServer {
 
     /// Has a command carried out.
     fn command(&self, line: &[u8]) -> Result<String> {
-        let line = str::from_utf8(line).map_err(|_| Error::invalid("a command is UTF-8"))?;
+        let line = str::from_utf8(line).map_err(|_| Error::invalid("a command must be UTF-8"))?;
         let (answer, answered) = bounded(1);
         self.access.instructions.try_send(Instruction { line: line.to_owned(), answer }).map_err(
             |_| Error::unavailable("too many commands at once, or the store is closing"),
         )?;
         answered
             .recv_timeout(DEADLINE)
-            .unwrap_or_else(|_| Err(Error::unavailable("the command is not done yet")))
+            .unwrap_or_else(|_| Err(Error::unavailable("the command was not carried out in time")))
     }
 
     /// Answers one request. Returns the status.

@@ -194,8 +194,8 @@ fn show(known: &Known, view: Option<&View>, followers: &[FollowerStatus]) -> Ser
 /// What to do about a replica whose committed orders differ from the leader's.
 fn remedy(known: &Known) -> String {
     format!(
-        "{} has committed orders that differ from the leader's and takes no more. To keep the leader's: stop it, \
-         move its data directory away, start it again",
+        "{} has committed orders that differ from the leader's. It accepts no new orders. To keep the leader's log: stop this \
+         replica, move its data directory away, start it again",
         known.id
     )
 }
@@ -388,8 +388,8 @@ mod tests {
         order.conflict = Some(OrderNumber(8));
         assert_eq!(states(&services), [State::InConflict, State::Leader]);
         let shown = Picture::of(&services).to_string();
-        let remedy = "order 1 has committed orders that differ from the leader's and takes no more. \
-                      To keep the leader's: stop it, move its data directory away, start it again";
+        let remedy = "order 1 has committed orders that differ from the leader's. It accepts no new orders. \
+                      To keep the leader's log: stop this replica, move its data directory away, start it again";
         assert_eq!(shown.lines().last(), Some(remedy));
     }
 
