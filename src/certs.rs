@@ -1,15 +1,16 @@
-//! `certs`: the cluster's authority, and with it a certificate for each service and for the operator.
+//! Makes the certificate authority (CA) of a cluster, and with it a certificate for each service and for the operator.
+//! Called by the program `certs`.
 //!
 //! ```text
-//! authority.pem  authority-key.pem      made once; who has the key can be anybody in this cluster
-//! catalog.pem    catalog-key.pem        one pair each, renewed by every run
+//! authority.pem  authority-key.pem      made once; its key can make a certificate for any service
+//! catalog.pem    catalog-key.pem        one pair for each service, renewed by every run
 //! order-1.pem …  frontend.pem …  tool.pem …
 //! ```
 //!
-//! - An authority that is there is used and never overwritten: the others believe it already.
-//! - Keys can be read by their owner only, from their first byte on.
-//! - A certificate says who its owner is ([`Principal::certified_name`]), and for people with curl or a
-//!   browser also at which hosts.
+//! - An existing CA is used and never overwritten: the services already trust it.
+//! - A key file can be read by its owner only, from the moment it is created.
+//! - A certificate contains the name of its owner ([`Principal::certified_name`]), and, for curl and browsers,
+//!   the hosts of its addresses.
 
 use crate::address;
 use crate::config::Config;
@@ -30,17 +31,17 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use time::{Duration, OffsetDateTime};
 
-/// What was made.
+/// The result of [`make`].
 pub struct Made {
-    /// Whether the authority is new.
+    /// Whether the CA is new.
     pub new_authority: bool,
-    /// Who has a new certificate.
+    /// The owners of the new certificates.
     pub owners: Vec<Principal>,
-    /// The end of its time.
+    /// The end of their validity.
     pub until: OffsetDateTime,
 }
 
-/// Makes a certificate for everybody in this configuration, valid for so many days.
+/// Makes a certificate for each service of this configuration and for the tools, valid for this number of days.
 pub fn make(config: &Config, directory: &Path, days: u32) -> Result<Made> {
     fs::create_dir_all(directory).map_err(|e| Error::storage(directory, "cannot create it", e))?;
     let is_new = !directory.join(AUTHORITY).exists() && !directory.join(AUTHORITY_KEY).exists();
@@ -58,11 +59,11 @@ pub fn make(config: &Config, directory: &Path, days: u32) -> Result<Made> {
 const AUTHORITY: &str = "authority.pem";
 const AUTHORITY_KEY: &str = "authority-key.pem";
 
-/// Who vouches for the certificates of a cluster.
+/// The CA of a cluster, which signs its certificates.
 pub struct Authority(Issuer<'static, KeyPair>);
 
 impl Authority {
-    /// A new one, whose files go to this directory.
+    /// Makes a new CA and writes its files to this directory.
     pub fn create(directory: &Path) -> Result<Authority> {
         let key = KeyPair::generate().map_err(cannot)?;
         let now = OffsetDateTime::now_utc();
@@ -75,7 +76,7 @@ impl Authority {
         Ok(Authority(Issuer::new(params, key)))
     }
 
-    /// The one whose key is in this directory.
+    /// Reads the CA whose key is in this directory.
     pub fn open(directory: &Path) -> Result<Authority> {
         let path = directory.join(AUTHORITY_KEY);
         let what = "cannot read the CA's key, which is needed to sign certificates";
@@ -84,7 +85,7 @@ impl Authority {
         Ok(Authority(Issuer::new(authority_params(), key)))
     }
 
-    /// Makes a new key and certificate for `owner`, in place of those in this directory.
+    /// Makes a new key and certificate for `owner`; they replace those in this directory.
     pub fn issue(
         &self,
         directory: &Path,
@@ -114,8 +115,8 @@ impl Authority {
     }
 }
 
-/// All that is said of an authority but for its time: the same whenever it is opened, as the
-/// certificates refer to it by name.
+/// The fields of a CA certificate except its validity. They are the same each time it is opened, because the
+/// certificates refer to the CA by its name.
 fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = named("toystore cluster authority");
@@ -134,11 +135,11 @@ fn dns_name(name: &str) -> Result<SanType> {
     name.try_into().map(SanType::DnsName).map_err(cannot)
 }
 
-/// What every machine calls itself.
+/// The names by which every machine can reach itself.
 const OWN_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// Everybody who needs a certificate, with the hosts of their addresses, and of each service those by which it is
-/// called on its own machine.
+/// All that need a certificate, with the hosts of their addresses. Each service also gets the names by which its own
+/// machine reaches it.
 fn hosts(config: &Config) -> BTreeMap<Principal, BTreeSet<String>> {
     let mut all = BTreeMap::from([(Principal::Tool, BTreeSet::new())]);
     let customers = (Principal::Frontend, config.frontend.listen.clone());
@@ -146,7 +147,7 @@ fn hosts(config: &Config) -> BTreeMap<Principal, BTreeSet<String>> {
         let (host, _) = address::parts(&address);
         let hosts: &mut BTreeSet<String> = all.entry(owner).or_default();
         hosts.extend(OWN_HOSTS.map(str::to_owned));
-        // Whoever listens everywhere has no host by which to call it.
+        // An unspecified address (0.0.0.0, ::) is not a host that clients can connect to.
         if !host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()) {
             hosts.insert(host.to_owned());
         }
@@ -154,17 +155,18 @@ fn hosts(config: &Config) -> BTreeMap<Principal, BTreeSet<String>> {
     all
 }
 
-/// Puts a key into a file that nobody else may read, in place of the one that is there.
+/// Writes a key to a file that only its owner can read; it replaces the existing file.
 fn write_key(path: &Path, key: &KeyPair) -> Result<()> {
-    let aside = path.with_extension("pem.new");
+    let new_file = path.with_extension("pem.new");
     let write = || {
-        if aside.exists() {
-            fs::remove_file(&aside)?;
+        if new_file.exists() {
+            fs::remove_file(&new_file)?;
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new_file)?;
         file.write_all(key.serialize_pem().as_bytes())?;
         file.sync_all()?;
-        fs::rename(&aside, path)
+        fs::rename(&new_file, path)
     };
     write().map_err(|e| Error::storage(path, "cannot write the key", e))
 }

@@ -1,42 +1,43 @@
-//! The one error type. A variant says who is at fault, its text says what happened, to what, and
-//! what to do. The first three groups travel between services inside frames, so the type
-//! serializes; the last group ends a process at its start or when its disk fails.
+//! The error type of all modules. A variant says who has to act. Its text says what happened, to what, and
+//! what to do. The first three groups are sent between services in frames, so the type serializes. An error
+//! of the last group ends a process, at its start or when its disk fails.
 //!
-//! An error is *definite* when the thing asked for surely did not happen, and *indefinite* when it
-//! may have. A definite one may be retried freely; an indefinite one only with the same key.
+//! An error is *definite* if the requested operation certainly did not happen, and *indefinite* if it may
+//! have happened. After a definite error any retry is safe. After an indefinite error only a retry with the
+//! same key is safe.
 
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::path::Path;
 
-/// The result of everything that can fail here.
+/// The result of all functions that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Error {
-    // The customer asked for something that cannot be.
+    // The customer sent a request that cannot be carried out.
     /// The request is malformed or out of range. `why` names the field, its value and the rule.
     #[error("{why}")]
     Invalid {
         /// What is wrong with it.
         why: String,
     },
-    /// The request's body is in a format that is not read. `why` names the header, its value and what
-    /// is read.
+    /// The request's body has an unsupported format. `why` names the header, its value and the supported
+    /// formats.
     #[error("{why}")]
     UnknownFormat {
         /// What is wrong with it.
         why: String,
     },
-    /// Whoever asks may not. `why` says who may.
+    /// The caller is not allowed to do this. `why` says who is.
     #[error("{why}")]
     Forbidden {
-        /// Who may.
+        /// Who is allowed to.
         why: String,
     },
-    /// A toy of this name cannot be added.
+    /// A toy with this name exists and cannot be added again.
     #[error("a toy with this name already exists")]
     ToyExists,
     /// The catalog has no such toy.
@@ -45,14 +46,14 @@ pub enum Error {
     /// The log has no such committed order.
     #[error("order not found")]
     UnknownOrder,
-    /// Fewer are left than were asked for.
+    /// The stock is less than the requested quantity.
     #[error("not enough stock")]
     NotEnoughStock,
-    /// An idempotency key was used before for something else.
+    /// An idempotency key was used before for another purchase.
     #[error("this idempotency key was already used for another order")]
     KeyReused,
 
-    // Nobody's fault: another server, or another moment, will do.
+    // Temporary: a retry at another server or a moment later may succeed.
     /// The receiver knows a newer view than the sender.
     #[error("stale request: the current epoch is {epoch}")]
     Stale {
@@ -71,24 +72,24 @@ pub enum Error {
         /// What is missing.
         what: String,
     },
-    /// Nobody could be reached at an address; nothing was sent.
+    /// No connection to an address; nothing was sent.
     #[error("cannot reach {address}: {why}")]
     Unreachable {
         /// Host and port.
         address: String,
-        /// The operating system's word.
+        /// The operating system's message.
         why: String,
     },
 
-    // It may have happened, or not.
+    // The outcome is unknown.
     /// A request was sent and its answer did not come.
     #[error("the outcome is unknown: {what}")]
     Unanswered {
-        /// Who did not answer, and why.
+        /// Which service did not answer, and why.
         what: String,
     },
 
-    // The operator has to look at it.
+    // The operator has to act.
     /// A setting is wrong. `place` is a file and line, a flag or an environment variable.
     #[error("{place}: {why}")]
     Config {
@@ -97,7 +98,7 @@ pub enum Error {
         /// What is wrong with it, and what is allowed.
         why: String,
     },
-    /// A file holds something its writer never wrote.
+    /// A file has content that its program never wrote.
     #[error("{file}, line {line}: {why}; {remedy}")]
     Damaged {
         /// The file.
@@ -114,29 +115,29 @@ pub enum Error {
     Storage {
         /// The file or directory.
         path: String,
-        /// What was tried, and the operating system's word.
+        /// What was tried, and the operating system's message.
         why: String,
     },
-    /// An address could not be listened on.
+    /// Listening at an address failed.
     #[error("cannot listen on {address}: {why}")]
     Listen {
         /// Host and port.
         address: String,
-        /// The operating system's word.
+        /// The operating system's message.
         why: String,
     },
     /// A program of the store could not be started, or ended while the store was opening.
     #[error("{name}: {why}")]
     Service {
-        /// Which one.
+        /// The name of the program.
         name: String,
-        /// What happened to it.
+        /// What happened.
         why: String,
     },
 }
 
 impl Error {
-    /// Whether the thing asked for surely did not happen.
+    /// Whether the requested operation certainly did not happen.
     pub fn is_definite(&self) -> bool {
         !matches!(self, Error::Unanswered { .. })
     }

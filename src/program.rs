@@ -1,6 +1,6 @@
-//! The one way in which every program of the store begins and ends. Called by all of `src/bin`.
+//! The main function of every program of the store. Called by all of `src/bin`.
 //!
-//! What goes wrong is one line on standard error, behind the program's name, and exit code 2.
+//! A failure prints one line on standard error, after the program's name, and exits with code 2.
 
 use crate::config::{self, Config};
 use crate::error::Result;
@@ -10,8 +10,8 @@ use crate::trace;
 use clap::{Arg, ArgMatches, Command};
 use std::process::ExitCode;
 
-/// Runs a program: `command` is its command line as far as it is its own, `own` the section whose flags go without
-/// its name ("" for none).
+/// Runs a program. `command` is its command line without the settings; `own` is the section whose flags are written
+/// without the section's name ("" for none).
 pub fn main(
     command: Command,
     own: &str,
@@ -21,7 +21,7 @@ pub fn main(
     end(&name, config::load(command, own).and_then(|(config, arguments)| run(config, &arguments)))
 }
 
-/// Runs a service until it is asked to end.
+/// Runs a service until the process is asked to end.
 pub fn service(
     command: Command,
     own: &str,
@@ -30,8 +30,8 @@ pub fn service(
     // For tests only.
     let panic = Arg::new("panic-thread").long("panic-thread").value_name("NAME@FILE").hide(true);
     main(command.arg(panic), own, |config, arguments| {
-        if let Some(told) = arguments.get_one::<String>("panic-thread") {
-            stop::play_panic(told);
+        if let Some(thread) = arguments.get_one::<String>("panic-thread") {
+            stop::panic_in(thread);
         }
         let stop = Stop::install(arguments)?;
         let _log = trace::start(&config)?;
@@ -39,7 +39,7 @@ pub fn service(
     })
 }
 
-/// How a program of this name ends, after what it came to.
+/// Prints the error, if there is one. Returns the exit code.
 pub fn end(name: &str, outcome: Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|error| {
         output::complain(format!("{name}: {error}"));

@@ -1,5 +1,5 @@
-//! The thread that waits for signals which tell a running process something, other than to end ([`stop`](crate::stop)).
-//! Used by the catalog (slowness) and by `net` (certificates to be read again).
+//! A thread that handles signals other than those that end the process ([`stop`](crate::stop)). Used by the catalog
+//! (artificial delay) and by `net` (certificates are read again).
 
 use crate::error::{Error, Result};
 use crate::stop::VitalThread;
@@ -14,7 +14,7 @@ pub struct SignalThread {
 }
 
 impl SignalThread {
-    /// From now on `act` is called with each of these signals that comes.
+    /// Starts the thread. It calls `act` with each of these signals that arrives.
     pub fn start(
         name: &str,
         signals: &[i32],

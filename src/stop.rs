@@ -1,10 +1,9 @@
-//! The end of a process: when it is asked to (SIGTERM, Ctrl-C, or the end of its parent), when its disk
-//! fails ([`crash`]), when one of the threads it needs panics ([`VitalThread`]).
+//! The end of a process: on request (SIGTERM, Ctrl-C, or the end of its parent), when its disk fails
+//! ([`crash`]), or when one of its necessary threads panics ([`VitalThread`]). Used by every program.
 //!
 //! A signal handler writes a byte into a socket pair; a started process's standard input is a pipe
 //! that its parent holds open and never writes to, so its end is the parent's end. [`Stop::wait`]
-//! polls both. Nobody takes the byte out again, so that once asked is asked for ever, by every
-//! thread.
+//! polls both. The byte is never read, so every later call of every thread returns true.
 
 use crate::error::{Error, Result};
 use crate::output;
@@ -24,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Knows whether this process has been asked to end.
+/// Whether this process has been asked to end.
 pub struct Stop {
     /// Readable once a signal came.
     signalled: UnixStream,
@@ -50,15 +49,15 @@ impl Stop {
     /// The exit code of a program that was interrupted, as shells know it: 128 and the number of SIGINT.
     pub const INTERRUPTED: u8 = 130;
 
-    /// From now on SIGTERM and Ctrl-C end the process at once, as if nobody had taken them over.
+    /// Restores the default: from now on SIGTERM and Ctrl-C end the process at once.
     pub fn let_signals_end(&self) {
         for signal in [SIGTERM, SIGINT] {
-            // It fails for signals that nobody may take over only.
+            // It can fail only for signals that have no handler, such as SIGKILL.
             flag::register_conditional_default(signal, Arc::new(AtomicBool::new(true))).ok();
         }
     }
 
-    /// Waits until the process is asked to end, `timeout` at most. Whether it is.
+    /// Waits until the process is asked to end, at most for `timeout`. Returns whether it was asked.
     pub fn wait(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         loop {
@@ -72,7 +71,7 @@ impl Stop {
         }
     }
 
-    /// One look; may return early without reason, as every poll may.
+    /// Polls once. It may return early, as every poll may.
     fn poll(&self, timeout: Duration) -> bool {
         let stdin = io::stdin();
         let mut watched = vec![PollFd::new(&self.signalled, PollFlags::IN)];
@@ -84,12 +83,12 @@ impl Stop {
             return false;
         }
         let ready: Vec<bool> = watched.iter().map(|fd| !fd.revents().is_empty()).collect();
-        // Bytes on standard input mean nothing and are skipped; none means the end.
+        // Bytes on standard input are ignored; zero bytes mean that it is closed.
         ready[0] || (ready.get(1) == Some(&true) && is_at_end(&mut stdin.lock()))
     }
 }
 
-/// Reads some; whether there will never be more.
+/// Reads some bytes. Returns whether the input is closed.
 fn is_at_end(input: &mut impl Read) -> bool {
     match input.read(&mut [0; 1024]) {
         Ok(n) => n == 0,
@@ -97,17 +96,17 @@ fn is_at_end(input: &mut impl Read) -> bool {
     }
 }
 
-/// Ends the process because its disk failed: what is in memory may no longer reach it, and a failed
-/// sync is never retried. The other services go on.
+/// Ends the process because its disk failed: data in memory may not reach the disk any more, and a failed
+/// sync is never retried. The other services keep running.
 pub fn crash(error: &Error) -> ! {
     tracing::error!("{error}; this process ends");
-    // The log's last lines are lost with the process; this one is waited for.
+    // The last lines of the log may be lost when the process exits. This line is written before.
     output::complain(format!("{error}; this process ends"));
     process::exit(3)
 }
 
-/// A thread that its process needs: if it panics, the process ends, and others take over. Dropping it joins
-/// it, so its owner must have told it to end before.
+/// A thread that its process needs. If it panics, the process ends, and other processes replace it. Dropping
+/// it joins it, so its owner must first tell it to end.
 #[must_use = "dropping it waits for its end"]
 pub struct VitalThread(Option<JoinHandle<()>>);
 
@@ -138,12 +137,13 @@ impl Drop for VitalThread {
     }
 }
 
-/// Runs what the thread of this name is there for; a panic in it ends the process.
+/// Runs the body of the thread of this name. A panic in it ends the process.
 pub fn vital<T>(name: &str, body: impl FnOnce() -> T) -> T {
     let run = || {
-        if let Some(file) = PANIC.get().and_then(|told| told.strip_prefix(name)?.strip_prefix('@'))
+        if let Some(file) =
+            PANIC.get().and_then(|thread| thread.strip_prefix(name)?.strip_prefix('@'))
         {
-            panic_once_there_is(Path::new(file));
+            panic_when_file_exists(Path::new(file));
         }
         body()
     };
@@ -154,7 +154,7 @@ pub fn vital<T>(name: &str, body: impl FnOnce() -> T) -> T {
     })
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
@@ -163,12 +163,13 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
 /// The panic that tests ask for with `--panic-thread=<name>@<file>`.
 static PANIC: OnceLock<String> = OnceLock::new();
 
-/// From now on the thread of the name in `told` does nothing until the file in it exists, and then panics.
-pub(crate) fn play_panic(told: &str) {
-    PANIC.get_or_init(|| told.to_owned());
+/// Sets the panic for tests. `thread` is `<name>@<file>`: the thread of this name waits until the file exists, then
+/// panics instead of its work.
+pub(crate) fn panic_in(thread: &str) {
+    PANIC.get_or_init(|| thread.to_owned());
 }
 
-fn panic_once_there_is(file: &Path) {
+fn panic_when_file_exists(file: &Path) {
     while !file.exists() {
         thread::sleep(Duration::from_millis(10));
     }

@@ -1,5 +1,5 @@
 //! Text that people write: configuration, initial databases, certificates, the bodies of requests. Editors on Windows
-//! put a byte-order mark before it, and end lines in CR LF. Whoever reads such text reads it with this.
+//! put a byte-order mark before it, and end lines in CR LF. All such text is read by these functions.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -31,7 +31,7 @@ pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(MARK).unwrap_or(bytes)
 }
 
-/// The line, counted from 1, of the byte at this place.
-pub fn line_at(text: &[u8], place: usize) -> u64 {
-    1 + text.iter().take(place).filter(|byte| **byte == b'\n').count() as u64
+/// The number of the line, counted from 1, that contains the byte at this index.
+pub fn line_at(text: &[u8], index: usize) -> u64 {
+    1 + text.iter().take(index).filter(|byte| **byte == b'\n').count() as u64
 }

@@ -1,5 +1,5 @@
-//! The operator's hand on the shelves: lists toys, changes prices, restocks, adds toys. Called by the program `toys`;
-//! the catalog does it.
+//! Lists toys, changes prices, restocks and adds toys, for the operator. Called by the program `toys`; sends its
+//! requests to the catalog.
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -12,7 +12,8 @@ use crate::protocol::{ask, wanted};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use std::time::{Duration, Instant};
 
-/// For one answer of the catalog. It waits for half a second at most until no cache shows what was before.
+/// For one answer of the catalog. Before it answers, the catalog waits at most half a second until no cache has the
+/// old value.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The subcommands `list`, `price`, `restock` and `add`.
@@ -34,8 +35,8 @@ pub fn subcommands() -> [Command; 4] {
     ]
 }
 
-/// What the arguments of a subcommand ask for; `None` for `list`.
-pub fn wanted_by(name: &str, arguments: &ArgMatches) -> Option<(ToyName, Put)> {
+/// The toy and the change that the arguments of a subcommand describe; `None` for `list`.
+pub fn change_from(name: &str, arguments: &ArgMatches) -> Option<(ToyName, Put)> {
     let toy = || arguments.get_one::<ToyName>("name").expect("it is required").clone();
     let price = || *arguments.get_one::<Price>("price").expect("it is required");
     let quantity = || *arguments.get_one::<u64>("quantity").expect("it is required");
@@ -52,7 +53,7 @@ fn price(text: &str) -> Result<Price> {
     Price::try_from(text.parse::<f64>().map_err(|error| Error::invalid(error.to_string()))?)
 }
 
-/// Gives all toys to `each`, as many at a time as one answer has.
+/// Calls `each` with all toys, as many at a time as one answer has.
 pub fn list(config: &Config, mut each: impl FnMut(&[Toy]) -> Result<()>) -> Result<()> {
     let catalog = Transport::of(config, Principal::Tool)?.rpc(&config.catalog.listen)?;
     let mut after = None;
@@ -65,7 +66,7 @@ pub fn list(config: &Config, mut each: impl FnMut(&[Toy]) -> Result<()>) -> Resu
     }
 }
 
-/// Adds a toy or changes one. Returns what it is now.
+/// Adds a toy or changes one. Returns its new state.
 pub fn put(config: &Config, name: &ToyName, put: &Put) -> Result<ShownToy> {
     let catalog = Transport::of(config, Principal::Tool)?.target(&config.catalog.listen)?;
     let target = format!("/products/{}", percent_encode(name));

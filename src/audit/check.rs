@@ -1,4 +1,4 @@
-//! The rules of the books, and what breaks them. Pure.
+//! The rules of an audit. Pure.
 //!
 //! One log is the measure of the others: of the in-sync replicas, that with the newest epoch at its
 //! end, and the longest of these. It has every committed order (replication.md, invariant 1); what
@@ -6,7 +6,7 @@
 //!
 //! - Per toy: initial + restocked − sold − withdrawn = now.
 //! - Per toy: sold = what the orders took + what the open sales took that are no orders yet.
-//! - Numbers are 1..N without gap, epochs never fall, no key stands twice.
+//! - Numbers are 1..N without gap, epochs never fall, no key occurs twice.
 //! - Another log is equal to the measure, or behind it, or has orders of an older epoch that were never
 //!   committed. It never differs where it knows that orders were committed.
 //! - An order that was cut from a log is the same purchase as one in the measure, or is an open sale;

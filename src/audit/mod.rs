@@ -1,5 +1,5 @@
-//! Proves the books: that every toy that left a shelf is in one order, and that all replicas keep the
-//! same orders.
+//! Audits a store: checks that each toy sold is in exactly one order, and that all replicas have the same
+//! orders. Called by the program `audit`.
 //!
 //! ```text
 //! disk     data directories ─▶ Evidence ┐

@@ -1,5 +1,5 @@
 //! Asks the services of an open store. They may still be finishing something, so all is asked again
-//! until the books hold still and balance, or time is up.
+//! until the books do not change during a round and balance, or the deadline passes.
 //!
 //! - The books are asked for before and after the orders. If nothing came between, all three are of
 //!   one moment.

@@ -44,7 +44,7 @@ fn run(mut config: Config, arguments: &ArgMatches) -> Result<ExitCode> {
     Ok(ExitCode::from(1))
 }
 
-/// The configured address, unless its host or port was given by itself (K2).
+/// The configured address, with the host and the port of --host and --port, if given (K2).
 fn address_from(configured: &str, arguments: &ArgMatches) -> String {
     let (host, port) = address::parts(configured);
     let host = arguments.get_one::<String>("host").map_or(host, String::as_str);

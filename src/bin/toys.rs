@@ -27,7 +27,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(config: &Config, all: &ArgMatches) -> Result<ExitCode> {
     let (subcommand, arguments) = all.subcommand().expect("clap requires one");
-    let Some((name, put)) = toys::wanted_by(subcommand, arguments) else {
+    let Some((name, put)) = toys::change_from(subcommand, arguments) else {
         output::print(format!("{:>10} {:>11}  {}\n", "price", "left", "toy"))?;
         toys::list(config, |toys| output::print(toys.iter().map(line).collect::<String>()))?;
         return Ok(ExitCode::SUCCESS);

@@ -1,5 +1,5 @@
-//! All programs of the store in one, so that a container's image holds the library once: `toystore catalog
-//! --help` is `catalog --help`.
+//! All programs of the store in one executable, so that a container image contains the library once: `toystore
+//! catalog --help` is `catalog --help`.
 
 use std::env;
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What is said to who names none of the programs.
+/// The help, or an error if the argument is not a program.
 fn answer(other: &str) -> Result<ExitCode> {
     if !["--help", "-h"].contains(&other) {
         let why = format!("there is no program \"{other}\", expected {PROGRAMS}");

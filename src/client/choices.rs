@@ -54,7 +54,7 @@ impl Choices {
         Choices { random, left: config.iterations, rule }
     }
 
-    /// The choices of a customer who never has enough, and buys with this probability.
+    /// The choices of a customer that never ends, and buys with this probability.
     pub fn endless(probability: f64, random: Rng) -> Choices {
         Choices { random, left: usize::MAX, rule: Rule::Bernoulli(probability) }
     }

@@ -1,4 +1,4 @@
-//! The customer's side: sessions that query and buy, and at the end check every order they were given.
+//! Simulated customers: sessions that query and buy, and at the end check all their orders.
 //!
 //! ```text
 //! run ─▶ a thread per session: shopper ─▶ choices   what to query, whether and how much to buy
@@ -12,7 +12,7 @@
 //! * [`measurements`]: what all sessions measure and count together.
 //! * [`report`]: the table of a run, and what it found.
 //!
-//! A session that fails or panics ends alone; the others go on, and the report says what happened.
+//! A session that fails or panics ends alone; the others continue, and the report names the failure.
 
 pub mod choices;
 pub mod api;

@@ -21,7 +21,7 @@ pub struct Report {
     pub elapsed: Duration,
     /// Whether it was interrupted; then not all orders were checked.
     pub is_interrupted: bool,
-    /// What went wrong, a line each. Nothing, in a store that keeps its promises.
+    /// What went wrong, one line each. Empty if the store works correctly.
     pub findings: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ impl Report {
         Report { seed, visits, measurements, elapsed, is_interrupted: false, findings }
     }
 
-    /// Whether any session saw the store from inside.
+    /// Whether any session received the list of toys.
     pub fn began(&self) -> bool {
         self.visits.iter().any(|visit| visit.entered)
     }

@@ -26,7 +26,7 @@ pub struct Shopper<'a> {
 pub struct Visit {
     /// The orders it was given.
     pub orders: Vec<ShownOrder>,
-    /// Whether it saw the store from inside at all.
+    /// Whether it received the list of toys.
     pub entered: bool,
     /// What went wrong.
     pub findings: Vec<String>,

@@ -26,7 +26,7 @@ pub(super) struct Key {
 }
 
 /// Where a value lives in the configuration. The id is that of the replica it is for; keys outside
-/// `[order.N]` look away.
+/// `[order.N]` ignore it.
 type Place<T> = fn(&mut Config, ReplicaId) -> &mut T;
 
 /// What kind of value a key has: where it lives, and what is allowed.

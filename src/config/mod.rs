@@ -1,4 +1,4 @@
-//! The configuration: one struct for the whole store, so that every process is told the same.
+//! The configuration: one struct for the whole store, so that every process uses the same values.
 //!
 //! Values come from four places; the first that has one wins: a flag (`--frontend-threads 20`), an
 //! environment variable (`TOYSTORE_FRONTEND_THREADS`), the file (`[frontend] threads = 20`), the

@@ -23,18 +23,18 @@ pub struct Config {
     pub page: Page,
     /// What protects the services from the network.
     pub tls: Tls,
-    /// What all processes say about themselves.
+    /// The settings of the log.
     pub log: Log,
 }
 
 /// The settings of the front-end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frontend {
-    /// Where customers connect, `host:port`.
+    /// Address for customers, `host:port`.
     pub listen: String,
-    /// Where it says how it is doing, `host:port`.
+    /// Address for health, status and metrics, `host:port`.
     pub peer: String,
-    /// The certificate for customers, and those that vouch for it; with it they speak HTTPS.
+    /// The certificate for customers, with its intermediate certificates; with it `listen` is HTTPS.
     pub certificate: Option<PathBuf>,
     /// The private key of that certificate.
     pub key: Option<PathBuf>,
@@ -94,7 +94,7 @@ pub struct Catalog {
     pub restock_to: u64,
     /// Whether every toy is set to `restock_to` at the start (C4).
     pub reset_stock: bool,
-    /// What each request takes longer, to play a slow database (L4).
+    /// Artificial delay per request, to simulate a slow database (L4).
     pub delay: Duration,
 }
 
@@ -114,7 +114,7 @@ pub struct Order {
     pub threads: usize,
     /// Requests that each replica serves at the same time at its peer address.
     pub peer_threads: usize,
-    /// The failure to play, if any (O8).
+    /// The failure to simulate, if any (O8).
     pub fail: Option<Failure>,
     /// The replicas, in order of id.
     pub replicas: BTreeMap<ReplicaId, Replica>,
@@ -131,7 +131,7 @@ pub struct Replica {
     pub data: PathBuf,
 }
 
-/// A failure that a replica plays once its log reaches an order (O8). Written `crash@7`.
+/// A failure that a replica simulates once its log reaches an order (O8). Written `crash@7`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
     /// What happens.
@@ -140,7 +140,7 @@ pub struct Failure {
     pub at: OrderNumber,
 }
 
-/// What a played failure does.
+/// The effect of a simulated failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FailureKind {
     /// The process ends at once, as by `kill -9`.
@@ -156,7 +156,7 @@ pub enum FailureKind {
 pub struct Client {
     /// Where the front-end is, `host:port`.
     pub address: String,
-    /// Who vouches for the front-end's certificate; with it the client speaks HTTPS.
+    /// CA certificate of the front-end; with it the client uses HTTPS.
     pub authority: Option<PathBuf>,
     /// Sessions at the same time, each on a connection of its own (K2).
     pub sessions: usize,
@@ -195,7 +195,7 @@ pub struct Tls {
     pub insecure: bool,
 }
 
-/// What all processes say about themselves.
+/// The settings of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Log {
     /// How a line looks.

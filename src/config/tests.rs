@@ -1,4 +1,4 @@
-//! What the configuration promises: one truth in four places, and clear refusals.
+//! Tests of the configuration: the four sources agree, and errors are clear.
 
 use super::*;
 use crate::model::{OrderNumber, ReplicaId};

@@ -1,6 +1,6 @@
-//! Lines on their way to standard output or standard error: collected in memory by those who have something to
-//! say, and written by one thread. Whoever says something never waits. What cannot be written is dropped, counted,
-//! and told of when something can be written again.
+//! Lines for standard output or standard error. Threads add them to a buffer in memory, and one thread writes them, so
+//! the threads never wait for the output. Lines that cannot be written are dropped and counted; the number is reported
+//! when writing works again. Used by `trace` and by `run-all`.
 
 use parking_lot::{Condvar, Mutex};
 use std::io::{self, Write};
@@ -8,36 +8,36 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// More than this does not wait to be written: a tenth of a second of the fastest access log.
+/// The largest buffer: a tenth of a second of the fastest access log.
 const BYTES_WAITING_MAX: usize = 4 << 20;
 
-/// How long the end of a process waits until everything is written.
-const END_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the end of a process waits until all lines are written.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Takes lines. All clones give to the same [`Writer`].
+/// Accepts lines. All clones add to the same [`Writer`].
 #[derive(Clone, Default)]
 pub struct Lines(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write, or to end.
+    /// Signalled when there are lines to write, or when the writer has to end.
     wanted: Condvar,
-    /// Everything is written.
+    /// Signalled when the writer has ended.
     ended: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
-    /// Lines that were dropped since the last time that this was told.
+    /// Lines that were dropped since the last report.
     lost: u64,
     is_ending: bool,
     has_ended: bool,
 }
 
-/// Owns the thread that writes. Dropping it writes what still waits, and ends and joins the thread; if it cannot
-/// write for a second it is left behind, to end with the process.
+/// Owns the thread that writes. Dropping it writes the rest of the buffer, then ends and joins the thread. If writing
+/// blocks for a second, the thread is not joined; it ends with the process.
 #[must_use = "dropping it ends the log"]
 pub struct Writer {
     lines: Lines,
@@ -45,7 +45,7 @@ pub struct Writer {
 }
 
 impl Lines {
-    /// Takes whole lines, or drops them if too many wait already.
+    /// Adds whole lines to the buffer, or drops them if it is full.
     pub fn push(&self, lines: &[u8]) {
         let mut state = self.0.state.lock();
         if state.waiting.len() + lines.len() > BYTES_WAITING_MAX {
@@ -57,7 +57,7 @@ impl Lines {
         self.0.wanted.notify_one();
     }
 
-    /// The next lines to write, in exchange for an empty buffer; `false` when there will be none.
+    /// Waits for lines and swaps them with an empty buffer. Returns `false` at the end.
     fn take(&self, buffer: &mut Vec<u8>) -> bool {
         let mut state = self.0.state.lock();
         while state.waiting.is_empty() && !state.is_ending {
@@ -71,8 +71,8 @@ impl Lines {
         !state.has_ended
     }
 
-    /// Counts what could not be written. Returns how many lines were lost until something was written again.
-    fn settle(&self, is_written: bool, lines: &[u8]) -> u64 {
+    /// Counts lines that were not written. After a successful write, returns the number of lost lines.
+    fn count_lost(&self, is_written: bool, lines: &[u8]) -> u64 {
         let mut state = self.0.state.lock();
         if is_written {
             return std::mem::take(&mut state.lost);
@@ -81,21 +81,21 @@ impl Lines {
         0
     }
 
-    /// Writes until it is to end. `tell` is told how many lines were lost, once something was written again.
-    fn write(&self, mut out: impl Write, tell: impl Fn(u64)) {
+    /// Writes until the end. Calls `report_lost` with the number of lost lines, when writing works again.
+    fn write(&self, mut out: impl Write, report_lost: impl Fn(u64)) {
         let mut buffer = Vec::new();
         while self.take(&mut buffer) {
             let outcome = out.write_all(&buffer).and_then(|()| out.flush());
-            let lost = self.settle(outcome.is_ok(), &buffer);
+            let lost = self.count_lost(outcome.is_ok(), &buffer);
             buffer.clear();
             if lost > 0 {
-                tell(lost);
+                report_lost(lost);
             }
         }
     }
 }
 
-/// For who formats into a writer: each call brings whole lines.
+/// For formatters: each call passes whole lines.
 impl Write for Lines {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         self.push(lines);
@@ -112,17 +112,17 @@ impl Writer {
     pub fn start(
         name: &str,
         out: impl Write + Send + 'static,
-        tell: impl Fn(u64) + Send + 'static,
+        report_lost: impl Fn(u64) + Send + 'static,
     ) -> io::Result<Writer> {
         let lines = Lines::default();
         let thread = thread::Builder::new().name(name.to_owned()).spawn({
             let lines = lines.clone();
-            move || lines.write(out, tell)
+            move || lines.write(out, report_lost)
         })?;
         Ok(Writer { lines, thread: Some(thread) })
     }
 
-    /// Where it takes lines from.
+    /// The lines that it writes.
     pub fn lines(&self) -> &Lines {
         &self.lines
     }
@@ -130,7 +130,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let deadline = Instant::now() + END_PATIENCE;
+        let deadline = Instant::now() + END_TIMEOUT;
         let Lines(shared) = &self.lines;
         let mut state = shared.state.lock();
         state.is_ending = true;
@@ -142,7 +142,7 @@ impl Drop for Writer {
         }
         drop(state);
         if let Some(thread) = self.thread.take() {
-            // One that panicked has nothing more to write.
+            // After a panic there is nothing left to write.
             thread.join().ok();
         }
     }
@@ -158,16 +158,16 @@ mod tests {
     use crossbeam_channel::{Receiver, Sender, unbounded};
     use std::io::ErrorKind;
 
-    /// A place that writes when it is told to, or fails, and shows what was written.
+    /// An output that writes or fails as the test decides, and passes on what was written.
     struct Gate {
-        verdicts: Receiver<bool>,
+        decisions: Receiver<bool>,
         written: Sender<Vec<u8>>,
     }
 
     impl Write for Gate {
         fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-            match self.verdicts.recv() {
-                Ok(true) => self.written.send(lines.to_vec()).expect("the test looks"),
+            match self.decisions.recv() {
+                Ok(true) => self.written.send(lines.to_vec()).expect("the test receives"),
                 _ => return Err(ErrorKind::StorageFull.into()),
             }
             Ok(lines.len())
@@ -178,17 +178,17 @@ mod tests {
         }
     }
 
-    /// A writer, what lets it write, what it wrote, and how many lines it lost.
+    /// A writer, the sender of decisions, what it wrote, and the numbers of lost lines.
     fn gated() -> (Writer, Sender<bool>, Receiver<Vec<u8>>, Receiver<u64>) {
-        let ((open, verdicts), (written, seen), (told, lost)) =
+        let ((open, decisions), (written, seen), (reported, lost)) =
             (unbounded(), unbounded(), unbounded());
-        let tell = move |lines| told.send(lines).expect("the test looks");
-        let writer = Writer::start("test", Gate { verdicts, written }, tell).expect("a thread");
+        let report = move |lines| reported.send(lines).expect("the test receives");
+        let writer = Writer::start("test", Gate { decisions, written }, report).expect("a thread");
         (writer, open, seen, lost)
     }
 
     #[test]
-    fn nobody_waits_and_what_is_too_much_is_counted() {
+    fn a_full_buffer_blocks_no_thread_and_dropped_lines_are_counted() {
         let (writer, open, seen, lost) = gated();
         let line = [&[b'x'; 1023][..], b"\n"].concat();
         let room = (BYTES_WAITING_MAX / line.len()) as u64;
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_full_disk_does_not_take_is_counted_and_the_log_goes_on() {
+    fn lines_lost_on_a_full_disk_are_counted_and_the_log_continues() {
         let (writer, open, seen, lost) = gated();
         open.send(false).expect("it waits");
         writer.lines().push(b"a\nb\n");
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_waits_for_what_is_written_but_not_for_ever() {
+    fn the_end_waits_for_the_last_lines_but_not_for_ever() {
         let (writer, open, seen, _lost) = gated();
         writer.lines().push(b"last\n");
         open.send(true).expect("it waits");
@@ -228,6 +228,6 @@ mod tests {
         writer.lines().push(b"stuck\n");
         let begun = Instant::now();
         drop(writer);
-        assert!(begun.elapsed() < 10 * END_PATIENCE);
+        assert!(begun.elapsed() < 10 * END_TIMEOUT);
     }
 }

@@ -1,11 +1,11 @@
 //! The commands for an open store, as one types them: `crash 3`, `pause catalog`, `shoppers 5`. The
-//! keyboard and the cluster page's buttons speak the same words. Pure.
+//! keyboard and the cluster page use the same commands. Pure.
 
 use super::service::ServiceId;
 use super::shoppers::SHOPPERS_MAX;
 use crate::error::{Error, Result};
 
-/// What a person wants.
+/// A command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// `kill -9`.
@@ -16,13 +16,13 @@ pub enum Command {
     Continue(Selector),
     /// Start one that has ended.
     Start(Selector),
-    /// The catalog takes longer for everything.
+    /// Switch the artificial delay of the catalog on.
     SlowDatabase,
-    /// It does not any more.
+    /// Switch it off.
     NormalDatabase,
-    /// Let so many customers shop.
+    /// Run this number of shoppers.
     Shoppers(usize),
-    /// Show how the store is.
+    /// Show the state of the store.
     Status,
     /// Show the commands.
     Help,
@@ -30,7 +30,7 @@ pub enum Command {
     Quit,
 }
 
-/// Whom a command is about.
+/// The service that a command is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selector {
     /// This service.
@@ -39,7 +39,7 @@ pub enum Selector {
     Leader,
 }
 
-/// What `help` says.
+/// The answer to `help`.
 pub const HELP: &str = "\
 crash 3       kill -9; also: crash catalog, crash frontend, crash leader
 pause 2       kill -STOP: the process stops, its connections stay open
@@ -59,10 +59,10 @@ impl Command {
         let (verb, rest) =
             line.split_once(' ').map_or((&*line, ""), |(verb, rest)| (verb, rest.trim()));
         match (verb, rest) {
-            ("crash", whom) => target(verb, whom).map(Command::Crash),
-            ("pause", whom) => target(verb, whom).map(Command::Pause),
-            ("continue", whom) => target(verb, whom).map(Command::Continue),
-            ("start", whom) => target(verb, whom).map(Command::Start),
+            ("crash", service) => target(verb, service).map(Command::Crash),
+            ("pause", service) => target(verb, service).map(Command::Pause),
+            ("continue", service) => target(verb, service).map(Command::Continue),
+            ("start", service) => target(verb, service).map(Command::Start),
             ("slow", "on") => Ok(Command::SlowDatabase),
             ("slow", "off") => Ok(Command::NormalDatabase),
             ("slow", _) => Err(Error::invalid("type slow on or slow off")),
@@ -82,11 +82,11 @@ impl Command {
     }
 }
 
-fn target(verb: &str, whom: &str) -> Result<Selector> {
-    if whom == "leader" {
+fn target(verb: &str, service: &str) -> Result<Selector> {
+    if service == "leader" {
         return Ok(Selector::Leader);
     }
-    let service = ServiceId::named(whom).map(Selector::Service);
+    let service = ServiceId::named(service).map(Selector::Service);
     service.ok_or_else(|| {
         Error::invalid(format!(
             "{verb} which service? Expected the number of a replica, leader, catalog or frontend"

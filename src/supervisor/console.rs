@@ -1,5 +1,5 @@
-//! Where a person sits while the store is open: commands come from the keyboard and from the cluster page,
-//! are carried out one after the other, and answered. Called by `run-all`'s own thread, which owns the
+//! The console of an open store: takes commands from the keyboard and from the cluster page, carries them
+//! out one after the other, and answers each. Called by the main thread of `run-all`, which owns the
 //! processes.
 
 use super::command::Command;
@@ -23,35 +23,35 @@ const COMMANDS_WAITING_MAX: usize = 16;
 pub(super) struct Console {
     keyboard: Option<Keyboard>,
     page: Option<Page>,
-    /// What was asked for on the page.
+    /// Commands from the page.
     instructions: Receiver<Instruction>,
     watch: Watch,
     shoppers: Shoppers,
 }
 
-/// Whether the store is to stay open.
+/// Whether the store stays open after the commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// Yes.
-    Open,
-    /// No: somebody has said so.
-    Closed,
+pub(super) enum Next {
+    /// It stays open.
+    KeepOpen,
+    /// A command asked to close it.
+    Close,
 }
 
 impl Console {
-    /// A console for this store, with a keyboard if there is one, and with a page. It does without a page
-    /// whose address is taken, if there is a keyboard.
+    /// A console for this store, with a keyboard if there is one, and with a page. If the address
+    /// of the page is in use, it opens without a page, provided that there is a keyboard.
     pub(super) fn open(
         config: &Config,
         store: &Store,
         keyboard: Option<Keyboard>,
     ) -> Result<Console> {
         let watch = Watch::start(store.services())?;
-        let door = config::Client {
+        let client = config::Client {
             address: address::to_call(&config.frontend.listen),
             ..config.client.clone()
         };
-        let shoppers = Shoppers::nobody(transport::public_target(&door)?);
+        let shoppers = Shoppers::none(transport::public_target(&client)?);
         let (sender, instructions) = bounded(COMMANDS_WAITING_MAX);
         let access = Access {
             board: watch.board.clone(),
@@ -68,8 +68,8 @@ impl Console {
         Ok(Console { keyboard, page, instructions, watch, shoppers })
     }
 
-    /// Says where the page is, and what one can type.
-    pub(super) fn invite(&self) {
+    /// Prints the address of the page and the most important commands.
+    pub(super) fn print_welcome(&self) {
         if let Some(page) = &self.page {
             say(&format!("the cluster page is at {}", page.url()));
         }
@@ -79,53 +79,53 @@ impl Console {
     }
 
     /// Carries out what was typed or clicked since the last call.
-    pub(super) fn attend(&mut self, store: &mut Store) -> Wish {
-        self.watch.board.look(&store.processes);
+    pub(super) fn run_commands(&mut self, store: &mut Store) -> Next {
+        self.watch.board.update_processes(&store.processes);
         let typed = self.keyboard.as_mut().map(Keyboard::lines).unwrap_or_default();
         for line in typed.iter().filter(|line| !line.trim().is_empty()) {
-            match self.obey(line, store) {
+            match self.execute(line, store) {
                 Ok(Done::Changed(text) | Done::Asked(text)) => text.lines().for_each(say),
-                Ok(Done::Quit) => return Wish::Closed,
+                Ok(Done::Quit) => return Next::Close,
                 Err(error) => say(&error.to_string()),
             }
         }
         while let Ok(Instruction { line, answer }) = self.instructions.try_recv() {
-            let done = self.obey(&line, store);
+            let done = self.execute(&line, store);
             if let Ok(Done::Changed(text)) = &done {
                 say(text);
             }
             let is_last = matches!(done, Ok(Done::Quit));
-            let said = done.map(|done| match done {
+            let reply = done.map(|done| match done {
                 Done::Changed(text) | Done::Asked(text) => text,
                 Done::Quit => "closing the store".to_owned(),
             });
-            // Whoever asked may have given up.
-            answer.try_send(said).ok();
+            // The page may have stopped waiting.
+            answer.try_send(reply).ok();
             if is_last {
-                return Wish::Closed;
+                return Next::Close;
             }
         }
-        Wish::Open
+        Next::KeepOpen
     }
 
-    /// Tells whoever watches.
-    pub(super) fn tell(&self, text: &str) {
-        self.watch.board.tell(text);
+    /// Adds an event for the page.
+    pub(super) fn add_event(&self, text: &str) {
+        self.watch.board.add_event(text);
     }
 
-    /// Sends the shoppers home, while there is a store to shop in.
+    /// Stops the shoppers, while the store is still open.
     pub(super) fn close(&mut self) {
         self.shoppers.dismiss(0);
     }
 
-    fn obey(&mut self, line: &str, store: &mut Store) -> Result<Done> {
+    fn execute(&mut self, line: &str, store: &mut Store) -> Result<Done> {
         let board = &*self.watch.board;
         let mut control = Control { store, shoppers: &mut self.shoppers, board };
-        let done = Command::parse(line).and_then(|command| control.obey(command))?;
+        let done = Command::parse(line).and_then(|command| control.execute(command))?;
         if let Done::Changed(text) = &done {
-            board.tell(text);
+            board.add_event(text);
         }
-        board.look(&store.processes);
+        board.update_processes(&store.processes);
         Ok(done)
     }
 }

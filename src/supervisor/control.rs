@@ -17,29 +17,29 @@ pub(super) struct Control<'a> {
     pub(super) board: &'a Board,
 }
 
-/// What came of a command.
+/// The result of a command.
 pub(super) enum Done {
-    /// This, to be told to whoever gave it and to everybody who watches.
+    /// Something changed: the text is for the sender and for all consoles.
     Changed(String),
-    /// This, to be told to whoever asked.
+    /// A question was answered: the text is for the sender only.
     Asked(String),
-    /// The store is to be closed.
+    /// The store has to be closed.
     Quit,
 }
 
 impl Control<'_> {
-    /// Carries out a command, or says why that cannot be.
-    pub(super) fn obey(&mut self, command: Command) -> Result<Done> {
+    /// Carries out a command. An error says why it is impossible.
+    pub(super) fn execute(&mut self, command: Command) -> Result<Done> {
         let changed = match command {
             Command::Crash(target) => self.crash(target)?,
             Command::Pause(target) => self.pause(target)?,
             Command::Continue(target) => self.resume(target)?,
             Command::Start(target) => self.start(target)?,
             Command::SlowDatabase => {
-                self.tell_catalog(Signal::USR1, "the artificial delay is on")?
+                self.signal_catalog(Signal::USR1, "the artificial delay is on")?
             }
             Command::NormalDatabase => {
-                self.tell_catalog(Signal::USR2, "the artificial delay is off")?
+                self.signal_catalog(Signal::USR2, "the artificial delay is off")?
             }
             Command::Shoppers(count) => {
                 self.shoppers.set(count)?;
@@ -86,8 +86,8 @@ impl Control<'_> {
         Ok(format!("{id} started, pid {}", self.store.process(id)?.pid()))
     }
 
-    /// A catalog that is only starting would end by this signal.
-    fn tell_catalog(&mut self, signal: Signal, done: &str) -> Result<String> {
+    /// Before its handler is installed, the signal would end the catalog. So it has to be ready.
+    fn signal_catalog(&mut self, signal: Signal, done: &str) -> Result<String> {
         let catalog = self.running(Selector::Service(ServiceId::Catalog))?;
         if catalog.state() == State::Paused || !catalog.is_ready() {
             return Err(refused(catalog, "does not answer"));

@@ -2,26 +2,26 @@
 //!
 //! The services are started in the order in which they need each other: the catalog, the order
 //! replicas by id, the front-end. Each is started when the one before it answers `GET /health`.
-//! ([`store`] has them all, `process.rs` starts, asks and ends one.) What they say comes out here,
-//! each line behind its name (`relay.rs`).
+//! ([`store`] has them all, `process.rs` starts, asks and ends one.) Their output is printed here,
+//! each line after the name of its service (`relay.rs`).
 //!
-//! - A service that ends while the store opens ends the opening. Later the others go on without
-//!   it, as they are built to, and the command that brings it back is printed.
-//! - What it prints to be tried is made in `invite.rs`, as commands that work where they are pasted (`shell.rs`).
+//! - If a service ends while the store opens, opening fails. Later the other services keep running,
+//!   and the command that starts it again is printed.
+//! - `welcome.rs` prints example commands that work in any shell and directory (`shell.rs`).
 //! - Ctrl-C ends them in the opposite order, so that each still has what it needs to finish its
-//!   work. Should the supervisor itself be killed, they end by themselves.
+//!   work. If the supervisor is killed, they end, too.
 //! - Each service reads the same configuration as the supervisor: it is passed the flags that the
 //!   supervisor was given, and inherits the environment.
 //! - For a person at a terminal there is more: [`command`]s, typed ([`keyboard`]) or clicked on the cluster
-//!   [`page`], crash, pause and start services ([`control`]) and let [`shoppers`] in; [`console`] has it all
-//!   together, [`watch`] knows how the store is.
+//!   [`page`], crash, pause and start services ([`control`]) and start [`shoppers`]. [`console`] runs the
+//!   commands; [`watch`] collects the state of the services.
 
 pub mod store;
 mod service;
 mod process;
 mod relay;
 mod shell;
-mod invite;
+mod welcome;
 mod fresh;
 mod command;
 mod keyboard;
@@ -39,7 +39,7 @@ use crate::config::{self, Config};
 use crate::error::Result;
 use crate::stop::Stop;
 use clap::ArgMatches;
-use console::{Console, Wish};
+use console::{Console, Next};
 use keyboard::Keyboard;
 use process::Service;
 use relay::say;
@@ -66,9 +66,9 @@ pub fn run(config: &Config, arguments: &ArgMatches) -> Result<()> {
     let begin = Instant::now();
     let opened = store.open(&stop);
     if let Ok(Opened::Yes) = opened {
-        invite::say_what_to_try(config, &flags, &store.processes, begin.elapsed())?;
-        console.iter().for_each(Console::invite);
-        attend(&mut store, console.as_mut(), &stop);
+        welcome::print(config, &flags, &store.processes, begin.elapsed())?;
+        console.iter().for_each(Console::print_welcome);
+        supervise(&mut store, console.as_mut(), &stop);
     }
     say("closing the store");
     console.iter_mut().for_each(Console::close);
@@ -76,8 +76,8 @@ pub fn run(config: &Config, arguments: &ArgMatches) -> Result<()> {
     opened.map(|_| ())
 }
 
-/// Tells of services that end and carries out commands, until this process is asked to end.
-fn attend(store: &mut Store, mut console: Option<&mut Console>, stop: &Stop) {
+/// Reports services that end and carries out commands, until this process is asked to end.
+fn supervise(store: &mut Store, mut console: Option<&mut Console>, stop: &Stop) {
     while !stop.wait(WATCH_POLL) {
         for process in &mut store.processes {
             let Some(how) = process.newly_ended() else { continue };
@@ -88,11 +88,11 @@ fn attend(store: &mut Store, mut console: Option<&mut Console>, stop: &Stop) {
             let Service { program, arguments, .. } = &process.service;
             say(&format!("  {}", shell::run(program, arguments)));
             if let Some(console) = &console {
-                console.tell(&format!("{id} has ended ({how})"));
+                console.add_event(&format!("{id} has ended ({how})"));
             }
         }
         if let Some(console) = &mut console
-            && console.attend(store) == Wish::Closed
+            && console.run_commands(store) == Next::Close
         {
             return;
         }

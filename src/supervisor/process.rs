@@ -2,8 +2,8 @@
 //! end it.
 //!
 //! A child lives in a process group of its own, so that Ctrl-C reaches the supervisor only, which
-//! then ends the services in order. Its standard input is a pipe that nobody writes to: should the
-//! supervisor be killed, the pipe ends, and with it the service (`--exit-with-parent`).
+//! then ends the services in order. Its standard input is a pipe that nobody writes to: if the
+//! supervisor is killed, the pipe ends, and with it the service (`--exit-with-parent`).
 
 use super::relay;
 use super::service::ServiceId;
@@ -26,7 +26,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a health check may take; on loopback it takes microseconds.
 const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Where what a service says goes to.
+/// The destination of the output of a service.
 #[derive(Debug, Clone)]
 pub enum Output {
     /// To standard output, each line behind the name of the service.
@@ -46,9 +46,9 @@ pub(super) struct Service {
     pub(super) arguments: Vec<String>,
     /// Where it answers requests.
     pub(super) listen: String,
-    /// Where it answers the other services, and how it is doing.
+    /// Its address for the other services, health, status and metrics.
     pub(super) peer: Target,
-    /// Where what it says goes to.
+    /// The destination of its output.
     pub(super) output: Output,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct Process {
 pub(super) enum State {
     /// It was started and has not ended.
     Running,
-    /// It stands still until it is told to go on.
+    /// Paused until it is resumed.
     Paused,
     /// It has ended like this.
     Ended(ExitStatus),
@@ -158,13 +158,13 @@ impl Process {
         }
     }
 
-    /// Makes it stand still: it keeps its memory and its connections, and does nothing.
+    /// Pauses it: it keeps its memory and its connections, and does nothing.
     pub(super) fn pause(&mut self) {
         self.signal(Signal::STOP);
         self.state = State::Paused;
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     pub(super) fn resume(&mut self) {
         self.signal(Signal::CONT);
         self.state = State::Running;
@@ -188,7 +188,7 @@ impl Process {
         outcome
     }
 
-    /// SIGTERM, and SIGKILL if that does not help in time. A paused one has to go on to hear it.
+    /// SIGTERM, and SIGKILL if that does not help in time. A paused process has to resume to receive it.
     fn terminate(&mut self) -> String {
         self.signal(Signal::TERM);
         self.signal(Signal::CONT);

@@ -1,6 +1,6 @@
-//! Customers that shop in the open store for as long as one likes, so that there is something to see.
-//! Started and sent home by [`command`](super::command)s. Each is a thread with one kept-alive
-//! connection that queries a toy at random, sometimes buys it, and rests a little.
+//! Simulated customers of the open store, as load for demonstrations. Started and stopped by
+//! [`command`](super::command)s. Each is a thread with one kept-alive connection that repeats: query a
+//! random toy, sometimes buy it, pause.
 
 use crate::client::api::{Keys, Shop};
 use crate::client::choices::Choices;
@@ -18,7 +18,7 @@ use std::time::Duration;
 /// The most at the same time. More would only wait for one another: the front-end has ten threads.
 pub(super) const SHOPPERS_MAX: usize = 20;
 
-/// The rest between two looks at a toy: twenty make some 400 requests a second.
+/// The pause between two queries: twenty make some 400 requests a second.
 const REST: Duration = Duration::from_millis(50);
 
 /// The chance that a query is followed by a purchase: a few customers do not empty the shelves faster than they are
@@ -31,17 +31,17 @@ pub(super) struct Shoppers {
     settings: config::Client,
     counts: Arc<Mutex<Counts>>,
     present: Vec<Shopper>,
-    /// Told to go home, and about to finish what they are doing.
+    /// Told to stop; they finish their current request.
     leaving: Vec<JoinHandle<()>>,
 }
 
-/// One of them, who goes home when `home` is dropped.
+/// One of them. It stops when `stop` is dropped.
 struct Shopper {
-    home: Sender<()>,
+    stop: Sender<()>,
     thread: JoinHandle<()>,
 }
 
-/// What customers met since the store was opened.
+/// What the shoppers counted since the store was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Counts {
     /// Customers in the store.
@@ -50,15 +50,15 @@ pub(super) struct Counts {
     pub(super) queries: u64,
     /// Orders they were given.
     pub(super) orders: u64,
-    /// Purchases refused for want of stock.
+    /// Purchases refused for lack of stock.
     pub(super) refused: u64,
     /// Requests given up after all retries.
     pub(super) failed: u64,
 }
 
 impl Shoppers {
-    /// Nobody, at first; they will go to the store behind this front-end.
-    pub(super) fn nobody(front_end: Target) -> Shoppers {
+    /// No shoppers yet. Later ones will use this front-end.
+    pub(super) fn none(front_end: Target) -> Shoppers {
         let settings = config::Client {
             retries: 5,
             retry_delay: Duration::from_millis(200),
@@ -69,36 +69,36 @@ impl Shoppers {
         Shoppers { front_end, settings, counts: Arc::default(), present, leaving }
     }
 
-    /// What they met so far.
+    /// What they counted so far.
     pub(super) fn counts(&self) -> Arc<Mutex<Counts>> {
         self.counts.clone()
     }
 
-    /// Lets so many shop from now on.
+    /// Starts or stops shoppers until there are `count`.
     pub(super) fn set(&mut self, count: usize) -> Result<()> {
         self.leaving.retain(|thread| !thread.is_finished());
         if count + self.leaving.len() > 2 * SHOPPERS_MAX {
             return Err(Error::unavailable("earlier shoppers have not stopped yet"));
         }
         while self.present.len() < count {
-            let (home, go_home) = bounded(0);
+            let (stop, stopped) = bounded(0);
             let (settings, counts) = (self.settings.clone(), self.counts.clone());
             let front_end = self.front_end.clone();
             // Joined when the shoppers are dropped, unless it has finished before.
             let thread = thread::Builder::new()
                 .name("shopper".into())
-                .spawn(move || shop(front_end, &settings, &counts, &go_home))
+                .spawn(move || shop(front_end, &settings, &counts, &stopped))
                 .map_err(|e| Error::unavailable(format!("cannot start a shopper: {e}")))?;
-            self.present.push(Shopper { home, thread });
+            self.present.push(Shopper { stop, thread });
         }
         self.dismiss(count);
         Ok(())
     }
 
-    /// Tells all but `count` to leave.
+    /// Stops all but `count`.
     pub(super) fn dismiss(&mut self, count: usize) {
         self.leaving.extend(self.present.drain(count..).map(|shopper| {
-            drop(shopper.home);
+            drop(shopper.stop);
             shopper.thread
         }));
         self.counts.lock().present = count;
@@ -116,18 +116,18 @@ impl Drop for Shoppers {
     }
 }
 
-/// Shops until it is told to go home.
+/// Shops until it is stopped.
 fn shop(
     front_end: Target,
     settings: &config::Client,
     counts: &Mutex<Counts>,
-    go_home: &Receiver<()>,
+    stopped: &Receiver<()>,
 ) {
     let measurements = Mutex::new(Measurements::default());
     let mut shop = Shop::new(front_end, settings, Keys::new(), &measurements);
     let mut choices = Choices::endless(PROBABILITY, fastrand::Rng::new());
     let mut names = Vec::new();
-    while go_home.recv_timeout(REST) == Err(RecvTimeoutError::Timeout) {
+    while stopped.recv_timeout(REST) == Err(RecvTimeoutError::Timeout) {
         if names.is_empty() {
             names = shop.names().unwrap_or_default();
             continue;

@@ -1,5 +1,5 @@
-//! The last things that this process reported in its log, for its status: INFO and above, whatever
-//! level is written, without the access log. Filled by a layer that [`start`](super::start) sets up.
+//! The last lines of the log of this process, for its status: level INFO and above, independent of the
+//! level that is written, without the access log. Filled by a layer that [`start`](super::start) adds.
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub struct Event {
     pub text: String,
 }
 
-/// One for the process, as the log is.
+/// One for the whole process, like the log.
 static EVENTS: Mutex<Ring> = Mutex::new(Ring { events: VecDeque::new(), last: 0 });
 
 /// The last events, the oldest first.
@@ -38,7 +38,7 @@ pub fn events() -> Vec<Event> {
     EVENTS.lock().events.iter().cloned().collect()
 }
 
-/// The newest events; the oldest makes room.
+/// The newest events; a new one replaces the oldest.
 struct Ring {
     events: VecDeque<Event>,
     last: u64,
@@ -60,13 +60,13 @@ impl Ring {
     }
 }
 
-/// Keeps what is reported.
+/// Keeps the events.
 pub(super) struct Recorder;
 
 impl<S: Subscriber> Layer<S> for Recorder {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        // Looked at here rather than by a filter: one that lets a line pass for some layers only would
-        // be asked about every line of the access log.
+        // Checked here, not by a filter of this layer: such a filter would run for every line of the
+        // access log.
         let level = *event.metadata().level();
         if level > Level::INFO || event.metadata().target() == ACCESS {
             return;
@@ -103,6 +103,6 @@ mod tests {
             ("WARN", "cannot be reached replica=3")
         );
         assert_eq!(last.number, EVENTS_MAX as u64 + 1, "neither debug nor access lines count");
-        assert_eq!(events[0].number, 2, "the first made room");
+        assert_eq!(events[0].number, 2, "the first was removed");
     }
 }

@@ -1,12 +1,12 @@
 //! Diagnostics: sets up `tracing` for a process, once.
 //!
-//! A line is formatted by the thread that has something to say, and written to standard error by a
-//! thread of its own ([`Lines`](crate::output::Lines)), so that writing never blocks a request. Lines
-//! that cannot be written are dropped, counted, and told of.
+//! A line is formatted by the thread that logs it, and written to standard error by a separate thread
+//! ([`Lines`](crate::output::Lines)), so that writing never blocks a request. Lines that cannot be
+//! written are dropped and counted; the log reports their number.
 //!
-//! - Events with the target `access` are the access log (F9). Switched off, one costs the load of a
-//!   flag.
-//! - A panic is one line as well.
+//! - Events with the target `access` are the access log (F9). If it is off, an event costs only the
+//!   read of a flag.
+//! - A panic is also logged as one line.
 //! - The last [`events`] stay in memory, for the status.
 
 mod events;
@@ -31,7 +31,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts the diagnostics of this process. To be called once, by a service's `main`, which holds the result to
-/// its end: dropping it writes what still waits.
+/// its end: dropping it writes the remaining lines.
 pub fn start(config: &Config) -> Result<Output> {
     let output = Output::start("trace", io::stderr(), |lines| {
         tracing::warn!(lines, "log lines were dropped because they could not be written");
@@ -65,7 +65,7 @@ fn level(config: &Config) -> Level {
     }
 }
 
-/// Which events are looked at: those to be written and those to be kept.
+/// Which events are handled: those to be written and those to be kept for the status.
 fn filter(config: &Config) -> Targets {
     let level = level(config);
     let access = if config.frontend.access_log { level.into() } else { LevelFilter::OFF };

@@ -1,4 +1,4 @@
-// What one can do to the store: everything is a command, and the same as in the terminal.
+// The controls of the cluster page. Each sends a command, the same as in the terminal.
 
 import { Failure, ask } from "./ask.js";
 

@@ -1,5 +1,5 @@
-//! The cluster page: the store, live, with what a lesson needs to break and mend it. Served by `run-all` on
-//! a loopback address of its own.
+//! The cluster page: shows the state of the store, and crashes, pauses and starts services. Served by
+//! `run-all` on a loopback address of its own.
 //!
 //! ```text
 //!  browser ── state? ────▶ server, guard ──▶ what the watch knows

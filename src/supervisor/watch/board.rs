@@ -1,5 +1,5 @@
-//! What is known of the store: the threads that ask the services write it, the page and the terminal
-//! read it. One lock, never held across a call.
+//! The state of the store: written by the threads that ask the services, read by the page and the
+//! terminal. It has one lock, which is never held across a call.
 
 use super::feed::{Entry, Feed};
 use super::pace::{Pace, Sample};
@@ -52,8 +52,8 @@ impl Board {
         Board { state: Mutex::new(state) }
     }
 
-    /// Notes how the processes are.
-    pub fn look(&self, processes: &[Process]) {
+    /// Updates the states of the processes.
+    pub fn update_processes(&self, processes: &[Process]) {
         let mut state = self.state.lock();
         for process in processes {
             let id = process.service.id;
@@ -66,24 +66,24 @@ impl Board {
         }
     }
 
-    /// A service has answered, or not.
-    pub fn hear(&self, id: ServiceId, report: Option<ServiceStatus>) {
+    /// Stores the answer of a service; `None` if it did not answer.
+    pub fn update_status(&self, id: ServiceId, report: Option<ServiceStatus>) {
         let unix_ms = unix_ms();
         let mut state = self.state.lock();
         let Knowledge { services, feed, pace } = &mut *state;
         let Some(known) = services.iter_mut().find(|known| known.id == id) else { return };
         known.answers = report.is_some();
         let Some(report) = report else { return };
-        feed.hear(id, report.pid, &report.events);
+        feed.add_events(id, report.pid, &report.events);
         if let Own::Frontend(front) = &report.own {
-            feed.refused(unix_ms, pace.hear(unix_ms, &report, &front.cache));
+            feed.refused(unix_ms, pace.add(unix_ms, &report, &front.cache));
         }
         known.report = Some(report);
     }
 
     /// Something that the supervisor did or saw.
-    pub fn tell(&self, text: &str) {
-        self.state.lock().feed.tell(unix_ms(), text);
+    pub fn add_event(&self, text: &str) {
+        self.state.lock().feed.add_own(unix_ms(), text);
     }
 
     /// Who leads, as far as is known.

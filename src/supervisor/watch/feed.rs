@@ -11,14 +11,14 @@ const ENTRIES_MAX: usize = 400;
 /// Refusals are counted this long before they become an entry: there may be hundreds a second.
 const REFUSALS_EVERY_MS: u64 = 2_000;
 
-/// The last things that happened, in the order in which they were heard of.
+/// The last things that happened, in the order in which they were seen of.
 #[derive(Default)]
 pub struct Feed {
     entries: VecDeque<Entry>,
     /// The number of the last entry.
     last: u64,
-    /// For each service its process and the last event that was heard of it.
-    heard: BTreeMap<ServiceId, (u32, u64)>,
+    /// For each service its process and the last event that was seen of it.
+    seen: BTreeMap<ServiceId, (u32, u64)>,
     refusals: u64,
     refusals_told_ms: u64,
 }
@@ -39,20 +39,20 @@ pub struct Entry {
 }
 
 impl Feed {
-    /// Takes the events of a service's process of which it has not heard yet.
-    pub fn hear(&mut self, service: ServiceId, pid: u32, events: &[Event]) {
-        let last = match self.heard.get(&service) {
+    /// Adds the new events of a process of a service.
+    pub fn add_events(&mut self, service: ServiceId, pid: u32, events: &[Event]) {
+        let last = match self.seen.get(&service) {
             Some((same, last)) if *same == pid => *last,
             _ => 0,
         };
         for event in events.iter().filter(|event| event.number > last) {
             self.add(event.unix_ms, &service.to_string(), &event.level, &event.text);
-            self.heard.insert(service, (pid, event.number));
+            self.seen.insert(service, (pid, event.number));
         }
     }
 
-    /// The supervisor's own word.
-    pub fn tell(&mut self, unix_ms: u64, text: &str) {
+    /// Adds an event of the supervisor.
+    pub fn add_own(&mut self, unix_ms: u64, text: &str) {
         self.add(unix_ms, "run-all", "INFO", text);
     }
 
@@ -102,10 +102,10 @@ mod tests {
     #[test]
     fn an_event_is_told_once_whatever_is_repeated_and_a_new_process_begins_anew() {
         let mut feed = Feed::default();
-        feed.hear(ServiceId::Catalog, 7, &[event(1), event(2)]);
-        feed.hear(ServiceId::Catalog, 7, &[event(1), event(2), event(3)]);
+        feed.add_events(ServiceId::Catalog, 7, &[event(1), event(2)]);
+        feed.add_events(ServiceId::Catalog, 7, &[event(1), event(2), event(3)]);
         assert_eq!(texts(&feed), ["event 1", "event 2", "event 3"]);
-        feed.hear(ServiceId::Catalog, 8, &[event(1)]);
+        feed.add_events(ServiceId::Catalog, 8, &[event(1)]);
         assert_eq!(texts(&feed), ["event 1", "event 2", "event 3", "event 1"]);
         assert_eq!(feed.after(3).map(|entry| entry.number).collect::<Vec<_>>(), [4]);
     }
@@ -126,7 +126,7 @@ mod tests {
             ]
         );
         for number in 1..1_000 {
-            feed.tell(number, "again");
+            feed.add_own(number, "again");
         }
         assert_eq!(feed.after(0).count(), ENTRIES_MAX);
     }

@@ -55,7 +55,7 @@ impl Watch {
             let mut client = Client::new(peer.clone(), DEADLINE);
             watch.threads.push(VitalThread::start(format!("watch {id}"), move || {
                 while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                    board.hear(id, ask(&mut client));
+                    board.update_status(id, ask(&mut client));
                 }
             })?);
         }

@@ -46,9 +46,9 @@ struct Speed {
 }
 
 impl Pace {
-    /// Takes what the front-end says at `unix_ms`. Returns how many purchases it has refused since it
-    /// was last heard.
-    pub fn hear(&mut self, unix_ms: u64, report: &ServiceStatus, cache: &CacheStatus) -> u64 {
+    /// Adds the status of the front-end at `unix_ms`. Returns the number of purchases refused since the
+    /// last status.
+    pub fn add(&mut self, unix_ms: u64, report: &ServiceStatus, cache: &CacheStatus) -> u64 {
         let now = Count::of(report, cache);
         let before = self.before.replace(now.clone()).filter(|before| before.pid == now.pid);
         let since = now.since(&before.unwrap_or_default());
@@ -167,11 +167,11 @@ fn number(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::{Own, said};
+    use super::super::report::{Own, example};
     use super::*;
     use crate::monitoring::status::CatalogStatus;
 
-    /// A front-end's word after so many milliseconds: `served` queries that took up to 20 µs, `refused` purchases
+    /// The status of a front-end after so many milliseconds: `served` queries that took up to 20 µs, `refused` purchases
     /// that took up to 5 ms.
     fn report(pid: u32, uptime_ms: u64, served: u64, refused: u64) -> ServiceStatus {
         let requests = |kind: Kind, outcome, count, bucket: usize| {
@@ -184,7 +184,7 @@ mod tests {
             requests(Kind::Buy, Outcome::Refused, refused, 8),
         ];
         let own = CatalogStatus::default();
-        ServiceStatus { pid, uptime_ms, requests, ..said(Own::Catalog(own)) }
+        ServiceStatus { pid, uptime_ms, requests, ..example(Own::Catalog(own)) }
     }
 
     fn cache(hits: u64, misses: u64) -> CacheStatus {
@@ -194,8 +194,8 @@ mod tests {
     #[test]
     fn a_sample_has_what_came_since_the_one_before() {
         let mut pace = Pace::default();
-        assert_eq!(pace.hear(1_000, &report(7, 1_000, 100, 4), &cache(0, 100)), 4);
-        assert_eq!(pace.hear(1_500, &report(7, 1_500, 150, 5), &cache(30, 120)), 1);
+        assert_eq!(pace.add(1_000, &report(7, 1_000, 100, 4), &cache(0, 100)), 4);
+        assert_eq!(pace.add(1_500, &report(7, 1_500, 150, 5), &cache(30, 120)), 1);
         let samples: Vec<_> = pace.after(1_000).cloned().collect();
         let expected = Sample {
             unix_ms: 1_500,
@@ -227,11 +227,11 @@ mod tests {
     #[test]
     fn a_new_process_counts_from_nothing_and_old_samples_are_forgotten() {
         let mut pace = Pace::default();
-        pace.hear(1_000, &report(7, 9_000, 900, 0), &cache(0, 0));
-        pace.hear(2_000, &report(8, 500, 10, 3), &cache(0, 0));
+        pace.add(1_000, &report(7, 9_000, 900, 0), &cache(0, 0));
+        pace.add(2_000, &report(8, 500, 10, 3), &cache(0, 0));
         let newest = pace.after(1_000).next().expect("a sample");
         assert_eq!((newest.query.per_s, newest.hit_share), (20.0, None));
-        pace.hear(2_000 + REACH_MS, &report(8, 120_500, 10, 3), &cache(0, 0));
+        pace.add(2_000 + REACH_MS, &report(8, 120_500, 10, 3), &cache(0, 0));
         assert_eq!(
             pace.after(0).map(|sample| sample.unix_ms).collect::<Vec<_>>(),
             [2_000, 122_000]

@@ -17,7 +17,7 @@ pub struct Known {
     pub listen: String,
     pub pid: u32,
     pub process: process::State,
-    /// The last that it said.
+    /// Its last status.
     pub report: Option<ServiceStatus>,
     /// Whether it answered when it was last asked.
     pub answers: bool,
@@ -283,7 +283,7 @@ fn shown(number: Option<impl Display>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::said;
+    use super::super::report::example;
     use super::*;
     use crate::model::{Identity, Member};
     use crate::monitoring::status::{FrontendStatus, OrderStatus};
@@ -308,7 +308,7 @@ mod tests {
     fn known(id: ServiceId, process: process::State, own: Option<Own>) -> Known {
         let answers = own.is_some();
         let sessions = Sessions { threads: 10, busy: 3, open: 5, parked: 2, queued: 1 };
-        let report = own.map(|own| ServiceStatus { sessions, ..said(own) });
+        let report = own.map(|own| ServiceStatus { sessions, ..example(own) });
         Known { id, listen: "127.0.0.1:1".to_owned(), pid: 7, process, report, answers }
     }
 

@@ -1,12 +1,12 @@
-//! What a service says of itself, whichever kind of service it is. Read by [`watch`](super), shown by the board.
+//! The status of a service of any kind. Read by [`watch`](super), stored by the board.
 
 use crate::monitoring::status::{CatalogStatus, FrontendStatus, OrderStatus, Status};
 use serde::Deserialize;
 
-/// What a service says of itself.
+/// The status of a service.
 pub type ServiceStatus = Status<Own>;
 
-/// What only one kind of service says.
+/// The part of the status that depends on the kind of service.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub enum Own {
@@ -15,9 +15,9 @@ pub enum Own {
     Catalog(CatalogStatus),
 }
 
-/// What a service might say, for tests.
+/// A status for tests.
 #[cfg(test)]
-pub fn said(own: Own) -> ServiceStatus {
+pub fn example(own: Own) -> ServiceStatus {
     ServiceStatus {
         service: "a service".to_owned(),
         pid: 7,

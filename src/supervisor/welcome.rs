@@ -1,4 +1,4 @@
-//! What one can do with the store that was just opened, as commands to paste into another terminal.
+//! Prints the addresses of an opened store and example commands to paste into another terminal. Called by `run-all`.
 
 use super::process::Process;
 use super::relay::say;
@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 /// For the catalog to name a toy. On one machine it takes less than a millisecond.
 const TOY_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Among so many a toy is looked for that is not sold out.
+/// The number of toys among which one in stock is searched.
 const TOYS_LOOKED_AT: usize = 100;
 
-/// Says that the store is open after so long, and what to try.
-pub(super) fn say_what_to_try(
+/// Prints that the store is open, how long that took, and the example commands.
+pub(super) fn print(
     config: &Config,
     flags: &[String],
     processes: &[Process],
@@ -31,8 +31,8 @@ pub(super) fn say_what_to_try(
         let (id, listen) = (process.service.id, address::to_call(&process.service.listen));
         say(&format!("{id:8} at {listen}, pid {}", process.pid()));
     }
-    let door = door(config);
-    // A store may have other toys than the usual ones.
+    let front_end = front_end(config);
+    // A store may have other toys than the built-in ones.
     let toy = a_toy(config).map_or_else(|_| "Tux".to_owned(), String::from);
     let item = json!({ "name": toy, "quantity": 1 }).to_string();
     let curl = |words: &[&str]| {
@@ -41,13 +41,13 @@ pub(super) fn say_what_to_try(
         shell::words(["curl"].into_iter().chain(trust).chain(words.iter().copied()))
     };
     let things = [
-        ("query a toy", curl(&[&format!("{door}/products/{}", percent_encode(&toy))])),
-        ("buy a toy", curl(&["-d", &item, &format!("{door}/orders")])),
-        ("query an order", curl(&[&format!("{door}/orders/1")])),
+        ("query a toy", curl(&[&format!("{front_end}/products/{}", percent_encode(&toy))])),
+        ("buy a toy", curl(&["-d", &item, &format!("{front_end}/orders")])),
+        ("query an order", curl(&[&format!("{front_end}/orders/1")])),
         ("run customers", shell::run(&store::sibling("client")?, &client_flags(config, flags))),
         ("crash the leader", kill_line(processes)),
     ];
-    say(&format!("the store is open at {door} after {:.2} s; try", after.as_secs_f64()));
+    say(&format!("the store is open at {front_end} after {:.2} s; try", after.as_secs_f64()));
     for (meaning, command) in things {
         say(&format!("  {meaning:<16}  {command}"));
     }
@@ -61,12 +61,12 @@ fn kill_line(processes: &[Process]) -> String {
     replica.map_or_else(String::new, |process| format!("kill -9 {}", process.pid()))
 }
 
-fn door(config: &Config) -> String {
+fn front_end(config: &Config) -> String {
     let scheme = if config.frontend.certificate.is_some() { "https" } else { "http" };
     format!("{scheme}://{}", address::to_call(&config.frontend.listen))
 }
 
-/// Who vouches for the front-end's certificate, if it has one and if that is known.
+/// The file of the CA certificate of the front-end, if it uses HTTPS and the file is known.
 fn authority(config: &Config) -> Option<PathBuf> {
     config.frontend.certificate.as_ref()?;
     let of_the_services = || Some(config.tls.directory.as_ref()?.join("authority.pem"));
@@ -74,7 +74,7 @@ fn authority(config: &Config) -> Option<PathBuf> {
     std::path::absolute(file).ok()
 }
 
-/// The flags of a client of this store: those that were given, and where they lead elsewhere, more.
+/// The flags of a client of this store: the given flags, and those needed to reach this front-end.
 fn client_flags(config: &Config, flags: &[String]) -> Vec<String> {
     let mut all = flags.to_vec();
     let address = address::to_call(&config.frontend.listen);
