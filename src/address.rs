@@ -1,4 +1,4 @@
-//! `host:port` as text: told from other text, taken apart, put together. Around an IPv6 address there are brackets
+//! `host:port` as text: checks, splits and joins it. An IPv6 address is in brackets
 //! (RFC 3986 §3.2.2). Pure; used wherever an address is read, called, printed or certified.
 
 use std::fmt::Display;
@@ -27,8 +27,8 @@ pub fn of(host: &str, port: impl Display) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// Where callers on this machine, browsers among them, reach whoever listens at this address: it may stand for
-/// all addresses that the machine has, which nobody can call.
+/// The address at which callers on this machine, such as browsers, reach a server that listens at `address`. The
+/// address to listen at may mean all addresses of the machine, and that one cannot be called.
 pub fn to_call(listen: &str) -> String {
     let (host, port) = parts(listen);
     match host.parse() {

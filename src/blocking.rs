@@ -1,15 +1,15 @@
-//! Tells the pool of a thread that the thread is about to wait, for another service or the disk, so that
-//! another thread of the pool works meanwhile. Called around every wait of a request; `net`'s workers are
+//! Announces to a thread's pool that the thread is about to wait for another service or the disk, so that
+//! another thread of the pool works meanwhile. Used around every wait of a request; `net`'s workers are
 //! such a pool. On a thread without a pool it does nothing.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-/// Threads that take turns.
+/// A pool of threads.
 pub trait Pool {
-    /// A thread stops working for a while.
+    /// A thread begins to wait.
     fn blocks(&self);
-    /// It goes on.
+    /// It continues.
     fn resumes(&self);
 }
 
@@ -23,7 +23,7 @@ pub fn join(pool: Arc<dyn Pool>) {
     POOL.set(Some(pool));
 }
 
-/// This thread may wait for as long as this lives. One inside another changes nothing.
+/// This thread may wait until this is dropped. A second one inside the first has no effect.
 #[must_use = "the wait ends when it is dropped"]
 pub struct Blocking {
     is_outermost: bool,

@@ -1,8 +1,9 @@
-//! An address of a service: frames and, for people with curl, HTTP, told apart by the first byte. A
-//! frame begins with its length, which is below 2^24, so with a zero; HTTP begins with a letter.
+//! An endpoint: an address of a service that accepts frames and, for requests by hand, HTTP. The first byte
+//! shows which: a frame begins with its length, which is below 2^24, so with a zero byte; HTTP begins with a letter.
+//! Called by the server of the address.
 //!
-//! What every service says about itself is answered here, by the [`Monitor`]. At the request address every
-//! request is counted, at the peer address none: that is the services' own traffic.
+//! Health, status and metrics are answered by the [`Monitor`]. At the request address every
+//! request is counted, at the peer address none: that is traffic between services.
 
 use crate::error::Result;
 use crate::http::{Http1, Request, Responder};
@@ -15,20 +16,20 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-/// What a service answers on one of its addresses.
+/// The answers of a service at one of its addresses.
 pub trait Handler: Send + Sync + 'static {
-    /// The payload of a frame asks; the payload of the answering one is appended to `answer`.
+    /// Answers a frame: its payload is the request; the payload of the answer is appended to `answer`.
     fn frame(&self, question: &[u8], answer: &mut Vec<u8>) -> Asked;
 
-    /// The same by hand; `path` has the decoded segments of the request's path.
+    /// Answers an HTTP request; `path` has the decoded segments of its path.
     fn http(&self, request: &Request<'_>, path: &[&str], responder: Responder<'_>) -> Asked;
 }
 
-/// A service's address as a server's protocol.
+/// The protocol of a service's address.
 pub struct Endpoint<H, M> {
     handler: H,
     monitor: Arc<Monitor<M>>,
-    /// Where requests are counted, if they are.
+    /// Where requests are counted; `None` at a peer address.
     requests: Option<Arc<RequestMetrics>>,
 }
 
@@ -93,7 +94,7 @@ impl<H: Handler, M: Monitored> Protocol for Endpoint<H, M> {
             });
             (progress, asked)
         };
-        // HTTP refuses by itself what is malformed, and closes.
+        // A malformed request was refused by HTTP, which closes the connection.
         let refused =
             (progress == Progress::Close).then(|| Asked::one(Kind::Other, Outcome::Refused));
         if let Some(requests) = &self.requests

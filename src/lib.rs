@@ -1,13 +1,13 @@
-//! The toy store: a front-end, a catalog, three replicated order servers, and shopping clients, with
-//! nothing but threads and sockets.
+//! The toy store: a front-end, a catalog, three replicated order servers, and shopping clients, built with
+//! threads and sockets only.
 //!
-//! # What it promises
+//! # What it guarantees
 //!
-//! - An order that was acknowledged is never lost, and none is doubled, whatever crashes: any replica,
-//!   the leader included, the catalog, the front-end, or all at once. One survivor of three goes on.
+//! - An acknowledged order is never lost and never doubled, whatever crashes: any replica,
+//!   the leader included, the catalog, the front-end, or all at once. One replica of three is enough to continue.
 //! - For each toy, at any time: initial + restocked − sold = now.
 //! - A query that starts after an order was acknowledged reflects it, cache or not.
-//! - A client whose request was in flight when the leader died notices nothing but latency.
+//! - A client whose request was in flight when the leader crashed notices only latency.
 //!
 //! # The life of a purchase
 //!
@@ -28,12 +28,12 @@
 //!    │◀── order_number 42 │                      │──── settle(keys) ───▶│ forget the key    │
 //! ```
 //!
-//! Purchases that wait at the same time go this way together, each with its own outcome.
+//! Purchases that wait at the same time are sent together, each with its own outcome.
 //!
-//! Whatever breaks on the way, the same purchase is asked for again with the same *key*, and each
+//! After any failure the same purchase is sent again with the same *key*, and each
 //! step recognises it: the log by the key of the order, the catalog by the key of the open sale. The
-//! catalog's sync is the moment that decides. From there the sale rolls forward into the log, if need
-//! be by the next leader, which asks the catalog for open sales before it takes office.
+//! catalog's sync decides. After it the sale is always rolled forward into the log, if necessary by the next
+//! leader, which asks the catalog for open sales when it takes office.
 //!
 //! # The modules, in reading order
 //!
@@ -42,15 +42,16 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | words | [`error`], [`model`], [`text`], [`address`] |
+//! | values | [`error`], [`model`], [`text`], [`address`] |
 //! | programs | [`output`], [`config`], [`trace`], [`blocking`], [`stop`], [`program`], [`signals`] |
-//! | ground | [`storage`] (durable files), [`net`] (the one server, frames, calls), [`http`] |
+//! | input and output | [`storage`] (durable files), [`net`] (server, frames, calls), [`http`] |
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
-//! | answers | [`monitoring`] (health, status, metrics), [`endpoint`] (an address of a service) |
+//! | endpoints | [`monitoring`] (health, status, metrics), [`endpoint`] (an address of a service) |
 //! | services | [`catalog`], [`order`], [`frontend`] |
-//! | around | [`client`], [`audit`], [`certs`], [`toys`], [`supervisor`] |
+//! | programs that use the services | [`client`], [`audit`], [`certs`], [`toys`], [`supervisor`] |
 //!
-//! What measures stores is a package of its own, in `lab/`.
+//! The programs that measure stores are a package of their own, in `lab/`. `docs/architecture.md` follows one purchase
+//! and one invalidation from file to file.
 //!
 //! A module imports strictly lower layers only; services never import each other. `tests/tidy.rs`
 //! checks it.

@@ -1,6 +1,5 @@
-//! The words of the store as types: toys, orders, keys, views. Things that must not be mixed up
-//! have types of their own. A value that exists is valid: it was checked where it was made, at the
-//! border (a request, a frame, a file).
+//! The types of the store: toys, orders, keys, views. Values that must not be mixed up
+//! have different types. Every value is valid: it was checked when it was made from a request, a frame or a file.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize, Serializer};
@@ -11,8 +10,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A moment of one process, told by how long after its start it is. Pure modules are given it; only the
-/// threads around them look at a clock. Moments of two processes say nothing of each other.
+/// A moment of one process, as the time since its start. Pure modules receive it as input; only the
+/// threads around them read a clock. Moments of two processes cannot be compared.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
@@ -20,7 +19,7 @@ impl Moment {
     /// The start of the process.
     pub const START: Moment = Moment(Duration::ZERO);
 
-    /// So long after the start.
+    /// The moment this long after the start.
     pub const fn after(duration: Duration) -> Moment {
         Moment(duration)
     }
@@ -40,7 +39,7 @@ impl AddAssign<Duration> for Moment {
     }
 }
 
-/// How long after the other it is; nothing if it is before, as with [`Instant`](std::time::Instant).
+/// The time since the other moment; zero if the other is later, as with [`Instant`](std::time::Instant).
 impl Sub for Moment {
     type Output = Duration;
 
@@ -54,7 +53,7 @@ impl Sub for Moment {
 #[serde(transparent)]
 pub struct ReplicaId(pub u32);
 
-/// Who takes part in the store's conversations; between machines, a certificate says so.
+/// A participant of the store; between machines its certificate proves its identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Principal {
     /// The catalog.
@@ -73,7 +72,7 @@ impl Principal {
         format!("{self}.toystore")
     }
 
-    /// Whether it has a reason to call `callee`.
+    /// Whether it may call `callee`.
     pub fn may_call(self, callee: Principal) -> bool {
         match callee {
             Principal::Catalog | Principal::Order(_) => self != Principal::Catalog,
@@ -83,7 +82,7 @@ impl Principal {
     }
 }
 
-/// The number of a view; each view has a higher one than the view before it. 0 is "no view yet".
+/// The number of a view; each view has a higher number than the view before it. 0 is "no view yet".
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
@@ -113,7 +112,7 @@ impl OrderNumber {
     }
 }
 
-/// How many of a toy: a whole number ≥ 1.
+/// A quantity of a toy: a whole number ≥ 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct Quantity(u32);
@@ -184,16 +183,16 @@ impl From<Price> for f64 {
 pub struct Toy {
     /// Its name, which identifies it.
     pub name: ToyName,
-    /// What one of it costs.
+    /// Its price.
     pub price: Price,
-    /// How many are left.
+    /// The quantity in stock.
     pub quantity: u64,
     /// Grows by one with every change of this toy; never falls, not even over restarts.
     pub version: u64,
 }
 
-/// The name of a toy: 1 to [`ToyName::BYTES_MAX`] bytes without control characters, because names end up in files of one
-/// line a row. Checked once, where it comes in: in a request, a frame, or a file.
+/// The name of a toy: 1 to [`ToyName::BYTES_MAX`] bytes without control characters, because names are written to files
+/// with one line per row. Checked once, when it is read from a request, a frame, or a file.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ToyName(String);
@@ -267,10 +266,10 @@ impl PartialEq<&str> for ToyName {
     }
 }
 
-/// The identity of one purchase: the client's `Idempotency-Key`, else one that the front-end makes
+/// The identity of one purchase: the client's `Idempotency-Key`, otherwise one that the front-end makes
 /// for the request and keeps through its retries. 1 to [`Key::BYTES_MAX`] visible ASCII characters.
 ///
-/// Shared, because a leader has each in its log, in its table of keys, and on the way to each follower.
+/// Shared, because a leader has each key in its log, in its table of keys, and in messages to each follower.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Key(Arc<str>);
@@ -285,13 +284,13 @@ impl Key {
     pub fn from_customer(text: &str) -> Result<Key> {
         if text.starts_with(Key::OURS) {
             return Err(Error::invalid(
-                "Idempotency-Key begins with ~, which is kept for keys that the store makes",
+                "Idempotency-Key begins with ~, which is reserved for keys that the store makes",
             ));
         }
         Key::try_from(text.to_owned())
     }
 
-    /// The key of a request that came without one: who made it, since when, and the how-manieth.
+    /// The key of a request that came without one: its caller, the caller's incarnation, and its sequence number.
     pub fn made(call: CallId) -> Key {
         Key(format!("~{}-{}-{}", call.caller, call.incarnation.0, call.sequence).into())
     }
@@ -322,19 +321,19 @@ impl Serialize for Key {
     }
 }
 
-/// One call for a purchase, so that a late duplicate of a finished call is recognised (RIFL, SOSP
-/// 2015). The caller also says the lowest sequence that is still in flight, `ack_below`.
+/// The identity of one call for a purchase, so that a late duplicate of a finished call is recognised (RIFL, SOSP
+/// 2015). The caller also sends the lowest sequence that is still in flight, `ack_below`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CallId {
-    /// 0 is the front-end; n is order replica n, for purchases made by hand at its own port.
+    /// 0 is the front-end; n is order replica n, for purchases made by hand at its own address.
     pub caller: u32,
-    /// The caller's first epoch since it started, so that its counter may start anew.
+    /// The caller's first epoch since it started, so that its counter may start again from 1.
     pub incarnation: Epoch,
     /// Counts this caller's calls from 1.
     pub sequence: u64,
 }
 
-/// What is bought: the fingerprint of a purchase, which a retry with the same key must repeat.
+/// What is bought. A retry with the same key must have the same item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Item {
     /// The toy's name.
@@ -370,10 +369,10 @@ pub struct Member {
     pub identity: Identity,
 }
 
-/// Who leads, and whose acknowledgement a commit needs. Made by the controller only.
+/// A view: the leader, and the replicas whose acknowledgement a commit needs. Made by the controller only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct View {
-    /// Higher than that of every view before.
+    /// Higher than the epoch of every view before.
     pub epoch: Epoch,
     /// The leader, one of the in-sync set.
     pub leader: ReplicaId,
@@ -382,7 +381,7 @@ pub struct View {
 }
 
 impl View {
-    /// Whether this very replica, disk included, is in the in-sync set.
+    /// Whether this replica, with this identity, is in the in-sync set.
     pub fn has(&self, id: ReplicaId, identity: &Identity) -> bool {
         self.in_sync.iter().any(|member| member.id == id && member.identity == *identity)
     }

@@ -709,7 +709,7 @@ fn the_advice_after_an_unanswered_purchase_fits_its_key() {
     store.pause(Catalog);
     for (headers, advice) in [
         ("Idempotency-Key: mine\r\n", "retry with the same Idempotency-Key"),
-        ("", "a retry may buy once more; with an Idempotency-Key it does not"),
+        ("", "a retry may buy twice; with an Idempotency-Key it does not"),
     ] {
         let answer = wire.ask(buy(headers));
         assert_eq!(answer.status, 503, "{answer:?}");

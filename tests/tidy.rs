@@ -346,6 +346,34 @@ fn every_sabotage_still_applies() {
     assert_none("a sabotage goes with the sources", &offenders);
 }
 
+/// Readers follow the pages from file to file, so each source that a page names has to exist: by its path, or by the
+/// end of its path.
+#[test]
+fn every_source_cited_in_a_page_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = sources();
+    let mut pages = vec![root.join("README.md")];
+    pages.extend(
+        fs::read_dir(root.join("docs")).expect("readable").map(|e| e.expect("there").path()),
+    );
+    let mut offenders = Vec::new();
+    for page in pages.iter().filter(|page| page.extension().is_some_and(|end| end == "md")) {
+        let text = fs::read_to_string(page).expect("readable");
+        let is_file = |cited: &&str| {
+            !cited.contains(' ') && Path::new(cited).extension().is_some_and(|end| end == "rs")
+        };
+        for cited in text.split('`').filter(is_file) {
+            let end = format!("/{cited}");
+            let is_source = sources.iter().any(|source| source.path.ends_with(&end));
+            let is_there = ["", "tests"].iter().any(|place| root.join(place).join(cited).exists());
+            if !is_source && !is_there {
+                offenders.push(format!("{}: {cited}", page.display()));
+            }
+        }
+    }
+    assert_none("a page names sources that exist", &offenders);
+}
+
 /// Requirements are cited in the code by their number. Each number has to be in `docs/requirements.md`, and each
 /// test that is named there has to exist.
 #[test]

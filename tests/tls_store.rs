@@ -59,7 +59,7 @@ fn a_store_with_certificates_shops_survives_its_leader_and_balances() {
 
     let stranger = Rpc::new(store.peer_address(Order(1)));
     let error = stranger.call(b"{}", Instant::now() + PATIENCE, &wanted).unwrap_err().to_string();
-    assert!(error.contains("it speaks TLS: is [tls] set here?"), "{error}");
+    assert!(error.contains("the other end uses TLS: is [tls] set here?"), "{error}");
     let said = "plain text instead of TLS: is [tls] set there?";
     wait_until("the replica says so", || store.log(Order(1)).contains(said));
 }

@@ -2,9 +2,9 @@
 //! records since then. Used by [`service`](super::service).
 //!
 //! A start replays the journal over the snapshot, writes a new snapshot, and then a new journal that
-//! holds only what must be carried on: the fence, the callers and the remembered sales. A crash
-//! between the two leaves a journal with records that the snapshot contains already; their positions
-//! tell, and they are not applied to the shelves again.
+//! holds only what is still needed: the fence, the callers and the remembered sales. A crash
+//! between the two writes leaves a journal with records that the snapshot already contains. Their positions
+//! show this, and they are not applied to the shelves again.
 
 use super::initial;
 use super::record::Record;
@@ -57,7 +57,7 @@ const JOURNAL: Table = Table {
 const EARLIER_JOURNAL: Table =
     Table { columns: JOURNAL.columns.split_at(JOURNAL.columns.len() - 1).0, ..JOURNAL };
 
-/// What a journal looks like that is there already.
+/// The format of an existing journal.
 fn table_of(journal: &Path) -> Result<&'static Table> {
     Ok(if EARLIER_JOURNAL.is_of(journal)? { &EARLIER_JOURNAL } else { &JOURNAL })
 }
@@ -68,13 +68,13 @@ pub struct Journal {
     log: CsvLog,
     /// The position that the stock had when the log was opened.
     start_position: u64,
-    /// The rows that the log had then. There may be more of them than positions: each carries
-    /// something on, and in a new store nothing has a position yet.
+    /// The rows that the log had then. There may be more rows than positions, because the first rows of a journal
+    /// repeat what is still needed and have no new position.
     start_rows: u64,
 }
 
 impl Journal {
-    /// Puts records, of which the last has `position`, behind those before them.
+    /// Appends records, of which the last has `position`.
     pub fn append<'a>(
         &self,
         records: impl IntoIterator<Item = &'a Record, IntoIter: ExactSizeIterator>,
@@ -90,12 +90,12 @@ impl Journal {
 
     /// Returns when every record up to `position` is on disk.
     pub fn sync(&self, position: u64) -> Result<()> {
-        // Records before the start are on disk, and so are the rows that carry them on.
+        // Records before the start are on disk, and so are the first rows of this journal.
         let new_records = position.saturating_sub(self.start_position);
         self.log.sync(self.start_rows + new_records)
     }
 
-    /// How many syncs it took since the start.
+    /// The number of syncs since the start.
     pub fn syncs(&self) -> u64 {
         self.log.syncs()
     }
@@ -143,7 +143,7 @@ pub fn load(directory: &Directory, initial: Option<&Path>) -> Result<(Stock, Jou
     Ok((stock, Journal { log, start_position, start_rows }))
 }
 
-/// Replaces the journal by one that begins with what must be carried on.
+/// Replaces the journal by one that begins with what is still needed.
 fn renew(path: &Path, stock: &Stock) -> Result<CsvLog> {
     let (mut chain, mut contents) = (Chain::default(), JOURNAL.header().into_bytes());
     for (position, record) in stock.carried() {
@@ -214,13 +214,13 @@ pub fn read_toys(path: &Path) -> Result<Stock> {
     check_count(shelves.len()).map_err(|error| Error::Damaged {
         file: path.display().to_string(),
         line: TOYS_MAX as u64 + 2,
-        why: format!("{error}, and here are {}", shelves.len()),
-        remedy: "start a new store with fewer".into(),
+        why: format!("{error}, this file has {}", shelves.len()),
+        remedy: "start a new store with fewer toys".into(),
     })?;
     Ok(Stock::new(shelves, at))
 }
 
-/// The stock as it is on disk, and the torn tail of its journal, for whoever may only look: nothing is
+/// The stock as it is on disk, and the torn tail of its journal, for the audit, which only reads: nothing is
 /// repaired or written.
 pub fn look(directory: &Path) -> Result<(Stock, Option<TornTail>)> {
     let mut stock = read_toys(&directory.join("toys.csv"))?;
@@ -236,7 +236,7 @@ fn append(log: &CsvLog, position: u64, record: &Record) -> Result<()> {
     encode(position, record, |fields| log.append(fields).map(drop))
 }
 
-/// Lays a record out in the columns of the journal and gives it to `write`.
+/// Encodes a record in the columns of the journal and gives it to `write`.
 fn encode(
     position: u64,
     record: &Record,
@@ -310,7 +310,7 @@ fn encode(
     }
 }
 
-/// Reads a record back from its row.
+/// Decodes a record from its row.
 fn decode(row: &StringRecord) -> Result<(u64, Record)> {
     let key = || Key::try_from(row[6].to_owned());
     let item = || {

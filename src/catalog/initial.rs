@@ -1,6 +1,6 @@
 //! The toys of a new store (C1), from the file that the setting `catalog.initial` names: CSV with the columns name,
-//! price, quantity in any order, or a JSON list of objects with these fields. People write it, so every error
-//! names the line. Used by [`file`](super::file).
+//! price, quantity in any order, or a JSON list of objects with these fields. The file is written by hand, so every
+//! error names the line. Used by [`file`](super::file).
 
 use super::stock::Shelf;
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ struct Row {
     quantity: u64,
 }
 
-/// The toys so far, each name once.
+/// The toys read so far, each name once.
 #[derive(Default)]
 struct Toys {
     shelves: Vec<Shelf>,
@@ -38,7 +38,7 @@ struct Fault {
     why: String,
 }
 
-/// Reads the file; at least one toy is in it.
+/// Reads the file, which has at least one toy.
 pub fn read(path: &Path) -> Result<Vec<Shelf>> {
     let text = text::read(path)
         .map_err(|e| Error::storage(path, "cannot read the initial database", e))?;
@@ -109,8 +109,8 @@ fn check_header(header: &StringRecord) -> Result<(), String> {
     })
 }
 
-/// The line of a record. The reader counts lines, too, but a record after a CR LF begins for it at the LF, and one
-/// after empty lines at the first of them.
+/// The line of a record. The reader counts lines too, but reports another line for a record after a CR LF (the
+/// LF) or after empty lines (the first of them).
 fn line_of(text: &str, position: Option<&csv::Position>) -> u64 {
     let start = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
     let rest = text.as_bytes().get(start..).unwrap_or_default();
@@ -118,7 +118,7 @@ fn line_of(text: &str, position: Option<&csv::Position>) -> u64 {
     text::line_at(text.as_bytes(), start + empty)
 }
 
-/// What the reader says, without the line that it would name.
+/// The reader's error, without its line number.
 fn own_words(error: &csv::Error) -> String {
     match error.kind() {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -137,7 +137,7 @@ fn from_json(text: &str) -> Result<Toys, Fault> {
     serde_json::from_str(text).map_err(|e| Fault::new(e.line() as u64, e))
 }
 
-/// Row by row, so that the reader knows the line of one that is refused.
+/// Row by row, so that the reader knows the line of a refused row.
 impl<'de> Deserialize<'de> for Toys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Toys, D::Error> {
         deserializer.deserialize_seq(ListOfToys)

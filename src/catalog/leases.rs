@@ -1,15 +1,16 @@
-//! Who caches, and until when: the front-ends that subscribed to changes, what each has still to
-//! hear, and whether a change is out of every cache. Pure. [`subscribers`](super::subscribers) calls
-//! it under a lock; its other half is the front-end's `cache`.
+//! Which front-ends cache, and until when: the subscribers to changes, which changes each has not acknowledged,
+//! and whether a change is out of every cache. Pure. [`subscribers`](super::subscribers) calls
+//! it under a lock. The front-end's side is its `cache`.
 //!
-//! A front-end asks `changes` again and again. Each call acknowledges what the answers before it
-//! said, and starts its lease anew: the front-end serves from its cache for at most 400 ms after it
-//! *sent* a call that was answered; here the lease is over 500 ms after that call *arrived*, which is
-//! later. So a change is *covered* when each subscriber has acknowledged it, or is past its lease.
-//! A reset connection proves nothing, nor a new subscription, which may be a late duplicate of an
-//! older one: each subscription stands for itself until its lease is over. Nor does a catalog that
-//! has just started know whom the one before it served, so for the time of a lease nothing is
-//! covered.
+//! A front-end calls `changes` again and again. Each call acknowledges the changes of the answers before it
+//! and renews its lease. The front-end serves from its cache for at most 400 ms after it
+//! *sent* a call that was answered. Here the lease is over 500 ms after that call *arrived*, which is
+//! later. So a change is *covered* when each subscriber has acknowledged it, or its lease is over.
+//!
+//! - A reset connection does not end a lease. A new subscription does not end an older one either, because the call
+//!   may be a late duplicate: each subscription counts until its lease is over.
+//! - A catalog that has just started does not know the subscribers of the process before it, so nothing is
+//!   covered for the time of a lease.
 
 use crate::error::{Error, Result};
 use crate::model::{Moment, ToyName};
@@ -20,15 +21,15 @@ use std::time::Duration;
 /// After this long without a call a subscriber's cache is certainly not in use.
 pub const LEASE_OVER: Duration = Duration::from_millis(500);
 
-/// More subscriptions at once are turned away. A front-end that cannot keep one leaves ten of them
-/// behind within a lease.
+/// The most subscriptions; more are refused. A front-end that subscribes again and again has at most ten of them
+/// within the time of a lease.
 const SUBSCRIBERS_MAX: usize = 32;
 
 /// All subscribers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Leases {
     started: Moment,
-    /// Counts the changes.
+    /// The number of changes so far.
     last: u64,
     /// By their subscription.
     subscribers: BTreeMap<u64, Subscriber>,
@@ -46,9 +47,9 @@ struct Subscriber {
 /// Whether a change is out of every cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coverage {
-    /// It is.
+    /// Yes.
     Covered,
-    /// Not yet; at this moment at the latest the lease of one more subscriber is over.
+    /// Not yet; at this moment the lease of one more subscriber is over.
     Until(Moment),
 }
 
@@ -72,7 +73,7 @@ impl Leases {
         self.last
     }
 
-    /// A subscriber called. `None` begins its subscription, if it is not there already.
+    /// A subscriber called. `None` begins its subscription, if it does not exist already.
     pub fn hear(
         &mut self,
         subscription: u64,
@@ -82,7 +83,9 @@ impl Leases {
         self.drop_lapsed(now);
         let Some(acknowledged) = acknowledged else {
             if self.subscribers.len() >= SUBSCRIBERS_MAX {
-                return Err(Error::unavailable(format!("{SUBSCRIBERS_MAX} caches are in use")));
+                return Err(Error::unavailable(format!(
+                    "{SUBSCRIBERS_MAX} caches are subscribed already"
+                )));
             }
             let acknowledged = self.last;
             let new = Subscriber { acknowledged, pending: BTreeMap::new(), heard: now };
@@ -100,7 +103,7 @@ impl Leases {
         Ok(())
     }
 
-    /// What a subscriber has still to hear.
+    /// The changes that a subscriber has not acknowledged.
     pub fn changes(&self, subscription: u64) -> Result<Changes> {
         let subscriber = self
             .subscribers
@@ -114,7 +117,7 @@ impl Leases {
         Ok(Changes { up_to: self.last, invalidate })
     }
 
-    /// Whether `change` is out of every cache. Forgets subscribers whose lease is over: they have to
+    /// Whether `change` is out of every cache. Removes subscribers whose lease is over: they have to
     /// subscribe again, with an empty cache.
     pub fn coverage(&mut self, change: u64, now: Moment) -> Coverage {
         self.drop_lapsed(now);
@@ -128,7 +131,7 @@ impl Leases {
             .map_or(Coverage::Covered, |heard| Coverage::Until(heard + LEASE_OVER))
     }
 
-    /// How many caches are in use.
+    /// The number of subscribers.
     pub fn count(&self) -> usize {
         self.subscribers.len()
     }

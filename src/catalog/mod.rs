@@ -1,10 +1,10 @@
-//! The catalog: the stock, and who must hear when it changes.
+//! The catalog: the stock, and the front-ends that must drop a toy from their cache when it changes.
 //!
 //! ```text
 //!  front-end ── query ──▶ service ── read lock ──▶ stock
 //!  leader ── purchase ──▶ service ── write lock ─▶ stock ──▶ file (journal, one sync for all who wait)
 //!                            └── before it answers ──▶ subscribers ── changes ──▶ front-end's cache
-//!  operator ── PUT ─────▶ service ── write lock ─▶ stock, and then as a purchase
+//!  operator ── PUT ─────▶ service ── write lock ─▶ stock, then like a purchase
 //!  restock, every ten seconds ─────── write lock ─▶ stock
 //! ```
 //!
@@ -12,11 +12,11 @@
 //! * [`record`] (pure): what changes the stock.
 //! * [`leases`] (pure): which front-ends cache, and whether a change is out of every cache.
 //! * [`file`]: `toys.csv` and `journal.csv`.
-//! * [`initial`]: the toys of a new store, from a file that somebody wrote.
+//! * [`initial`]: the toys of a new store, from a file.
 //! * [`service`]: threads and locks, frames and HTTP.
 //! * [`subscribers`]: the threads that wait around `leases`.
-//! * [`restock`]: the thread that fills the shelves.
-//! * [`slowness`]: how slow a database it plays, and the signals that change that.
+//! * [`restock`]: the thread that restocks.
+//! * [`slowness`]: the artificial delay of a slow database, and the signals that change it.
 
 pub mod service;
 pub mod stock;

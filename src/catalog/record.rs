@@ -1,15 +1,15 @@
-//! What changes the stock. Pure: [`stock`](super::stock) makes records and applies them, [`file`](super::file) has them
-//! on disk.
+//! A record: one change of the stock. Pure: [`stock`](super::stock) makes records and applies them,
+//! [`file`](super::file) stores them.
 
 use crate::model::{Epoch, Item, Key, Price, ToyName};
 use crate::protocol::purchase::{Caller, Purchase};
 
-/// One change, as it stands in the journal.
+/// One change, as in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// A sale for an order.
     Purchase {
-        /// What was asked.
+        /// The purchase.
         purchase: Purchase,
         /// The toy's version after it.
         version: u64,
@@ -18,7 +18,7 @@ pub enum Record {
     Settle(Key),
     /// An epoch took office.
     Office(Epoch),
-    /// A toy was filled up.
+    /// A toy was restocked.
     Restock {
         /// The toy.
         name: ToyName,
@@ -40,12 +40,12 @@ pub enum Record {
     },
     /// A sale by hand.
     Withdraw {
-        /// What was taken.
+        /// The toy and the quantity.
         item: Item,
         /// The toy's version after it.
         version: u64,
     },
-    /// How far a caller has got; only written when the journal is made anew.
+    /// Which calls of a caller are finished; only written at the start of a new journal.
     Caller {
         /// The caller.
         caller: u32,
@@ -55,7 +55,7 @@ pub enum Record {
 }
 
 impl Record {
-    /// The toy that looks different after it, and its version then.
+    /// The toy that it changes, and the toy's version after it.
     pub fn changed(&self) -> Option<(&ToyName, u64)> {
         match self {
             Record::Purchase { purchase, version } => Some((&purchase.item.name, *version)),

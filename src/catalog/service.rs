@@ -1,12 +1,12 @@
 //! The running catalog: the stock behind a read-write lock, its two addresses, its threads.
 //!
-//! A change is made and put behind those before it in the journal under the write lock; the sync and
+//! A change is made and appended to the journal under the write lock. The sync and
 //! the wait for the caches come after, in parallel, without any lock. So writers that come together
-//! share a sync, and readers wait for nobody's disk, but for a toy that changed just now: a query
+//! share a sync. Readers do not wait for the disk, except for a toy that has just changed: a query
 //! never shows a change that is not on disk yet.
 //!
 //! Locks: the stock's, then the journal's inner one or the subscribers'. A change is published under
-//! the stock's lock, so that whoever sees it in the stock finds it published.
+//! the stock's lock, so that a change which is visible in the stock is always published.
 
 use super::file::{self, Journal};
 use super::record::Record;
@@ -89,7 +89,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-/// The stock and all that is around it.
+/// The stock, its journal and its subscribers.
 pub struct Catalog {
     stock: RwLock<Stock>,
     journal: Journal,
@@ -179,7 +179,7 @@ impl Catalog {
             let (price, quantity) = (f64::from(toy.price), toy.quantity);
             tracing::info!("the operator put {name}: {quantity} at {price:.2}");
         }
-        // A repetition, too: nobody knows how far the first got.
+        // Also for a repetition: the first call may not have finished this.
         self.sync(position);
         self.subscribers.await_coverage(change);
         Ok((toy, matches!(put, Put::Add { .. })))
@@ -208,7 +208,7 @@ impl Catalog {
         Ok(office)
     }
 
-    /// These purchases are committed orders. Not synced: if it is lost, the next leader settles
+    /// These purchases are committed orders. Not synced: if this record is lost, the next leader settles
     /// them again.
     fn settle(&self, epoch: Epoch, keys: Vec<Key>) -> Result<()> {
         let mut stock = self.stock.write();
@@ -217,7 +217,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Fills shelves.
+    /// Restocks.
     pub fn restock(&self, which: Restocked) {
         let position = {
             let mut stock = self.stock.write();
@@ -233,9 +233,8 @@ impl Catalog {
         self.sync(position);
     }
 
-    /// Journals records that were just applied, and tells the caches. Returns the number of the last change
-    /// that they were told. A journal that fails ends the process: what is in memory is no longer what will be
-    /// on disk.
+    /// Journals records that were just applied, and publishes their changes to the caches. Returns the number of the
+    /// last published change. A journal that fails ends the process, because memory and disk would differ.
     fn write(&self, records: &[Record], stock: &Stock) -> u64 {
         self.journal.append(records, stock.position()).unwrap_or_else(|error| crash(&error));
         self.subscribers.publish(records.iter().filter_map(Record::changed))
@@ -245,7 +244,7 @@ impl Catalog {
         self.journal.sync(position).unwrap_or_else(|error| crash(&error));
     }
 
-    /// Plays a slow database, if told to.
+    /// The artificial delay of a slow database, if it is switched on.
     fn delay(&self) {
         let delay = self.slowness.delay();
         if !delay.is_zero() {
@@ -258,8 +257,7 @@ impl Catalog {
 impl Monitored for Catalog {
     type Own = CatalogStatus;
 
-    /// Reads what is in memory, which may be a sync ahead of the disk: a slow disk must not hide how
-    /// the catalog is.
+    /// Reads memory, which may be one sync ahead of the disk: the status must not wait for a slow disk.
     fn own(&self) -> CatalogStatus {
         let stock = self.stock.read();
         let shelves = stock.shelves();

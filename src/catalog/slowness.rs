@@ -1,6 +1,6 @@
-//! How slow a database the catalog plays (L4): what each query and purchase takes longer. Configured as
-//! `delay_ms`, and changed while the catalog runs by two signals, so that a class can watch the queue
-//! grow and go: SIGUSR1 makes it slow, SIGUSR2 sets back what was configured.
+//! The artificial delay of each query and purchase (L4), to simulate a slow database. Configured as
+//! `delay_ms`, and changed by two signals while the catalog runs, so that a class can watch the queue
+//! grow and shrink: SIGUSR1 switches to a slow database, SIGUSR2 back to the configured delay.
 
 use crate::error::Result;
 use crate::signals::SignalThread;
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// What SIGUSR1 makes each query and purchase take longer.
+/// The delay of each query and purchase after SIGUSR1.
 const SLOW_MS: u64 = 200;
 
-/// The delay of now.
+/// The current delay.
 #[derive(Debug)]
 pub struct Slowness {
     configured_ms: u64,
@@ -20,13 +20,13 @@ pub struct Slowness {
 }
 
 impl Slowness {
-    /// As slow as configured.
+    /// With the configured delay.
     pub fn new(configured: Duration) -> Slowness {
         let configured_ms = u64::try_from(configured.as_millis()).unwrap_or(u64::MAX);
         Slowness { configured_ms, delay_ms: AtomicU64::new(configured_ms) }
     }
 
-    /// What each query and purchase takes longer.
+    /// The current delay of each query and purchase.
     pub fn delay(&self) -> Duration {
         Duration::from_millis(self.delay_ms())
     }
@@ -39,14 +39,14 @@ impl Slowness {
     fn set(&self, delay_ms: u64) {
         self.delay_ms.store(delay_ms, Relaxed);
         if delay_ms == 0 {
-            tracing::info!("queries and purchases are not slowed down from now on");
+            tracing::info!("artificial delay of queries and purchases: off");
         } else {
-            tracing::info!("every query and purchase takes {delay_ms} ms longer from now on");
+            tracing::info!("artificial delay of queries and purchases: {delay_ms} ms");
         }
     }
 }
 
-/// From now on, until the thread is dropped, the signals change the slowness.
+/// The signals change the delay until the thread is dropped.
 pub fn change_by_signal(slowness: Arc<Slowness>) -> Result<SignalThread> {
     SignalThread::start("slowness", &[SIGUSR1, SIGUSR2], move |signal| {
         slowness.set(if signal == SIGUSR1 { SLOW_MS } else { slowness.configured_ms });

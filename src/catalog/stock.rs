@@ -1,7 +1,7 @@
-//! The stock: what is on the shelves, which sales are open, and which epoch may sell. Pure: the
+//! The stock: the shelves, the open sales, and which epoch may sell. Pure: the
 //! [`service`](super::service) holds the lock, journals the [`Record`]s, and answers after the sync.
 //!
-//! Every change is a record, and [`apply`](Stock::apply) is the only way to change: decisions make
+//! Every change is a record, and only [`apply`](Stock::apply) changes the stock: decisions make
 //! records, and a restart replays them through the same function.
 //!
 //! - initial + restocked − sold − withdrawn = quantity, for each toy.
@@ -17,19 +17,19 @@ use crate::protocol::catalog::{Book, Books, Open, Put, Sold, check_count};
 use crate::protocol::purchase::{Caller, Purchase, Refusals, late_duplicate};
 use std::collections::BTreeMap;
 
-/// The whole stock.
+/// The stock.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Stock {
     shelves: Vec<Shelf>,
     places: BTreeMap<ToyName, usize>,
-    /// The number of records applied, ever: the position of the last one.
+    /// The number of all records applied so far: the position of the last one.
     position: u64,
     /// The epoch in office.
     fence: Epoch,
     sales: BTreeMap<Key, Sale>,
     /// The calls of `sales` that are not finished, in order.
     unfinished: BTreeMap<CallId, Key>,
-    /// How far callers have got, as the journal knows.
+    /// Which calls of each caller are finished, as in the journal.
     callers: BTreeMap<u32, Caller>,
     refusals: Refusals,
 }
@@ -37,21 +37,21 @@ pub struct Stock {
 /// A toy and its books.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shelf {
-    /// As it is shown.
+    /// The toy.
     pub toy: Toy,
-    /// The quantity that the books begin with.
+    /// The first quantity.
     pub initial: u64,
     /// Added by restocking.
     pub restocked: i64,
     /// Taken by orders.
     pub sold: u64,
-    /// Taken by hand at the catalog's own port, outside any order.
+    /// Taken by hand at the catalog, outside any order.
     pub withdrawn: u64,
     /// The position of the last record that changed it.
     pub changed_at: u64,
 }
 
-/// A sale that is open, or settled but perhaps asked for again.
+/// A sale that is open, or settled but may be asked for again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Sale {
     position: u64,
@@ -65,16 +65,16 @@ struct Sale {
 /// Which toys a restock fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restocked {
-    /// Those of which none is left.
+    /// Those that are sold out.
     SoldOut,
     /// All that have fewer than the target.
     All,
-    /// All that have not exactly the target.
+    /// All that do not have exactly the target.
     Reset,
 }
 
 impl Stock {
-    /// Shelves as they stood at `position`.
+    /// The stock with these shelves at `position`.
     pub fn new(shelves: Vec<Shelf>, position: u64) -> Stock {
         let places = shelves.iter().enumerate().map(|(i, s)| (s.toy.name.clone(), i)).collect();
         Stock { shelves, places, position, ..Stock::default() }
@@ -142,7 +142,7 @@ impl Stock {
         Ok((Sold { cost, version }, record))
     }
 
-    /// These purchases are committed orders. Keys that are not open are passed over.
+    /// These purchases are committed orders. Keys that are not open are ignored.
     pub fn settle(&mut self, epoch: Epoch, keys: Vec<Key>) -> Result<Vec<Record>> {
         self.check_epoch(epoch)?;
         let is_open = |key: &Key| self.sales.get(key).is_some_and(|sale| !sale.settled);
@@ -160,7 +160,7 @@ impl Stock {
         Ok((self.open(), record))
     }
 
-    /// What came and went of these shelves, and the open sales, for whoever audits them.
+    /// The books of these shelves, and the open sales, for the audit.
     pub fn books(&self, shelves: &[Shelf]) -> Books {
         let toys = shelves.iter().map(Shelf::book).collect();
         Books { position: self.position, toys, open: self.open() }
@@ -174,7 +174,7 @@ impl Stock {
         sales.map(|(key, sale)| Open { key: key.clone(), item: sale.item.clone() }).collect()
     }
 
-    /// Fills shelves up to `target`.
+    /// Restocks up to `target`.
     pub fn restock(&mut self, which: Restocked, target: u64) -> Vec<Record> {
         let wanting = |shelf: &&Shelf| match which {
             Restocked::SoldOut => shelf.toy.quantity == 0 && target > 0,
@@ -191,7 +191,7 @@ impl Stock {
         records
     }
 
-    /// Adds a toy or changes one. The record is `None` if it is as it shall be.
+    /// Adds a toy or changes one. The record is `None` if nothing changes.
     pub fn put(&mut self, name: &ToyName, put: Put) -> Result<(Toy, Option<Record>)> {
         let (price, quantity, version) = match (put, self.look_up(name)) {
             (Put::Add { .. }, Ok(_)) => return Err(Error::ToyExists),
@@ -254,9 +254,9 @@ impl Stock {
         }
     }
 
-    /// Replays a record of the journal. If the shelves were written after it, they contain it
-    /// already, and only the sales and the fence have to learn of it. Positions have no gap: one would be
-    /// records that are missing.
+    /// Replays a record of the journal. If the shelves were written after it, they already contain it,
+    /// and it changes only the sales and the fence. Positions have no gap: a gap would mean
+    /// missing records.
     pub fn replay(&mut self, position: u64, record: &Record) -> Result<()> {
         if position > self.position + 1 {
             return Err(Error::invalid(format!(
@@ -274,8 +274,8 @@ impl Stock {
         Ok(())
     }
 
-    /// The records, with their positions, from which a journal that follows the shelves of now must
-    /// begin: the fence, the callers, and the sales that are remembered.
+    /// The records, with their positions, with which a journal that follows the current shelves must
+    /// begin: the fence, the callers, and the remembered sales.
     pub fn carried(&self) -> Vec<(u64, Record)> {
         let mut records = vec![(0, Record::Office(self.fence))];
         for (caller, progress) in &self.callers {
@@ -299,12 +299,12 @@ impl Stock {
         records
     }
 
-    /// How many toys were sold for orders, ever.
+    /// The total quantity sold for orders.
     pub fn sold(&self) -> u64 {
         self.shelves.iter().map(|shelf| shelf.sold).sum()
     }
 
-    /// How many sales are open.
+    /// The number of open sales.
     pub fn open_count(&self) -> usize {
         self.sales.values().filter(|sale| !sale.settled).count()
     }
@@ -364,7 +364,7 @@ impl Stock {
         self.hear(call.caller, purchase.progress());
     }
 
-    /// A caller has got so far: its settled sales before that can be forgotten.
+    /// The calls of a caller before this one are finished: their settled sales can be forgotten.
     fn hear(&mut self, caller: u32, progress: Caller) {
         let known = self.callers.entry(caller).or_default();
         if progress <= *known {
@@ -394,7 +394,7 @@ impl Shelf {
         Shelf { toy, initial: quantity, restocked: 0, sold: 0, withdrawn: 0, changed_at: 0 }
     }
 
-    /// There are so many from now on.
+    /// Sets the quantity.
     fn restock(&mut self, quantity: u64) {
         self.restocked += quantity.cast_signed() - self.toy.quantity.cast_signed();
         self.toy.quantity = quantity;
@@ -405,7 +405,7 @@ impl Shelf {
         self.book().balances()
     }
 
-    /// What came and went of it.
+    /// Its books.
     pub fn book(&self) -> Book {
         Book {
             name: self.toy.name.clone(),

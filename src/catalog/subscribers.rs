@@ -9,12 +9,12 @@ use crate::protocol::catalog::{CHANGES_HELD_MS, Changes};
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// The front-ends that cache.
+/// The front-ends that are subscribed to changes.
 #[derive(Debug)]
 pub struct Subscribers {
     started: Instant,
     leases: Mutex<Leases>,
-    /// Signalled when there is a change to hear of.
+    /// Signalled when there is a new change.
     published: Condvar,
     /// Signalled when a front-end has acknowledged changes.
     acknowledged: Condvar,
@@ -32,7 +32,7 @@ impl Default for Subscribers {
 }
 
 impl Subscribers {
-    /// Tells every front-end that these toys changed. Returns the number of the last change ever.
+    /// Publishes the changes of these toys to every front-end. Returns the number of the last change.
     pub fn publish<'a>(&self, changed: impl IntoIterator<Item = (&'a ToyName, u64)>) -> u64 {
         let mut leases = self.leases.lock();
         let before = leases.last();
@@ -61,7 +61,7 @@ impl Subscribers {
         }
     }
 
-    /// Answers a front-end's `changes`; waits a while when there are none.
+    /// Answers a front-end's `changes`; waits up to [`CHANGES_HELD_MS`] if there are none.
     pub fn changes(&self, subscription: u64, acknowledged: Option<u64>) -> Result<Changes> {
         let until = Instant::now() + Duration::from_millis(CHANGES_HELD_MS);
         let mut leases = self.leases.lock();
@@ -79,7 +79,7 @@ impl Subscribers {
         }
     }
 
-    /// How many caches are in use.
+    /// The number of subscribers.
     pub fn count(&self) -> usize {
         self.leases.lock().count()
     }

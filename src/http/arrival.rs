@@ -1,5 +1,5 @@
-//! Finds the end of a response among the bytes received so far, for those who ask: [`super::Client`],
-//! and the load test, which reads many answers at once and looks at little more than their status.
+//! Finds the end of a response among the bytes received so far. Used by [`super::Client`], and by the load test,
+//! which reads many responses at once and needs little more than their status.
 
 use super::body::Body;
 use super::framing::{Framing, Persistence};
@@ -11,19 +11,19 @@ use std::mem::MaybeUninit;
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 
-/// What the head of a response says about the rest.
+/// The head of a response, as far as it concerns the rest.
 pub(super) struct Head {
     pub status: u16,
     /// The length of the head.
     pub bytes: usize,
     /// `None` if the body ends with the connection.
     pub body: Option<Body>,
-    /// Whether the connection goes on after it.
+    /// Whether the connection stays open after it.
     pub persists: bool,
 }
 
 impl Head {
-    /// The head at the start of `received`, or `None` when it is not all there yet. The error says
+    /// The head at the start of `received`, or `None` while it is incomplete. The error says
     /// what is wrong with it.
     pub(super) fn parse(received: &[u8], method: &str) -> Result<Option<Head>, String> {
         let mut slots = [MaybeUninit::uninit(); HEADERS_MAX];
@@ -46,20 +46,20 @@ impl Head {
     }
 }
 
-/// A response that is there as a whole.
+/// A complete response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrival {
     /// Its status.
     pub status: u16,
     /// Its length, body included: the next one begins there.
     pub bytes: usize,
-    /// Whether the connection goes on after it.
+    /// Whether the connection stays open after it.
     pub persists: bool,
 }
 
 impl Arrival {
-    /// The first response in `received`, to anything but HEAD; `None` while it is not all there. The
-    /// error says what is wrong with it. Costs no allocation unless it is chunked.
+    /// The first response in `received`, to any method except HEAD; `None` while it is incomplete. The
+    /// error says what is wrong with it. Needs no allocation unless it is chunked.
     pub fn first(received: &[u8]) -> Result<Option<Arrival>, String> {
         let Some(head) = Head::parse(received, "GET")? else { return Ok(None) };
         let mut body = head.body.ok_or("the response does not say where it ends")?;
@@ -68,7 +68,7 @@ impl Arrival {
     }
 }
 
-/// A response breaks the rules that it shares with requests.
+/// The error for a response that breaks a rule that it shares with requests.
 impl From<Refusal> for String {
     fn from(refusal: Refusal) -> String {
         format!("the response is malformed: {}", refusal.message)

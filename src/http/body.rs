@@ -1,18 +1,17 @@
 //! Finds the end of a body, fixed (by Content-Length) or chunked (RFC 9112 §7.1).
 //!
-//! Like a head, a body is looked at where it lies, in the bytes received so far, again after each
-//! read. Whole chunks are decoded once and remembered, so a body of many chunks costs no more
-//! than its length.
+//! Like a head, a body is parsed in the buffer of received bytes, again after each
+//! read. Complete chunks are decoded once and kept, so the cost is proportional to the length of the body.
 //!
-//! - Chunk lines end in CRLF only, and their extensions hold no control bytes: lenience here is what
-//!   smuggled requests are made of. Extensions and trailers are otherwise ignored.
+//! - Chunk lines end in CRLF only, and their extensions hold no control bytes: a parser that accepts more
+//!   allows request smuggling. Extensions and trailers are otherwise ignored.
 
 use super::refusal::Refusal;
 use httparse::Status;
 
 /// The longest body of a request, in bytes; an order takes a hundred.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
-/// A chunk of one byte takes six on the wire (`1 CR LF x CR LF`), so this leaves room for any
+/// A chunk of one byte takes six bytes (`1 CR LF x CR LF`), so this is enough for any
 /// body in any chunks, but not for endless extensions.
 const WIRE_BYTES_PER_BODY_BYTE: usize = 8;
 /// The longest line before a chunk, with its extensions.
@@ -21,7 +20,7 @@ const CHUNK_LINE_BYTES_MAX: usize = 256;
 const TRAILER_BYTES_MAX: usize = 4 * 1024;
 const TRAILERS_MAX: usize = 16;
 
-/// A body, arrived or not, in a buffer that begins with its message.
+/// A body, complete or not, in a buffer that begins with its message.
 pub(super) enum Body {
     /// The bytes from `start` to `end`.
     Fixed {
@@ -68,7 +67,7 @@ impl Body {
         Body::Chunked(Chunks { start, next: start, decoded: Vec::new(), bytes_max })
     }
 
-    /// Where in `buffer` the message ends, or `None` when that is not there yet.
+    /// Where in `buffer` the message ends, or `None` while it is incomplete.
     pub(super) fn end(&mut self, buffer: &[u8]) -> Result<Option<usize>, Refusal> {
         match self {
             Body::Fixed { end, .. } => Ok((*end <= buffer.len()).then_some(*end)),
@@ -76,7 +75,7 @@ impl Body {
         }
     }
 
-    /// The bytes of a body that is whole.
+    /// The bytes of a complete body.
     pub(super) fn bytes<'a>(&'a self, buffer: &'a [u8]) -> &'a [u8] {
         match self {
             Body::Fixed { start, end } => &buffer[*start..*end],
@@ -86,13 +85,13 @@ impl Body {
 }
 
 impl Chunks {
-    /// Decodes the chunks that are whole; the last one stays where it is, so asking again is fine.
+    /// Decodes the complete chunks. The last one is not consumed, so this may be called again.
     fn end(&mut self, buffer: &[u8]) -> Result<Option<usize>, Refusal> {
         let bytes_max = self.bytes_max;
         let too_long = || {
             Refusal::new(
                 413,
-                format!("body is longer than {bytes_max} bytes, or in too many pieces"),
+                format!("body is longer than {bytes_max} bytes, or in too many chunks"),
             )
         };
         loop {

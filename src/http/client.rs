@@ -5,9 +5,9 @@
 //! connecting to the last byte, has one deadline.
 //!
 //! - What fails before anything was sent is definite ([`Error::Unreachable`]); what fails after is
-//!   not ([`Error::Unanswered`]).
+//!   indefinite ([`Error::Unanswered`]).
 //! - A kept connection may have been closed by the server while it was idle. A GET or HEAD is then
-//!   sent again, once, on a new one; anything else is not, for it may have been done
+//!   sent again, once, on a new one. Other methods are not sent again, because the request may have been done
 //!   (RFC 9110 §9.2.2).
 
 use super::arrival::{HEAD_BYTES_MAX, Head};
@@ -24,28 +24,28 @@ use std::time::{Duration, Instant};
 pub struct Client {
     target: Target,
     deadline: Duration,
-    /// The connection, between two exchanges, if the last one left it open.
+    /// The connection between two exchanges, if the last exchange left it open.
     idle: Option<Stream>,
-    /// The request at hand. Its memory is used again, as is that of the next two.
+    /// The current request. Its memory is used again, and so is the memory of the next two fields.
     request: Vec<u8>,
-    /// What of it has not been sent.
+    /// The part of it that has not been sent.
     unsent: Vec<u8>,
-    /// What has been received of the response.
+    /// The received bytes of the response.
     received: Vec<u8>,
 }
 
-/// A whole response.
+/// A complete response.
 #[derive(Debug)]
 pub struct Response {
     /// The status.
     pub status: u16,
-    /// The head as received, which `header` looks through.
+    /// The head as received, which `header` searches.
     head: Vec<u8>,
     /// The body, without its chunks.
     pub body: Vec<u8>,
 }
 
-/// Why an exchange failed, after the connection stood.
+/// Why an exchange failed, after the connection was made.
 enum Failure {
     /// The server had closed the connection, or did before it answered.
     Closed,
@@ -54,7 +54,7 @@ enum Failure {
 }
 
 impl Client {
-    /// A client of this server; an address alone (`host:port`) is spoken to plainly. It connects with
+    /// A client of this server; an address alone (`host:port`) means plain TCP. It connects with
     /// its first request. No exchange takes longer than `deadline`.
     pub fn new(target: impl Into<Target>, deadline: Duration) -> Client {
         Client {
@@ -128,7 +128,7 @@ impl Client {
         Ok(stream)
     }
 
-    /// Sends the request at hand and reads its response; keeps the connection if it may.
+    /// Sends the current request and reads its response; keeps the connection if that is allowed.
     fn exchange(
         &mut self,
         mut stream: Stream,
@@ -157,7 +157,7 @@ impl Client {
                 None => self.read_on(&mut stream, until)?,
             }
         };
-        // More than the response would be taken for the start of the next one.
+        // Bytes after the response would be read as the start of the next one.
         if head.persists && end == self.received.len() {
             self.idle = Some(stream);
         }
@@ -165,7 +165,7 @@ impl Client {
         Ok(Response { status: head.status, head: head_bytes, body })
     }
 
-    /// Writes the request at hand.
+    /// Writes the current request.
     fn write(&mut self, stream: &mut Stream, until: Instant) -> Result<(), Failure> {
         self.unsent.clear();
         self.unsent.extend_from_slice(&self.request);
@@ -180,7 +180,7 @@ impl Client {
         }
     }
 
-    /// Reads more of a response that is not whole.
+    /// Reads more of an incomplete response.
     fn read_on(&mut self, stream: &mut Stream, until: Instant) -> Result<(), Failure> {
         match self.read(stream, until)? {
             0 if self.received.is_empty() => Err(Failure::Closed),
@@ -212,7 +212,7 @@ impl Client {
         }
     }
 
-    /// What is left until the deadline; never zero, which sockets take for "for ever".
+    /// The time until the deadline; never zero, because zero means no timeout for a socket.
     fn rest(&self, until: Instant) -> Result<Duration, Failure> {
         match until.saturating_duration_since(Instant::now()) {
             Duration::ZERO => Err(self.too_late()),
@@ -221,7 +221,7 @@ impl Client {
     }
 
     fn too_late(&self) -> Failure {
-        Failure::Broken(format!("nothing came within {:?}", self.deadline))
+        Failure::Broken(format!("no response within {:?}", self.deadline))
     }
 
     fn failure(&self, error: &std::io::Error) -> Failure {

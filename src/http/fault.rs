@@ -1,7 +1,7 @@
-//! Words what is wrong with a head that `httparse` refused.
+//! The error message for a head that `httparse` refused.
 //!
-//! `httparse` stops at the first fault but says neither where nor exactly what; this walks the
-//! lines again to tell. Only refused requests pay for it.
+//! `httparse` stops at the first fault but reports neither the place nor the exact reason, so this parses the
+//! lines again to find them. It runs for refused requests only.
 
 use super::refusal::Refusal;
 

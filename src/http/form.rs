@@ -1,14 +1,14 @@
 //! Percent-encoding (RFC 3986 §2.1) and forms (`name=Tux&quantity=1`), as in queries and bodies.
 //!
-//! Strict where browsers are lax: a `%` without two hexadecimal digits, and bytes that are no
-//! UTF-8, are errors. A `+` is a space in a form and itself in a path.
+//! Stricter than browsers: a `%` without two hexadecimal digits is an error, and so are bytes that are not
+//! UTF-8. A `+` is a space in a form and a plus in a path.
 
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The pairs of a form, decoded, in order. A piece without `=` is a name with an empty value;
-/// empty pieces (`a=1&&b=2`) are skipped.
+/// The pairs of a form, decoded, in order. A part without `=` is a name with an empty value;
+/// empty parts (`a=1&&b=2`) are skipped.
 pub fn form_pairs(form: &[u8]) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>)>> {
     form.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty()).map(|piece| {
         let equals = piece.iter().position(|byte| *byte == b'=').unwrap_or(piece.len());
@@ -22,7 +22,7 @@ pub(super) fn decode_segment(segment: &str) -> Result<Cow<'_, str>> {
     decode(segment.as_bytes(), b'+')
 }
 
-/// Escapes everything but RFC 3986's unreserved characters, so that the result can stand as one
+/// Escapes everything except RFC 3986's unreserved characters, so that the result can be used as one
 /// segment of a path or as a name or value in a form.
 pub fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());

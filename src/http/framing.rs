@@ -1,5 +1,5 @@
-//! The headers that are about the connection: where a message ends (RFC 9112 §6.3) and whether the
-//! connection goes on after it (§9.3). Requests and responses share them.
+//! The headers about the connection: where a message ends (RFC 9112 §6.3) and whether the
+//! connection stays open after it (§9.3). Requests and responses share them.
 
 use super::body::{BODY_BYTES_MAX, Body};
 use super::refusal::Refusal;
@@ -8,7 +8,7 @@ use httparse::Header;
 /// The longest body of a response, in bytes; a page of toys takes a quarter of it at most.
 pub(super) const RESPONSE_BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// The values of those headers, each of which may come once, but for Connection, a list.
+/// The values of those headers. Each may come once, except Connection, which is a list.
 #[derive(Default)]
 pub(super) struct Framing<'a> {
     /// Whom the request is for.
@@ -21,19 +21,19 @@ pub(super) struct Framing<'a> {
     keep_alive: bool,
 }
 
-/// Whether the connection goes on.
+/// Whether the connection stays open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Persistence {
-    /// It does, which HTTP/1.1 takes for granted.
+    /// Yes, the default of HTTP/1.1.
     Keep,
-    /// It does, because an HTTP/1.0 client asked for it and waits to be told.
+    /// Yes, because an HTTP/1.0 client asked for it; the response has to confirm it.
     KeepAndSaySo,
-    /// It does not.
+    /// No.
     Close,
 }
 
 impl<'a> Framing<'a> {
-    /// Picks the headers about the connection out of all.
+    /// Selects the headers about the connection.
     pub(super) fn of(headers: &[Header<'a>]) -> Result<Framing<'a>, Refusal> {
         let mut framing = Framing::default();
         for header in headers {
@@ -50,7 +50,7 @@ impl<'a> Framing<'a> {
         Ok(framing)
     }
 
-    /// Connection options other than these two are not for us.
+    /// Connection options other than these two are ignored.
     fn add_connection(&mut self, value: &[u8]) {
         for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             self.close |= option.eq_ignore_ascii_case(b"close");
@@ -58,7 +58,7 @@ impl<'a> Framing<'a> {
         }
     }
 
-    /// HTTP/1.1 goes on unless told to close, HTTP/1.0 closes unless told to go on.
+    /// HTTP/1.1 stays open unless told to close, HTTP/1.0 closes unless told to stay open.
     pub(super) fn persistence(&self, minor_version: u8) -> Persistence {
         match (minor_version, self.close, self.keep_alive) {
             (1, false, _) => Persistence::Keep,
@@ -97,8 +97,8 @@ impl<'a> Framing<'a> {
     }
 }
 
-/// Notes a header that may come only once. That the same length twice is refused too is stricter
-/// than RFC 9112 §6.3 asks for, and simpler.
+/// Stores a header that may come only once. The same length twice is refused too: that is stricter
+/// than RFC 9112 §6.3, and simpler.
 fn once<'a>(slot: &mut Option<&'a [u8]>, header: &Header<'a>) -> Result<(), Refusal> {
     match slot.replace(header.value) {
         None => Ok(()),

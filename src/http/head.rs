@@ -1,10 +1,10 @@
-//! Splits and judges the head of a request: the request line and the header lines.
+//! Parses and checks the head of a request: the request line and the header lines.
 //!
-//! `httparse` splits and checks the syntax; left for here are the limits and the meaning of
+//! `httparse` splits it and checks the syntax. This file checks the limits and the meaning of
 //! target, Host and Expect. `framing` reads the headers that say where the request ends.
 //!
-//! A head that arrives in pieces is parsed anew with each piece. The limit on heads bounds that:
-//! even byte by byte it is far cheaper than the reads that bring the bytes.
+//! A head that arrives in parts is parsed again with each part. The limit on heads bounds the cost:
+//! even byte by byte it is far cheaper than the reads of those bytes.
 //!
 //! - A head that passed has one way to find the end of its body (RFC 9112 §6.3).
 //! - `httparse` accepts a bare LF as the end of a line, which §2.2 allows, but no bare CR.
@@ -18,13 +18,13 @@ use crate::net::{Caller, Way};
 use httparse::{Header, Status};
 use std::mem::MaybeUninit;
 
-/// The longest head, in bytes; the same as nginx and Node.js take.
+/// The longest head, in bytes; the same limit as in nginx and Node.js.
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The longest target, in bytes; RFC 9112 §3 recommends at least 8000.
 pub(super) const TARGET_BYTES_MAX: usize = 8 * 1024;
 /// The most header lines; curl sends three, browsers twenty.
 pub(super) const HEADERS_MAX: usize = 64;
-/// The methods that a request may have (RFC 9110 §9.3, RFC 5789), but for CONNECT.
+/// The methods that a request may have (RFC 9110 §9.3, RFC 5789), except CONNECT.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"];
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_MAX);
 
@@ -33,17 +33,17 @@ pub(super) type Slots<'a> = [MaybeUninit<Header<'a>>; HEADERS_MAX];
 
 /// A head that has passed every check.
 pub(super) struct Head<'a> {
-    /// The request, its body still missing.
+    /// The request, without its body.
     pub request: Request<'a>,
     /// Where its body ends.
     pub body: Body,
-    /// Whether the connection goes on after it.
+    /// Whether the connection stays open after it.
     pub persistence: Persistence,
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
 }
 
-/// The head at the start of `input`, or `None` when it is not all there yet. Empty lines before it
+/// The head at the start of `input`, or `None` while it is incomplete. Empty lines before it
 /// are skipped (RFC 9112 §2.2).
 pub(super) fn parse<'a>(
     input: &'a [u8],
@@ -77,7 +77,7 @@ pub(super) fn parse<'a>(
     }))
 }
 
-/// Refuses a head, whole or not, that is too long already.
+/// Refuses a head, complete or not, that is already too long.
 fn check_size(head: &[u8]) -> Result<(), Refusal> {
     if head.len() <= TARGET_BYTES_MAX {
         return Ok(());
@@ -100,7 +100,7 @@ fn check_method(method: &str) -> Result<(), Refusal> {
     }
     let capitals = method.to_ascii_uppercase();
     if method == "CONNECT" {
-        Err(Refusal::new(501, "CONNECT is for proxies, and this is none"))
+        Err(Refusal::new(501, "CONNECT is for proxies, and this server is not a proxy"))
     } else if METHODS.contains(&&*capitals) {
         Err(Refusal::new(501, format!("method {method} is unknown; it is written {capitals}")))
     } else {
@@ -155,7 +155,7 @@ fn check_host(host: Option<&[u8]>, minor_version: u8) -> Result<(), Refusal> {
     }
 }
 
-/// Whether `100 Continue` is waited for (RFC 9110 §10.1.1); HTTP/1.0 knows no expectations.
+/// Whether the client waits for `100 Continue` (RFC 9110 §10.1.1); HTTP/1.0 has no expectations.
 fn check_expect(expect: Option<&[u8]>, minor_version: u8) -> Result<bool, Refusal> {
     match expect {
         Some(value) if minor_version > 0 && !value.eq_ignore_ascii_case(b"100-continue") => {
@@ -166,7 +166,7 @@ fn check_expect(expect: Option<&[u8]>, minor_version: u8) -> Result<bool, Refusa
 }
 
 /// `host`, `host:port` or nothing, where a host is a name, an IPv4 address or a bracketed IPv6
-/// address (RFC 3986 §3.2.2). Nothing is what a client sends that knows no host (RFC 9112 §3.2).
+/// address (RFC 3986 §3.2.2). A client that knows no host sends nothing (RFC 9112 §3.2).
 fn is_host(value: &[u8]) -> bool {
     let is_name_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(b);
     let is_address_byte = |b: &u8| b.is_ascii_hexdigit() || b":.".contains(b);

@@ -1,10 +1,10 @@
-//! One client connection: the bytes received so far in, the bytes to send out.
+//! HTTP on one client connection: takes the bytes received so far, appends the bytes to send.
 //!
-//! [`Http1::serve`] answers at most one request per call, so that the server decides between
-//! requests whose turn is next; pipelined requests wait in the input meanwhile.
+//! [`Http1::serve`] answers at most one request per call, so that the server can serve another connection
+//! between two requests. Pipelined requests wait in the input.
 //!
-//! - Until a request is served, `serve` is shown the same bytes again, and more after them. So is one whose
-//!   response comes later.
+//! - Until a request is served, `serve` is called with the same bytes again, and more after them. This is also so if
+//!   the response comes later.
 //! - A handler's own errors keep the connection; a refused request closes it.
 
 use super::body::Body;
@@ -16,25 +16,25 @@ use super::response::{self, Content, Manner, Responder, error_body};
 use crate::net::{Caller, Progress};
 use std::mem::MaybeUninit;
 
-/// What a connection remembers between two reads.
+/// The state of a connection between two reads.
 pub struct Http1 {
-    /// Who asks.
+    /// The client.
     caller: Caller,
-    /// Whether some of a request has come.
+    /// Whether a part of a request has arrived.
     begun: bool,
-    /// The body that is arriving; there once its head has passed.
+    /// The body that is arriving; present once its head was accepted.
     body: Option<Body>,
-    /// Whether the request at hand wants its response's body.
+    /// Whether the current request wants its response's body.
     content: Content,
 }
 
 impl Http1 {
-    /// A connection on which nothing has come yet.
+    /// A connection on which nothing has arrived yet.
     pub fn new(caller: impl Into<Caller>) -> Http1 {
         Http1 { caller: caller.into(), begun: false, body: None, content: Content::Sent }
     }
 
-    /// Answers the first request in `input`, if it is whole, through `handler`.
+    /// Answers the first request in `input`, if it is complete, through `handler`.
     pub fn serve(
         &mut self,
         input: &[u8],
@@ -58,7 +58,7 @@ impl Http1 {
         }
     }
 
-    /// The handler panicked, and the server took back what it had written: 500.
+    /// The handler panicked, and the server removed what it had written: 500.
     pub fn panicked(&mut self, output: &mut Vec<u8>) {
         self.close_with(&Refusal::new(500, "internal error"), output);
     }
@@ -69,7 +69,7 @@ impl Http1 {
         output: &mut Vec<u8>,
         handler: impl FnOnce(&Request<'_>, Responder<'_>),
     ) -> Result<Progress, Refusal> {
-        // Its head has passed before: nothing to parse until the body is whole.
+        // Its head was accepted before: nothing to parse until the body is complete.
         if let Some(body) = &mut self.body
             && body.end(input)?.is_none()
         {

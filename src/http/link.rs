@@ -1,11 +1,11 @@
-//! The header `Link` (RFC 8288), as far as a list in pages needs it: where the next page is.
+//! The header `Link` (RFC 8288), as far as a list in pages needs it: the target of the next page.
 
-/// The value of the header that leads to the next page; `target` is percent-encoded already.
+/// The value of the header for the next page; `target` is percent-encoded already.
 pub fn link_to_next(target: &str) -> String {
     format!("<{target}>; rel=\"next\"")
 }
 
-/// Where the next page is, by the value of the header.
+/// The target of the next page, from the value of the header.
 pub(super) fn next(mut value: &str) -> Option<&str> {
     loop {
         let (target, rest) = value.split_once('<')?.1.split_once('>')?;

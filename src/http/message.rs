@@ -1,4 +1,4 @@
-//! What a handler sees of a request: slices of the received bytes, decoded when asked for.
+//! A request as its handler sees it: slices of the received bytes, decoded on demand.
 
 use super::form::{decode_segment, form_pairs};
 use crate::error::{Error, Result};
@@ -6,21 +6,21 @@ use crate::net::Caller;
 use httparse::Header;
 use std::borrow::Cow;
 
-/// A whole and well-formed request.
+/// A complete and well-formed request.
 pub struct Request<'a> {
     /// The method, as sent: methods are case-sensitive. `HEAD` is answered like `GET`; the
     /// [`Responder`](super::Responder) leaves the body out.
     pub method: &'a str,
-    /// The path of the target, still percent-encoded. It begins with `/`, but for `OPTIONS *`,
+    /// The path of the target, still percent-encoded. It begins with `/`, except for `OPTIONS *`,
     /// where it is `*`.
     pub path: &'a str,
-    /// What followed the `?`, or nothing.
+    /// The part after the `?`, or "".
     pub(super) query: &'a str,
-    /// The header lines in the order they came.
+    /// The header lines, in order.
     pub(super) headers: &'a [Header<'a>],
     /// The body, without its chunks.
     pub body: &'a [u8],
-    /// Who asks.
+    /// Who sent it.
     pub caller: Caller,
 }
 
@@ -36,8 +36,8 @@ impl<'a> Request<'a> {
         form_pairs(self.query.as_bytes())
     }
 
-    /// The value of a header that may come once. It is an error when it comes more often or is no
-    /// text, so that an unreadable `Idempotency-Key` cannot pass for none.
+    /// The value of a header that may come once. It is an error if it comes more often or is not
+    /// text, so that an unreadable `Idempotency-Key` is not treated as a missing one.
     pub fn header(&self, name: &str) -> Result<Option<&'a str>> {
         let mut values = self.headers(name);
         let Some(value) = values.next() else { return Ok(None) };

@@ -1,23 +1,23 @@
-//! HTTP/1.1 over bytes (RFC 9110 and RFC 9112); knows no socket on the server's side, and no toy.
+//! HTTP/1.1 over bytes (RFC 9110 and RFC 9112). It uses no socket on the server's side, and knows no toys.
 //!
-//! The server shows a [`Http1`] the bytes received so far; the connection answers the first
-//! request among them, once it is whole, through a handler:
+//! The server gives a [`Http1`] the bytes received so far. It answers the first
+//! request among them, once it is complete, through a handler:
 //!
 //! ```text
 //! input ─▶ head ──▶ body ──▶ Request ─▶ handler ─▶ Responder ─▶ output
-//!           │        │ (not whole: NeedMore, and perhaps 100 Continue)
+//!           │        │ (incomplete: NeedMore, and perhaps 100 Continue)
 //!           └─ Refusal: 400 408 413 414 417 431 501 505, then close
 //! ```
 //!
-//! `head` splits and judges the lines up to the empty one, and `fault` words what is wrong with
-//! them; `framing` reads from them where the request ends, and `body` finds that end. `message` is
-//! what a handler sees, and `form` decodes the escapes in it; `response` writes the answer, and `link` where the
-//! next page of a list is.
-//! [`Client`] is the other side of the wire, and `arrival` finds where a response ends there.
+//! * `head`: parses and checks the lines up to the empty one; `fault`: the error message for a malformed head.
+//! * `framing`: the headers that say where the request ends; `body`: finds that end.
+//! * `message`: the request as the handler sees it; `form`: decodes the escapes in it.
+//! * `response`: writes the response; `link`: the header that names the next page of a list.
+//! * [`Client`]: the client's side; `arrival`: finds the end of a response.
 //!
-//! - Whatever leaves in doubt where a request ends is refused and the connection closed; nothing is
-//!   guessed. A guess that differs from the guess of a proxy in front is a smuggled request.
-//! - A request costs no allocation, unless its body is chunked: a request is slices of the input,
+//! - If the end of a request is ambiguous, the request is refused and the connection closed; nothing is
+//!   guessed. A proxy in front might guess differently, and then a request could be smuggled.
+//! - A request needs no allocation, unless its body is chunked: a request is slices of the input,
 //!   and a response is appended to the output.
 //! - Every part has a limit: head, target, number of headers, body, chunk lines, trailers. A request
 //!   is answered or refused before it takes 80 KiB of input, or 600 KiB if in tiny chunks.

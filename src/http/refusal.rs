@@ -1,12 +1,12 @@
 //! Why a request is refused before a handler sees it.
 
-/// A status and a message for the customer. The connection closes after it, for where the next
-/// request would begin is no longer sure.
+/// A status and a message for the customer. The connection closes after it, because the start of the next
+/// request is no longer certain.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// The status of the response.
     pub status: u16,
-    /// What was found, and what was expected.
+    /// The fault, and what was expected.
     pub message: String,
 }
 
@@ -16,7 +16,7 @@ impl Refusal {
         Refusal { status, message: message.into() }
     }
 
-    /// 400: not HTTP/1.1, or not without doubt.
+    /// 400: not valid HTTP/1.1, or ambiguous.
     pub(super) fn malformed(message: impl Into<String>) -> Refusal {
         Refusal::new(400, message)
     }

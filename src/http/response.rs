@@ -1,7 +1,7 @@
-//! Writes a response: one append per part to the output, no allocation but the output's growth.
+//! Writes a response: one append per part to the output, no allocation except the output's growth.
 //!
-//! Every response has a `Date`, a `Content-Length`, and is not to be cached: stock changes with
-//! every purchase, and a stale answer from a cache on the way would look like the store's own.
+//! Every response has a `Date`, a `Content-Length`, and must not be cached: stock changes with
+//! every purchase, and a stale answer from a cache between client and store would look like the store's own.
 
 use super::framing::Persistence;
 use serde_json::json;
@@ -9,18 +9,18 @@ use std::cell::Cell;
 use std::io::Write;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Takes the one response to a request, or that it comes later.
+/// Sends the response to a request, or says that it comes later.
 pub struct Responder<'a> {
     pub(super) output: &'a mut Vec<u8>,
     pub(super) manner: Manner,
-    /// When to ask for it again.
+    /// When the handler is called again.
     pub(super) later: &'a mut Option<Instant>,
 }
 
-/// What the request decides about the manner of its response.
+/// The properties of the response that the request determines.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner {
-    /// Whether the connection goes on.
+    /// Whether the connection stays open.
     pub persistence: Persistence,
     /// Whether the body is sent.
     pub content: Content,
@@ -31,20 +31,20 @@ pub(super) struct Manner {
 pub(super) enum Content {
     /// Yes.
     Sent,
-    /// No, it was asked for with HEAD (RFC 9110 §9.3.2): its length alone is told.
+    /// No, the method is HEAD (RFC 9110 §9.3.2): only its length is sent.
     Withheld,
 }
 
 impl Responder<'_> {
     /// Sends the response. The body is JSON, unless `headers` has another `Content-Type`.
     ///
-    /// `status` is final and not 304. With 204 the body is empty. A header that would break out of its
-    /// line is a bug of the handler, and panics.
+    /// `status` is final and not 304. With 204 the body is empty. A control byte in a header
+    /// is a bug of the handler, and panics.
     pub fn send(self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
         write(self.output, self.manner, status, headers, body);
     }
 
-    /// The response is not there yet: the handler is asked again with the same request, when the session's
+    /// The response comes later: the handler is called again with the same request, when the session's
     /// waker is woken, or at `until`.
     pub fn later(self, until: Instant) {
         *self.later = Some(until);
@@ -106,7 +106,7 @@ pub(super) fn push_header(output: &mut Vec<u8>, name: &str, value: &str) {
     }
 }
 
-/// Appends a number in decimal, without the detour through `fmt`.
+/// Appends a number in decimal, without `fmt`.
 pub(super) fn push_decimal(output: &mut Vec<u8>, mut number: usize) {
     let mut digits = [0; 20];
     let mut start = digits.len();
@@ -120,7 +120,7 @@ pub(super) fn push_decimal(output: &mut Vec<u8>, mut number: usize) {
     }
 }
 
-/// The date in the one form that is sent (RFC 9110 §5.6.7). Formatting it is worth a few
+/// The date in the form of RFC 9110 §5.6.7. Formatting it takes a few
 /// hundred instructions, so a thread does it once a second.
 fn date() -> [u8; 29] {
     thread_local! {
@@ -139,7 +139,7 @@ fn date() -> [u8; 29] {
     text
 }
 
-/// The phrase after a status, for human eyes only; it may be empty (RFC 9112 §4).
+/// The phrase after a status, for people only; it may be empty (RFC 9112 §4).
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

@@ -1,12 +1,12 @@
-//! Spells numbers the way Prometheus reads them, its text format 0.0.4: for each metric its help and
-//! type, then a line for each of its values. Which numbers, says [`metrics`](super::metrics).
+//! Writes metrics in the text format 0.0.4 of Prometheus: for each metric its help and
+//! type, then a line for each of its values. Called by [`metrics`](super::metrics).
 
 use std::fmt::{Display, Write};
 
-/// What `Content-Type` calls the format.
+/// The `Content-Type` of the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What a value is of, besides its name.
+/// The labels of a value.
 type Labels<'a> = [(&'a str, &'a str)];
 
 /// A page of metrics.
@@ -15,7 +15,7 @@ pub struct Exposition {
     text: String,
 }
 
-/// A metric on the page, which takes its values now.
+/// The metric at the end of the page, whose values are added next.
 pub(super) struct Family<'a> {
     name: &'static str,
     text: &'a mut String,
@@ -38,7 +38,7 @@ impl Exposition {
         self.family(name, help, "counter")
     }
 
-    /// How many were how large.
+    /// A distribution.
     pub(super) fn histogram(&mut self, name: &'static str, help: &str) -> Family<'_> {
         self.family(name, help, "histogram")
     }
@@ -51,7 +51,7 @@ impl Exposition {
 }
 
 impl Family<'_> {
-    /// The one value that there is.
+    /// A single value.
     pub(super) fn is(mut self, value: impl Display) {
         self.sample("", &[], value);
     }
@@ -97,7 +97,7 @@ impl Family<'_> {
     }
 }
 
-/// The text of a label. Toys may be called anything.
+/// The text of a label. The name of a toy may contain any of these characters.
 fn escaped(text: &str) -> String {
     text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }

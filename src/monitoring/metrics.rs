@@ -1,8 +1,8 @@
-//! `GET /metrics`: a service's [`Status`] as Prometheus reads it. Everything here is computed from the
-//! status, so the two pages cannot disagree. `docs/metrics.md` says what each metric tells an operator.
+//! `GET /metrics`: a service's [`Status`] in the format of Prometheus. Everything here is computed from the
+//! status, so the two pages cannot differ. `docs/metrics.md` explains each metric.
 //!
-//! Names follow Prometheus' conventions: seconds and bytes, `_total` for what only grows, a label for
-//! what there are several of.
+//! Names follow Prometheus' conventions: seconds and bytes, `_total` for counters, a label if there are
+//! several values.
 
 pub(super) use super::exposition::CONTENT_TYPE;
 use super::exposition::Exposition;
@@ -30,12 +30,10 @@ pub(super) fn text<T: Measured>(status: &Status<T>) -> String {
     page.gauge("process_start_time_seconds", "When the process started, in seconds since 1970.")
         .is(seconds(status.started_unix_ms));
     if let Some(bytes) = status.memory_bytes {
-        page.gauge("process_resident_memory_bytes", "The memory that the process occupies.")
-            .is(bytes);
+        page.gauge("process_resident_memory_bytes", "Memory in use by the process.").is(bytes);
     }
     if let Some(files) = status.open_files {
-        page.gauge("process_open_fds", "The files and connections that the process has open.")
-            .is(files);
+        page.gauge("process_open_fds", "Open files and connections of the process.").is(files);
     }
     page.into_text()
 }
@@ -43,7 +41,7 @@ pub(super) fn text<T: Measured>(status: &Status<T>) -> String {
 fn measure_requests(requests: &[Requests], page: &mut Exposition) {
     let mut took = page.histogram(
         "toystore_request_duration_seconds",
-        "How long requests at the request address took to answer.",
+        "Time from a request to its answer, at the request address.",
     );
     for Requests { kind, outcome, latencies, seconds, .. } in requests {
         let labels = [("kind", kind_word(*kind)), ("outcome", outcome_word(*outcome))];
@@ -69,30 +67,31 @@ impl Measured for Sessions {
 impl Measured for CatalogStatus {
     fn measure(&self, page: &mut Exposition) {
         let CatalogStatus { toy_count, sold_out, toys, open_sales, subscribers, delay_ms } = self;
-        page.gauge("toystore_toys", "How many toys there are, by name.").is(toy_count);
-        page.gauge("toystore_toys_sold_out", "Of how many toys none is left.").is(sold_out);
+        page.gauge("toystore_toys", "Number of different toys.").is(toy_count);
+        page.gauge("toystore_toys_sold_out", "Number of toys that are sold out.").is(sold_out);
         let each =
             |value: fn(&Book) -> i128| toys.iter().map(move |book| (&*book.name, value(book)));
-        page.gauge("toystore_toys_in_stock", "How many of the toy are left.")
+        page.gauge("toystore_toys_in_stock", "Quantity of the toy in stock.")
             .each("toy", each(|book| book.quantity.into()));
-        page.counter("toystore_toys_sold_total", "How many of the toy went to orders.")
+        page.counter("toystore_toys_sold_total", "Quantity of the toy sold in orders.")
             .each("toy", each(|book| book.sold.into()));
         page.gauge(
             "toystore_toys_restocked",
-            "How many of the toy were added; less than 0 if a reset took more away.",
+            "Quantity of the toy added by restocks; negative if a reset removed more.",
         )
         .each("toy", each(|book| book.restocked.into()));
         page.counter(
             "toystore_toys_withdrawn_total",
-            "How many of the toy were taken by hand, outside any order.",
+            "Quantity of the toy removed by hand, without an order.",
         )
         .each("toy", each(|book| book.withdrawn.into()));
-        page.gauge("toystore_open_sales", "Sales that are not known to be orders yet.")
+        page.gauge("toystore_open_sales", "Sales that are not known to be committed orders yet.")
             .is(open_sales);
-        page.gauge("toystore_subscribers", "Front-ends that are told of changes.").is(subscribers);
+        page.gauge("toystore_subscribers", "Front-ends that are subscribed to changes.")
+            .is(subscribers);
         page.gauge(
             "toystore_delay_seconds",
-            "What each query and purchase takes longer, to play a slow database.",
+            "Artificial delay of each query and purchase, to simulate a slow database.",
         )
         .is(seconds(*delay_ms));
     }
@@ -111,7 +110,7 @@ impl Measured for OrderStatus {
             .is(health.committed);
         page.gauge(
             "toystore_log_conflict",
-            "1 if orders committed here differ from the leader's, so that it takes no more, else 0.",
+            "1 if orders committed here differ from the leader's, so that it accepts no more, else 0.",
         )
         .is(u8::from(conflict.is_some()));
         page.gauge("toystore_catalog_reachable", "1 if the catalog answers this replica, else 0.")
@@ -142,13 +141,16 @@ impl Measured for FrontendStatus {
 impl Measured for CacheStatus {
     fn measure(&self, page: &mut Exposition) {
         let CacheStatus { capacity, toy_count, hits, misses, evictions, invalidations, .. } = self;
-        page.gauge("toystore_cache_capacity_toys", "How many toys the cache has room for.")
-            .is(capacity);
-        page.gauge("toystore_cache_toys", "How many toys are in the cache.").is(toy_count);
+        page.gauge(
+            "toystore_cache_capacity_toys",
+            "Capacity of the cache in toys; 0 if it is off.",
+        )
+        .is(capacity);
+        page.gauge("toystore_cache_toys", "Toys in the cache.").is(toy_count);
         page.counter("toystore_cache_hits_total", "Queries answered from the cache.").is(hits);
         page.counter("toystore_cache_misses_total", "Queries that had to ask the catalog.")
             .is(misses);
-        page.counter("toystore_cache_evictions_total", "Toys that made room for others.")
+        page.counter("toystore_cache_evictions_total", "Toys evicted from the cache.")
             .is(evictions);
         page.counter("toystore_cache_invalidations_total", "Toys dropped because they changed.")
             .is(invalidations);

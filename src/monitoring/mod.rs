@@ -1,16 +1,16 @@
-//! What a service tells about itself, to people, to the cluster page and to Prometheus: `GET /health`, `/status` and
-//! `/metrics`. The services fill it, [`endpoint`](crate::endpoint) asks it.
+//! Health, status and metrics of a service, for people, the cluster page and Prometheus: `GET /health`, `/status` and
+//! `/metrics`. The services provide the data, [`endpoint`](crate::endpoint) requests the pages.
 //!
 //! ```text
 //!  endpoint ── GET /status, /metrics ──▶ monitor ──▶ requests   counted where they are answered
-//!                                           │   └──▶ process    what the system knows of this process
+//!                                           │   └──▶ process    memory and open files
 //!                                           ▼
 //!                                        status ──▶ metrics ──▶ exposition
 //! ```
 //!
-//! * [`monitor`]: decides the paths, and puts the status together.
+//! * [`monitor`]: the paths, and the complete status.
 //! * [`requests`]: counts requests and their latencies.
-//! * [`metrics`]: the metrics, all computed from the status; `exposition` has Prometheus' spelling.
+//! * [`metrics`]: the metrics, all computed from the status; `exposition` writes Prometheus' format.
 //! * [`status`]: the status of each kind of service.
 //! * `process`: memory and open files.
 

@@ -1,5 +1,5 @@
-//! What every service says about itself: `GET /health`, `/status` and `/metrics`. The one place that
-//! decides these paths, for all services; [`endpoint`](crate::endpoint) asks here first.
+//! Answers `GET /health`, `/status` and `/metrics` for every service. The only place that
+//! knows these paths; [`endpoint`](crate::endpoint) calls it first.
 
 use super::metrics::{self, Measured};
 use super::process;
@@ -13,19 +13,19 @@ use serde::Serialize;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// What a service adds to what all of them tell.
+/// The part of the monitoring that each service implements.
 pub trait Monitored: Send + Sync + 'static {
     /// The part of its status that only this kind of service has.
     type Own: Serialize + Measured;
 
-    /// How it is doing. Must not wait for anything that customers wait for.
+    /// Its status. Must not wait for anything that customers wait for.
     fn own(&self) -> Self::Own;
 
     /// Answers `GET /health`: that it is up. Returns the status of the response.
     fn healthy(&self, responder: Responder<'_>) -> u16;
 }
 
-/// Collects what is known of a service.
+/// Collects the status of a service.
 pub struct Monitor<M> {
     service: String,
     monitored: Arc<M>,
@@ -36,7 +36,7 @@ pub struct Monitor<M> {
     started_at: SystemTime,
 }
 
-/// One of the pages.
+/// The pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Page {
     /// Whether the service is up.
@@ -60,7 +60,7 @@ impl Page {
 }
 
 impl<M: Monitored> Monitor<M> {
-    /// The monitor of a service of this name, whose request address is asked these kinds of things.
+    /// The monitor of a service with this name, whose request address answers these kinds of requests.
     pub fn new(
         service: impl Into<String>,
         monitored: Arc<M>,
@@ -76,8 +76,8 @@ impl<M: Monitored> Monitor<M> {
         }
     }
 
-    /// The server of the request address has started. Until it has, nobody is there; but the peer
-    /// address, which opens first, may be asked already.
+    /// The server of the request address has started. The peer address opens first and may be called before this;
+    /// until then the status shows no threads and no connections.
     pub fn watch(&self, server: Watch) {
         // There is one, which starts once.
         self.server.set(server).ok();

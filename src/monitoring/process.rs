@@ -1,8 +1,8 @@
-//! What the system knows of this process, as far as `/proc` has it; elsewhere nothing.
+//! Memory and open files of this process, read from `/proc`; `None` on systems without it.
 
 use std::fs;
 
-/// The memory that it occupies.
+/// The memory that it uses.
 pub(super) fn memory_bytes() -> Option<u64> {
     resident_bytes(&fs::read_to_string("/proc/self/status").ok()?)
 }

@@ -1,5 +1,5 @@
-//! Counts the requests at an address while they are answered. What one costs there is a look at the
-//! clock and two additions, so that it can be done for each cached query.
+//! Request metrics: counts the requests at an address when they are answered. Each costs one reading of the
+//! clock and two additions, cheap enough for each cached query.
 
 use super::status::{Kind, LATENCY_BOUNDS, Outcome, Requests};
 use crate::error::Result;
@@ -8,10 +8,10 @@ use std::array;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// In the order of their declaration, which is their place in a row of the cells.
+/// In the order of their declaration, which is their index in a row of the cells.
 const OUTCOMES: [Outcome; 3] = [Outcome::Served, Outcome::Refused, Outcome::Failed];
 
-/// What a message asked for, and how often it ended in which way: a call may ask for several sales.
+/// What a message asked for, and how many of its requests had which outcome: a call may ask for several sales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asked {
     kind: Kind,
@@ -34,7 +34,7 @@ impl Asked {
     }
 }
 
-/// By the status that HTTP gives it.
+/// The outcome for an HTTP status.
 impl From<u16> for Outcome {
     fn from(status: u16) -> Outcome {
         match status {
@@ -51,12 +51,12 @@ impl<T> From<&Result<T>> for Outcome {
     }
 }
 
-/// The requests at one address since the start. The numbers are for people, who do not mind when one
-/// of two that change together is seen before the other, so relaxed order is enough.
+/// The requests at one address since the start. The numbers are for observation only: it does not matter if one of two
+/// that change together is seen before the other, so relaxed order is enough.
 #[derive(Debug)]
 pub struct RequestMetrics {
     kinds: &'static [Kind],
-    /// For each kind in its place, for each outcome in its place.
+    /// Indexed by kind and outcome.
     cells: [[Cell; OUTCOMES.len()]; Kind::Other as usize + 1],
 }
 
@@ -67,7 +67,7 @@ struct Cell {
 }
 
 impl RequestMetrics {
-    /// For an address where these kinds are asked.
+    /// For an address that answers these kinds.
     pub fn new(kinds: &'static [Kind]) -> RequestMetrics {
         RequestMetrics { kinds, cells: array::from_fn(|_| array::from_fn(|_| Cell::default())) }
     }
@@ -81,7 +81,7 @@ impl RequestMetrics {
         }
     }
 
-    /// All that was counted, also what never happened: whoever draws a rate needs the 0 it began with.
+    /// All counters, also those that are 0: a rate needs the 0 with which its counter began.
     pub fn requests(&self) -> Vec<Requests> {
         let of_kind = |kind: &Kind| {
             let kind = *kind;

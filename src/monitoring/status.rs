@@ -1,5 +1,5 @@
-//! What a service says of itself at `GET /status`, in JSON: for people, for the cluster page, for
-//! experiments. `GET /metrics` has the same numbers in Prometheus' spelling.
+//! The status of a service, `GET /status`, in JSON: for people, for the cluster page, for
+//! experiments. `GET /metrics` has the same numbers in the format of Prometheus.
 
 use crate::model::{Epoch, OrderNumber, ReplicaId, View};
 use crate::net::Gauges;
@@ -8,7 +8,7 @@ use crate::protocol::order::Health;
 pub use crate::trace::{EVENTS_MAX, Event};
 use serde::{Deserialize, Serialize};
 
-/// What every service says; `own` is what only this kind of service has to say.
+/// The status of every service; `own` is the part of this kind of service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status<T> {
     /// `front-end`, `catalog`, or `order 3`.
@@ -19,22 +19,22 @@ pub struct Status<T> {
     pub started_unix_ms: u64,
     /// How long it has been running.
     pub uptime_ms: u64,
-    /// The memory that it occupies, where the system tells.
+    /// The memory that it uses, if the system reports it.
     pub memory_bytes: Option<u64>,
-    /// The files and connections that it has open, where the system tells.
+    /// The files and connections that it has open, if the system reports it.
     pub open_files: Option<u64>,
-    /// Its request address: who is there.
+    /// Its request address: threads and connections.
     pub sessions: Sessions,
-    /// Its request address: what was asked there since it started.
+    /// Its request address: the requests since it started.
     pub requests: Vec<Requests>,
-    /// The last things it reported in its log, the oldest first; at most [`EVENTS_MAX`].
+    /// The last lines of its log, the oldest first; at most [`EVENTS_MAX`].
     pub events: Vec<Event>,
     /// The rest, beside the fields above.
     #[serde(flatten)]
     pub own: T,
 }
 
-/// The threads and connections of an address, of one moment.
+/// The threads and connections of an address, at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sessions {
     /// Threads it has.
@@ -56,19 +56,19 @@ impl From<Gauges> for Sessions {
     }
 }
 
-/// The requests of one kind that ended one way.
+/// The requests of one kind that had one outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Requests {
     /// What was asked.
     pub kind: Kind,
-    /// How it went.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// How many, since the service started.
+    /// Their number since the service started.
     pub count: u64,
-    /// What they took together.
+    /// Their total time.
     pub seconds: f64,
-    /// How many of them took how long: at most the bound of the same place in [`LATENCY_BOUNDS`], and
-    /// longer than the one before; the last, which has no bound, counts those beyond all.
+    /// Their latencies: each number counts those up to the bound at the same index of [`LATENCY_BOUNDS`] and
+    /// above the bound before. The last number counts those above all bounds.
     pub latencies: Vec<u64>,
 }
 
@@ -76,25 +76,25 @@ pub struct Requests {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A toy, of the front-end or the catalog.
+    /// A toy, at the front-end or the catalog.
     Query,
-    /// All toys, of the front-end or the catalog.
+    /// All toys, at the front-end or the catalog.
     List,
-    /// To buy, of the front-end or a replica.
+    /// A purchase, at the front-end or a replica.
     Buy,
-    /// A sale, of the catalog. A call that asks for several counts as so many.
+    /// A sale, at the catalog. A call for several sales counts each of them.
     Purchase,
-    /// An order, of the front-end or a replica.
+    /// An order, at the front-end or a replica.
     Order,
-    /// How the service is, or something that it does not have.
+    /// Health, status, metrics, or something that does not exist.
     Other,
 }
 
-/// How a request went.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It got what it asked for.
+    /// It was answered with what it asked for.
     Served,
     /// It was refused, because of what it asked for: not enough stock, an unknown toy, bad input.
     Refused,
@@ -108,58 +108,58 @@ pub const LATENCY_BOUNDS: [f64; 19] = [
     0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
 ];
 
-/// The catalog's own.
+/// The catalog's part of its status.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogStatus {
-    /// How many toys there are, by name.
+    /// The number of toys, by name.
     #[serde(default)]
     pub toy_count: usize,
-    /// Of how many of them none is left.
+    /// How many of them are sold out.
     #[serde(default)]
     pub sold_out: usize,
-    /// What came and went of each toy; empty if there are more than [`PAGE_TOYS_MAX`](crate::protocol::catalog::PAGE_TOYS_MAX).
+    /// The books of each toy; empty if there are more than [`PAGE_TOYS_MAX`](crate::protocol::catalog::PAGE_TOYS_MAX).
     pub toys: Vec<Book>,
-    /// Sales that are not known to be orders yet.
+    /// Open sales: not known to be orders yet.
     pub open_sales: usize,
-    /// Front-ends that are told of changes.
+    /// Front-ends that are subscribed to changes.
     pub subscribers: usize,
-    /// What each query and each purchase takes longer, to play a slow database.
+    /// The artificial delay of each query and each purchase, to simulate a slow database.
     pub delay_ms: u64,
 }
 
-/// A replica's own.
+/// A replica's part of its status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderStatus {
-    /// What the controller is told.
+    /// Its health, as the controller receives it.
     #[serde(flatten)]
     pub health: Health,
     /// The epoch in which it leads and serves, if it does; a leader that is taking office does not yet.
     pub serves_in: Option<Epoch>,
-    /// The first order that is committed here although the leader of its view has another in its place, if
-    /// there is one: it takes no more orders until somebody decides which are to stay.
+    /// The number of the first order that is committed here and differs from the leader's order of the same number, if
+    /// there is one. The replica accepts no more orders until the operator decides which orders to keep.
     pub conflict: Option<OrderNumber>,
-    /// From a leader whose log and the catalog differed when it took office: how many more toys the catalog had
+    /// From a leader whose log differed from the catalog when it took office: how many more toys the catalog had
     /// sold than the log has orders for. One of the two files lost rows at its end.
     pub imbalance: Option<i64>,
-    /// From the leader: how far each other replica is.
+    /// From the leader: the lag of each other replica.
     pub followers: Vec<FollowerStatus>,
 }
 
-/// How far a replica is behind its leader, as the leader knows it.
+/// The lag of a replica, as the leader knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FollowerStatus {
-    /// Which.
+    /// The replica.
     pub id: ReplicaId,
-    /// It has everything up to here on disk; 0 until it has answered this leader.
+    /// It has all orders up to this number on disk; 0 until it has answered this leader.
     pub matched: OrderNumber,
     /// Orders that it lacks, at most.
     pub lag: u64,
 }
 
-/// The front-end's own, on its peer address.
+/// The front-end's part of its status, at its peer address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrontendStatus {
-    /// Who leads, and who is in sync; none before the first election.
+    /// The leader and the in-sync set; none before the first election.
     pub view: Option<View>,
     /// Whether the leader of that view answers.
     pub led: bool,
@@ -167,22 +167,22 @@ pub struct FrontendStatus {
     pub cache: CacheStatus,
 }
 
-/// The product cache, all of one moment.
+/// The product cache, at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheStatus {
-    /// How many toys have room; 0 if it is switched off.
+    /// Its capacity in toys; 0 if it is switched off.
     pub capacity: usize,
     /// How many toys are in it.
     #[serde(default)]
     pub toy_count: usize,
-    /// Which, most recently used first: the last is evicted next. Of more than
+    /// The toys, most recently used first: the last is evicted next. Of more than
     /// [`PAGE_TOYS_MAX`](crate::protocol::catalog::PAGE_TOYS_MAX) only the first.
     pub toys: Vec<CachedToy>,
     /// Queries answered from it.
     pub hits: u64,
     /// Queries that had to ask the catalog.
     pub misses: u64,
-    /// Toys that made room for others.
+    /// Toys that were evicted.
     pub evictions: u64,
     /// Toys dropped because they changed.
     pub invalidations: u64,

@@ -1,12 +1,12 @@
-//! The server's one thread that never serves: it accepts connections, and sweeps: now and then it
-//! looks for connections that have waited too long.
+//! The acceptor: the thread that accepts connections and, at intervals, closes connections that have waited
+//! too long. It never serves a request.
 //!
 //! * At [`Limits::connections_max`], or when open files run short, it stops accepting; others wait in
 //!   the kernel's backlog.
-//! * When accepting fails, it tries again at the next sweep rather than at once, since a listener would
-//!   go on to be ready.
-//! * It never blocks on a connection: what may block is done by a worker.
-//! * When the server stops, it stays until all connections are closed, but not for long.
+//! * When accepting fails, it tries again at the next check rather than at once, because the listener
+//!   stays ready.
+//! * It never blocks on a connection: a worker does what may block.
+//! * When the server stops, it waits until all connections are closed, at most until a deadline.
 //!
 //! [`Limits::connections_max`]: super::limits::Limits::connections_max
 
@@ -32,9 +32,9 @@ const LAST_SWEEPS_INTERVAL: Duration = Duration::from_millis(10);
 /// How long requests in flight may take when the server stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
 
-/// The listeners and what becomes of those who come.
+/// The listeners, and what the acceptor needs to pass connections on.
 pub(super) struct Acceptor<S> {
-    /// Reports the listeners only; those of connections are for the workers.
+    /// Watches the listeners only; the workers have a poller for connections.
     arrivals: Arc<Poller>,
     listeners: Vec<Watched<TcpListener>>,
     is_accepting: bool,
@@ -71,7 +71,7 @@ impl<S: Send + 'static> Acceptor<S> {
         self.listeners[0].local_addr()
     }
 
-    /// Whom to notify when the server stops.
+    /// Notified when the server stops.
     pub(super) fn arrivals(&self) -> Arc<Poller> {
         Arc::clone(&self.arrivals)
     }
@@ -115,7 +115,7 @@ impl<S: Send + 'static> Acceptor<S> {
         Ok(())
     }
 
-    /// Accepts everybody who is there and expects more, unless there is no room.
+    /// Accepts all waiting connections and watches for more, unless there is no room.
     fn accept(&mut self) {
         self.is_accepting = false;
         let mut emptied = 0;
@@ -128,11 +128,11 @@ impl<S: Send + 'static> Acceptor<S> {
             match listener.accept() {
                 Ok((socket, peer)) => self.admit(socket, peer),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => emptied += 1,
-                // This client is gone again; the next may still be there.
+                // This client has disconnected; the next may still be there.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    return tracing::warn!(%error, "cannot accept; trying again in a moment");
+                    return tracing::warn!(%error, "cannot accept; will try again");
                 }
             }
         }
@@ -151,7 +151,7 @@ impl<S: Send + 'static> Acceptor<S> {
         let channel = match prepared {
             Ok(channel) => channel,
             Err(error) => {
-                return tracing::debug!(%peer, %error, "a client is gone before it was served");
+                return tracing::debug!(%peer, %error, "client disconnected before it was served");
             }
         };
         let socket = Watched::new(socket, Arc::clone(&scheduler.poller));
@@ -164,7 +164,7 @@ impl<S: Send + 'static> Acceptor<S> {
         }
     }
 
-    /// Stops listening, then goes on until every connection is closed or the deadline has passed.
+    /// Stops listening, then waits until every connection is closed or the deadline has passed.
     fn close(self) {
         let Acceptor { listeners, scheduler, .. } = self;
         drop(listeners);
@@ -180,16 +180,16 @@ impl<S: Send + 'static> Acceptor<S> {
     }
 }
 
-/// Sets what a socket of ours has. `stay` is how long a read or a write may block.
+/// Sets the options of an accepted socket. `stay` is how long a read or a write may block.
 fn prepare(socket: &TcpStream, stay: Duration) -> io::Result<()> {
-    // Linux does not hand the listener's non-blocking mode down, other systems do.
+    // On Linux an accepted socket does not inherit the listener's non-blocking mode, on other systems it does.
     socket.set_nonblocking(false)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(stay))?;
     socket.set_write_timeout(Some(stay))
 }
 
-/// Waits until somebody connects, or the server stops, or it is time.
+/// Waits until a client connects, the server stops, or the time has passed.
 fn wait(arrivals: &Poller, events: &mut Events, until: Instant) {
     events.clear();
     if let Err(error) = arrivals.wait_deadline(events, until) {

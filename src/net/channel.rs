@@ -1,4 +1,4 @@
-//! What lies between the bytes of a connection and its socket: nothing, or TLS. Both ends of a
+//! The channel between the bytes of a connection and its socket: plain, or TLS. Both ends of a
 //! connection use it, so that the rest of [`net`](super) need not know which of the two it is.
 
 use super::socket::{read_spinning, sent};
@@ -8,10 +8,10 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Which of the two it is, for a protocol that has a word for each (`http:`, `https:`).
+/// Plain or TLS, for a protocol that has a name for each (`http:`, `https:`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// Readable by everybody on the way.
+    /// Not encrypted.
     Plain,
     /// Encrypted.
     Tls,
@@ -20,32 +20,32 @@ pub enum Way {
 /// Who has connected to a server, as far as that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
-    /// How it came in.
+    /// Plain or TLS.
     pub way: Way,
-    /// Whether it is the operator: it has the certificate of the operator's programs, or it speaks plainly and
-    /// from this machine.
+    /// Whether it is the operator: it has the certificate of the operator's programs, or it uses plain TCP from
+    /// this machine.
     pub is_operator: bool,
 }
 
 impl From<Way> for Caller {
-    /// Somebody of whom nothing is known.
+    /// A caller of whom nothing is known.
     fn from(way: Way) -> Caller {
         Caller { way, is_operator: false }
     }
 }
 
-/// The way of the bytes of one connection.
+/// Reads and writes the bytes of one connection.
 pub(super) enum Channel {
-    /// As they are.
+    /// Without encryption.
     Plain,
-    /// Encrypted. Boxed, because most connections are plain and have no use for the room.
+    /// Encrypted. Boxed, because most connections are plain and do not need the memory.
     Tls(Box<Session>),
 }
 
 impl Channel {
-    /// Reads from the socket once, and puts what that brings behind what `input` holds; 0 is the end.
-    /// Looks for as long as `look` before it goes to sleep. Fails with `WouldBlock` when what came is
-    /// not enough for anything yet.
+    /// Reads from the socket once, and appends the bytes to `input`; 0 is the end.
+    /// Checks for bytes for as long as `look` before it sleeps. Fails with `WouldBlock` when the bytes that
+    /// arrived give no output yet.
     pub(super) fn receive(
         &mut self,
         socket: &TcpStream,
@@ -58,8 +58,8 @@ impl Channel {
         }
     }
 
-    /// Sends of `output` what the socket takes, and removes it there. Returns whether nothing is left
-    /// to be sent; what is left may be here and no longer in `output`.
+    /// Sends as much of `output` as the socket accepts, and removes it from `output`. Returns whether nothing is
+    /// left to be sent; what is left may be in this channel and no longer in `output`.
     pub(super) fn send(&mut self, socket: &TcpStream, output: &mut Vec<u8>) -> io::Result<bool> {
         match self {
             Channel::Plain if output.is_empty() => Ok(true),
@@ -72,7 +72,7 @@ impl Channel {
         }
     }
 
-    /// Says that nothing more will be sent.
+    /// Tells the other end that nothing more will be sent.
     pub(super) fn say_goodbye(&mut self, socket: &TcpStream) -> io::Result<()> {
         match self {
             Channel::Plain => Ok(()),
@@ -80,7 +80,7 @@ impl Channel {
         }
     }
 
-    /// Whether the two ends have yet to agree on how to speak.
+    /// Whether the handshake is not finished.
     pub(super) fn is_handshaking(&self) -> bool {
         match self {
             Channel::Plain => false,
@@ -88,7 +88,7 @@ impl Channel {
         }
     }
 
-    /// Who is at the other end, at the address `peer`. Only known once they have agreed on how to speak.
+    /// Who is at the other end, at the address `peer`. Only known after the handshake.
     pub(super) fn caller(&self, peer: SocketAddr) -> Caller {
         match self {
             Channel::Plain => {
@@ -100,7 +100,7 @@ impl Channel {
         }
     }
 
-    /// Frees what memory it can while nothing arrives.
+    /// Frees memory while nothing arrives.
     pub(super) fn release_buffers(&mut self) {
         if let Channel::Tls(session) = self {
             session.release_buffers();
@@ -108,7 +108,7 @@ impl Channel {
     }
 }
 
-/// How much is read at once: the more is there already, the more.
+/// How much is read at once: more if the input already holds much.
 fn room(held: usize) -> usize {
     const ROOM_BYTES_MIN: usize = 4 << 10;
     const ROOM_BYTES_MAX: usize = 256 << 10;

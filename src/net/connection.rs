@@ -1,13 +1,13 @@
-//! One accepted connection: a socket, the bytes not yet served, those not yet sent, and what it waits for
-//! until when.
+//! One accepted connection: a socket, the bytes not yet served, the bytes not yet sent, what it waits for, and
+//! the deadline of that wait.
 //!
 //! * The socket blocks, with a timeout of [`Limits::stay`] for reading and writing. So the usual
-//!   request costs one `send` and one `recv` (and before it some looks in vain, see `socket`), and a
-//!   silent or unwilling client costs a thread no more than that timeout.
-//! * A connection that waits for a request without a thread has no buffers: 10,000 cost little.
-//! * Closing takes three steps (RFC 9112 section 9.6): send the last words and shut down the
-//!   sending side; discard what still comes in; close when the client has closed. Closing at
-//!   once, with bytes unread, would make the kernel reset the connection, and the client lose the
+//!   request costs one `send` and one `recv` (and before it some checks without bytes, see `socket`). A
+//!   client that is silent or does not read costs a thread no more than that timeout.
+//! * A connection that waits for a request without a thread has no buffers: 10,000 need little memory.
+//! * Closing takes three steps (RFC 9112 section 9.6): send the final response and shut down the
+//!   sending side; discard further input; close when the client has closed. If the server closed at
+//!   once, with bytes unread, the kernel would reset the connection, and the client would lose the
 //!   answer.
 
 use super::channel::{Caller, Channel};
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 /// What a connection waits for. Each wait has a deadline, counted from where it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Awaits {
-    /// The client to say who it is, where that is asked.
+    /// The next message of the TLS handshake.
     Handshake,
     /// The first byte of the next request.
     Request,
@@ -36,33 +36,33 @@ pub(super) enum Awaits {
     Answer,
     /// The client to read, so that there is room for more output.
     Room,
-    /// The client to close, after the last words.
+    /// The client to close, after the final response.
     Close,
 }
 
-/// Where a connection is, for the waker of its session.
+/// Where a connection is. The waker of its session reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// With a worker, or queued, or parked for something else than its answer.
+    /// With a worker, or queued, or parked for another reason than its answer.
     Elsewhere,
-    /// The same, and it was woken since: its next wait for an answer ends at once.
+    /// The same, and it was woken since then: its next wait for an answer ends at once.
     Woken,
     /// It waits for its answer, under this key.
     Parked(usize),
 }
 
-/// How far a connection has come.
+/// The phases of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Requests are served.
     Open,
-    /// No more requests are served; what is in the output is sent.
+    /// No more requests are served; the output is sent.
     Ending,
-    /// Everything is sent; what comes in is discarded until the client closes.
+    /// Everything is sent; input is discarded until the client closes.
     Draining,
 }
 
-/// What a read brought.
+/// The result of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Received {
     Bytes,
@@ -74,18 +74,19 @@ pub(super) enum Received {
 
 pub(super) struct Connection<S> {
     socket: Watched<TcpStream>,
-    /// The client's address. The socket no longer tells it once the client is gone.
+    /// The client's address. The socket no longer knows it once the client has disconnected.
     pub(super) peer: SocketAddr,
     channel: Channel,
-    /// There once the first bytes have come.
+    /// Present once the first bytes have arrived.
     pub(super) session: Option<S>,
-    /// The same: where the session's waker finds it.
+    /// Likewise: where the session's waker finds this connection.
     pub(super) place: Option<Arc<Mutex<Place>>>,
     /// Received and not yet served.
     pub(super) input: Vec<u8>,
     /// Whether `input` has bytes that the protocol has not seen.
     pub(super) is_unseen: bool,
-    /// The answer to its first request comes later: then `input` is shown again at this time, or when woken.
+    /// The answer to its first request comes later: `input` is given to the protocol again at this time, or when
+    /// woken.
     pub(super) answer_until: Option<Instant>,
     /// Not yet sent.
     pub(super) output: Vec<u8>,
@@ -121,7 +122,7 @@ impl<S> Connection<S> {
         }
     }
 
-    /// Who the client is, once bytes of it have come.
+    /// Who the client is, once bytes from it have arrived.
     pub(super) fn caller(&self) -> Caller {
         self.channel.caller(self.peer)
     }
@@ -133,7 +134,7 @@ impl<S> Connection<S> {
         received(result)
     }
 
-    /// Reads once and forgets it.
+    /// Reads once and discards the bytes.
     pub(super) fn discard(&mut self) -> io::Result<Received> {
         received((&*self.socket).read(&mut [0; 4 << 10]))
     }
@@ -154,7 +155,7 @@ impl<S> Connection<S> {
         self.awaits = None;
     }
 
-    /// No more requests are served; what is in the output are the last words.
+    /// No more requests are served; the output is the final response.
     pub(super) fn end(&mut self) {
         self.input.clear();
         self.is_unseen = false;
@@ -168,7 +169,7 @@ impl<S> Connection<S> {
         self.stage != Stage::Open
     }
 
-    /// Tells the client that everything was said.
+    /// Shuts down the sending side.
     pub(super) fn shut_down(&mut self) -> io::Result<()> {
         if self.stage == Stage::Ending {
             self.stage = Stage::Draining;
@@ -178,7 +179,7 @@ impl<S> Connection<S> {
         Ok(())
     }
 
-    /// It waits for this from now on, unless it did already.
+    /// It waits for this from now on, if it did not already.
     pub(super) fn wait_for(&mut self, what: Awaits, limits: &Limits) {
         const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
         if self.awaits.is_some_and(|(awaits, _)| awaits == what) {
@@ -198,7 +199,7 @@ impl<S> Connection<S> {
         self.awaits = Some((what, deadline));
     }
 
-    /// What it waits for when everything received was served or is no whole request.
+    /// What it waits for when everything received was served or is an incomplete request.
     pub(super) fn next_wait(&self) -> Awaits {
         match self.channel.is_handshaking() {
             _ if self.answer_until.is_some() => Awaits::Answer,
@@ -217,7 +218,7 @@ impl<S> Connection<S> {
         self.awaits.is_some_and(|(_, deadline)| deadline <= now)
     }
 
-    /// Has the poller report, under `key`, when what it waits for may have come.
+    /// Asks the poller to report, under `key`, when it may be able to continue.
     pub(super) fn watch(&mut self, key: usize) -> io::Result<()> {
         let event = match self.awaits() {
             Some(Awaits::Room) => Event::writable(key),
@@ -226,7 +227,7 @@ impl<S> Connection<S> {
         self.socket.watch(event)
     }
 
-    /// Its place from now on; returns that of before. Nothing if its session has no waker.
+    /// Sets its place and returns the previous one; `None` if its session has no waker.
     pub(super) fn set_place(&self, place: Place) -> Option<Place> {
         self.place.as_ref().map(|ours| mem::replace(&mut *ours.lock(), place))
     }

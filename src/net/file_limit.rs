@@ -1,15 +1,15 @@
-//! How many files this process may have open (`RLIMIT_NOFILE`), and how many of them are for others.
+//! How many files this process may have open (`RLIMIT_NOFILE`), and how many of them connections may use.
 //!
-//! Every connection is an open file, but so is each call to another service, and a view on its way to the
-//! disk; and a process that cannot write there ends itself. So connections must not take the last ones: customers
-//! leave a quarter, and of that the services leave each other half.
+//! Every connection is an open file, and so is each call to another service and a view that is written to
+//! disk. A process that cannot write to disk ends itself. So connections must not use the last files: customers
+//! leave a quarter free, and connections from services leave half of that quarter free.
 
 use super::limits::Clients;
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The limit, as those see it who let clients in.
+/// The limit, for the acceptor.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FileLimit {
     allowed: u64,
@@ -31,7 +31,7 @@ impl FileLimit {
                 limit.current
             }
         };
-        // No limit at all is a very high one.
+        // No limit counts as a very high one.
         let allowed = allowed.unwrap_or(u64::MAX);
         let kept = (allowed / 4).min(KEPT_MAX);
         match clients {
@@ -40,9 +40,9 @@ impl FileLimit {
         }
     }
 
-    /// Whether so many are open that no further client may come in. The system hands out the lowest number
-    /// that is free, so the number of a copy of `any` tells. Looked at for each client rather than computed once
-    /// at the start: calls to other services are open files too, and a process that serves has tens more of them
+    /// Whether too many are open to accept another client. The system assigns the lowest free number, so the
+    /// number of a copy of `any` shows how many are open. It is checked for each client rather than computed once
+    /// at the start: calls to other services are open files too, and a busy process has tens more of them
     /// than one that has just started.
     pub(super) fn are_short(&self, any: impl AsFd) -> bool {
         let next =
@@ -50,7 +50,7 @@ impl FileLimit {
         next.is_none_or(|next: u64| next >= self.allowed - self.kept)
     }
 
-    /// What to tell whoever runs the service.
+    /// The warning for the operator.
     pub(super) fn warning(&self) -> String {
         let FileLimit { allowed, kept } = self;
         format!(

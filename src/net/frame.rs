@@ -1,7 +1,7 @@
-//! The unit in which services speak: a 4-byte big-endian length and that many bytes of payload.
+//! A frame, the unit of messages between services: a 4-byte big-endian length and that many bytes of payload.
 //!
 //! * A payload has at most [`FRAME_BYTES_MAX`] bytes. That is less than 2^24, so the first byte of
-//!   a frame is always 0x00, which no HTTP request begins with: one port can take both.
+//!   a frame is always 0x00. No HTTP request begins with 0x00, so one port can serve both.
 
 use super::socket::is_passing;
 use super::target::Stream;
@@ -10,17 +10,17 @@ use crate::error::{Error, Result};
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 
-/// The longest payload, far above any message: catch-up is sent in pieces below 1 MiB.
+/// The longest payload, far above any message: catch-up is sent in parts below 1 MiB.
 pub const FRAME_BYTES_MAX: usize = 8 << 20;
 const _: () = assert!(FRAME_BYTES_MAX < 1 << 24, "the first byte of a frame must be 0x00");
 
 const LENGTH_BYTES: usize = 4;
 
-/// The first frame in `input`: its payload, and the bytes that the frame takes. None while it is
-/// not whole.
+/// The first frame in `input`: its payload, and the length of the frame in bytes. None while it is
+/// incomplete.
 pub fn split(input: &[u8]) -> Result<Option<(&[u8], usize)>> {
     if input.first() == Some(&PLAIN_ALERT[0]) {
-        return Err(Error::invalid("it speaks TLS: is [tls] set here?"));
+        return Err(Error::invalid("the other end uses TLS: is [tls] set here?"));
     }
     let Some((length, rest)) = input.split_first_chunk::<LENGTH_BYTES>() else {
         return Ok(None);
@@ -62,9 +62,9 @@ pub(super) fn too_long(length: usize) -> Error {
 
 /// A connection on which frames are sent and received, outside of a server.
 ///
-/// Sending and receiving mostly do one system call each. They fail with `WouldBlock` when that was not
-/// enough, be it for a timeout on the socket or for a long frame. Nothing is lost then: the caller
-/// looks at its deadline and tries again.
+/// Sending and receiving usually do one system call each. They fail with `WouldBlock` when that was not
+/// enough, because of a timeout on the socket or a long frame. Nothing is lost then: the caller
+/// checks its deadline and tries again.
 pub struct Frames {
     stream: Stream,
     input: Vec<u8>,
@@ -72,7 +72,7 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Speaks frames on `stream`.
+    /// Sends and receives frames on `stream`.
     pub fn new(stream: impl Into<Stream>) -> Frames {
         Frames { stream: stream.into(), input: Vec::new(), output: Vec::new() }
     }
@@ -87,7 +87,7 @@ impl Frames {
         !self.input.is_empty()
     }
 
-    /// Sends one frame. After `WouldBlock`, go on with [`Frames::flush`].
+    /// Sends one frame. After `WouldBlock`, continue with [`Frames::flush`].
     pub fn send(&mut self, payload: &[u8]) -> io::Result<()> {
         put(&mut self.output, |output| {
             output.extend_from_slice(payload);
@@ -97,7 +97,7 @@ impl Frames {
         self.flush()
     }
 
-    /// Sends what is left of a frame that could not be sent whole.
+    /// Sends the rest of a frame that was sent in part.
     pub fn flush(&mut self) -> io::Result<()> {
         match self.stream.send(&mut self.output) {
             Ok(true) => Ok(()),
@@ -132,7 +132,7 @@ fn invalid(error: Error) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, error)
 }
 
-/// One name for what systems call a timeout, and for a signal that came in between.
+/// One error kind for the different kinds that systems use for a timeout, and for an interrupting signal.
 fn passing(error: io::Error) -> io::Error {
     if is_passing(&error) { ErrorKind::WouldBlock.into() } else { error }
 }

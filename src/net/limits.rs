@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// Who comes to a server, when open files run short.
+/// Who the clients of a server are. It decides who is accepted when open files run short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clients {
-    /// Anybody: they wait first.
+    /// Customers: they have to wait first.
     Customers,
-    /// Other services, whom customers must not keep out.
+    /// Other services, which customers must not block.
     Services,
 }
 
@@ -18,23 +18,23 @@ pub struct Limits {
     pub threads: usize,
     /// Open connections. Further ones wait in the kernel's backlog.
     pub connections_max: usize,
-    /// How many of the files that this process may have open they must leave it, connections included.
+    /// How many of the files that this process may have open its connections must leave free.
     pub clients: Clients,
     /// For a whole request, from its first byte.
     pub request_deadline: Duration,
     /// For the next request to begin.
     pub idle_deadline: Duration,
-    /// For the client to take an answer that did not fit into the kernel's buffers.
+    /// For the client to read an answer that did not fit into the kernel's buffers.
     pub write_deadline: Duration,
-    /// Whether a thread stays with its session between two requests while there are threads for all:
+    /// Whether a thread stays with its session between two requests while there are enough threads:
     /// thread per session. If not, each turn ends with the answers to what was received: thread per
     /// request.
     pub stays: bool,
-    /// Requests after which a session that never falls silent goes to the end of the queue, when
+    /// Requests after which a session that always has another request goes to the end of the queue, if
     /// others wait.
     pub turn_requests_max: u32,
-    /// How long a thread that stays waits for the next bytes before it parks the connection. Not zero, which
-    /// would mean forever to a socket.
+    /// How long a thread that stays waits for the next bytes before it parks the connection. Not zero, because
+    /// zero means no timeout for a socket.
     pub stay: Duration,
 }
 

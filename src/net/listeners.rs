@@ -1,4 +1,5 @@
-//! Listens at every address that a host has. Called by the acceptor, and by whoever wants to know whether it can.
+//! Listens at every address that a host has. Called by the acceptor, and by programs that check whether listening
+//! is possible.
 
 use super::resolver::own_addresses;
 use crate::error::{Error, Result};
@@ -31,7 +32,7 @@ fn listen_at_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     if listeners.is_empty() { Err(missing) } else { Ok(listeners) }
 }
 
-/// Whether the machine does not have the address, as one without IPv6 has no `::1`.
+/// Whether the machine does not have the address. A machine without IPv6, for example, has no `::1`.
 fn is_not_here(error: &io::Error) -> bool {
     let is_unknown_family = error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error());
     error.kind() == ErrorKind::AddrNotAvailable || is_unknown_family

@@ -1,5 +1,5 @@
-//! Bytes, threads and sockets: the one server behind every service, and the frames they speak.
-//! Knows no HTTP and no toy.
+//! Bytes, threads and sockets: the server that all services use, and the frames that they exchange.
+//! Knows neither HTTP nor toys.
 //!
 //! ```text
 //!                            the scheduler
@@ -11,34 +11,33 @@
 //!                       └── silent, or full ───┴─ turn is over ┘
 //! ```
 //!
-//! A connection is in exactly one place at a time, parked, queued or with a worker, and whoever has
-//! it owns it. So a connection needs no lock of its own. No file imports one that imports it; in the order
-//! of reading, from the top:
+//! A connection is in exactly one place at a time: parked, queued, or with a worker. That place owns it, so a
+//! connection needs no lock. No file imports one that imports it. In the order of reading, from the top:
 //!
 //! * [`server`]: starting and stopping one.
-//! * `acceptor`: the thread that accepts, and looks for connections that waited too long.
+//! * `acceptor`: the thread that accepts, and closes connections that waited too long.
 //! * `worker`: one turn of a thread with a connection: read, serve, write.
 //! * `scheduler`: where connections wait without a thread, and which worker polls.
 //! * [`listeners`]: listening at every address that a host has.
 //! * `saturation`: whether connections outnumber threads.
-//! * `connection`: a socket, its unserved and unsent bytes, and what it waits for until when.
-//! * [`protocol`]: what a server speaks: requests are bytes in, answers bytes out.
+//! * `connection`: a socket, its unserved and unsent bytes, what it waits for, and until when.
+//! * [`protocol`]: the protocol of a server: bytes of requests in, bytes of answers out.
 //! * [`limits`]: threads, connections and deadlines of a server.
-//! * `file_limit`: how many of the open files connections may take.
+//! * `file_limit`: how many of the open files connections may use.
 //! * `watched`: a socket registered with the operating system's poller.
 //!
 //! The calling side:
 //!
-//! * [`transport`]: how one process talks to the services and is talked to: plainly or by TLS.
-//! * [`rpc`]: the calling side: persistent connections, deadlines, one retry.
-//! * [`frame`]: a length and a payload, the unit in which services speak.
-//! * [`target`]: a server, as its callers know it; connecting to it.
+//! * [`transport`]: how one process calls services and is called: by plain TCP or by TLS.
+//! * [`rpc`]: calls: persistent connections, deadlines, one retry.
+//! * [`frame`]: a length and a payload, the unit of messages between services.
+//! * [`target`]: the address and identity of a server; connecting to it.
 //!
 //! Both sides:
 //!
-//! * [`resolver`]: what names mean, with a deadline.
-//! * `channel`: what lies between bytes and a socket: nothing, or `tls`.
-//! * `socket`: a read that looks a few times before it sleeps.
+//! * [`resolver`]: looks names up, with a deadline.
+//! * `channel`: plain, or `tls`, between bytes and a socket.
+//! * `socket`: a read that checks for bytes a few times before it sleeps.
 
 mod acceptor;
 mod channel;

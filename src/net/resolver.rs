@@ -1,4 +1,4 @@
-//! Names become addresses here, with a deadline, however long the operating system takes. Callers ask for each new
+//! Looks names up, with a deadline, however long the operating system takes. Callers use it for each new
 //! connection, servers and tools at their start.
 //!
 //! ```text
@@ -6,11 +6,11 @@
 //!        ◀── addresses ── what is known ◀──┘
 //! ```
 //!
-//! * An IP address is no question for anybody, nor is `localhost`: it means both loopback addresses (RFC 6761 §6.3).
+//! * An IP address needs no look-up. Neither does `localhost`: it means both loopback addresses (RFC 6761 §6.3).
 //! * `getaddrinfo` has no deadline and cannot be interrupted, so one thread, started by the first name, calls it for
-//!   the whole process. The callers wait for it, no longer than they have time.
-//! * What a name meant last is kept. A look-up that takes long or fails leaves that in use, so that a name server
-//!   that is out of reach changes nothing for those who were reached before.
+//!   the whole process. The callers wait for it until their deadline.
+//! * The last addresses of a name are kept. They stay in use when a look-up takes long or fails, so an unreachable
+//!   name server has no effect on names that were looked up before.
 
 use super::socket::TICK;
 use crate::address;
@@ -25,17 +25,17 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How a look-up is made: of `host:port`.
+/// The function that looks up `host:port`.
 type LookUp = fn(&str) -> io::Result<Vec<SocketAddr>>;
 
-/// How long a start may take to look up a name of its own.
+/// How long the start of a server may wait for the look-up of its own name.
 const START_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Names that may wait to be looked up. A store has fewer.
+/// How many names may wait to be looked up. A store has fewer.
 const QUEUED_MAX: usize = 256;
 
-/// How long a look-up may take before what the name meant last is used instead; no caller spends more than half of its
-/// time on that. A name server answers in a few milliseconds.
+/// How long a look-up may take before the name's last addresses are used instead. No caller waits longer than half of
+/// its time. A name server answers in a few milliseconds.
 const USUAL: Duration = Duration::from_millis(100);
 
 /// Looks names up.
@@ -46,7 +46,7 @@ pub struct Resolver {
     questions: Mutex<Option<Sender<String>>>,
 }
 
-/// What is known of the names that were asked for: those of the configuration and the command line, so not many.
+/// The names that were looked up: those of the configuration and the command line, so not many.
 #[derive(Default)]
 struct Known {
     names: Mutex<HashMap<String, Name>>,
@@ -59,19 +59,19 @@ struct Known {
 struct Name {
     /// When it was asked for, while that look-up is queued or under way.
     asked: Option<Instant>,
-    /// What it meant last.
+    /// Its last addresses.
     addresses: Vec<SocketAddr>,
-    /// Why it means nothing, if it never did.
+    /// Why it has no address, if it never had one.
     why: String,
 }
 
 impl Resolver {
-    /// One that looks up like this.
+    /// A resolver that uses this function.
     pub fn new(look_up: LookUp) -> Resolver {
         Resolver { look_up, known: Arc::default(), questions: Mutex::default() }
     }
 
-    /// The one of this process.
+    /// The resolver of this process.
     pub fn of_process() -> Arc<Resolver> {
         static RESOLVER: LazyLock<Arc<Resolver>> = LazyLock::new(|| {
             Arc::new(Resolver::new(|name| name.to_socket_addrs().map(Iterator::collect)))
@@ -79,8 +79,8 @@ impl Resolver {
         Arc::clone(&RESOLVER)
     }
 
-    /// What `address` (`host:port`) means: at least one address. [`Error::Unreachable`] if the name is known to mean
-    /// nothing, [`Error::Unavailable`] if that is not known in time or `abandoned` is true.
+    /// The addresses of `host:port`, at least one. [`Error::Unreachable`] if the name is known to have no address,
+    /// [`Error::Unavailable`] if that is not known in time or `abandoned` is true.
     pub fn resolve(
         &self,
         address: &str,
@@ -93,7 +93,7 @@ impl Resolver {
         let begun = Instant::now();
         let mut names = self.known.names.lock();
         let name = names.entry(address.to_owned()).or_default();
-        // Whoever asks while a look-up is under way shares its answer.
+        // Callers that come while a look-up is under way share its answer.
         if name.asked.is_none() {
             self.ask(address)?;
         }
@@ -127,12 +127,16 @@ impl Resolver {
             Some(questions) => questions,
             None => questions.insert(self.start()?),
         };
-        let full = |_| Error::unavailable(format!("too many names wait before that in {address}"));
+        let full = |_| {
+            Error::unavailable(format!(
+                "too many names wait to be looked up before that in {address}"
+            ))
+        };
         questions.try_send(address.to_owned()).map_err(full)
     }
 
-    /// Starts the thread. Nobody joins it, as `getaddrinfo` may hang for longer than anybody waits: it ends by itself
-    /// after the look-up that is under way once its resolver is dropped, or with the process.
+    /// Starts the thread. It is not joined, because `getaddrinfo` may hang for a long time. It ends after the look-up
+    /// that is under way when its resolver is dropped, or with the process.
     fn start(&self) -> Result<Sender<String>> {
         const NAME: &str = "resolver";
         let (questions, asked) = bounded(QUEUED_MAX);
@@ -145,7 +149,7 @@ impl Resolver {
     }
 }
 
-/// What an address means, if that is no question.
+/// The addresses that need no look-up.
 fn fixed(address: &str) -> Option<Vec<SocketAddr>> {
     if let Ok(literal) = address.parse() {
         return Some(vec![literal]);
@@ -156,7 +160,7 @@ fn fixed(address: &str) -> Option<Vec<SocketAddr>> {
     Some(both.map(|ip| SocketAddr::new(ip, port)).to_vec())
 }
 
-/// What an address of ours means, for whoever is about to listen there.
+/// The addresses of a configured address of ours, to listen at.
 pub fn own_addresses(address: &str) -> Result<Vec<SocketAddr>> {
     let deadline = Instant::now() + START_DEADLINE;
     Resolver::of_process().resolve(address, deadline, &|| false).map_err(|error| {

@@ -4,14 +4,14 @@
 //! connection back. There is one call at a time on a connection, so answers need no numbers.
 //!
 //! * A call that fails before anything was sent is [`Error::Unreachable`], or [`Error::Unavailable`] if its server may
-//!   be there all the same. Both are definite. Once something was sent it is [`Error::Unanswered`]: it may have been done.
+//!   still run. Both are definite. After something was sent it is [`Error::Unanswered`]: the request may have been done.
 //! * The peer may have closed an idle connection, by restarting for example. A call that finds its
 //!   connection closed before the first byte of an answer is sent once more, on a new connection.
-//!   That may do it twice, which is all right, because every message between our services may be
+//!   The request may then be done twice. That is safe, because every message between our services may be
 //!   repeated. The other idle connections are as old as that one and are dropped.
-//! * A connection whose call did not end well is closed, as its answer may still come.
-//! * The usual call is one `send` and one `recv` that brings something: the socket's timeouts, set
-//!   once, are the ticks at which a waiting call looks at its deadline and at `abandoned`.
+//! * A connection whose call failed is closed, because its answer may still arrive.
+//! * The usual call is one `send` and one `recv` that returns bytes. The socket's timeouts, set
+//!   once, are the intervals at which a waiting call checks its deadline and `abandoned`.
 
 use super::frame::{self, FRAME_BYTES_MAX, Frames};
 use super::socket::TICK;
@@ -43,13 +43,13 @@ pub struct Reply {
 enum Failure {
     /// The peer closed the connection before it began to answer.
     Closed(io::Error),
-    /// The deadline, or the caller's mind, or an answer that broke off.
+    /// The deadline passed, the caller gave up, or the answer broke off.
     Final(String),
 }
 
 impl Rpc {
-    /// A caller of this server, connected to when first called. An address alone (host and port) is
-    /// called plainly.
+    /// Calls this server; it connects with the first call. An address alone (host and port) is
+    /// called by plain TCP.
     pub fn new(target: impl Into<Target>) -> Rpc {
         Rpc { target: target.into(), idle: Mutex::new(Vec::new()) }
     }
@@ -59,8 +59,8 @@ impl Rpc {
         self.target.address()
     }
 
-    /// Sends one frame with this payload and returns the answer. While it waits,
-    /// `abandoned` is asked some 40 times a second whether the answer is still wanted.
+    /// Sends one frame with this payload and returns the answer. While it waits, it calls
+    /// `abandoned` about 40 times a second, and gives up if that is true.
     pub fn call(
         &self,
         request: &[u8],
@@ -83,8 +83,8 @@ impl Rpc {
             answer => return answer.map_err(|failure| self.unanswered(failure)),
         }
         self.idle.lock().clear();
-        // The peer may have done it and died before it answered, so even a refused connection
-        // does not make this call definite.
+        // The peer may have done the request and ended before it answered, so even a refused connection
+        // does not make this call's error definite.
         let connection =
             self.connect(&call).map_err(|error| Error::unanswered(error.to_string()))?;
         let again = Call { is_repeated: true, ..call };
@@ -94,7 +94,7 @@ impl Rpc {
     fn call_on(&self, mut connection: Frames, call: &Call<'_>) -> Result<Reply, Failure> {
         const IDLE_MAX: usize = 64;
         let payload = call.run(&mut connection)?;
-        // Bytes after the answer belong to no call.
+        // There must be no bytes after the answer.
         if !connection.is_midway() {
             let mut idle = self.idle.lock();
             if idle.len() < IDLE_MAX {
@@ -128,7 +128,7 @@ impl Rpc {
     }
 }
 
-/// What is asked, and for how long the answer is of interest.
+/// A request, and until when its answer is wanted.
 struct Call<'a> {
     request: &'a [u8],
     deadline: Instant,
@@ -148,7 +148,7 @@ impl Call<'_> {
             match connection.receive() {
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => {
-                    let why = "it closed the connection";
+                    let why = "connection closed";
                     return Err(Failure::Closed(io::Error::new(ErrorKind::UnexpectedEof, why)));
                 }
                 Err(error) => self.may_go_on(error, connection)?,
@@ -156,7 +156,7 @@ impl Call<'_> {
         }
     }
 
-    /// A read or write failed: the call goes on if that was only a tick of the clock.
+    /// A read or write failed: the call continues if it was only the socket's timeout.
     fn may_go_on(&self, error: io::Error, connection: &Frames) -> Result<(), Failure> {
         match error.kind() {
             ErrorKind::WouldBlock => {}

@@ -1,13 +1,13 @@
 //! Whether connections outnumber threads (*saturated*), which decides how a thread treats a silent connection:
-//! with threads for everyone it stays for the next request, if saturated it leaves at once.
+//! with enough threads it stays for the next request, if saturated it leaves at once.
 //!
-//! It becomes saturated the moment a connection is ready and no thread is free. It is over when in a
-//! whole window no more connections were active than there are threads. Without that delay it would
-//! come and go with every request.
+//! A server becomes saturated when a connection is ready and no thread is free. It stops being saturated when in a
+//! whole window no more connections were active than there are threads. Without that delay the state would
+//! change with every request.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-/// How saturated a server is. The numbers steer speed, not correctness, so relaxed order is enough.
+/// Whether a server is saturated. The numbers affect speed, not correctness, so relaxed order is enough.
 pub(super) struct Saturation {
     threads: usize,
     is_saturated: AtomicBool,
@@ -36,7 +36,7 @@ impl Saturation {
         }
     }
 
-    /// A connection was active. `last_window` is where it remembers when it was last counted.
+    /// A connection was active. `last_window` is the window in which it was last counted.
     pub(super) fn count(&self, last_window: &mut u32) {
         let window = self.window.load(Relaxed);
         if *last_window != window {

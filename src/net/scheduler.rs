@@ -1,17 +1,18 @@
 //! Which connection a worker serves next. Connections wait here without a thread: *parked*, until the
 //! operating system's poller reports them or a deadline passes, or *queued*, until a worker takes them.
 //!
-//! No thread hands events over. A worker that finds the queue empty becomes the one that polls, if
-//! nobody is; it puts all events into the queue, gives the role back and serves like the others. So under
-//! load hardly any thread is ever put to sleep or woken.
+//! There is no separate polling thread. A worker that finds the queue empty becomes the poller, if no other
+//! worker polls. It puts all events into the queue, stops polling, and serves like the others. So under
+//! load few threads sleep or are woken.
 //!
 //! * At most as many workers are awake as there are cores. Another is woken only if tasks wait and fewer
 //!   are awake.
 //! * A worker that waits (see [`crate::blocking`]) is not counted as awake, and wakes another if tasks wait
-//!   or nobody polls.
+//!   or no worker polls.
 //! * At most [`Limits::threads`] workers serve at the same time. There is one more, so that one can poll.
-//! * A connection is put into `parked` and armed in the poller under one lock, so that its event,
-//!   which may come at once, finds it there. One that waits for its answer is not armed: its waker takes it out.
+//! * A connection is put into `parked` and registered in the poller under one lock, so that its event,
+//!   which may come at once, finds it there. A connection that waits for its answer is not registered: its waker
+//!   takes it out.
 //! * A connection that becomes ready while all threads serve makes the server saturated.
 
 use super::connection::{Awaits, Connection, Place};
@@ -31,12 +32,12 @@ use std::task::{Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How a server is doing.
+/// The state of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gauges {
-    /// Threads that serve.
+    /// Number of threads.
     pub threads: usize,
-    /// Connections.
+    /// Number of connections.
     pub open: usize,
     /// Threads with a connection.
     pub busy: usize,
@@ -51,7 +52,7 @@ pub struct Gauges {
 pub(super) enum Reason {
     /// It was just accepted.
     New,
-    /// There is something to read, be it the end.
+    /// There is something to read, or the end of the input.
     Readable,
     /// There is room to write.
     Writable,
@@ -73,19 +74,19 @@ pub(super) struct Scheduler<S> {
     pub(super) refusals: Refusals,
     parked: Mutex<Slab<Box<Connection<S>>>>,
     queue: Mutex<Queue<S>>,
-    /// Workers wait here for a task or the poller's role.
+    /// Workers wait here for a task, or to become the poller.
     wake_up: Condvar,
-    /// What the poller reports. Who has the lock polls.
+    /// The events of the poller. The worker that holds the lock polls.
     events: Mutex<Events>,
     /// Workers that run: they neither wait nor sleep.
     awake: AtomicUsize,
-    /// The most of them: one for each core.
+    /// Their maximum: one for each core.
     awake_max: usize,
-    /// The length of the queue, for those who do not have its lock.
+    /// The length of the queue, readable without its lock.
     queued: AtomicUsize,
     /// Workers with a connection.
     serving: AtomicUsize,
-    /// Connections, wherever they are.
+    /// All connections: parked, queued or with a worker.
     pub(super) open: Arc<AtomicUsize>,
     is_stopping: AtomicBool,
 }
@@ -125,7 +126,7 @@ impl<S> Scheduler<S> {
         self.limits.threads + 1
     }
 
-    /// Lets a connection wait without a thread. One that the poller refuses is closed.
+    /// Parks a connection: it waits without a thread. If the poller refuses it, it is closed.
     pub(super) fn park(&self, mut connection: Box<Connection<S>>, what: Awaits) {
         connection.wait_for(what, &self.limits);
         connection.release_buffers();
@@ -143,7 +144,7 @@ impl<S> Scheduler<S> {
         let vacant = parked.vacant_entry();
         match connection.watch(vacant.key()) {
             Ok(()) => drop(vacant.insert(connection)),
-            Err(error) => tracing::warn!(%error, "cannot watch a connection: it is closed"),
+            Err(error) => tracing::warn!(%error, "cannot watch a connection; it is closed"),
         }
     }
 
@@ -173,7 +174,7 @@ impl<S> Scheduler<S> {
     fn wake_one(&self, queue: &mut Queue<S>) {
         if queue.asleep > 0 {
             queue.asleep -= 1;
-            // Counted here, so that nobody wakes another before this one runs.
+            // Counted here, so that no other worker is woken before this one runs.
             self.awake.fetch_add(1, Ordering::SeqCst);
             self.wake_up.notify_one();
         } else if self.events.is_locked()
@@ -230,12 +231,12 @@ impl<S> Scheduler<S> {
             self.take_ready(&events)
         });
         self.append(queue, ready);
-        // Under the lock of the queue, so that nobody goes to sleep in the belief that somebody polls.
+        // Under the lock of the queue: otherwise a worker could sleep because it sees that another polls.
         drop(events);
         true
     }
 
-    /// Takes the parked connections that these events are for.
+    /// Takes out the parked connections that these events belong to.
     fn take_ready(&self, events: &Events) -> Vec<Task<S>> {
         let mut parked = self.parked.lock();
         let taken = events.iter().filter_map(|event| {
@@ -271,7 +272,7 @@ impl<S> Scheduler<S> {
         taken.collect()
     }
 
-    /// What wakes the connection with this place.
+    /// The waker of the connection with this place.
     pub(super) fn waker(self: &Arc<Self>, place: Arc<Mutex<Place>>) -> Waker
     where
         S: Send + 'static,
@@ -279,8 +280,8 @@ impl<S> Scheduler<S> {
         Waker::from(Arc::new(Wakeup { scheduler: Arc::downgrade(self), place }))
     }
 
-    /// Called now and then. A wait that nobody announced must delay others no longer than until then:
-    /// if tasks wait or nobody polls, wakes a worker, however many are awake.
+    /// Called at intervals, so that a wait which was not announced delays others no longer than one interval:
+    /// if tasks wait or no worker polls, wakes a worker, however many are awake.
     pub(super) fn sweep(&self, now: Instant) {
         self.queue_overdue(now);
         self.saturation.next_window(self.queued());
@@ -330,8 +331,7 @@ impl<S> Scheduler<S> {
     }
 }
 
-/// Wakes a connection that waits for its answer. Its session has it, so that it must not keep the scheduler
-/// alive.
+/// Wakes a connection that waits for its answer. The session owns it, so it must not own the scheduler.
 struct Wakeup<S> {
     scheduler: Weak<Scheduler<S>>,
     place: Arc<Mutex<Place>>,

@@ -1,8 +1,8 @@
-//! The one server that all services use: any number of connections on a fixed number of threads.
+//! The server that all services use: any number of connections on a fixed number of threads.
 //!
-//! A protocol says how bytes become answers; the server does everything else. Its threads are one
-//! acceptor, named `<name>-acceptor`, and workers, named `<name>`: one more than [`Limits::threads`], so
-//! that one can poll while those serve.
+//! A protocol turns requests into answers; the server does everything else. Its threads are one
+//! acceptor, named `<name>-acceptor`, and workers, named `<name>`. There is one worker more than
+//! [`Limits::threads`], so that one can poll while the others serve.
 
 use super::acceptor::Acceptor;
 use super::limits::Limits;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use threadpool::ThreadPool;
 
-/// Tells how a server is doing, also to those who do not own it.
+/// Reads the state of a server. May be passed to other owners.
 pub type Watch = Arc<dyn Fn() -> Gauges + Send + Sync>;
 
 /// A running server. Dropping it stops it.
@@ -31,12 +31,12 @@ pub struct Server {
     gauges: Watch,
     acceptor: Option<VitalThread>,
     pool: ThreadPool,
-    /// Disconnected once every worker has left.
+    /// Disconnected once every worker has ended.
     workers_left: Receiver<()>,
 }
 
 impl Server {
-    /// Serves `protocol` where `listen` says; an address alone means plainly. `name` names the threads.
+    /// Serves `protocol` at `listen`; an address alone means plain TCP. `name` names the threads.
     pub fn start<P: Protocol>(
         name: &str,
         listen: impl Into<Listen>,
@@ -57,14 +57,14 @@ impl Server {
         let arrivals = acceptor.arrivals();
         let address = acceptor.address().map_err(cannot_listen)?;
 
-        // Serve requests. Each worker is one job that lasts as long as the server. They leave when
+        // Serve requests. Each worker runs as long as the server. Workers end when
         // the acceptor ends, and `Drop for Server` waits for them.
         let pool =
             threadpool::Builder::new().num_threads(workers.len()).thread_name(name.into()).build();
         let (worker_leaves, workers_left) = crossbeam_channel::bounded(0);
         for worker in workers {
             let (worker_leaves, name) = (worker_leaves.clone(), name.to_owned());
-            // A panic in a request is caught there; one in the polling that they share ends the process.
+            // A panic in a request is caught there; a panic in the shared polling ends the process.
             pool.execute(move || {
                 vital(&name, || worker.run());
                 drop(worker_leaves);
@@ -85,22 +85,22 @@ impl Server {
         Ok(Server { address, stop, gauges, acceptor: Some(acceptor), pool, workers_left })
     }
 
-    /// Where it listens, or the first such address; the port is the real one when port 0 was asked for.
+    /// The address where it listens, the first if there are several; with the real port if 0 was configured.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How it is doing.
+    /// Its state.
     pub fn gauges(&self) -> Gauges {
         (self.gauges)()
     }
 
-    /// The same, for somebody else to ask.
+    /// A handle that reads its state.
     pub fn watch(&self) -> Watch {
         Arc::clone(&self.gauges)
     }
 
-    /// Takes no more connections, finishes the requests in flight, closes the idle ones and joins
+    /// Accepts no more connections, finishes the requests in flight, closes idle connections and joins
     /// its threads. Takes at most about four seconds.
     pub fn stop(self) {
         drop(self);
@@ -109,7 +109,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        /// How long a worker may still take when the acceptor has given up waiting for connections.
+        /// How long to wait for the workers after the acceptor has ended.
         const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
         if let Err(error) = (self.stop)() {
             tracing::error!(%error, "cannot wake the acceptor: the server stops a little later");
@@ -118,7 +118,10 @@ impl Drop for Server {
         match self.workers_left.recv_timeout(LEAVE_DEADLINE) {
             Err(RecvTimeoutError::Timeout) => {
                 let workers = self.pool.active_count();
-                tracing::warn!(workers, "some requests did not end in time and are left alone");
+                tracing::warn!(
+                    workers,
+                    "some requests did not end in time; the server does not wait for them"
+                );
             }
             Ok(()) | Err(RecvTimeoutError::Disconnected) => self.pool.join(),
         }

@@ -1,9 +1,8 @@
 //! Reading from and writing to a socket with timeouts, for both ends of a connection.
 //!
-//! To put a thread to sleep and to wake it costs more than all else that a cached query does, and if
-//! the core went to sleep as well, ten times more. When requests follow each other closely, the next
-//! bytes are there sooner than that. So a reader looks for [`SPIN`] first, and between two looks
-//! gives way to whoever wants to run.
+//! To put a thread to sleep and to wake it costs more than all other work of a cached query, and ten times
+//! more if the core sleeps as well. When requests follow each other closely, the next bytes arrive sooner than
+//! that. So a reader first checks for [`SPIN`] whether bytes have arrived, and yields between two checks.
 
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
@@ -13,14 +12,14 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long it pays to look: about what a sleep and a wake-up cost together.
+/// How long checking pays off: about the cost of a sleep and a wake-up together.
 pub(super) const SPIN: Duration = Duration::from_micros(50);
 
-/// The steps in which a caller that waits looks at its deadline and whether it still wants the answer.
+/// The interval at which a waiting caller checks its deadline and whether it still wants the answer.
 pub(super) const TICK: Duration = Duration::from_millis(25);
 
-/// Reads once, like `read`, up to `room` bytes behind what `input` holds. Looks for as long as `look`
-/// before it goes to sleep.
+/// Reads once, like `read`, and appends up to `room` bytes to `input`. Checks for bytes for as long as `look`
+/// before it sleeps.
 pub(super) fn read_spinning(
     socket: &TcpStream,
     input: &mut Vec<u8>,
@@ -39,7 +38,7 @@ pub(super) fn read_spinning(
     Ok(bytes)
 }
 
-/// What a write has sent: nothing, if it failed only for want of room.
+/// How much a write has sent: nothing, if it failed only because there was no room.
 pub(super) fn sent(written: io::Result<usize>) -> io::Result<usize> {
     match written {
         Err(error) if is_passing(&error) => Ok(0),
@@ -47,8 +46,7 @@ pub(super) fn sent(written: io::Result<usize>) -> io::Result<usize> {
     }
 }
 
-/// Whether a read or write failed only because nothing could be moved before the timeout (or for a
-/// signal): it may be tried again.
+/// Whether a read or write failed only because of the timeout or a signal: it may be tried again.
 pub(super) fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

@@ -1,4 +1,4 @@
-//! The calling side of a connection: how a server is reached, and what stands once it is.
+//! The calling side of a connection: how a server is reached, and the connection to it.
 
 use super::channel::Channel;
 use super::resolver::Resolver;
@@ -14,7 +14,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A server, as its callers know it: where it is, and how it is spoken to.
+/// A server, as its callers know it: its address, and whether it is called by TLS.
 #[derive(Clone)]
 pub struct Target {
     address: String,
@@ -22,12 +22,12 @@ pub struct Target {
     tls: Option<ClientTls>,
 }
 
-/// Who calls, and who has to answer.
+/// The caller's certificate, and whose certificate the server must have.
 #[derive(Clone)]
 struct ClientTls {
     config: Arc<Reloadable<ClientConfig>>,
     expected: ServerName<'static>,
-    /// What was said of refusals.
+    /// The refusals that were logged.
     refusals: Arc<Refusals>,
 }
 
@@ -35,14 +35,14 @@ struct ClientTls {
 pub struct Timeouts<'a> {
     /// Until when.
     pub deadline: Instant,
-    /// For one of the addresses that a name may have.
+    /// For each of the addresses of a name.
     pub each: Duration,
-    /// Asked now and then whether the caller has lost its interest.
+    /// Called at intervals: whether the caller no longer wants the answer.
     pub abandoned: &'a dyn Fn() -> bool,
 }
 
 impl Target {
-    /// One that is spoken to by TLS.
+    /// A server that is called by TLS.
     pub(super) fn secured(
         address: &str,
         config: Arc<Reloadable<ClientConfig>>,
@@ -52,7 +52,7 @@ impl Target {
         Target { tls: Some(client_tls), ..address.into() }
     }
 
-    /// One that is spoken to plainly, and whose name is looked up by this resolver.
+    /// A server that is called by plain TCP, and whose name is looked up by this resolver.
     pub fn looked_up_by(resolver: Arc<Resolver>, address: &str) -> Target {
         Target { address: address.to_owned(), resolver, tls: None }
     }
@@ -62,8 +62,8 @@ impl Target {
         &self.address
     }
 
-    /// Connects to the first of the address's meanings that accepts, and shakes hands if that is how it
-    /// is spoken to. Whatever fails here, nothing was asked yet.
+    /// Connects to the first of its addresses that accepts, and does the handshake if it is called by TLS.
+    /// If this fails, no request was sent.
     pub fn connect(&self, timeouts: &Timeouts<'_>) -> Result<Stream> {
         let Timeouts { deadline, abandoned, .. } = *timeouts;
         let mut failure = self.unreachable("the name has no address");
@@ -73,9 +73,9 @@ impl Target {
                 .and_then(|left| TcpStream::connect_timeout(&address, left.min(timeouts.each)));
             failure = match connected.map(|socket| self.open(socket, timeouts)) {
                 Ok(Ok(stream)) => return Ok(stream),
-                // It accepts, so it is not gone; but it may stand still.
+                // It accepts, so it is not down; but it may be paused.
                 Ok(Err(error)) if is_passing(&error) => Error::unavailable(format!(
-                    "{} accepts but says nothing: {error}",
+                    "{} accepts connections but does not answer: {error}",
                     self.address
                 )),
                 Ok(Err(error)) => self.refused(&error),
@@ -117,7 +117,7 @@ impl Target {
 }
 
 impl<A: Into<String>> From<A> for Target {
-    /// An address alone is spoken to plainly.
+    /// An address alone is called by plain TCP.
     fn from(address: A) -> Target {
         Target { address: address.into(), resolver: Resolver::of_process(), tls: None }
     }
@@ -136,11 +136,11 @@ impl Timeouts<'_> {
     }
 }
 
-/// A connection, as its caller has it.
+/// The caller's end of a connection.
 pub struct Stream {
     socket: TcpStream,
     channel: Channel,
-    /// How long to look for an answer before going to sleep.
+    /// How long to check for an answer before sleeping.
     look: Duration,
 }
 
@@ -150,18 +150,18 @@ impl Stream {
         &self.socket
     }
 
-    /// From now on goes to sleep at once when it waits, as is right for whoever has many like it.
+    /// From now on it sleeps at once when it waits: for callers with many connections.
     pub fn sleep_at_once(&mut self) {
         self.look = Duration::ZERO;
     }
 
-    /// Reads once, behind what `input` holds; 0 is the end. Fails with `WouldBlock` or `TimedOut` when
-    /// what came within the socket's timeout is not enough for anything yet.
+    /// Reads once and appends to `input`; 0 is the end. Fails with `WouldBlock` or `TimedOut` when
+    /// the bytes that arrived within the socket's timeout give no output yet.
     pub fn receive(&mut self, input: &mut Vec<u8>) -> io::Result<usize> {
         self.channel.receive(&self.socket, input, self.look)
     }
 
-    /// Sends of `output` what the socket takes within its timeout, and removes it there. Returns
+    /// Sends as much of `output` as the socket accepts within its timeout, and removes it from `output`. Returns
     /// whether nothing is left to be sent; if not, it has to be called again.
     pub fn send(&mut self, output: &mut Vec<u8>) -> io::Result<bool> {
         self.channel.send(&self.socket, output)

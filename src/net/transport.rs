@@ -1,8 +1,8 @@
-//! How one process talks to the services and is talked to: plainly, or by mutual TLS. Every service
-//! and every program of the operator makes its servers and its calls with one of these.
+//! How one process calls the services and is called: by plain TCP, or by mutual TLS. Every service
+//! and every program of the operator makes its servers and its calls with a [`Transport`].
 //!
-//! - Either all addresses of the services are spoken to by TLS or none is, loopback or not.
-//! - Without TLS, no address that other machines reach is used, unless the operator insists.
+//! - Either all addresses of the services use TLS or none does, on loopback too.
+//! - Without TLS, no address that other machines reach is used, unless the operator allows it.
 
 use super::channel::Channel;
 use super::rpc::Rpc;
@@ -20,27 +20,27 @@ use rustls::{ClientConfig, ServerConfig};
 use std::io;
 use std::sync::Arc;
 
-/// How one process talks and is talked to.
+/// How one process calls and is called.
 #[derive(Clone)]
 pub struct Transport {
-    /// None: plainly.
+    /// None: plain TCP.
     cluster: Option<Cluster>,
-    /// How customers talk to the front-end; None: plainly.
+    /// For customers of the front-end; None: plain TCP.
     public: Option<Arc<Reloadable<ServerConfig>>>,
 }
 
 /// Both sides of mutual TLS.
 #[derive(Clone)]
 struct Cluster {
-    /// Who has to answer at which address.
+    /// Which service has which address.
     addresses: Vec<(Principal, String)>,
     calling: Arc<Reloadable<ClientConfig>>,
     called: Arc<Reloadable<ServerConfig>>,
 }
 
 impl Transport {
-    /// That of `me`. An error if this configuration would have somebody speak plainly to another
-    /// machine, or if a certificate cannot be used.
+    /// The transport of `me`. An error if this configuration uses plain TCP between machines, or if a certificate
+    /// cannot be used.
     pub fn of(config: &Config, me: Principal) -> Result<Transport> {
         let cluster = match &config.tls.directory {
             Some(directory) => Some(Cluster::of(config, Files::of(directory, me), me)?),
@@ -60,13 +60,13 @@ impl Transport {
         Ok(Transport { cluster, public })
     }
 
-    /// Where to be called by the other services.
+    /// Listens for the other services.
     pub fn listen(&self, address: &str) -> Listen {
         let tls = self.cluster.as_ref().map(|cluster| cluster.called.clone());
         Listen { address: address.to_owned(), tls }
     }
 
-    /// Where to be called by customers.
+    /// Listens for customers.
     pub fn listen_to_customers(&self, address: &str) -> Listen {
         Listen { address: address.to_owned(), tls: self.public.clone() }
     }
@@ -83,7 +83,7 @@ impl Transport {
         };
         let found = addresses.iter().find(|(_, known)| known == address);
         let (expected, _) = found.ok_or_else(|| {
-            let why = "no service of this configuration has it, so nobody knows who should answer";
+            let why = "no service of this configuration has this address, so its certificate cannot be checked";
             Error::Config { place: address.to_owned(), why: why.to_owned() }
         })?;
         Ok(Target::secured(address, calling.clone(), credentials::name_of(*expected)?))
@@ -116,7 +116,7 @@ impl Cluster {
     }
 }
 
-/// The front-end, as a customer reaches it: by HTTPS if the configuration names an authority.
+/// The front-end, for customers: by HTTPS if the configuration names an authority.
 pub fn public_target(client: &crate::config::Client) -> Result<Target> {
     let Some(authority) = client.authority.clone() else { return Ok((&*client.address).into()) };
     let host = parts(&client.address).0.to_owned();
@@ -132,12 +132,12 @@ fn refuse_other_machines(config: &Config) -> Result<()> {
     let reachable = config.service_addresses().into_iter().find(|(_, a)| !is_loopback(parts(a).0));
     reachable.map_or(Ok(()), |(principal, address)| {
         let why = "other machines reach this address, and nothing protects it: make certificates \
-                   (make certs) and set tls.directory, or say --insecure if you trust the network";
+                   (make certs) and set tls.directory, or use --insecure if you trust the network";
         Err(Error::Config { place: format!("{address} of {principal}"), why: why.to_owned() })
     })
 }
 
-/// Where a server is reached, and how it is spoken to.
+/// Where a server listens, and whether it uses TLS.
 pub struct Listen {
     address: String,
     tls: Option<Arc<Reloadable<ServerConfig>>>,
@@ -149,7 +149,7 @@ impl Listen {
         &self.address
     }
 
-    /// The channel of a connection that comes in now.
+    /// The channel of a new connection.
     pub(super) fn channel(&self) -> io::Result<Channel> {
         match &self.tls {
             None => Ok(Channel::Plain),

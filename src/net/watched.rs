@@ -1,7 +1,6 @@
 //! A socket that can be watched by the operating system's poller (epoll, kqueue).
 //!
-//! * Every watch fires at most once: whoever takes the socket out of the scheduler is the only one
-//!   to hear of it.
+//! * Every watch reports at most once, so only one thread takes the socket out of the scheduler.
 //! * A socket leaves the poller before it is closed. That is the contract of `Poller::add`, and the
 //!   one reason for `unsafe` in this crate.
 
@@ -25,7 +24,7 @@ where
         Watched { socket, poller, is_registered: false }
     }
 
-    /// Has `event` reported once, or at once when it is already the case.
+    /// Asks for one report of `event`; it comes at once if the event has already happened.
     pub(super) fn watch(&mut self, event: Event) -> io::Result<()> {
         if self.is_registered {
             return self.poller.modify(&self.socket, event);
@@ -48,7 +47,7 @@ impl<S: AsSource> Drop for Watched<S> {
         if self.is_registered
             && let Err(error) = self.poller.delete(&self.socket)
         {
-            tracing::debug!(%error, "cannot take a socket out of the poller");
+            tracing::debug!(%error, "cannot remove a socket from the poller");
         }
     }
 }

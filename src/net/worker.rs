@@ -1,21 +1,21 @@
-//! One turn of a thread with a connection: serve what was received, send the answers, read on.
+//! One turn of a thread with a connection: serve what was received, send the answers, read more.
 //!
 //! ```text
-//!  Unserved ─▶ Serve ──▶ Send ─┬─ all answers sent, a thread for everyone ──▶ Stay ─┐
+//!  Unserved ─▶ Serve ──▶ Send ─┬─ all answers sent, enough threads ─────────▶ Stay ─┐
 //!  Woken ──────▲ ▲             ├─ others wait ───────────────▶ Park or Queue        │
 //!                │            ├─ the next answer comes later ▶ Park                │
 //!  Readable ─▶ Read            ├─ the client does not read ──▶ Park                 │
 //!               │ └────────────┼────────────── bytes ───────────────────────────────┤
 //!               └──────────────┼── nothing in time ──────────▶ Park ◀───────────────┤
-//!                              │   the client is gone ───────▶ Close ◀──────────────┘
-//!  Overdue ──▶ Expire ─▶ Send ─┴─ last words sent ─▶ Drain ──▶ Park or Close
+//!                              │   client disconnected ──────▶ Close ◀──────────────┘
+//!  Overdue ──▶ Expire ─▶ Send ─┴─ final response sent ▶ Drain ▶ Park or Close
 //!  New, Writable ──────▶ Send
 //! ```
 //!
-//! A turn ends when the connection is parked, queued again, or closed, which is to drop it.
+//! A turn ends when the connection is parked, queued again, or closed (dropped).
 //!
 //! * Requests that arrive together are answered together, with one write.
-//! * While there are threads for everyone, a thread stays for the next request and waits for it in a
+//! * While there are enough threads, a thread stays for the next request and waits for it in a
 //!   read; only silence ends the turn. When connections outnumber threads, every turn ends with the answer.
 //! * A panic in the protocol closes that connection and nothing else.
 
@@ -34,7 +34,7 @@ use std::time::Instant;
 /// Bytes of answers after which pending requests wait until those are sent.
 const OUTPUT_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes of a request that no protocol of ours comes near.
+/// The most bytes of an incomplete request; far above the longest request of our protocols.
 const INPUT_BYTES_MAX: usize = 17 << 20;
 
 /// One of the server's threads.
@@ -50,17 +50,17 @@ type Boxed<P> = Box<Connection<<P as Protocol>::Session>>;
 enum Step {
     /// Answer what was received.
     Serve,
-    /// The rest of a request did not come in time: say so.
+    /// The rest of a request did not arrive in time: answer that.
     Expire,
     /// Send the answers.
     Send,
-    /// Read what is there.
+    /// Read what has arrived.
     Read,
     /// Wait for the next request.
     Stay,
     /// The server stops: this connection's last answer is sent.
     End,
-    /// Discard what comes in until the client closes.
+    /// Discard further input until the client closes.
     Drain,
     /// Back to the end of the queue.
     Queue,
@@ -143,19 +143,19 @@ impl<P: Protocol> Worker<P> {
     fn read(&self, connection: &mut Connection<P::Session>) -> Step {
         match connection.receive() {
             Ok(Received::Bytes) => Step::Serve,
-            // What it waits for now is not what it was, if this ended the handshake.
+            // If this ended the handshake, it waits for something else now.
             Ok(Received::Nothing) => Step::Park(connection.next_wait()),
             Ok(Received::End) => Step::Close,
             Err(error) => self.lost(connection, &error),
         }
     }
 
-    /// Whether others wait and this session has had its share.
+    /// Whether others wait and this session has used its share.
     fn is_turn_over(&self, served: u32) -> bool {
         served >= self.scheduler.limits.turn_requests_max && self.scheduler.queued() > 0
     }
 
-    /// Answers what was received, until the rest is no whole request, or the output is full, or
+    /// Answers what was received, until the rest is an incomplete request, the output is full, or
     /// the turn is over.
     fn serve(&self, connection: &mut Connection<P::Session>, served: &mut u32) -> Step {
         let mut used = 0;
@@ -219,7 +219,7 @@ impl<P: Protocol> Worker<P> {
         })
     }
 
-    /// A part of a request is there. A sender who is too slow, or never ends, is cut off.
+    /// A part of a request is there. If it is too slow or too long, the connection is closed.
     fn wait_for_rest(&self, connection: &mut Connection<P::Session>) -> Step {
         connection.wait_for(Awaits::Rest, &self.scheduler.limits);
         if connection.input.len() > INPUT_BYTES_MAX {
@@ -253,7 +253,7 @@ impl<P: Protocol> Worker<P> {
         }
     }
 
-    /// Everything is said: discards what still comes in, until the client closes.
+    /// The final response is sent: discards further input, until the client closes.
     fn drain(&self, connection: &mut Connection<P::Session>) -> Step {
         if let Err(error) = connection.shut_down() {
             return self.lost(connection, &error);
@@ -271,14 +271,14 @@ impl<P: Protocol> Worker<P> {
         }
     }
 
-    /// Clients come and go as they like, so that is no error. That TLS refused one may be.
+    /// A client may disconnect at any time, so that is no error. A refusal by TLS may be one.
     fn lost(&self, connection: &Connection<P::Session>, error: &io::Error) -> Step {
         let peer = connection.peer;
         let Some(line) = refusal::line(peer, error) else {
-            tracing::debug!(%peer, %error, "a client is gone");
+            tracing::debug!(%peer, %error, "client disconnected");
             return Step::Close;
         };
-        // The same host comes back from another port each time.
+        // The same host uses another port each time.
         let said = line.replace(&peer.to_string(), &peer.ip().to_string());
         if self.scheduler.refusals.is_news(&said) {
             tracing::warn!("{line}");

@@ -1,9 +1,9 @@
-//! The answer to any question, as it is sent. Used by every message's reader and writer.
+//! The answer to a request, as it is sent. Used by the readers and writers of all messages.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The frame that answers: what was asked for, or why not.
+/// The payload of an answer: the result, or an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer<T> {

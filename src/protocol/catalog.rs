@@ -1,4 +1,4 @@
-//! What the catalog is asked.
+//! The messages of the catalog.
 
 use super::answers::Answer;
 use super::purchase::Purchase;
@@ -6,10 +6,10 @@ use crate::error::{Error, Result};
 use crate::model::{Epoch, Item, Key, Price, ToyName};
 use serde::{Deserialize, Serialize};
 
-/// The most toys that a store has: as many as every program was tried with (C7, `tests/many_toys.rs`).
+/// The most toys of a store. Every program is tested with this number (C7, `tests/many_toys.rs`).
 pub const TOYS_MAX: usize = 100_000;
 
-/// The most toys of a page that a customer asks for, and of what a service says about itself.
+/// The most toys of a page for a customer, and of the status and metrics of a service.
 pub const PAGE_TOYS_MAX: usize = 1_000;
 
 /// The most toys in one answer here. With the longest names they take less than half of a frame.
@@ -35,14 +35,14 @@ pub enum Request {
         #[serde(default)]
         limit: Option<usize>,
     },
-    /// What came and went of each toy, [`ANSWER_TOYS_MAX`] at a time? Sent by the audit. Answer: [`Books`].
+    /// The books of each toy, [`ANSWER_TOYS_MAX`] at a time. Sent by the audit. Answer: [`Books`].
     Books {
         /// As in `List`.
         #[serde(default)]
         after: Option<ToyName>,
     },
-    /// Sell, each for itself. Sent by the leader, and sent again with the same keys until there is an
-    /// answer. The catalog's sync of a sale decides: from then on it rolls forward into the order
+    /// Sell, each independently. Sent by the leader, and sent again with the same keys until there is an
+    /// answer. The catalog's sync of a sale decides: from then on the sale is rolled forward into the order
     /// log, never back. Answer: [`Sales`].
     Purchase {
         /// All that waited when the call was made.
@@ -50,26 +50,26 @@ pub enum Request {
     },
 }
 
-/// What the operator wants of a toy: `PUT /products/<name>` at the request address.
+/// A change of a toy by the operator: `PUT /products/<name>` at the request address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
-    /// There was none of this name; now there is.
+    /// Adds a toy with a new name.
     Add {
-        /// What one of it costs.
+        /// Its price.
         price: Price,
-        /// How many there are, at most [`STOCK_MAX`].
+        /// Its quantity, at most [`STOCK_MAX`].
         quantity: u64,
     },
-    /// What is given is so from now on.
+    /// Sets the given values.
     Change {
-        /// What one of it costs.
+        /// Its price.
         price: Option<Price>,
-        /// How many there are, at most [`STOCK_MAX`].
+        /// Its quantity, at most [`STOCK_MAX`].
         restock: Option<u64>,
     },
 }
 
-/// Whether a store may have so many toys.
+/// An error if this is too many toys for a store.
 pub fn check_count(toys: usize) -> Result<()> {
     if toys > TOYS_MAX {
         return Err(Error::invalid(format!("a store has at most {TOYS_MAX} toys")));
@@ -77,19 +77,19 @@ pub fn check_count(toys: usize) -> Result<()> {
     Ok(())
 }
 
-/// The most there are of a toy when it is new or restocked.
+/// The highest quantity of a toy when it is added or restocked.
 pub const STOCK_MAX: u64 = 1_000_000_000;
 
-/// Whether a toy may be restocked to so many.
+/// An error if a toy may not be restocked to this quantity.
 pub fn check_stock(quantity: u64) -> Result<u64> {
     if quantity > STOCK_MAX {
-        let why = format!("{quantity} of a toy, expected a whole number from 0 to {STOCK_MAX}");
+        let why = format!("quantity is {quantity}, expected a whole number from 0 to {STOCK_MAX}");
         return Err(Error::invalid(why));
     }
     Ok(quantity)
 }
 
-/// A sale that was made and synced, and that no front-end's cache contradicts any more.
+/// A sale that was made and synced, and whose change is out of every front-end's cache.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sold {
     /// Price × quantity.
@@ -98,7 +98,7 @@ pub struct Sold {
     pub version: u64,
 }
 
-/// The answer to [`Request::Purchase`]: what became of each, in order.
+/// The answer to [`Request::Purchase`]: the outcome of each, in order.
 pub type Sales = Vec<Answer<Sold>>;
 
 /// On the peer address, which never waits behind customers.
@@ -107,8 +107,8 @@ pub type Sales = Vec<Answer<Sold>>;
 pub enum Peer {
     /// Is the catalog up? Answer: `null`.
     HealthCheck,
-    /// A new leader fences every older epoch. Answer: [`Office`], once that is on disk and no
-    /// cache contradicts the open purchases. May be repeated in the same epoch.
+    /// A new leader takes office: the catalog refuses every older epoch from now on. Answer: [`Office`], once that is
+    /// on disk and the changes of the open purchases are out of every cache. May be repeated in the same epoch.
     TakeOffice {
         /// The leader's epoch.
         epoch: Epoch,
@@ -120,9 +120,9 @@ pub enum Peer {
         /// Their keys.
         keys: Vec<Key>,
     },
-    /// What changed? Doubles as the acknowledgement of all changes before and as the front-end's
-    /// sign of life, which its lease rests on. Held back until something changed, at most
-    /// [`CHANGES_HELD_MS`]. Answer: [`Changes`], or `Unavailable` if the subscription is unknown.
+    /// What changed? The call also acknowledges all changes before and renews the front-end's lease. The answer is
+    /// held back until something changes, at most [`CHANGES_HELD_MS`]. Answer: [`Changes`], or `Unavailable` if the
+    /// subscription is unknown.
     Changes {
         /// One subscription of one front-end, a random number; a new one starts with an empty cache.
         subscription: u64,
@@ -140,8 +140,8 @@ pub const CHANGES_HELD_MS: u64 = 100;
 pub struct Office {
     /// In the order they were made.
     pub open: Vec<Open>,
-    /// How many toys were sold for orders, ever. The leader has as many in its log once these are rolled
-    /// forward, unless one of the two files lost whole rows at its end.
+    /// The total quantity sold for orders. The leader's log has the same total once the open sales are rolled
+    /// forward, unless one of the two files lost complete rows at its end.
     #[serde(default)]
     pub sold: Option<u64>,
 }
@@ -155,10 +155,10 @@ pub struct Open {
     pub item: Item,
 }
 
-/// What an audit needs to know of the stock, or of a part of the toys; all of one moment.
+/// The books of all toys, or of a part of them, for an audit; all at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Books {
-    /// How many changes there were, ever. Two parts are of one moment if it is the same in both.
+    /// The number of all changes so far. Two parts are of one moment if it is the same in both.
     pub position: u64,
     /// Each toy.
     pub toys: Vec<Book>,
@@ -166,14 +166,14 @@ pub struct Books {
     pub open: Vec<Open>,
 }
 
-/// What came and went of one toy.
+/// The books of one toy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Book {
     /// The toy.
     pub name: ToyName,
-    /// How many are left.
+    /// The quantity in stock.
     pub quantity: u64,
-    /// How many the books begin with.
+    /// The first quantity.
     pub initial: u64,
     /// Added by restocking; negative if a reset took some away.
     pub restocked: i64,
@@ -192,12 +192,12 @@ impl Book {
     }
 }
 
-/// Toys that a cache must forget.
+/// Toys that a cache must drop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// To be acknowledged with the next call.
     pub up_to: u64,
-    /// The changed toys, with the oldest version that is still right.
+    /// The changed toys, with the oldest version that is still valid.
     pub invalidate: Vec<Change>,
 }
 

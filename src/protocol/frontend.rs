@@ -1,4 +1,4 @@
-//! What the front-end is asked in frames. Customers speak HTTP to it.
+//! The messages of the front-end in frames. Customers use HTTP.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,6 +6,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method_name", rename_all = "snake_case")]
 pub enum Peer {
-    /// Is the front-end up? Asked by whoever runs its container. Answer: `null`.
+    /// Is the front-end up? Sent by the health check of its container. Answer: `null`.
     HealthCheck,
 }

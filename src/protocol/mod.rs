@@ -1,6 +1,6 @@
-//! The words that the services say to each other: one frame asks, one frame answers.
+//! The messages between the services: one frame is a request, one frame is its answer.
 //!
-//! A question is a JSON object whose `method_name` says which it is; an answer is
+//! A request is a JSON object with a `method_name`; an answer is
 //! `{"data": …}` or `{"error": {"kind": …}}`, where the error is an [`Error`].
 //!
 //! | message | from → to | address | answer |
@@ -18,8 +18,8 @@
 //! | `health_check` | anybody → catalog | both | `null` |
 //! | `health_check` | operator → front-end | peer | `null` |
 //!
-//! Every message may be repeated: a repetition changes nothing and gets the same answer. That is
-//! why [`Rpc`] may send one again on a fresh connection, and a caller after any failure.
+//! Every message may be repeated: a repetition changes nothing and gets the same answer. So
+//! [`Rpc`] may send one again on a new connection, and a caller may send one again after any failure.
 
 pub mod catalog;
 pub mod order;
@@ -36,7 +36,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Appends the answering frame's payload to `output`. Returns the status that HTTP gives it, to be counted.
+/// Appends the payload of an answer to `output`. Returns its HTTP status, to be counted.
 pub fn answer<T: Serialize>(outcome: Result<T>, output: &mut Vec<u8>) -> u16 {
     let status = outcome.as_ref().err().map_or(200, web::status);
     let answer = Answer::from(outcome);
@@ -44,13 +44,13 @@ pub fn answer<T: Serialize>(outcome: Result<T>, output: &mut Vec<u8>) -> u16 {
     status
 }
 
-/// Reads the question in a frame's payload.
+/// Reads the request in a frame's payload.
 pub fn question<'a, Q: Deserialize<'a>>(payload: &'a [u8]) -> Result<Q> {
-    serde_json::from_slice(payload).map_err(|e| Error::invalid(format!("no such question: {e}")))
+    serde_json::from_slice(payload).map_err(|e| Error::invalid(format!("unknown request: {e}")))
 }
 
-/// Asks `peer` and waits for its answer until `deadline`, or until `abandoned` says that nobody
-/// needs it any more.
+/// Asks `peer` and waits for its answer until `deadline`, or until `abandoned` says that it is no longer
+/// needed.
 pub fn ask<Q: Serialize, T: DeserializeOwned>(
     peer: &Rpc,
     question: &Q,
@@ -61,7 +61,7 @@ pub fn ask<Q: Serialize, T: DeserializeOwned>(
     if is_repeated { of_repeated(answer) } else { answer }
 }
 
-/// The same for a question with many parts, each of which has an answer of its own.
+/// The same for a request with many parts, each with its own answer.
 pub fn ask_each<Q: Serialize, T: DeserializeOwned>(
     peer: &Rpc,
     question: &Q,
@@ -74,7 +74,7 @@ pub fn ask_each<Q: Serialize, T: DeserializeOwned>(
     Ok(answers.map(|answer| if is_repeated { of_repeated(answer) } else { answer }).collect())
 }
 
-/// Asks once. Returns the answer, and whether the question was sent twice for it.
+/// Asks once. Returns the answer, and whether the request was sent twice for it.
 fn call<Q: Serialize, T: DeserializeOwned>(
     peer: &Rpc,
     question: &Q,
@@ -91,8 +91,8 @@ fn call<Q: Serialize, T: DeserializeOwned>(
     }
 }
 
-/// The answer to a question that was sent twice. The first may have been done and its answer lost with the
-/// connection, so that the second cannot be refused for now and mean that nothing happened.
+/// The answer to a request that was sent twice. The first may have been done and its answer lost with the
+/// connection, so a refusal of the second does not prove that nothing was done.
 pub fn of_repeated<T>(answer: Result<T>) -> Result<T> {
     answer.map_err(
         |error| {

@@ -1,4 +1,4 @@
-//! What an order replica is asked.
+//! The messages of an order replica.
 
 use super::purchase::Purchase;
 use crate::error::{Error, Result};
@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "method_name", rename_all = "snake_case")]
 pub enum Request {
-    /// Is the replica up, and how far? Answer: [`Health`].
+    /// Is the replica up, and which orders does it have? Answer: [`Health`].
     HealthCheck,
-    /// Buy, each for itself. Sent by the front-end, and sent again with the same keys to whoever leads, until
+    /// Buy, each independently. Sent by the front-end, and sent again with the same keys to the current leader, until
     /// there is an answer. Answer: for each in order a [`Bought`] or an error.
     Buy {
         /// All that waited when the call was made.
         purchases: Vec<Purchase>,
     },
-    /// One committed order. The leader knows them all; another replica answers with what it knows
+    /// One committed order. The leader has all of them; another replica answers with an order that it knows
     /// to be committed, or `NotLeader`. Answer: [`Entry`].
     OrderDetails {
         /// The order.
@@ -49,7 +49,7 @@ pub enum Peer {
     /// The leader's log, from leader to each live replica. Answer: [`Appended`].
     Append(Append),
     /// Committed entries that follow `(after, epoch)`, for a replica that starts. Answer:
-    /// [`Missed`], empty if the one asked has nothing newer or has another entry there.
+    /// [`Missed`], empty if the other replica has nothing newer or has another entry there.
     MissedOrders {
         /// The asker's last number.
         after: OrderNumber,
@@ -58,10 +58,10 @@ pub enum Peer {
     },
 }
 
-/// How a replica is.
+/// The health of a replica.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Health {
-    /// Who answers.
+    /// The replica.
     pub id: ReplicaId,
     /// The identity of its data directory.
     pub identity: Identity,
@@ -76,7 +76,7 @@ pub struct Health {
     pub last_epoch: Epoch,
     /// The last number that it knows to be committed.
     pub committed: OrderNumber,
-    /// Whether the catalog answers it.
+    /// Whether the catalog answers this replica.
     pub catalog_reachable: bool,
     /// From the leader: members whose acknowledgement is overdue.
     pub lagging: Vec<ReplicaId>,
@@ -87,7 +87,7 @@ pub struct Health {
 /// Entries that follow `(prev_number, prev_epoch)` in the leader's log; none is a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Append {
-    /// The leader's view, so that whoever has not heard of it learns it here.
+    /// The leader's view, for a follower that has not received it.
     pub view: View,
     /// The number before the first entry; 0 if there is none.
     pub prev_number: OrderNumber,
@@ -105,7 +105,7 @@ impl Append {
         self.entries.last().map_or(self.prev_number, |entry| entry.number)
     }
 
-    /// Entries must follow each other, and their epochs not fall nor be the future's.
+    /// Entries must follow each other; their epochs must not decrease, and not be higher than the view's.
     pub fn check(&self) -> Result<()> {
         let (mut number, mut epoch) = (self.prev_number, self.prev_epoch);
         for entry in &self.entries {
@@ -125,20 +125,20 @@ impl Append {
 /// A follower's answer to [`Append`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Appended {
-    /// Who answers, disk included.
+    /// The follower, with the identity of its data directory.
     pub identity: Identity,
-    /// How it went.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// How an [`Append`] went.
+/// The outcome of an [`Append`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// All entries up to this one are the leader's and on disk.
     Synced(OrderNumber),
-    /// The entry before the first differs or is missing. Instead: for each epoch in the follower's
-    /// log the last number of it (KIP-101), from which the leader finds the last common entry.
+    /// The entry before the first differs or is missing. The follower sends for each epoch in its
+    /// log the last number (KIP-101), from which the leader finds the last common entry.
     Mismatch(Vec<(Epoch, OrderNumber)>),
 }
 

@@ -1,22 +1,22 @@
-//! A purchase on its way from the front-end to the leader and from there to the catalog, and what both
-//! remember of purchases that may come twice. Pure.
+//! A purchase in messages from the front-end to the leader and from the leader to the catalog, and what both
+//! remember about purchases that may arrive twice. Pure.
 //!
-//! - A caller says with every call which of its earlier calls are finished (RIFL, SOSP 2015): these it
-//!   never sends again, and whatever of them still comes is a late duplicate.
-//! - A refusal is remembered until its call is finished: its late duplicate, arriving after a restock,
-//!   must not sell what the customer was told is sold out.
-//! - For refusals no disk is needed: a late duplicate waits in a connection to this process, and dies
-//!   with it.
+//! - A caller says with every call which of its earlier calls are finished (RIFL, SOSP 2015). It never sends these
+//!   again, so a message of a finished call is a late duplicate.
+//! - A refusal is remembered until its call is finished: if its late duplicate arrives after a restock, it
+//!   must not sell, because the customer was told that the toy is sold out.
+//! - Refusals are not written to disk: a late duplicate waits in a connection to this process, and is lost
+//!   when the process ends.
 
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One purchase. The leader passes it on as it came.
+/// One purchase. The leader passes it on unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Purchase {
-    /// Of the view in which it was sent. Leader and catalog refuse an older one than they know.
+    /// The epoch of the view in which it was sent. Leader and catalog refuse an epoch older than the one they know.
     pub epoch: Epoch,
     /// The call for it.
     pub call: CallId,
@@ -29,16 +29,16 @@ pub struct Purchase {
 }
 
 impl Purchase {
-    /// How far its caller says to have got.
+    /// Which calls of its caller are finished, as the caller says.
     pub fn progress(&self) -> Caller {
         Caller { incarnation: self.call.incarnation, ack_below: self.ack_below }
     }
 }
 
-/// How far a caller has got: all its calls before this one are finished.
+/// Which calls of a caller are finished: all before this one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Caller {
-    /// Since when its sequences count; all calls of earlier incarnations are finished.
+    /// The caller's incarnation; all calls of earlier incarnations are finished.
     pub incarnation: Epoch,
     /// The lowest sequence that is not finished.
     pub ack_below: u64,
@@ -51,7 +51,7 @@ impl Caller {
     }
 }
 
-/// What was refused to calls that are not finished.
+/// The refusals of calls that are not finished.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Refusals {
     refused: BTreeMap<CallId, Error>,
@@ -59,7 +59,7 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// A call has come, and says which others are finished. An error if it is to be refused: as it was
+    /// A call has arrived, and says which others are finished. An error if it must be refused: because it was refused
     /// before, or because it is finished itself.
     pub fn check(&mut self, purchase: &Purchase) -> Result<()> {
         let (call, said) = (purchase.call, purchase.progress());
@@ -81,7 +81,7 @@ impl Refusals {
     }
 }
 
-/// The answer to a call that is finished, for which nobody waits.
+/// The answer to a call that is finished; no caller waits for it.
 pub fn late_duplicate() -> Error {
     Error::invalid("a late duplicate of a call that is finished")
 }

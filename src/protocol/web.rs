@@ -1,5 +1,5 @@
-//! What HTTP requests and answers look like everywhere in the store: the JSON envelope, the status of
-//! each error, and the body that says what is bought. The only place that knows status codes, but for
+//! The HTTP API of all services: the JSON envelope, the status of
+//! each error, and the bodies of requests. The only place that knows status codes, except
 //! those of HTTP itself.
 
 use super::catalog::{Put, check_stock};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// The success envelope.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Data<T> {
-    /// What was asked for.
+    /// The result.
     pub data: T,
 }
 
@@ -27,9 +27,9 @@ pub fn body<T: Serialize>(data: &T) -> Vec<u8> {
 pub struct ShownToy {
     /// Its name.
     pub name: ToyName,
-    /// What one of it costs.
+    /// Its price.
     pub price: Price,
-    /// How many are left.
+    /// The quantity in stock.
     pub quantity: u64,
 }
 
@@ -39,7 +39,7 @@ impl From<Toy> for ShownToy {
     }
 }
 
-/// Sends what came out. Like all here that send, returns the status, for the access log.
+/// Sends the outcome. Like all functions here that send, returns the status, for the access log.
 pub fn respond<T: Serialize>(responder: Responder<'_>, outcome: &Result<T>) -> u16 {
     match outcome {
         Ok(data) => ok(responder, &body(data)),
@@ -47,7 +47,7 @@ pub fn respond<T: Serialize>(responder: Responder<'_>, outcome: &Result<T>) -> u
     }
 }
 
-/// The same after a `PUT`, which has made something new or not (RFC 9110 §9.3.4).
+/// The same after a `PUT`: 201 if it added something (RFC 9110 §9.3.4).
 pub fn respond_to_put<T: Serialize>(
     responder: Responder<'_>,
     outcome: &Result<T>,
@@ -76,7 +76,7 @@ pub fn ok(responder: Responder<'_>, body: &[u8]) -> u16 {
     200
 }
 
-/// Sends an error. A passing one says when to come again.
+/// Sends an error. A temporary one says when to try again.
 pub fn refuse(responder: Responder<'_>, error: &Error) -> u16 {
     let status = status(error);
     let headers: &[_] = if status == 503 { &[("Retry-After", "1")] } else { &[] };
@@ -84,12 +84,12 @@ pub fn refuse(responder: Responder<'_>, error: &Error) -> u16 {
     status
 }
 
-/// Says that the service of this name is up.
+/// The answer that the service with this name is up.
 pub fn healthy(responder: Responder<'_>, service: &str) -> u16 {
     respond(responder, &Ok(json!({ "service": service })))
 }
 
-/// A path that nothing is at, or the `*` of a client that asks what the server knows (RFC 9110 §9.3.7).
+/// A path that does not exist, or `*`, with which a client asks what the server supports (RFC 9110 §9.3.7).
 pub fn no_such_path(request: &Request<'_>, responder: Responder<'_>) -> u16 {
     if request.path == "*" {
         return options(responder, "GET, HEAD, POST");
@@ -98,7 +98,7 @@ pub fn no_such_path(request: &Request<'_>, responder: Responder<'_>) -> u16 {
     404
 }
 
-/// A path that is there, but not for this method. Every path is there for OPTIONS.
+/// A path that exists, but not for this method. Every path answers OPTIONS.
 pub fn wrong_method(request: &Request<'_>, responder: Responder<'_>, allowed: &str) -> u16 {
     if request.method == "OPTIONS" {
         return options(responder, allowed);
@@ -114,7 +114,7 @@ fn options(responder: Responder<'_>, allowed: &str) -> u16 {
     204
 }
 
-/// The status of a response that brings an error.
+/// The HTTP status of an error.
 pub fn status(error: &Error) -> u16 {
     match error {
         Error::Invalid { .. } => 400,
@@ -136,19 +136,19 @@ pub fn status(error: &Error) -> u16 {
     }
 }
 
-/// Adds to the error of a purchase that may have been done what its customer can do. Only who sent a key can
-/// repeat the very same purchase.
+/// Adds advice to the error of a purchase that may have been done. Only a customer who sent a key can
+/// repeat the same purchase.
 pub fn advise(request: &Request<'_>, error: Error) -> Error {
     let Error::Unanswered { what } = error else { return error };
     let advice = match request.header("Idempotency-Key") {
-        Ok(None) => "a retry may buy once more; with an Idempotency-Key it does not",
+        Ok(None) => "a retry may buy twice; with an Idempotency-Key it does not",
         _ => "retry with the same Idempotency-Key",
     };
     Error::unanswered(format!("{what}; {advice}"))
 }
 
-/// What a request asks to buy: `{"name":"Tux","quantity":1}`, or the same as a form. What it begins
-/// with decides which of the two, not its `Content-Type`, because `curl -d` says "form" whatever it sends.
+/// The item that a request buys: `{"name":"Tux","quantity":1}`, or the same as a form. The first byte of the body
+/// decides which of the two, not `Content-Type`, because `curl -d` always sends the type of a form.
 /// A byte-order mark before it is skipped, as RFC 8259 §8.1 allows.
 pub fn item(request: &Request<'_>) -> Result<Item> {
     check_format(request)?;
@@ -158,8 +158,8 @@ pub fn item(request: &Request<'_>) -> Result<Item> {
     if form { item_from_form(body) } else { item_from_json(body) }
 }
 
-/// Refuses everybody but the operator. A page in the operator's browser is somebody else: whoever wrote it asks from
-/// the operator's machine, but browsers then say where the page is from.
+/// Refuses everybody except the operator. A web page in the operator's browser is not the operator: its requests come
+/// from the operator's machine, but with an `Origin` header.
 pub fn check_operator(request: &Request<'_>) -> Result<()> {
     if request.caller.is_operator && request.headers("Origin").next().is_none() {
         return Ok(());
@@ -169,7 +169,7 @@ pub fn check_operator(request: &Request<'_>) -> Result<()> {
     Err(Error::Forbidden { why: why.to_owned() })
 }
 
-/// What the operator wants of a toy: `{"price":19.9}`, `{"restock":100}` or both; `{"price":19.9,"quantity":100}` to add it.
+/// The operator's change of a toy: `{"price":19.9}`, `{"restock":100}` or both; `{"price":19.9,"quantity":100}` to add it.
 pub fn put(request: &Request<'_>) -> Result<Put> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -212,7 +212,7 @@ pub fn put_body(put: &Put) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// What the body of an answer says that went wrong.
+/// The error message in the body of an answer.
 pub fn refusal(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Refused {
@@ -223,10 +223,10 @@ pub fn refusal(body: &[u8]) -> String {
         message: String,
     }
     serde_json::from_slice::<Refused>(body)
-        .map_or_else(|_| "without a word".to_owned(), |refused| refused.error.message)
+        .map_or_else(|_| "no message".to_owned(), |refused| refused.error.message)
 }
 
-/// Refuses a body that says of itself that it is neither JSON nor a form.
+/// Refuses a body whose `Content-Type` is neither JSON nor a form.
 fn check_format(request: &Request<'_>) -> Result<()> {
     let content_type = request.header("Content-Type")?.unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
@@ -343,7 +343,7 @@ pub fn idempotency_key(request: &Request<'_>) -> Result<Option<Key>> {
     Key::from_customer(&key).map(Some)
 }
 
-/// What is before the closing quote. Parameters may come after it; none has a meaning here.
+/// The text before the closing quote. Parameters may come after it; they are ignored.
 fn unquoted(quoted: &str) -> Option<String> {
     let mut text = String::new();
     let mut characters = quoted.chars();

@@ -5,14 +5,14 @@
 //! append ─▶                           (by one of the threads that wait for it)
 //! ```
 //!
-//! *Group commit*: a thread that needs its row on disk finds nobody syncing and takes all pending
-//! rows, its own among them, to the disk; or it finds somebody syncing and waits, and the first to find
-//! its row still pending afterwards takes the next turn. So a sync serves everyone who came during the
-//! one before it, and nobody waits for more than two.
+//! *Group commit*: a thread needs its row on disk. If no thread syncs, it writes and syncs all pending
+//! rows, its own included. If another thread syncs, it waits; the first thread that finds
+//! its row still pending afterwards does the next sync. So a sync includes all rows that were appended during the
+//! sync before it, and no thread waits for more than two syncs.
 //!
 //! - A row's position is its place among the rows of the file, from 1; durable ≤ appended.
 //! - Rows reach the disk in order of position: if one is there, all before it are.
-//! - The lock is never held while the disk works, except by [`CsvLog::cut_after`].
+//! - The lock is never held during disk access, except by [`CsvLog::cut_after`].
 //! - After a failed write or sync the log is *poisoned*: every call returns that error.
 
 use super::replace::replace;
@@ -29,14 +29,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// Pending rows beyond this make whoever appends wait for the disk. Far above what purchases in
-/// flight can fill.
+/// With more pending rows than this, an append waits for the disk. Far above the number of purchases in
+/// flight.
 const PENDING_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// A disk that takes longer than this for one sync is as good as broken.
+/// A disk that takes longer than this for one sync counts as broken.
 const SYNC_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// How often a thread gives way before it takes the pending rows to the disk. On a busy machine that
+/// How often a thread yields before it writes the pending rows to disk. On a busy machine this
 /// makes the syncs fewer and larger.
 const GIVE_WAY: usize = 5;
 
@@ -53,7 +53,7 @@ pub struct CsvLog {
 
 #[derive(Debug)]
 struct State {
-    /// Encoded rows that no thread has taken to the disk yet.
+    /// Encoded rows that no thread has begun to write.
     pending: Vec<u8>,
     /// How many rows there are, in the file and in memory.
     appended: u64,
@@ -61,7 +61,7 @@ struct State {
     chain: Chain,
     /// How many of them are on disk.
     durable: u64,
-    /// Whether a thread is on its way to the disk.
+    /// Whether a thread writes or syncs.
     syncing: bool,
     /// Why the log is poisoned.
     failed: Option<Error>,
@@ -73,9 +73,9 @@ struct State {
 
 impl CsvLog {
     /// Opens the log, or creates it, and gives its rows to `each` in order. A torn tail is cut off
-    /// and returned, for the service to report. A log of an earlier version is written anew, with chained
+    /// and returned, for the service to report. A log of an earlier version is rewritten, with chained
     /// rows. Damage is an error, as is a row that `each` refuses (its error becomes the reason); the file is
-    /// then as it was.
+    /// then unchanged.
     pub fn open(
         path: &Path,
         table: &Table,
@@ -116,8 +116,8 @@ impl CsvLog {
         Ok((CsvLog { path: path.to_owned(), table: *table, file, state, synced }, torn))
     }
 
-    /// Puts a row behind those before it and returns its position. It is on disk only when
-    /// [`CsvLog::sync`] says so. Does not touch the disk, unless very many rows are pending.
+    /// Appends a row and returns its position. It is on disk only when [`CsvLog::sync`] for it
+    /// has returned. Does not access the disk, unless very many rows are pending.
     /// Refuses control characters, and rows that are too long.
     ///
     /// # Panics
@@ -156,8 +156,8 @@ impl CsvLog {
         self.state.lock().syncs
     }
 
-    /// Makes the sync of the row at this position fail before anything of it is written, as a broken
-    /// disk would (requirement O8).
+    /// Makes the sync of the row at this position fail before any part of it is written, like a broken
+    /// disk (requirement O8).
     pub fn fail_at(&self, position: u64) {
         self.state.lock().fail_at = Some(position);
     }
@@ -165,8 +165,8 @@ impl CsvLog {
     /// Cuts the log back to its first `rows` rows, after it has added the others to the log
     /// `aside`. A crash in between leaves them in both; the next cut adds them once more.
     ///
-    /// A position after the cut names another row than before it: whoever cuts sees to it that
-    /// nobody relies on an old one.
+    /// A position after the cut can name another row than before it: the caller makes sure that
+    /// no old position is used.
     pub fn cut_after(&self, rows: u64, aside: &Path) -> Result<()> {
         let mut state = self.state.lock();
         while state.durable < state.appended {
@@ -190,7 +190,7 @@ impl CsvLog {
         let mut ours = Rows::open(&self.path, &self.table)?;
         while ours.count() < rows {
             if ours.read()?.is_none() {
-                return Err(ours.damaged(ours.count() + 2, "rows that were here are gone"));
+                return Err(ours.damaged(ours.count() + 2, "rows that were here are missing"));
             }
         }
         let kept = (ours.bytes(), ours.chain().unwrap_or_default());
@@ -204,7 +204,7 @@ impl CsvLog {
         Ok(kept)
     }
 
-    /// Waits until the rows up to `position` are on disk, or takes them there.
+    /// Waits until the rows up to `position` are on disk, or writes them.
     fn reach(&self, state: &mut MutexGuard<'_, State>, position: u64) -> Result<()> {
         loop {
             state.check()?;
@@ -230,8 +230,8 @@ impl CsvLog {
         }
     }
 
-    /// Takes all pending rows to the disk; the lock is free meanwhile. Before it looks which those
-    /// are, it gives way to threads that are about to append: when nobody is, that takes a microsecond.
+    /// Writes and syncs all pending rows; the lock is free meanwhile. It first yields to threads that are
+    /// about to append; without such threads this takes a microsecond.
     fn write_pending(&self, state: &mut MutexGuard<'_, State>) {
         state.syncing = true;
         MutexGuard::unlocked(state, || (0..GIVE_WAY).for_each(|_| thread::yield_now()));
@@ -265,13 +265,13 @@ impl State {
         self.failed.clone().map_or(Ok(()), Err)
     }
 
-    /// Keeps the first failure for everyone who comes later; returns it.
+    /// Keeps the first failure for all later calls; returns it.
     fn poison(&mut self, error: Error) -> Error {
         self.failed.get_or_insert(error).clone()
     }
 }
 
-/// Gives the rows of a log of an earlier version to `each`, and if it takes them all, writes the log anew, with
+/// Gives the rows of a log of an earlier version to `each`. If it accepts all of them, rewrites the log with
 /// chained rows and without a torn tail, which is returned.
 fn upgrade(
     path: &Path,
@@ -290,7 +290,7 @@ fn upgrade(
     Ok(rows.torn())
 }
 
-/// Cuts the file back to its valid bytes; if not even the header is whole, writes it anew.
+/// Cuts the file back to its valid bytes; if the header is incomplete, rewrites it.
 fn cut_torn(mut file: &File, table: &Table, valid_bytes: u64) -> io::Result<()> {
     file.set_len(valid_bytes)?;
     if valid_bytes == 0 {

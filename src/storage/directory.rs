@@ -1,12 +1,12 @@
-//! A data directory: one process uses it at a time, and it can be told from every other.
+//! A data directory: one process uses it at a time, and its identity differs from every other.
 //!
 //! ```text
 //! lock       locked while a process uses the directory; holds its pid, for the message to the next
 //! identity   16 hex digits, drawn when the directory is made
 //! ```
 //!
-//! - The operating system frees the lock when its process dies, however it dies.
-//! - A wiped or replaced disk has another identity, so nobody takes it for the one it was.
+//! - The operating system frees the lock when its process ends, for any reason.
+//! - A wiped or replaced disk has another identity, so it is not mistaken for the old one.
 
 use super::replace::{replace, sync_parent};
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ use std::process;
 pub struct Directory {
     path: PathBuf,
     identity: Identity,
-    /// Never read; while it is open, the directory is ours.
+    /// Never read; while it is open, the directory is locked.
     _lock: File,
 }
 
@@ -53,12 +53,12 @@ impl Directory {
         self.path.join(name)
     }
 
-    /// What tells it from every other directory.
+    /// Its identity, different from every other directory's.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Makes it another directory in the eyes of others: what they knew of it holds no longer.
+    /// Gives it a new identity: what other processes know about its content is no longer true.
     pub fn renew_identity(&mut self) -> Result<()> {
         self.identity = draw_identity(&self.path)?;
         Ok(())
@@ -104,7 +104,7 @@ fn write_pid(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", process::id())
 }
 
-/// Says who uses the directory. The pid is missing for the moment between its lock and its write.
+/// The error that names the process that uses the directory. The pid is missing between its lock and its write.
 fn in_use(directory: &Path, lock: &Path) -> Error {
     let pid = fs::read_to_string(lock).unwrap_or_default();
     let who = match pid.trim() {
@@ -140,8 +140,8 @@ fn read_identity(path: &Path) -> Result<Option<Identity>> {
     }
 }
 
-/// Draws a new identity and keeps it. The standard library seeds `RandomState` from the operating
-/// system's entropy, and no two of one process are alike.
+/// Makes a new random identity and writes it. The standard library seeds `RandomState` from the operating
+/// system's entropy, and each one of a process is different.
 fn draw_identity(directory: &Path) -> Result<Identity> {
     let identity = format!("{:016x}", RandomState::new().hash_one(process::id()));
     replace(&directory.join(IDENTITY), format!("{identity}\n").as_bytes())?;

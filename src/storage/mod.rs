@@ -1,16 +1,16 @@
-//! Durable files: what a service knows survives `kill -9` and power loss. Knows no toy.
+//! Durable files: the state of a service survives `kill -9` and power loss. Knows no toys.
 //!
 //! ```text
-//! directory.rs   a directory of our own, locked, with an identity
+//! directory.rs   a data directory, locked, with an identity
 //! rows.rs        checksummed CSV rows, the format of every file below
 //! csv_log.rs     a file that grows row by row: append, sync, answer
 //! replace.rs     a file that is rewritten as a whole
 //! ```
 //!
-//! - What was synced is there after a crash; what was not synced is there or not, as whole rows.
-//! - A file that holds anything else than what was written is noticed when it is read.
+//! - What was synced is there after a crash; what was not synced is there or not, as complete rows.
+//! - A file whose content differs from what was written is detected when it is read.
 //! - A write or sync that failed is never tried again: after a failed `fsync` the kernel may have
-//!   dropped the pages and call the next one a success (Rebello et al., USENIX ATC 2020).
+//!   dropped the pages and report the next one as a success (Rebello et al., USENIX ATC 2020).
 
 pub mod directory;
 pub mod rows;

@@ -1,7 +1,7 @@
 //! Rewrites a file as a whole: after a crash it has its old contents or its new ones, never a mix.
 //!
 //! The new contents go to `<name>.new`, are synced, and take the name by a rename, which is atomic.
-//! The directory is synced too, for the rename is a change of the directory.
+//! The directory is synced too, because the rename changes the directory.
 
 use crate::error::{Error, Result};
 use std::fs::{self, File};
@@ -27,7 +27,7 @@ pub(super) fn sync_parent(path: &Path) -> Result<()> {
         .map_err(|e| Error::storage(parent, "cannot sync it", e))
 }
 
-/// Where the new contents wait for their name. A crash may leave it behind; the next one reuses it.
+/// The temporary name of the new contents. A crash may leave this file; the next replacement overwrites it.
 fn aside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");

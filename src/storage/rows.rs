@@ -1,4 +1,4 @@
-//! The rows of our files: CSV (RFC 4180), one row a line, its checksum in the last column.
+//! The rows of our files: CSV (RFC 4180), one row per line, its checksum in the last column.
 //!
 //! ```text
 //! number,name,quantity,chain
@@ -8,16 +8,16 @@
 //!
 //! `chain` is the CRC-32 of the row's bytes before its last comma, as 8 hex digits. It continues the checksum
 //! of the row before ([`Chain`]), so that a row that was deleted, repeated, moved, or taken from another file is
-//! noticed like one that was changed. Files of earlier versions have a column `crc` instead, with a checksum of each
-//! row alone; they are read, and [`CsvLog::open`](super::CsvLog::open) writes them anew. Files are read as a stream,
-//! in constant memory.
+//! detected like one that was changed. Files of earlier versions have a column `crc` instead, with an independent
+//! checksum of each row; they are read, and [`CsvLog::open`](super::CsvLog::open) rewrites them. Files are read as a
+//! stream, in constant memory.
 //!
-//! - A whole row that is missing at the *end* of a file cannot be seen in the file: catalog and leader compare
-//!   what they know of each other when the leader takes office.
+//! - A complete row that is missing at the *end* of a file cannot be detected in the file. Therefore catalog and
+//!   leader compare the number of toys sold when the leader takes office.
 //! - A row is one line: fields with control characters are refused when they are written.
 //! - A *torn tail* is what a crash leaves of rows that were never synced: an unterminated last line, or
 //!   a tail with NUL bytes (pages that never reached the disk) and no whole row after its first bad one.
-//! - Every other line that is no row is *damage*: something else than our writer wrote it.
+//! - Every other line that is not a row is *damage*: it was not written by our writer.
 
 use crate::error::{Error, Result};
 use csv::StringRecord;
@@ -31,7 +31,7 @@ use std::str::FromStr;
 /// that a reader of a damaged file need not hold more than this.
 pub const ROW_BYTES_MAX: usize = 64 * 1024;
 
-/// What the rows of a file look like.
+/// The format of the rows of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
     /// The names of the columns, without `crc`.
@@ -46,7 +46,7 @@ impl Table {
         self.columns.join(",") + ",chain\n"
     }
 
-    /// Whether this is the table of a file that is there.
+    /// Whether an existing file has this format.
     pub fn is_of(&self, path: &Path) -> Result<bool> {
         let file = File::open(path).map_err(|e| Error::storage(path, "cannot open it", e))?;
         let mut line = Vec::new();
@@ -56,7 +56,7 @@ impl Table {
         Ok([self.header(), self.unchained_header()].iter().any(|header| header.as_bytes() == line))
     }
 
-    /// The first line of a file of an earlier version, whose rows have checksums of their own.
+    /// The first line of a file of an earlier version, whose rows have independent checksums.
     fn unchained_header(&self) -> String {
         self.columns.join(",") + ",crc\n"
     }
@@ -141,7 +141,7 @@ fn encode_field(field: &dyn Display, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// The body of a line and the checksum that it states; else why it is no row.
+/// The body of a line and its checksum; otherwise why it is not a row.
 fn split_checksum(line: &[u8]) -> Result<(&[u8], Chain), &'static str> {
     let row = line.strip_suffix(b"\n").ok_or("the row has no end")?;
     let comma = row.iter().rposition(|&b| b == b',').ok_or("the row has no checksum")?;
@@ -152,7 +152,7 @@ fn split_checksum(line: &[u8]) -> Result<(&[u8], Chain), &'static str> {
     Ok((&row[..comma], Chain(stated.ok_or("the checksum is wrong")?)))
 }
 
-/// Reads the body of a line as a row of `columns` fields; else says why it is none.
+/// Reads the body of a line as a row of `columns` fields; otherwise says why it is not a row.
 fn decode_body(body: &[u8], columns: usize, fields: &mut StringRecord) -> Result<(), String> {
     let text = str::from_utf8(body).map_err(|e| e.to_string())?;
     split_row(text, fields)?;
@@ -162,8 +162,8 @@ fn decode_body(body: &[u8], columns: usize, fields: &mut StringRecord) -> Result
     Ok(())
 }
 
-/// Splits a row at its commas, but for those within quotes, where a doubled quote stands for one. Done
-/// by hand because a `csv::Reader` per row takes 20 µs and one per file would lose count of lines.
+/// Splits a row at its commas, except those within quotes, where a doubled quote means one quote. Written
+/// by hand because a `csv::Reader` per row takes 20 µs, and a reader per file would lose the line numbers.
 fn split_row(row: &str, fields: &mut StringRecord) -> Result<(), &'static str> {
     fields.clear();
     let mut rest = Some(row);
@@ -201,7 +201,7 @@ pub fn field<T: FromStr<Err: Display>>(row: &StringRecord, column: usize) -> Res
     text.parse().map_err(|e| Error::invalid(format!("column {}: {text:?}: {e}", column + 1)))
 }
 
-/// Reads a file that was written as a whole, row by row. Anything but rows is damage, a torn tail
+/// Reads a file that was written as a whole, row by row. Anything except rows is damage, a torn tail
 /// too, and so is a row that `each` refuses: its error becomes the reason.
 pub fn read_rows(
     path: &Path,
@@ -216,8 +216,8 @@ pub fn read_rows(
     }
 }
 
-/// Reads a log that may be growing, or be what a crash left, row by row. Nothing is repaired: a torn
-/// tail is returned, and stays. A row that `each` refuses is damage.
+/// Reads a log row by row. It may be growing, or end after a crash. Nothing is repaired: a torn
+/// tail is returned, and stays in the file. A row that `each` refuses is damage.
 pub fn read_log(
     path: &Path,
     table: &Table,
@@ -228,7 +228,7 @@ pub fn read_log(
     Ok(rows.torn())
 }
 
-/// Walks over the rows of a file.
+/// Reads the rows of a file, one after the other.
 pub(super) struct Rows {
     path: PathBuf,
     table: Table,
@@ -309,7 +309,7 @@ impl Rows {
         self.count
     }
 
-    /// Where in the file they end; 0 if even the header is torn.
+    /// Where in the file they end; 0 if the header is incomplete.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -361,7 +361,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Whether the line may be a row, whose checksum continues that of a row which is not there.
+    /// Whether the line may be a row whose checksum continues that of a missing row.
     fn looks_like_a_row(&mut self) -> bool {
         let Ok((body, stated)) = split_checksum(&self.line) else { return false };
         // Only a row of an earlier version can be checked by itself.
@@ -369,7 +369,7 @@ impl Rows {
         may_be_right && decode_body(body, self.table.columns.len(), &mut self.fields).is_ok()
     }
 
-    /// Reads on from a line that is no row, to tell a torn tail from damage.
+    /// Reads on from a line that is not a row, to tell a torn tail from damage.
     fn judge_tail(&mut self, why: String) -> Result<TornTail> {
         let mut tail = TornTail { line: self.count + 2, bytes: 0 };
         let (mut has_line_end, mut has_nul, mut has_row) = (false, false, false);

@@ -1,5 +1,5 @@
-//! Which callers are let in: those with a certificate of the cluster's authority that names somebody
-//! who has a reason to call here. The first half is rustls's, the second is ours.
+//! Which callers are accepted: those with a certificate of the store's authority whose name may call this
+//! service. rustls checks the certificate, this file checks the name.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::verify_server_name;
@@ -12,9 +12,9 @@ use std::sync::Arc;
 /// Checks a caller's certificate.
 #[derive(Debug)]
 pub(super) struct Callers {
-    /// Its authority, its time, and that the caller has its key.
+    /// Checks authority and validity, and that the caller has the key.
     pub(super) chain: Arc<dyn ClientCertVerifier>,
-    /// One of these it has to name.
+    /// The certificate must name one of these.
     pub(super) names: Vec<ServerName<'static>>,
 }
 

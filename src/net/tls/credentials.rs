@@ -1,9 +1,9 @@
-//! From certificate files to what rustls needs. Whatever is wrong with a file is found here, when it is
+//! Turns certificate files into what rustls needs. An error in a file is found here, when it is
 //! read, and not by the first caller.
 //!
 //! ```text
-//! authority.pem                       whom to believe; more than one while the authority changes
-//! order-2.pem, order-2-key.pem        who I am, if I am replica 2
+//! authority.pem                       trusted authority; more than one while the authority changes
+//! order-2.pem, order-2-key.pem        certificate and key of replica 2
 //! ```
 
 use super::callers::Callers;
@@ -24,7 +24,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The files of one process among the services.
+/// The files of one process.
 #[derive(Debug, Clone)]
 pub(in crate::net) struct Files {
     authority: PathBuf,
@@ -34,7 +34,7 @@ pub(in crate::net) struct Files {
 }
 
 impl Files {
-    /// Those in this directory that `me` uses.
+    /// The files in this directory that `me` uses.
     pub(in crate::net) fn of(directory: &Path, me: Principal) -> Files {
         Files {
             authority: directory.join("authority.pem"),
@@ -44,12 +44,12 @@ impl Files {
         }
     }
 
-    /// To be called by the principals in `callers`, and by nobody else.
+    /// The configuration of a server that accepts the principals in `callers`, and no others.
     pub(in crate::net) fn server(&self, callers: &[Principal]) -> Result<ServerConfig> {
         let roots = Arc::new(roots(&self.authority)?);
         let chain = WebPkiClientVerifier::builder_with_provider(roots, provider())
             .build()
-            .map_err(|e| Error::storage(&self.authority, "it vouches for nobody", e))?;
+            .map_err(|e| Error::storage(&self.authority, "no usable authority", e))?;
         let names = callers.iter().map(|caller| name_of(*caller)).collect::<Result<_>>()?;
         let (certificates, key) = self.own()?;
         let mut config = server_builder()?
@@ -61,7 +61,7 @@ impl Files {
         Ok(config)
     }
 
-    /// To call others.
+    /// The configuration of a caller.
     pub(in crate::net) fn client(&self) -> Result<ClientConfig> {
         let roots = roots(&self.authority)?;
         let (certificates, key) = self.own()?;
@@ -73,14 +73,14 @@ impl Files {
         Ok(config)
     }
 
-    /// My certificate and key. The others would refuse a certificate that is not good for me now, so it
-    /// is refused here.
+    /// The certificate and key of this process. Other services would refuse a certificate that is not valid now, or
+    /// not for this process, so it is refused here.
     fn own(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
         let certificates = certificates(&self.certificate)?;
         let roots = Arc::new(roots(&self.authority)?);
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider())
             .build()
-            .map_err(|e| Error::storage(&self.authority, "it vouches for nobody", e))?;
+            .map_err(|e| Error::storage(&self.authority, "no usable authority", e))?;
         let (name, now) = (name_of(self.me)?, UnixTime::now());
         verifier
             .verify_server_cert(&certificates[0], &certificates[1..], &name, &[], now)
@@ -89,7 +89,7 @@ impl Files {
     }
 }
 
-/// To be called by customers.
+/// The configuration of a server for customers.
 pub(in crate::net) fn public_server(certificate: &Path, private: &Path) -> Result<ServerConfig> {
     server_builder()?
         .with_no_client_auth()
@@ -97,19 +97,19 @@ pub(in crate::net) fn public_server(certificate: &Path, private: &Path) -> Resul
         .map_err(|error| unfit(certificate, &error))
 }
 
-/// To call as a customer does: without a certificate.
+/// The configuration of a customer: without a certificate.
 pub(in crate::net) fn customer(authority: &Path) -> Result<ClientConfig> {
     Ok(client_builder()?.with_root_certificates(roots(authority)?).with_no_client_auth())
 }
 
-/// How a principal is named in its certificate.
+/// The name of a principal in its certificate.
 pub(in crate::net) fn name_of(principal: Principal) -> Result<ServerName<'static>> {
     ServerName::try_from(principal.certified_name())
         .map_err(|e| Error::invalid(format!("{}: {e}", principal.certified_name())))
 }
 
-/// Hands out session tickets and takes none back. Their one use is to welcome a caller (see `session`);
-/// a session that went on with one would outlive its certificate.
+/// Issues session tickets and accepts none. A ticket only tells the caller that its certificate was accepted (see
+/// `session`). A resumed session would outlive its certificate.
 #[derive(Debug)]
 struct NeverResumed;
 
@@ -138,13 +138,13 @@ fn provider() -> Arc<CryptoProvider> {
 fn server_builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>> {
     ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
-        .map_err(|e| Error::unavailable(format!("cannot speak TLS 1.3: {e}")))
+        .map_err(|e| Error::unavailable(format!("cannot use TLS 1.3: {e}")))
 }
 
 fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
     ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
-        .map_err(|e| Error::unavailable(format!("cannot speak TLS 1.3: {e}")))
+        .map_err(|e| Error::unavailable(format!("cannot use TLS 1.3: {e}")))
 }
 
 fn roots(path: &Path) -> Result<RootCertStore> {
@@ -175,7 +175,7 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>> {
         .map_err(|e| Error::storage(path, doing, e))
 }
 
-/// A file that can be read and does not do.
+/// A file that can be read but not used.
 fn unfit(path: &Path, error: &rustls::Error) -> Error {
     Error::storage(path, "it cannot be used", refusal::own_words(error))
 }

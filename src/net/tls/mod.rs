@@ -1,10 +1,10 @@
 //! Mutual TLS between services, and HTTPS for customers.
 //!
-//! * `credentials`: from certificate files to what rustls needs.
-//! * `callers`: which callers are let in.
+//! * `credentials`: turns certificate files into what rustls needs.
+//! * `callers`: which callers are accepted.
 //! * `reload`: reads the files again at SIGHUP.
 //! * `session`: one end of one connection.
-//! * `refusal`: why two ends do not come together, in words.
+//! * `refusal`: the messages for a failed handshake.
 
 pub(super) mod credentials;
 pub(super) mod callers;

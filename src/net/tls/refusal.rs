@@ -1,4 +1,4 @@
-//! Why two ends do not come together, in the words of the end that says so: "its" is the other one's.
+//! The messages for a failed handshake, from the view of the end that logs them: "its" means the other end's.
 
 use parking_lot::Mutex;
 use rustls::pki_types::UnixTime;
@@ -22,7 +22,7 @@ pub(in crate::net) fn is_one(error: &io::Error) -> bool {
     tls_error(error).is_some()
 }
 
-/// What went wrong, for the one who called.
+/// What went wrong, for the caller.
 pub(in crate::net) fn words(error: &io::Error) -> String {
     tls_error(error).map_or_else(|| error.to_string(), tls_words)
 }
@@ -31,13 +31,13 @@ fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// What was refused lately. A service with an expired certificate calls again many times a second, and
-/// the first line says it all.
+/// What was refused recently. A service with an expired certificate calls again many times a second, and
+/// the first line is enough.
 #[derive(Default)]
 pub(in crate::net) struct Refusals(Mutex<HashMap<String, Instant>>);
 
 impl Refusals {
-    /// Whether this was not said within the last minute.
+    /// Whether this was not logged within the last minute.
     pub(in crate::net) fn is_news(&self, what: &str) -> bool {
         const MINUTE: Duration = Duration::from_secs(60);
         const KNOWN_MAX: usize = 256;
@@ -65,7 +65,7 @@ fn tls_words(error: &Error) -> String {
         Error::NoCertificatesPresented => "it has no certificate".to_owned(),
         Error::InconsistentKeys(_) => "the key belongs to another certificate".to_owned(),
         Error::AlertReceived(alert) => format!("it {}", alert_words(*alert)),
-        // The first bytes are of another protocol, mostly of ours without TLS.
+        // The first bytes are of another protocol, usually ours without TLS.
         Error::InvalidMessage(_) => "plain text instead of TLS: is [tls] set there?".to_owned(),
         other => other.to_string(),
     }
@@ -93,20 +93,22 @@ fn certificate_words(whose: &str, error: &CertificateError) -> String {
             )
         }
         CertificateError::ApplicationVerificationFailure => {
-            format!("{whose} certificate is for somebody who has no reason to call here")
+            format!("{whose} certificate is not for a service that may call here")
         }
         other => format!("{whose} certificate is not valid: {other}"),
     }
 }
 
-/// What the other end did not like about us.
+/// Why the other end refused us.
 fn alert_words(alert: AlertDescription) -> String {
     let why = match alert {
         AlertDescription::CertificateExpired => "our certificate expired",
         AlertDescription::UnknownCA | AlertDescription::DecryptError => {
             "our certificate is of another authority"
         }
-        AlertDescription::AccessDenied => "our certificate gives us no reason to call there",
+        AlertDescription::AccessDenied => {
+            "our certificate is not for a service that may call there"
+        }
         AlertDescription::CertificateRequired => "we have no certificate: is [tls] set here?",
         other => return format!("refused us: {other:?}"),
     };

@@ -1,5 +1,5 @@
-//! What is read from certificate files, and read again while it is used: at SIGHUP, after a renewal.
-//! Connections that stand go on as they are; new ones begin with what was read last.
+//! Reads certificate files, and reads them again at SIGHUP, after a renewal.
+//! Open connections keep their certificates; new connections use what was read last.
 
 use crate::error::Result;
 use crate::signals::SignalThread;
@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 use signal_hook::consts::SIGHUP;
 use std::sync::Arc;
 
-/// Something that was read, and how to read it again.
+/// A value that was read from files, and how to read it again.
 pub(in crate::net) struct Reloadable<T> {
     read: Box<dyn Fn() -> Result<T> + Send + Sync>,
     current: RwLock<Arc<T>>,
@@ -22,15 +22,15 @@ impl<T> Reloadable<T> {
         Ok(Arc::new(Reloadable { read: Box::new(read), current }))
     }
 
-    /// What was read last.
+    /// The value that was read last.
     pub(in crate::net) fn current(&self) -> Arc<T> {
         Arc::clone(&self.current.read())
     }
 }
 
-/// What can be read again, whatever it is.
+/// A value that can be read again, of any type.
 pub(in crate::net) trait Reload: Send + Sync {
-    /// Reads it again; what was read before stays if that does not work.
+    /// Reads it again; on failure the previous value stays.
     fn reload(&self) -> Result<()>;
 }
 
@@ -42,15 +42,15 @@ impl<T: Send + Sync> Reload for Reloadable<T> {
     }
 }
 
-/// From now on, until the thread is dropped, SIGHUP has all of them read again.
+/// Reads all of them again at each SIGHUP, until the thread is dropped.
 pub(in crate::net) fn reload_at_hangup(all: Vec<Arc<dyn Reload>>) -> Result<SignalThread> {
     SignalThread::start("reloader", &[SIGHUP], move |_| reload(&all))
 }
 
 fn reload(all: &[Arc<dyn Reload>]) {
     match all.iter().try_for_each(|one| one.reload()) {
-        Ok(()) if all.is_empty() => tracing::info!("there are no certificates to read again"),
-        Ok(()) => tracing::info!("read the certificates again; new connections begin with them"),
+        Ok(()) if all.is_empty() => tracing::info!("no certificates to read again"),
+        Ok(()) => tracing::info!("read the certificates again; new connections use them"),
         Err(error) => tracing::error!("{error}; the certificates read before stay in use"),
     }
 }

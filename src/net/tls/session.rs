@@ -1,10 +1,10 @@
 //! One end of one TLS connection, between bytes and a blocking socket.
 //!
-//! - Nothing is left behind: when [`Session::receive`] returns, all that could be decrypted is in the
-//!   caller's input. The poller sees the socket only, so what stayed here would wait for ever.
-//! - The handshake needs no thread of its own. A received message is answered where it is received; a
-//!   connection that waits for the next one waits as for a request, if need be without a thread.
-//! - One `receive` is one read of the socket, so the socket's timeout bounds it as that of a plain
+//! - When [`Session::receive`] returns, all that could be decrypted is in the caller's input. The poller sees
+//!   the socket only, so decrypted bytes that stayed here would wait for ever.
+//! - The handshake needs no thread of its own. A received message is answered where it is received. A
+//!   connection that waits for the next message waits as for a request, if necessary without a thread.
+//! - One `receive` is one read of the socket, so the socket's timeout limits it as it limits a plain
 //!   connection.
 
 use super::credentials::name_of;
@@ -19,28 +19,28 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What TLS says to whoever speaks another protocol: an alert, not encrypted, of the kind "fatal" and with
+/// The TLS alert for a caller that uses another protocol: not encrypted, of the kind "fatal", with
 /// the reason "protocol version".
 pub(in crate::net) const PLAIN_ALERT: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 70];
 
 pub(in crate::net) struct Session {
     tls: Connection,
-    /// Whether the callee has to say that it likes our certificate.
+    /// Whether the server must still confirm that it accepts our certificate.
     awaits_welcome: bool,
     /// Received from the socket and not decrypted yet: empty between two calls.
     arrived: Vec<u8>,
-    /// Whether the other side has said that nothing more comes.
+    /// Whether the other end has announced the end of its data.
     is_over: bool,
 }
 
 impl Session {
-    /// The end of the one who was called.
+    /// The server's end.
     pub(in crate::net) fn accept(config: Arc<ServerConfig>) -> io::Result<Session> {
         let tls = ServerConnection::new(config).map_err(io::Error::other)?;
         Ok(Session::over(tls.into()))
     }
 
-    /// The end of the one who calls, who expects to find `callee`.
+    /// The caller's end; the server must be `callee`.
     pub(in crate::net) fn call(
         config: Arc<ClientConfig>,
         callee: ServerName<'static>,
@@ -62,12 +62,12 @@ impl Session {
             .is_ok_and(|parsed| verify_server_name(&parsed, &name).is_ok())
     }
 
-    /// Whether requests have to wait still.
+    /// Whether requests still have to wait.
     ///
-    /// In TLS 1.3 the caller is done before the callee has looked at the caller's certificate. Were the
-    /// first request sent then, nobody would know whether it was refused before or after it was done.
-    /// So a caller with a certificate waits for the callee's first word after the handshake, a session
-    /// ticket. No other use is made of it.
+    /// In TLS 1.3 the caller finishes the handshake before the server has checked the caller's certificate. If the
+    /// first request were sent then, nobody would know whether it was refused before or after it was done.
+    /// So a caller with a certificate waits for the server's first message after the handshake, a session
+    /// ticket. The ticket has no other use.
     pub(in crate::net) fn is_handshaking(&self) -> bool {
         let is_welcome = match &self.tls {
             Connection::Client(tls) => !self.awaits_welcome || tls.tls13_tickets_received() > 0,
@@ -77,7 +77,7 @@ impl Session {
     }
 
     /// The caller's handshake, from its first to its last message, in steps no longer than the socket's
-    /// timeouts. After each, `may_go_on` is asked.
+    /// timeouts. After each step `may_go_on` is called.
     pub(in crate::net) fn shake_hands(
         &mut self,
         socket: &TcpStream,
@@ -89,7 +89,7 @@ impl Session {
             match self.receive(socket, &mut early, 0, Duration::ZERO) {
                 Ok(0) => return Err(hung_up()),
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(hung_up()),
-                Ok(_) => return Err(io::Error::new(ErrorKind::InvalidData, "it speaks unasked")),
+                Ok(_) => return Err(io::Error::new(ErrorKind::InvalidData, "unexpected data")),
                 Err(error) if is_passing(&error) => may_go_on()?,
                 Err(error) => return Err(error),
             }
@@ -105,20 +105,20 @@ impl Session {
         room: usize,
         look: Duration,
     ) -> io::Result<usize> {
-        /// The longest there is, so that it takes one read at most times.
+        /// The longest record, so that one read is usually enough.
         const RECORD_BYTES_MAX: usize = 5 + (16 << 10) + 256;
         if self.is_over {
             return Ok(0);
         }
         let held = input.len();
         if read_spinning(socket, &mut self.arrived, room.max(RECORD_BYTES_MAX), look)? == 0 {
-            // Without a goodbye, somebody may have cut the connection to make us believe in an end.
+            // Without TLS's announced end, an attacker may have cut the connection to pretend an end.
             return Err(ErrorKind::UnexpectedEof.into());
         }
         let decrypted = self.decrypt(input);
         self.arrived.clear();
-        // The next message of the handshake, or what was wrong with theirs. It fits into the socket's
-        // buffer; what does not is sent with the next answer.
+        // The next message of the handshake, or an alert. It fits into the socket's
+        // buffer; otherwise the rest is sent with the next answer.
         let answered = self.send(socket, &mut Vec::new());
         if let Err(error) = decrypted {
             self.object(socket, &error);
@@ -132,7 +132,7 @@ impl Session {
         }
     }
 
-    /// Decrypts all that arrived. Only a part of a record stays behind, in `tls`.
+    /// Decrypts all that arrived. At most a part of a record stays in `tls`.
     fn decrypt(&mut self, input: &mut Vec<u8>) -> io::Result<()> {
         let mut arrived = &self.arrived[..];
         while !arrived.is_empty() && !self.is_over {
@@ -146,11 +146,11 @@ impl Session {
         Ok(())
     }
 
-    /// Has a caller who does not speak TLS know that we do.
+    /// Tells a caller that does not use TLS that this server does.
     fn object(&self, mut socket: &TcpStream, error: &io::Error) {
         let error = error.get_ref().and_then(|error| error.downcast_ref());
         if self.tls.is_handshaking() && matches!(error, Some(rustls::Error::InvalidMessage(_))) {
-            // Who has left already will not miss it.
+            // If the caller has disconnected, the alert is not needed.
             let _ = socket.write(&PLAIN_ALERT);
         }
     }
@@ -162,7 +162,7 @@ impl Session {
         output: &mut Vec<u8>,
     ) -> io::Result<bool> {
         loop {
-            // It takes up to 64 KiB at a time; nothing at all after a failure, of which it has to tell.
+            // rustls accepts up to 64 KiB at a time, and nothing after a failure: then only its alert is sent.
             if !output.is_empty() {
                 let taken = self.tls.writer().write(output)?;
                 output.drain(..taken);
@@ -188,7 +188,7 @@ impl Session {
 }
 
 fn hung_up() -> io::Error {
-    let why = "it hung up in the handshake; it may have logged why";
+    let why = "connection closed during the handshake; its log may say why";
     io::Error::new(ErrorKind::UnexpectedEof, why)
 }
 
