@@ -2,9 +2,10 @@
 //! what to do. The first three groups are sent between services in frames, so the type serializes. An error
 //! of the last group ends a process, at its start or when its disk fails.
 //!
-//! An error is *definite* if the requested operation certainly did not happen, and *indefinite* if it may
-//! have happened. After a definite error any retry is safe. After an indefinite error only a retry with the
-//! same key is safe.
+//! An error is *definite* if this request certainly did nothing and never will, and *indefinite* if it may
+//! have done it. After a definite error any retry is safe. After an indefinite error only a retry with the
+//! same key is safe. A definite error says nothing of earlier requests with the same key: each has its own
+//! answer.
 
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;

@@ -399,7 +399,7 @@ fn once_the_catalog_was_asked_no_error_is_definite_but_its_own_refusal() {
         if !is_logged {
             replica.step_down(Epoch(2));
         }
-        buying.told(&mut replica, Ok(vec![Ok(sold())]));
+        buying.told(&mut replica, Ok(vec![Ok(sold())]), false);
         replica.step_down(Epoch(2));
         assert!(!ended(buying.next(&mut replica)).is_definite(), "logged: {is_logged}");
     }
@@ -411,9 +411,17 @@ fn once_the_catalog_was_asked_no_error_is_definite_but_its_own_refusal() {
     {
         let mut replica = leader();
         let mut buying = asked(&mut replica);
-        buying.told(&mut replica, answers);
+        buying.told(&mut replica, answers, true);
         assert!(!ended(buying.next(&mut replica)).is_definite());
     }
+    // A call that failed is made again as long as there is time and leadership.
+    let mut replica = leader();
+    let mut buying = asked(&mut replica);
+    assert!(!buying.told(&mut replica, Err(Error::unavailable("down")), false));
+    assert_eq!(buying.next(&mut replica), Next::Ask(vec![purchase(1, 1, 1)]));
+    replica.step_down(Epoch(2));
+    assert!(buying.told(&mut replica, Err(Error::unavailable("down")), false));
+    assert!(!ended(buying.next(&mut replica)).is_definite());
     // Another request with the same key is at the catalog when leadership ends.
     let mut replica = leader();
     let _first = asked(&mut replica);
@@ -424,7 +432,7 @@ fn once_the_catalog_was_asked_no_error_is_definite_but_its_own_refusal() {
     // Its own refusal is definite, and so is whatever happens before it is asked.
     let mut replica = leader();
     let mut buying = asked(&mut replica);
-    buying.told(&mut replica, Ok(vec![Err(Error::NotEnoughStock)]));
+    buying.told(&mut replica, Ok(vec![Err(Error::NotEnoughStock)]), false);
     assert_eq!(ended(buying.next(&mut replica)), Error::NotEnoughStock);
     replica.step_down(Epoch(2));
     let mut late = Buying::new(vec![purchase(2, 2, 1)]);
@@ -441,7 +449,7 @@ fn purchases_of_one_call_each_have_their_own_outcome() {
     assert_eq!(buying.next(&mut replica), Next::Ask(all), "the same key is sold once");
     let sold = |version| Ok(Sold { cost: Price::try_from(1.0).unwrap(), version });
     let answers = vec![sold(2), Err(Error::NotEnoughStock), Err(Error::unavailable("busy"))];
-    buying.told(&mut replica, Ok(answers));
+    buying.told(&mut replica, Ok(answers), false);
     assert_eq!(replica.log().last(), OrderNumber(1));
     assert_eq!(buying.next(&mut replica), Next::Wait, "the order is not committed yet");
     replica.synced(OrderNumber(1));

@@ -9,6 +9,7 @@
 //! ```
 
 use super::controller::{Controller, Decision, Report, SILENT, Unclean};
+use super::elected::{Elected, Leader};
 use crate::blocking::Blocking;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -48,11 +49,7 @@ pub struct Election {
 
 #[derive(Default)]
 struct State {
-    view: Option<View>,
-    /// Whether the leader of `view` answers.
-    led: bool,
-    /// The first epoch since this process started; there once there is a leader.
-    incarnation: Option<Epoch>,
+    elected: Elected,
     /// The highest committed number that the controller has heard of.
     committed: OrderNumber,
     stopping: bool,
@@ -63,11 +60,8 @@ impl Election {
     pub fn leader(&self, deadline: Instant) -> Result<Leader> {
         let mut state = self.state.lock();
         loop {
-            if let Some(view) = &state.view
-                && state.led
-            {
-                let incarnation = state.incarnation.unwrap_or(view.epoch);
-                return Ok(Leader { epoch: view.epoch, id: view.leader, incarnation });
+            if let Some(leader) = state.elected.leader() {
+                return Ok(leader);
             }
             let _waiting = Blocking::new();
             if self.changed.wait_until(&mut state, deadline).timed_out() {
@@ -76,14 +70,14 @@ impl Election {
         }
     }
 
-    /// The epoch of the view in force.
-    pub fn epoch(&self) -> Option<Epoch> {
-        self.state.lock().view.as_ref().map(|view| view.epoch)
+    /// The epoch of the view in force, 0 before the first.
+    pub fn epoch(&self) -> Epoch {
+        self.state.lock().elected.epoch()
     }
 
     /// Whether somebody leads, and answers.
     pub fn is_led(&self) -> bool {
-        self.state.lock().led
+        self.state.lock().elected.is_led
     }
 
     /// A request failed at this replica: look at it at once.
@@ -100,23 +94,12 @@ impl Election {
 
     /// The view in force.
     pub fn view(&self) -> Option<View> {
-        self.state.lock().view.clone()
+        self.state.lock().elected.view().cloned()
     }
 
     fn is_stopping(&self) -> bool {
         self.state.lock().stopping
     }
-}
-
-/// The leader of a view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Leader {
-    /// The view's epoch.
-    pub epoch: Epoch,
-    /// Who leads.
-    pub id: ReplicaId,
-    /// The first epoch since this front-end started.
-    pub incarnation: Epoch,
 }
 
 /// The threads of the election. Dropping it stops and joins them.
@@ -206,7 +189,7 @@ impl Heart {
             let answered = matches!(report, Report::Healthy { .. });
             // The controller's thread may be writing a view; it will take what comes after.
             self.reports.send_timeout((self.id, report), BEAT).ok();
-            let news = self.election.epoch().is_some_and(|epoch| epoch > has);
+            let news = self.election.epoch() > has;
             if answered && news {
                 continue;
             }
@@ -301,10 +284,7 @@ impl Seat {
     fn announce(&mut self, Decision { view, reason }: Decision) {
         self.remember(Some(view.clone()));
         tracing::info!("{reason}; {view}");
-        let mut state = self.election.state.lock();
-        state.incarnation.get_or_insert(view.epoch);
-        state.view = Some(view);
-        drop(state);
+        self.election.state.lock().elected.announce(view);
         self.election.changed.notify_all();
         self.election.suspicions.keys().for_each(|id| self.election.suspect(*id));
     }
@@ -321,10 +301,10 @@ impl Seat {
         // Nobody leads at a start; that is news only if it stays so.
         let waits_from_the_start =
             !led && self.leaderless_since.is_none() && now > Moment::START + LEADERLESS;
-        if state.led == led && !waits_from_the_start {
+        if state.elected.is_led == led && !waits_from_the_start {
             return;
         }
-        state.led = led;
+        state.elected.is_led = led;
         drop(state);
         self.election.changed.notify_all();
         if !led {

@@ -15,8 +15,10 @@
 //! * [`orders`]: buys and looks up at the leader; on its loss waits for the next and tries again.
 //! * [`calls`] (pure): the purchases in flight, and which are sent together.
 //! * [`asking`] (pure): what one attempt after another says about the request.
+//! * [`querying`] (pure): from the cache, with another query's question, or with one of its own.
 //! * [`cache`] (pure): least recently used, versions, lease.
 //! * [`controller`] (pure): health reports in, views out.
+//! * [`elected`] (pure): who leads, as everybody here sees it.
 //! * [`election`]: the controller's thread and the heartbeats: views on disk, then told.
 //! * [`subscription`]: takes the changes from the catalog.
 //! * [`peers`]: the peer address: how the front-end is doing.
@@ -27,8 +29,10 @@ pub mod products;
 pub mod orders;
 pub mod calls;
 pub mod asking;
+pub mod querying;
 pub mod cache;
 pub mod controller;
+pub mod elected;
 pub mod election;
 pub mod subscription;
 pub mod peers;

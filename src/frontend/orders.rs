@@ -3,7 +3,8 @@
 
 use super::asking::{Asking, Then, is_suspect};
 use super::calls::{self, Batch, Calls, Next};
-use super::election::{Election, Leader};
+use super::elected::Leader;
+use super::election::Election;
 use super::products::Products;
 use crate::blocking::Blocking;
 use crate::config::Config;
@@ -128,7 +129,7 @@ impl Orders {
     ) -> Result<T> {
         let leader = self.election.leader(deadline)?;
         let Leader { epoch, id, .. } = leader;
-        let superseded = || self.election.epoch() != Some(epoch);
+        let superseded = || self.election.epoch() != epoch;
         question(leader, &self.replicas[&id], &superseded).inspect_err(|error| {
             if error.is_passing() {
                 tracing::debug!("replica {id} in epoch {epoch}: {error}");

@@ -184,7 +184,7 @@ fn buy_failed(error: Error) -> Error {
     }
     tracing::debug!("a purchase failed: {error}");
     if error.is_definite() {
-        Error::unavailable("nothing was bought: the store takes no orders at the moment")
+        Error::unavailable("this request bought nothing: the store takes no orders at the moment")
     } else {
         Error::unanswered("the store did not answer in time")
     }

@@ -10,7 +10,7 @@
 use super::leadership::Begin;
 use super::replica::Replica;
 use crate::error::{Error, Result};
-use crate::model::{Epoch, OrderNumber};
+use crate::model::{CallId, Epoch, Item, Key, OrderNumber};
 use crate::protocol::catalog::Sold;
 use crate::protocol::order::Bought;
 use crate::protocol::purchase::Purchase;
@@ -72,8 +72,14 @@ impl Buying {
     }
 
     /// What the catalog answered to the last call. Sales go into the replica's log, whose new entries are to be
-    /// written.
-    pub fn told(&mut self, replica: &mut Replica, answers: Result<Vec<Result<Sold>>>) {
+    /// written. `false` if the call failed and is to be made again, after a pause: there is time for that, unless
+    /// `is_late`, and this replica still leads.
+    pub fn told(
+        &mut self,
+        replica: &mut Replica,
+        answers: Result<Vec<Result<Sold>>>,
+        is_late: bool,
+    ) -> bool {
         let asked = self.0.iter_mut().filter(|(_, stage)| matches!(stage, Stage::Asked));
         let mut answers = answers.map(Vec::into_iter);
         for (purchase, stage) in asked {
@@ -81,10 +87,15 @@ impl Buying {
                 Ok(answers) => {
                     answers.next().unwrap_or_else(|| Err(Error::unanswered("malformed answer")))
                 }
-                Err(error) => Err(error.clone()),
+                // All came in the same view.
+                Err(_) if !is_late && replica.leads() == Some(purchase.epoch) => return false,
+                Err(error) => {
+                    Err(Error::unanswered(format!("the catalog did not answer: {error}")))
+                }
             };
             *stage = answered(replica, purchase, answer);
         }
+        true
     }
 
     /// The answers when it took too long.
@@ -98,6 +109,20 @@ impl Buying {
         };
         self.0.iter().map(answer).collect()
     }
+}
+
+/// A purchase by hand at this replica, which has to lead; the how-manieth since it started. It is counted within the
+/// epoch: a replica that starts again leads in a newer one.
+pub fn by_hand(replica: &Replica, sequence: u64, key: Option<Key>, item: Item) -> Result<Purchase> {
+    let epoch = replica.epoch();
+    if replica.leads() != Some(epoch) {
+        return Err(Error::NotLeader { epoch: epoch.0 });
+    }
+    let call = CallId { caller: replica.id().0, incarnation: epoch, sequence };
+    let key = key.unwrap_or_else(|| Key::made(call));
+    // There are at most a thousand threads, each with one of these: what was before is finished.
+    let ack_below = sequence.saturating_sub(1_000);
+    Ok(Purchase { epoch, call, ack_below, key, item })
 }
 
 impl Stage {

@@ -57,35 +57,27 @@ impl Purchases {
                 Next::Ask(purchases) => {
                     drop(replica);
                     let answers = self.sell(purchases, deadline);
-                    self.log(&mut buying, answers);
+                    if !self.log(&mut buying, answers, Instant::now() + PAUSE >= deadline) {
+                        let _waiting = Blocking::new();
+                        thread::sleep(PAUSE);
+                    }
                     replica = self.node.replica.lock();
                 }
             }
         }
     }
 
-    /// Asks the catalog until it answers, this replica no longer leads, or time is up.
+    /// Asks the catalog, once.
     fn sell(&self, purchases: Vec<Purchase>, deadline: Instant) -> Result<Vec<Result<Sold>>> {
         let epoch = purchases.iter().map(|purchase| purchase.epoch).max();
         let question = Request::Purchase { purchases };
         let deposed = || self.node.replica.lock().leads() != epoch;
-        loop {
-            match ask_each(&self.catalog, &question, deadline, &deposed) {
-                Err(error) if deposed() || Instant::now() + PAUSE >= deadline => {
-                    return Err(Error::unanswered(format!("the catalog did not answer: {error}")));
-                }
-                Err(_) => {
-                    let _waiting = Blocking::new();
-                    thread::sleep(PAUSE);
-                }
-                answers => return answers,
-            }
-        }
+        ask_each(&self.catalog, &question, deadline, &deposed)
     }
 
     /// Puts what was sold into the log and takes it to the disk, while the senders take it to the
-    /// followers.
-    fn log(&self, buying: &mut Buying, answers: Result<Vec<Result<Sold>>>) {
+    /// followers. `false` if the catalog is to be asked again.
+    fn log(&self, buying: &mut Buying, answers: Result<Vec<Result<Sold>>>, is_late: bool) -> bool {
         let has_failed = answers.as_ref().map_or(true, |all| all.iter().any(Result::is_err));
         let newer = answers.iter().flatten().filter_map(|answer| match answer {
             Err(Error::Stale { epoch }) => Some(Epoch(*epoch)),
@@ -96,7 +88,7 @@ impl Purchases {
         }
         let mut replica = self.node.replica.lock();
         let before = replica.log().last();
-        buying.told(&mut replica, answers);
+        let is_over = buying.told(&mut replica, answers, is_late);
         let last = replica.log().last();
         if last > before {
             self.node.write(&replica, before);
@@ -110,5 +102,6 @@ impl Purchases {
         if last > before {
             self.node.sync(last);
         }
+        is_over
     }
 }

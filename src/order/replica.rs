@@ -87,6 +87,11 @@ impl Replica {
         }
     }
 
+    /// Which one it is.
+    pub fn id(&self) -> ReplicaId {
+        self.me.id
+    }
+
     /// The log.
     pub fn log(&self) -> &Log {
         &self.log

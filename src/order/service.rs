@@ -1,6 +1,7 @@
 //! The order service: its two addresses, what is answered there, and the threads of its replica. Called by
 //! the program `order`.
 
+use super::buying;
 use super::node::{Node, Threads};
 use super::office;
 use super::purchase::Purchases;
@@ -10,12 +11,11 @@ use crate::config::Config;
 use crate::endpoint::{Endpoint, Handler};
 use crate::error::{Error, Result};
 use crate::http::{Request as HttpRequest, Responder};
-use crate::model::{CallId, Entry, Item, Key, OrderNumber, Principal, ReplicaId};
+use crate::model::{Entry, Item, Key, OrderNumber, Principal, ReplicaId};
 use crate::monitoring::status::{Kind, OrderStatus, Outcome};
 use crate::monitoring::{Asked, Monitor, Monitored};
 use crate::net::{Clients, Limits, Server, Transport};
 use crate::protocol::order::{Bought, Peer, Request};
-use crate::protocol::purchase::Purchase;
 use crate::protocol::web::{self, Receipt, ShownOrder};
 use crate::protocol::{Answer, answer, question};
 use crate::stop::Stop;
@@ -85,15 +85,10 @@ impl Customers {
         Customers { node, purchases, calls: AtomicU64::new(0) }
     }
 
-    /// A purchase made by hand at this replica's own port (O7), which has to lead.
+    /// A purchase made by hand at this replica's own port (O7).
     fn buy_by_hand(&self, key: Option<Key>, item: Item) -> Result<Bought> {
-        let epoch = self.node.replica.lock().epoch();
         let sequence = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        let call = CallId { caller: self.node.id.0, incarnation: epoch, sequence };
-        let key = key.unwrap_or_else(|| Key::made(call));
-        // Calls by hand run at the same time on ten threads; far fewer than this are unfinished.
-        let ack_below = sequence.saturating_sub(1_000);
-        let purchase = Purchase { epoch, call, ack_below, key, item };
+        let purchase = buying::by_hand(&self.node.replica.lock(), sequence, key, item)?;
         self.purchases.buy(vec![purchase]).pop().expect("each purchase has an outcome")
     }
 

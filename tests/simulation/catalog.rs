@@ -8,8 +8,8 @@ use toystore::catalog::leases::{Coverage, Leases};
 use toystore::catalog::record::Record;
 use toystore::catalog::stock::{Restocked, Shelf, Stock};
 use toystore::error::{Error, Result};
-use toystore::model::{Moment, Price};
-use toystore::protocol::catalog::{CHANGES_HELD_MS, Office, Peer, Request};
+use toystore::model::{Moment, Price, ToyName};
+use toystore::protocol::catalog::{CHANGES_HELD_MS, Office, Open, Peer, Request};
 use toystore::protocol::purchase::Purchase;
 
 /// The toys of the simulation: few, so that they are fought over.
@@ -70,6 +70,19 @@ impl Disk {
         self.durable = stock.position();
     }
 
+    /// The versions that these sales led to.
+    fn versions(&self, sales: &[Open]) -> Vec<(ToyName, u64)> {
+        let version = |sale: &Open| {
+            self.history.iter().find_map(|(_, record)| match record {
+                Record::Purchase { purchase, version } if purchase.key == sale.key => {
+                    Some((sale.item.name.clone(), *version))
+                }
+                _ => None,
+            })
+        };
+        sales.iter().filter_map(version).collect()
+    }
+
     fn append(&mut self, records: &[Record], position: u64) {
         let before = position - records.len() as u64;
         let rows = (before + 1..).zip(records.iter().cloned());
@@ -94,6 +107,8 @@ struct Waiting {
     reply: Reply,
     position: u64,
     change: Option<u64>,
+    /// The versions that every query shows once this is answered, or newer ones.
+    shown: Vec<(ToyName, u64)>,
 }
 
 /// A thread that holds back an answer to `changes`.
@@ -150,7 +165,8 @@ impl Catalog {
             Question::Catalog(Request::Query { name }) => {
                 let Shelf { toy, changed_at: position, .. } = self.stock.look_up(&name)?.clone();
                 let reply = Ok(Answer::Toy(toy));
-                self.waiting.push(Waiting { tag, reply, position, change: None });
+                let (change, shown) = (None, vec![]);
+                self.waiting.push(Waiting { tag, reply, position, change, shown });
             }
             Question::Catalog(Request::Purchase { purchases }) => {
                 self.purchase(tag, purchases, context);
@@ -161,15 +177,18 @@ impl Catalog {
                 let position = self.stock.position();
                 self.disk.append(&[record], position);
                 let change = Some(self.leases.publish(&name, sold.version));
-                self.waiting.push(Waiting { tag, reply: Ok(Answer::Sold(sold)), position, change });
+                let shown = vec![(name, sold.version)];
+                let reply = Ok(Answer::Withdrawn(sold));
+                self.waiting.push(Waiting { tag, reply, position, change, shown });
             }
             Question::CatalogPeer(Peer::TakeOffice { epoch }) => {
                 let (open, record) = self.stock.take_office(epoch)?;
                 let position = self.stock.position();
                 self.disk.append(record.as_slice(), position);
                 let change = (!open.is_empty()).then(|| self.leases.last());
+                let shown = self.disk.versions(&open);
                 let reply = Ok(Answer::Office(Office { open, sold: Some(self.stock.sold()) }));
-                self.waiting.push(Waiting { tag, reply, position, change });
+                self.waiting.push(Waiting { tag, reply, position, change, shown });
             }
             Question::CatalogPeer(Peer::Settle { epoch, keys }) => {
                 let records = self.stock.settle(epoch, keys)?;
@@ -186,24 +205,25 @@ impl Catalog {
     }
 
     fn purchase(&mut self, tag: Tag, purchases: Vec<Purchase>, context: &mut Context<'_>) {
+        let mut shown = Vec::new();
         let mut sell_one = |purchase: Purchase| {
-            let key = purchase.key.clone();
+            let (name, key) = (purchase.item.name.clone(), purchase.key.clone());
             let (sold, record) = self.stock.purchase(purchase)?;
             self.disk.append(record.as_slice(), self.stock.position());
             for (name, version) in record.iter().filter_map(Record::changed) {
                 let change = self.leases.publish(name, version);
                 context.note(|| format!("sells {key}: {name} version {version}, change {change}"));
             }
+            shown.push((name, sold.version));
             Ok(sold)
         };
         let sales: Vec<Result<_>> = purchases.into_iter().map(&mut sell_one).collect();
-        let is_sold = sales.iter().any(Result::is_ok);
         let reply = Ok(Answer::Sales(sales));
-        if !is_sold {
+        if shown.is_empty() {
             return context.answer(tag, reply);
         }
         let (position, change) = (self.stock.position(), Some(self.leases.last()));
-        self.waiting.push(Waiting { tag, reply, position, change });
+        self.waiting.push(Waiting { tag, reply, position, change, shown });
     }
 
     /// The beginning of `Subscribers::changes`.
@@ -242,6 +262,7 @@ impl Catalog {
                 wake = wake.min(moment - now);
                 return true;
             }
+            context.shows(&waiting.shown);
             context.answer(waiting.tag, waiting.reply.clone());
             false
         });

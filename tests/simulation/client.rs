@@ -1,12 +1,13 @@
-//! Customers: they query, buy, look up, and buy again with the same key when they got no answer.
+//! Customers: they query, buy, look up, and buy again with the same key when they got no answer. Some buy by hand at a
+//! replica, and some send no key: these buy again only when surely nothing was bought.
 
 use crate::catalog::TOYS;
 use crate::judge::Judge;
 use crate::wire::{Answer, Door, Input, Node, Question, Reply, Tag, Timer};
-use crate::world::{Context, between, ms};
+use crate::world::{Context, REPLICAS, between, ms};
 use std::time::Duration;
 use toystore::error::Error;
-use toystore::model::{Item, Key, Moment, OrderNumber, Quantity};
+use toystore::model::{Item, Key, Moment, OrderNumber, Quantity, ReplicaId};
 
 const DEADLINE: Duration = ms(5_000);
 
@@ -40,7 +41,7 @@ impl Client {
     /// Has it buy something when it is done.
     pub fn buy_last(&mut self, context_now: Moment) {
         self.purchases += 1;
-        let what = self.purchase("Lego", 1);
+        let what = self.purchase("Lego", 1, true);
         self.doing = Some(Doing { what, begun: context_now, tag: None, attempts: 0 });
     }
 
@@ -54,7 +55,7 @@ impl Client {
             Input::Timer(_) => self.go_on(context, judge),
             Input::Reply(tag, reply) => {
                 if self.doing.as_ref().is_some_and(|doing| doing.tag == Some(tag)) {
-                    self.answered(reply, context, judge)?;
+                    self.answered(tag, reply, context, judge)?;
                 }
             }
             Input::Question(..) => {}
@@ -72,11 +73,18 @@ impl Client {
         if let Some(doing) = &mut self.doing
             && doing.tag.is_none()
         {
-            let is_by_hand = matches!(doing.what, Door::Withdraw { .. });
-            let to = if is_by_hand { Node::Catalog } else { Node::Frontend };
+            let to = match doing.what {
+                Door::Withdraw { .. } => Node::Catalog,
+                Door::Buy { .. } if !self.closing && context.rng.u32(0..5) == 0 => {
+                    let leader = judge.view().map_or(ReplicaId(1), |view| view.leader);
+                    let some = ReplicaId(context.rng.u32(1..=REPLICAS));
+                    Node::Replica(if context.rng.bool() { leader } else { some })
+                }
+                _ => Node::Frontend,
+            };
             let question = Question::Door(doing.what.clone());
             let tag = context.ask(to, question, context.now + DEADLINE);
-            context.note(|| format!("#{tag} {:?}", doing.what));
+            context.note(|| format!("#{tag} at {to:?}: {:?}", doing.what));
             doing.tag = Some(tag);
             doing.attempts += 1;
         }
@@ -87,7 +95,8 @@ impl Client {
         match context.rng.u32(0..10) {
             0..4 => {
                 self.purchases += 1;
-                self.purchase(name, context.rng.u64(1..4))
+                let has_key = context.rng.u32(0..4) > 0;
+                self.purchase(name, context.rng.u64(1..4), has_key)
             }
             4 if judge.acknowledged() > 0 => {
                 Door::LookUp { number: OrderNumber(context.rng.u64(1..=judge.acknowledged() + 1)) }
@@ -102,10 +111,10 @@ impl Client {
         }
     }
 
-    fn purchase(&self, name: &str, quantity: u64) -> Door {
-        let key = Key::try_from(format!("c{}-{}", self.id, self.purchases)).unwrap();
+    fn purchase(&self, name: &str, quantity: u64, has_key: bool) -> Door {
+        let key = format!("c{}-{}", self.id, self.purchases);
         Door::Buy {
-            key,
+            key: has_key.then(|| Key::try_from(key).unwrap()),
             item: Item {
                 name: name.parse().unwrap(),
                 quantity: Quantity::try_from(quantity).unwrap(),
@@ -115,6 +124,7 @@ impl Client {
 
     fn answered(
         &mut self,
+        tag: Tag,
         reply: Reply,
         context: &mut Context<'_>,
         judge: &mut Judge,
@@ -122,7 +132,7 @@ impl Client {
         let Some(mut doing) = self.doing.take() else { return Ok(()) };
         match (&doing.what, reply) {
             (Door::Buy { key, item }, Ok(Answer::Number(number))) => {
-                judge.bought(key, item, number, (doing.begun, context.now))?;
+                judge.bought((tag, key.as_ref()), item, number, (doing.begun, context.now))?;
             }
             (Door::Query { name }, Ok(Answer::Toy(toy))) => {
                 judge.shown(name, &toy, doing.begun)?;
@@ -131,25 +141,22 @@ impl Client {
             (Door::LookUp { number }, Err(error)) if !error.is_passing() => {
                 judge.not_found(*number, doing.begun)?;
             }
-            (Door::Buy { key, .. }, Err(error)) if error.is_passing() => {
-                // Of a retry nothing follows: the first attempt may have bought.
-                if doing.attempts == 1 && error.is_definite() {
-                    judge.surely_not(key);
+            (Door::Buy { key, .. }, Err(error))
+                if error.is_passing() || error == Error::NotEnoughStock =>
+            {
+                if error.is_definite() {
+                    judge.refused(tag);
                 }
+                let may_repeat = key.is_some() || error.is_definite();
                 // Some give up, and never learn whether the order stands.
-                if self.closing || doing.attempts < 3 || context.rng.bool() {
+                let wants_to = self.closing || doing.attempts < 3 || context.rng.bool();
+                if error.is_passing() && may_repeat && wants_to {
                     doing.tag = None;
                     self.doing = Some(doing);
                 }
             }
-            (Door::Withdraw { item }, Ok(Answer::Sold(sold))) => {
+            (Door::Withdraw { item }, Ok(Answer::Withdrawn(sold))) => {
                 judge.raise_floor(&item.name, sold.version, context.now);
-            }
-            // Of a retry nothing follows: the first attempt may be waiting at the door.
-            (Door::Buy { key, .. }, Err(Error::NotEnoughStock)) => {
-                if doing.attempts == 1 {
-                    judge.refused(key);
-                }
             }
             (Door::Withdraw { .. }, Err(Error::NotEnoughStock)) => {}
             (_, Err(error)) if error.is_passing() => {}

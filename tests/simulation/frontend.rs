@@ -1,23 +1,28 @@
-//! The front-end as `src/frontend/{election,orders,products,subscription}.rs` run it.
+//! The front-end as `src/frontend/{election,orders,products,subscription}.rs` run it: what they wait for and what they
+//! call. What they decide is decided by the same code (`controller`, `elected`, `calls`, `asking`, `querying`, `cache`).
 
 use crate::wire::{Answer, Door, Input, Node, Question, Reply, Tag, Timer, unanswered};
-use crate::world::{Context, REPLICAS, ms};
+use crate::world::{Context, REPLICAS, between, ms};
 use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::mem;
+use std::ops::Range;
 use std::time::Duration;
 use toystore::error::{Error, Result};
 use toystore::frontend::asking::{Asking, Then, is_suspect};
-use toystore::frontend::cache::{Cache, Ticket};
+use toystore::frontend::cache::Cache;
 use toystore::frontend::calls::{self, Batch, Calls};
 use toystore::frontend::controller::{Controller, Decision, Report, SILENT, Unclean};
+use toystore::frontend::elected::{Elected, Leader};
+use toystore::frontend::querying::{self, Lookup, Querying};
 use toystore::model::{Epoch, Moment, OrderNumber, ReplicaId, Toy, ToyName, View};
 use toystore::protocol::catalog;
 use toystore::protocol::order::{Bought, Peer, Request};
 
 const BEAT: Duration = ms(100);
 const QUICK: Duration = ms(5);
-const ASK_DEADLINE: Duration = ms(4_000);
+/// `frontend.purchase_deadline_ms`, as somebody set it.
+const ASK_DEADLINE: Range<Duration> = ms(200)..ms(4_000);
 const ASK_PAUSE: Duration = ms(10);
 const QUERY_DEADLINE: Duration = ms(5_000);
 const CHANGES_DEADLINE: Duration = ms(350);
@@ -36,16 +41,17 @@ pub struct Disk {
 pub struct Frontend {
     pub disk: Disk,
     pub controller: Controller,
-    view: Option<View>,
-    led: bool,
-    incarnation: Option<Epoch>,
+    elected: Elected,
     hearts: BTreeMap<ReplicaId, Heart>,
+    ask_deadline: Duration,
     calls: Calls<Tag>,
+    /// What the purchases were asked with, in the order of their sequences.
+    tags: Vec<Tag>,
     buying: Vec<Buying>,
     sending: Vec<Sending>,
     looking_up: Vec<LookingUp>,
-    pub cache: Cache<Toy>,
-    queries: Vec<Querying>,
+    lookup: Lookup<Toy>,
+    queries: Vec<Query>,
     subscription: Subscription,
 }
 
@@ -93,16 +99,11 @@ struct Attempt {
 }
 
 /// A session's thread in `Products::toy`.
-struct Querying {
+struct Query {
     tag: Tag,
     name: String,
-    stage: Stage,
-}
-
-enum Stage {
-    /// Waits for the fetch with this tag, which another began.
-    Joined(Tag),
-    Fetching(Tag, Ticket),
+    flow: Querying<Toy>,
+    asked: Option<Tag>,
 }
 
 /// The thread that takes the changes.
@@ -126,15 +127,15 @@ impl Frontend {
         let mut frontend = Frontend {
             disk,
             controller,
-            view: None,
-            led: false,
-            incarnation: None,
+            elected: Elected::default(),
             hearts: ids.into_iter().map(|id| (id, Heart::default())).collect(),
+            ask_deadline: between(rng, &ASK_DEADLINE),
+            tags: Vec::new(),
             calls: Calls::new(rng.usize(1..=calls::UNDER_WAY_MAX)),
             buying: Vec::new(),
             sending: Vec::new(),
             looking_up: Vec::new(),
-            cache: Cache::new(1 + usize::from(rng.bool())),
+            lookup: Lookup::new(Cache::new(1 + usize::from(rng.bool()))),
             queries: Vec::new(),
             subscription: Subscription {
                 number: 0,
@@ -162,19 +163,25 @@ impl Frontend {
         while self.buy(context) {
             self.send(context);
         }
+        let mut queries = mem::take(&mut self.queries);
+        queries.retain_mut(|query| self.query(query, context));
+        self.queries = queries;
         self.beat(context);
     }
 
     fn open(&mut self, tag: Tag, door: Door, context: &mut Context<'_>) {
-        let deadline = context.now + ASK_DEADLINE;
+        let deadline = context.now + self.ask_deadline;
         match door {
-            Door::Query { name } => self.query(tag, name, context),
+            Door::Query { name } => {
+                self.queries.push(Query { tag, name, flow: Querying::default(), asked: None });
+            }
             Door::Buy { key, item } => {
                 let name = item.name.clone();
-                match self.calls.begin(Some(key), item, deadline, tag) {
+                match self.calls.begin(key, item, deadline, tag) {
                     Ok(sequence) => {
                         self.buying.push(Buying { tag, sequence, name, deadline, is_awake: true });
-                        context.after(ASK_DEADLINE, Timer::Wake);
+                        self.tags.push(tag);
+                        context.after(self.ask_deadline, Timer::Wake);
                     }
                     Err(error) => context.answer(tag, Err(error)),
                 }
@@ -200,7 +207,7 @@ impl Frontend {
         {
             attempt.reply = Some(reply);
         } else {
-            self.fetched(tag, &reply, context);
+            self.fetched(tag, reply);
         }
     }
 }
@@ -209,13 +216,13 @@ impl Frontend {
 impl Frontend {
     /// `Heart::run` and `Heart::beat`, for each replica.
     fn beat(&mut self, context: &mut Context<'_>) {
-        let epoch = self.view.as_ref().map_or(Epoch(0), |view| view.epoch);
+        let epoch = self.elected.epoch();
         for (id, heart) in &mut self.hearts {
             let due = context.now >= heart.next || epoch > heart.has;
             if heart.asked.is_some() || !due {
                 continue;
             }
-            let question = match &self.view {
+            let question = match self.elected.view() {
                 Some(view) if view.epoch > heart.has => {
                     heart.has = view.epoch;
                     Peer::UpdateLeader { view: view.clone() }
@@ -240,7 +247,7 @@ impl Frontend {
             }
             Err(Error::Unreachable { .. }) => {
                 // Not at once again, though it has not heard of the view.
-                heart.has = self.view.as_ref().map_or(Epoch(0), |view| view.epoch);
+                heart.has = self.elected.epoch();
                 Report::Refused
             }
             Err(error) => {
@@ -267,15 +274,14 @@ impl Frontend {
             self.disk.view = Some(view.clone());
             self.disk.committed = self.controller.committed();
             context.note(|| format!("{reason}; {view}"));
-            self.incarnation.get_or_insert(view.epoch);
-            self.view = Some(view);
+            self.elected.announce(view);
             self.suspect_all(context);
         }
         let committed = self.controller.committed();
         if committed.0 >= self.disk.committed.0 + REMEMBER_EVERY {
             self.disk.committed = committed;
         }
-        self.led = self.controller.is_led(context.now);
+        self.elected.is_led = self.controller.is_led(context.now);
     }
 
     fn suspect_all(&mut self, context: &Context<'_>) {
@@ -289,7 +295,8 @@ impl Frontend {
     fn buy(&mut self, context: &mut Context<'_>) -> bool {
         let mut is_to_send = false;
         let mut woken = Vec::new();
-        let (calls, cache, sending) = (&mut self.calls, &mut self.cache, &mut self.sending);
+        let (calls, cache) = (&mut self.calls, &mut self.lookup.cache);
+        let sending = &mut self.sending;
         self.buying.retain_mut(|task| {
             let is_awake = mem::take(&mut task.is_awake) || context.now >= task.deadline;
             if !is_awake || sending.iter().any(|sending| sending.sequence == task.sequence) {
@@ -327,9 +334,13 @@ impl Frontend {
     fn send(&mut self, context: &mut Context<'_>) {
         for mut task in mem::take(&mut self.sending) {
             if task.answers.is_none() {
-                let question = |frontend: &Frontend, epoch| {
-                    let incarnation = frontend.incarnation.expect("there is a leader");
+                let question = |frontend: &Frontend, leader, context: &mut Context<'_>| {
+                    let Leader { epoch, incarnation, .. } = leader;
                     let purchases = frontend.calls.purchases(&task.batch, epoch, incarnation);
+                    for purchase in &purchases {
+                        let nth = usize::try_from(purchase.call.sequence).unwrap();
+                        context.begins(frontend.tags[nth - 1], purchase);
+                    }
                     Request::Buy { purchases }
                 };
                 let answer = self.at_leader(&mut task.attempt, question, context);
@@ -359,7 +370,8 @@ impl Frontend {
         for mut task in mem::take(&mut self.looking_up) {
             if context.now >= task.attempt.paused_until {
                 let number = task.number;
-                let question = |_: &Frontend, _| Request::OrderDetails { number };
+                let question =
+                    |_: &Frontend, _, _: &mut Context<'_>| Request::OrderDetails { number };
                 if let Some(reply) = self.at_leader(&mut task.attempt, question, context) {
                     match task.flow.told(reply, context.now + ASK_PAUSE >= task.attempt.deadline) {
                         Then::Over(answer) => {
@@ -383,11 +395,11 @@ impl Frontend {
     fn at_leader(
         &mut self,
         attempt: &mut Attempt,
-        question: impl Fn(&Frontend, Epoch) -> Request,
+        question: impl Fn(&Frontend, Leader, &mut Context<'_>) -> Request,
         context: &mut Context<'_>,
     ) -> Option<Reply> {
         if let Some((_, epoch, id)) = attempt.asked {
-            let superseded = self.view.as_ref().map(|view| view.epoch) != Some(epoch);
+            let superseded = self.elected.epoch() != epoch;
             let reply = match attempt.reply.take() {
                 None if superseded => Err(unanswered("the caller no longer waits")),
                 None => return None,
@@ -399,14 +411,13 @@ impl Frontend {
             }
             return Some(reply);
         }
-        let leader = self.view.as_ref().filter(|_| self.led).map(|view| (view.epoch, view.leader));
-        let Some((epoch, id)) = leader else {
+        let Some(leader) = self.elected.leader() else {
             let is_late = context.now >= attempt.deadline;
             return is_late.then(|| Err(Error::unavailable("no leader")));
         };
-        let question = Question::Order(question(self, epoch));
-        let tag = context.ask(Node::Replica(id), question, attempt.deadline);
-        attempt.asked = Some((tag, epoch, id));
+        let question = Question::Order(question(self, leader, context));
+        let tag = context.ask(Node::Replica(leader.id), question, attempt.deadline);
+        attempt.asked = Some((tag, leader.epoch, leader.id));
         None
     }
 }
@@ -424,62 +435,40 @@ impl Attempt {
 
 /// `products`.
 impl Frontend {
-    /// `Products::toy`.
-    fn query(&mut self, tag: Tag, name: String, context: &mut Context<'_>) {
-        if let Some(toy) = self.cache.get(&name, context.now) {
-            context.note(|| format!("#{tag} {name} is cached, version {}", toy.version));
-            context.answer(tag, Ok(Answer::Toy(toy)));
-            return;
+    /// `Products::toy`, as far as it comes now. Whether it goes on.
+    fn query(&mut self, query: &mut Query, context: &mut Context<'_>) -> bool {
+        if context.rng.u32(0..16) == 0 {
+            // Its thread wakes up later.
+            let wait = between(context.rng, &(ms(0)..ms(20)));
+            context.after(wait, Timer::Wake);
+            return true;
         }
-        let other = self.queries.iter().find_map(|query| match query.stage {
-            Stage::Fetching(fetch, _) if query.name == name => Some(fetch),
-            _ => None,
-        });
-        let stage = match other {
-            Some(fetch) => Stage::Joined(fetch),
-            None => Stage::Fetching(fetch(&name, context), self.cache.begin_fetch()),
-        };
-        self.queries.push(Querying { tag, name, stage });
-    }
-
-    fn fetched(&mut self, fetch_tag: Tag, reply: &Reply, context: &mut Context<'_>) {
-        let begun = self.queries.iter().find_map(|query| match query.stage {
-            Stage::Fetching(tag, ticket) if tag == fetch_tag => Some((ticket, query.name.clone())),
-            _ => None,
-        });
-        let Some((ticket, name)) = begun else { return };
-        let fetched = match reply {
-            Ok(Answer::Toy(toy)) => Some(self.cache.store(ticket, &name, toy.version, toy.clone())),
-            _ => None,
-        };
-        for mut query in mem::take(&mut self.queries) {
-            let joined = match query.stage {
-                Stage::Fetching(tag, _) if tag == fetch_tag => Some(reply.clone()),
-                Stage::Joined(tag) if tag == fetch_tag => match &fetched {
-                    Some(fetched) => {
-                        self.cache.join(fetched, &name, context.now).map(|toy| Ok(Answer::Toy(toy)))
-                    }
-                    None => Some(reply.clone()),
-                },
-                _ => {
-                    self.queries.push(query);
-                    continue;
-                }
-            };
-            if let Some(reply) = joined {
-                context.answer(query.tag, reply);
-            } else {
-                let ticket = self.cache.begin_fetch();
-                query.stage = Stage::Fetching(fetch(&query.name, context), ticket);
-                self.queries.push(query);
+        match query.flow.next(&mut self.lookup, &query.name, context.now) {
+            querying::Next::Over(answer) => {
+                context.answer(query.tag, answer.map(Answer::Toy));
+                return false;
             }
+            querying::Next::Ask if query.asked.is_none() => {
+                let question = catalog::Request::Query { name: query.name.clone() };
+                let deadline = context.now + QUERY_DEADLINE;
+                let asked = context.ask(Node::Catalog, Question::Catalog(question), deadline);
+                query.asked = Some(asked);
+            }
+            querying::Next::Ask | querying::Next::Wait => {}
+        }
+        true
+    }
+
+    fn fetched(&mut self, tag: Tag, reply: Reply) {
+        if let Some(query) = self.queries.iter_mut().find(|query| query.asked == Some(tag)) {
+            let answer = match reply {
+                Ok(Answer::Toy(toy)) => Ok((toy.version, toy)),
+                Ok(_) => Err(unanswered("no answer that fits")),
+                Err(error) => Err(error),
+            };
+            query.flow.told(&mut self.lookup, &query.name, answer);
         }
     }
-}
-
-fn fetch(name: &str, context: &mut Context<'_>) -> Tag {
-    let question = catalog::Request::Query { name: name.to_owned() };
-    context.ask(Node::Catalog, Question::Catalog(question), context.now + QUERY_DEADLINE)
 }
 
 /// `subscription`.
@@ -488,7 +477,7 @@ impl Frontend {
     fn subscribe(&mut self, rng: &mut Rng) {
         self.subscription.number = rng.u64(..);
         self.subscription.acknowledged = None;
-        self.cache.unsubscribe();
+        self.lookup.cache.unsubscribe();
     }
 
     fn listen(&mut self, context: &mut Context<'_>) {
@@ -507,10 +496,10 @@ impl Frontend {
         let holds = match reply {
             Ok(Answer::Changes(changes)) => {
                 for change in &changes.invalidate {
-                    self.cache.invalidate(&change.name, change.version);
+                    self.lookup.cache.invalidate(&change.name, change.version);
                 }
                 self.subscription.acknowledged = Some(changes.up_to);
-                self.cache.renew(self.subscription.number, sent, context.now)
+                self.lookup.cache.renew(self.subscription.number, sent, context.now)
             }
             _ => false,
         };

@@ -1,12 +1,14 @@
 //! What must hold, always (replication.md), looked at from outside after every step.
 
-use crate::catalog::{self, Catalog};
+use crate::catalog::Catalog;
 use crate::order::{self, Order};
-use crate::wire::Node;
+use crate::wire::{Node, Tag};
 use crate::world::{Slot, World};
 use std::collections::{BTreeMap, BTreeSet};
 use toystore::catalog::record::Record;
-use toystore::model::{Entry, Epoch, Item, Key, Member, Moment, OrderNumber, ReplicaId, Toy, View};
+use toystore::model::{
+    CallId, Entry, Epoch, Item, Key, Member, Moment, OrderNumber, ReplicaId, Toy, View,
+};
 
 /// What has been seen so far.
 #[derive(Default)]
@@ -25,10 +27,10 @@ pub struct Judge {
     floors: BTreeMap<String, Vec<(Moment, u64)>>,
     /// The version that the sale of each key led to.
     versions: BTreeMap<Key, u64>,
-    /// What customers were told just now that it surely did not happen.
-    surely_not: Vec<Key>,
-    /// What customers were told is not sold to them.
-    refused: BTreeSet<Key>,
+    /// What customers asked, by the call that it became, and the key that it is bought under.
+    calls: BTreeMap<CallId, (Tag, Key)>,
+    /// Of what they asked with this, customers were told that it surely did nothing.
+    refused: BTreeSet<Tag>,
     /// How much of the catalog's journal was looked at.
     history: usize,
 }
@@ -43,14 +45,35 @@ impl Judge {
         self.acknowledged.last().map_or(0, |(_, number)| number.0)
     }
 
+    /// What was asked with `tag` is sent on as this call. No two attempts to buy have the same.
+    pub fn begun(&mut self, tag: Tag, call: CallId, key: Key) -> Verdict {
+        match self.calls.insert(call, (tag, key)) {
+            Some((other, _)) if other != tag => Err(format!("#{tag} and #{other} are {call:?}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The key under which what was asked with `tag` was bought: the customer's, or else the call's own.
+    fn key_of(&self, tag: Tag, asked: Option<&Key>) -> Result<Key, String> {
+        let begun = self.calls.iter().find(|(_, (begun, _))| *begun == tag);
+        let (call, (_, key)) = begun.ok_or_else(|| format!("nobody bought for #{tag}"))?;
+        let expected = asked.cloned().unwrap_or_else(|| Key::made(*call));
+        if expected == *key {
+            Ok(expected)
+        } else {
+            Err(format!("#{tag} was to be bought with the key {expected}, but became {key}"))
+        }
+    }
+
     pub fn bought(
         &mut self,
-        key: &Key,
+        (tag, key): (Tag, Option<&Key>),
         item: &Item,
         number: OrderNumber,
         (begun, now): (Moment, Moment),
     ) -> Verdict {
-        let committed = self.committed(number).filter(|e| e.key == *key && e.item == *item);
+        let key = self.key_of(tag, key)?;
+        let committed = self.committed(number).filter(|e| e.key == key && e.item == *item);
         if committed.is_none() {
             return Err(format!("{key} was answered with order {number}, which is not committed"));
         }
@@ -64,27 +87,23 @@ impl Judge {
         }
         let highest = self.acknowledged().max(number.0);
         self.acknowledged.push((now, OrderNumber(highest)));
-        let version = *self.versions.get(key).ok_or_else(|| format!("{key} was never sold"))?;
+        let version = *self.versions.get(&key).ok_or_else(|| format!("{key} was never sold"))?;
         self.raise_floor(&item.name, version, now);
         Ok(())
     }
 
-    /// A customer was told of this version, so every query from now on has to reflect it.
+    /// A sale of this version was answered, so every query from now on has to reflect it.
     pub fn raise_floor(&mut self, name: &str, version: u64, now: Moment) {
         let floors = self.floors.entry(name.to_owned()).or_default();
         let floor = floors.last().map_or(0, |(_, version)| *version).max(version);
         floors.push((now, floor));
     }
 
-    /// The customer was told that this is surely no order.
-    pub fn refused(&mut self, key: &Key) {
-        self.refused.insert(key.clone());
+    /// The customer was told that what was asked with `tag` surely did nothing. Of earlier attempts with the same key
+    /// that says nothing: each has its own call, and its own answer.
+    pub fn refused(&mut self, tag: Tag) {
+        self.refused.insert(tag);
         self.history = usize::MAX;
-    }
-
-    /// The customer was told that this surely did not happen, for now.
-    pub fn surely_not(&mut self, key: &Key) {
-        self.surely_not.push(key.clone());
     }
 
     /// A query that was begun then was answered with this.
@@ -162,7 +181,7 @@ impl Judge {
                     return Err(format!("two replicas lead in one of the epochs {epochs:?}"));
                 }
             }
-            Node::Client(_) => judge.check_definite(catalog)?,
+            Node::Client(_) => {}
         }
         if judge.is_dirty {
             judge.check_members(replicas)?;
@@ -171,10 +190,13 @@ impl Judge {
         Ok(())
     }
 
-    /// The front-end lost its disk: the newest view is now the newest that a replica accepted.
+    /// The front-end lost its disk: the newest view is now the newest that a replica accepted. In a newer one nobody
+    /// took office, so there were no sales, and calls of it may be made again.
     pub fn forget_view(&mut self, replicas: &Replicas) {
         let views = replicas.values().filter_map(|slot| disk(slot).view.as_ref());
         self.view = views.max_by_key(|view| view.epoch).cloned();
+        let epoch = self.view.as_ref().map_or(Epoch(0), |view| view.epoch);
+        self.calls.retain(|call, _| call.incarnation <= epoch);
         self.is_dirty = true;
     }
 
@@ -248,23 +270,6 @@ impl Judge {
         Ok(())
     }
 
-    /// An error is definite only if nothing was sold.
-    fn check_definite(&mut self, catalog: &Slot<Catalog, catalog::Disk>) -> Verdict {
-        let disk = match catalog {
-            Slot::Up(catalog) => &catalog.disk,
-            Slot::Down(disk) => disk,
-        };
-        for key in self.surely_not.drain(..) {
-            let is_sale = |record: &Record| matches!(record, Record::Purchase { purchase, .. } if purchase.key == key);
-            if disk.history.iter().any(|(_, record)| is_sale(record)) {
-                return Err(format!(
-                    "{key} was sold, but its customer was told that it surely was not"
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// One key, one decrement; the books balance.
     fn check_stock(&mut self, catalog: &Catalog) -> Verdict {
         let history = &catalog.disk.history;
@@ -283,8 +288,16 @@ impl Judge {
                         "{purchase:?} was sold while epoch {in_office} was in office"
                     ));
                 }
-                if self.refused.contains(&purchase.key) {
-                    return Err(format!("{} was sold, though it was refused", purchase.key));
+                let Some((tag, _)) =
+                    self.calls.get(&purchase.call).filter(|(_, key)| *key == purchase.key)
+                else {
+                    return Err(format!("{purchase:?} was sold, but nobody asked for it"));
+                };
+                if self.refused.contains(tag) {
+                    return Err(format!(
+                        "{} was sold, but its customer was told that #{tag} surely did nothing",
+                        purchase.key
+                    ));
                 }
                 if !keys.insert(&purchase.key) {
                     return Err(format!("{} was sold twice", purchase.key));

@@ -2,10 +2,11 @@
 //! (replication.md) is looked at after every step, and at the end, when nothing is broken any more,
 //! the store has to serve and every log, sale and book to agree.
 //!
-//! The protocol is the very code that runs: `order::replica`, `order::buying`, `catalog::stock`,
-//! `catalog::leases`, `frontend::cache`, `frontend::asking` and `frontend::controller`. The files [`order`], [`catalog`] and [`frontend`]
-//! here are to these what the threads are in `src`, step by step; whoever changes one of the two
-//! changes the other.
+//! The protocol is the very code that runs: `order::{replica, buying}`, `catalog::{stock, leases}` and
+//! `frontend::{controller, elected, calls, asking, querying, cache}` decide what comes next. The files [`order`],
+//! [`catalog`] and [`frontend`] here are to these what the threads are in `src`, step by step: they wait, call and
+//! write. Whoever changes one of the two changes the other. What they still decide for themselves is little: when a
+//! heartbeat, an append or a subscription is due again, and to whom a heartbeat tells the view.
 //!
 //! ```text
 //!  nemesis ── kills, pauses, cuts, wipes ──▶ world: one queue of events, one seed

@@ -1,14 +1,14 @@
 //! A replica as `src/order/{service,purchase,replication,office,recovery}.rs` run it, with their
 //! threads as small machines: each looks whether it can go on whenever something happened here.
 
-use crate::wire::{Answer, Input, Node, Question, Reply, SYNC, Tag, Timer, unanswered};
+use crate::wire::{Answer, Door, Input, Node, Question, Reply, SYNC, Tag, Timer, unanswered};
 use crate::world::{Context, REPLICAS, between, ms};
 use fastrand::Rng;
 use std::mem;
 use std::time::Duration;
 use toystore::error::{Error, Result};
 use toystore::model::{Entry, Epoch, Identity, Key, Member, Moment, OrderNumber, ReplicaId, View};
-use toystore::order::buying::{Buying, Next};
+use toystore::order::buying::{self, Buying, Next};
 use toystore::order::leadership::{Duty, HEARTBEAT, Office};
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
@@ -78,6 +78,7 @@ pub struct Order {
     recovery: Option<Tag>,
     appends: Vec<Appending>,
     purchases: Vec<Purchasing>,
+    bought_by_hand: u64,
     senders: Vec<Sender>,
     office: Officer,
     watch: Watch,
@@ -98,31 +99,36 @@ struct Purchasing {
     tag: Tag,
     keys: Vec<Key>,
     buying: Buying,
-    /// What the catalog is asked for, or was asked for last.
-    asked: Vec<Purchase>,
-    /// All that it was ever asked for.
-    ever_asked: Vec<Key>,
+    /// What the catalog was asked for.
+    asked: Vec<Key>,
     deadline: Moment,
     stage: Stage,
+    is_by_hand: bool,
 }
 
 enum Stage {
-    /// Waits for the replica, or is about to go on.
-    Going,
+    /// Waits for the replica, or for the end of a pause.
+    Going {
+        from: Moment,
+    },
     Selling {
         tag: Tag,
+        epoch: Option<Epoch>,
         reply: Option<Reply>,
-    },
-    /// Before the catalog is asked again.
-    Pausing {
-        until: Moment,
     },
 }
 
 impl Purchasing {
-    /// Of the call to the catalog.
-    fn epoch(&self) -> Option<Epoch> {
-        self.asked.iter().map(|purchase| purchase.epoch).max()
+    fn new(tag: Tag, purchases: Vec<Purchase>, now: Moment) -> Purchasing {
+        Purchasing {
+            tag,
+            keys: purchases.iter().map(|purchase| purchase.key.clone()).collect(),
+            buying: Buying::new(purchases),
+            asked: Vec::new(),
+            deadline: now + PURCHASE_DEADLINE,
+            stage: Stage::Going { from: now },
+            is_by_hand: false,
+        }
     }
 }
 
@@ -170,6 +176,7 @@ impl Order {
             recovery: None,
             appends: Vec::new(),
             purchases: Vec::new(),
+            bought_by_hand: 0,
             senders,
             office: Officer::default(),
             watch: Watch::default(),
@@ -228,13 +235,20 @@ impl Order {
                 Ok(Answer::Missed(self.replica.missed(after, epoch)))
             }
             Question::Order(Request::Buy { purchases }) => {
-                let deadline = context.now + PURCHASE_DEADLINE;
-                let keys = purchases.iter().map(|purchase| purchase.key.clone()).collect();
-                let (buying, stage) = (Buying::new(purchases), Stage::Going);
-                let (asked, ever_asked) = (vec![], vec![]);
-                let task = Purchasing { tag, keys, buying, asked, ever_asked, deadline, stage };
-                self.purchases.push(task);
+                self.purchases.push(Purchasing::new(tag, purchases, context.now));
                 return None;
+            }
+            Question::Door(Door::Buy { key, item }) => {
+                self.bought_by_hand += 1;
+                match buying::by_hand(&self.replica, self.bought_by_hand, key, item) {
+                    Ok(purchase) => {
+                        context.begins(tag, &purchase);
+                        let task = Purchasing::new(tag, vec![purchase], context.now);
+                        self.purchases.push(Purchasing { is_by_hand: true, ..task });
+                        return None;
+                    }
+                    Err(error) => Err(error),
+                }
             }
             Question::Order(Request::OrderDetails { number }) => {
                 self.replica.order(number).cloned().map(Answer::Entry)
@@ -343,14 +357,19 @@ impl Order {
             Some(outcomes) => {
                 for (key, outcome) in purchase.keys.iter().zip(&outcomes) {
                     if let Err(error) = outcome
-                        && purchase.ever_asked.contains(key)
+                        && purchase.asked.contains(key)
                         && error.is_passing()
                         && error.is_definite()
                     {
                         self.false_refusal = Some(format!("{key}: {error}"));
                     }
                 }
-                context.answer(purchase.tag, Ok(Answer::Bought(outcomes)));
+                let reply = if purchase.is_by_hand {
+                    outcomes.into_iter().next().unwrap().map(|bought| Answer::Number(bought.number))
+                } else {
+                    Ok(Answer::Bought(outcomes))
+                };
+                context.answer(purchase.tag, reply);
                 false
             }
         });
@@ -420,20 +439,18 @@ impl Order {
         task: &mut Purchasing,
         context: &mut Context<'_>,
     ) -> Option<Vec<Result<Bought>>> {
-        let epoch = task.epoch();
         match &mut task.stage {
-            Stage::Going => match task.buying.next(&mut self.replica) {
+            Stage::Going { from } if context.now < *from => None,
+            Stage::Going { .. } => match task.buying.next(&mut self.replica) {
                 Next::Over(outcomes) => Some(outcomes),
                 Next::Wait => (context.now >= task.deadline).then(|| task.buying.late()),
                 Next::Ask(purchases) => {
-                    task.ever_asked.extend(purchases.iter().map(|asked| asked.key.clone()));
-                    task.asked = purchases;
-                    Order::sell(task, context);
+                    Order::sell(task, purchases, context);
                     None
                 }
             },
-            Stage::Selling { reply, .. } => {
-                let deposed = self.replica.leads() != epoch;
+            Stage::Selling { epoch, reply, .. } => {
+                let deposed = self.replica.leads() != *epoch;
                 let reply = match reply.take() {
                     None if deposed => Err(unanswered("the caller no longer waits")),
                     None => return None,
@@ -441,21 +458,16 @@ impl Order {
                 };
                 self.sold(task, reply, context)
             }
-            Stage::Pausing { until } => {
-                if context.now >= *until {
-                    Order::sell(task, context);
-                }
-                None
-            }
         }
     }
 
-    /// One turn of the loop in `Order::sell`.
-    fn sell(task: &mut Purchasing, context: &mut Context<'_>) {
-        let purchases = task.asked.clone();
+    /// `Purchases::sell`.
+    fn sell(task: &mut Purchasing, purchases: Vec<Purchase>, context: &mut Context<'_>) {
+        task.asked.extend(purchases.iter().map(|purchase| purchase.key.clone()));
+        let epoch = purchases.iter().map(|purchase| purchase.epoch).max();
         let question = Question::Catalog(catalog::Request::Purchase { purchases });
         let tag = context.ask(Node::Catalog, question, task.deadline);
-        task.stage = Stage::Selling { tag, reply: None };
+        task.stage = Stage::Selling { tag, epoch, reply: None };
     }
 
     fn sold(
@@ -469,13 +481,6 @@ impl Order {
             Ok(_) => Err(unanswered("no answer that fits")),
             Err(error) => Err(error),
         };
-        let deposed = self.replica.leads() != task.epoch();
-        let is_late = deposed || context.now + PURCHASE_PAUSE >= task.deadline;
-        if answers.is_err() && !is_late {
-            task.stage = Stage::Pausing { until: context.now + PURCHASE_PAUSE };
-            context.after(PURCHASE_PAUSE, Timer::Wake);
-            return None;
-        }
         let newer = answers.iter().flatten().filter_map(|answer| match answer {
             Err(Error::Stale { epoch }) => Some(Epoch(*epoch)),
             _ => None,
@@ -484,11 +489,16 @@ impl Order {
             self.step_down(newer, context);
         }
         let before = self.replica.log().last();
-        task.buying.told(&mut self.replica, answers);
+        let is_late = context.now + PURCHASE_PAUSE >= task.deadline;
+        if !task.buying.told(&mut self.replica, answers, is_late) {
+            task.stage = Stage::Going { from: context.now + PURCHASE_PAUSE };
+            context.after(PURCHASE_PAUSE, Timer::Wake);
+            return None;
+        }
         if self.replica.log().last() > before {
             self.write(before);
         }
-        task.stage = Stage::Going;
+        task.stage = Stage::Going { from: context.now };
         self.purchase(task, context)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use toystore::error::{Error, Result};
 use toystore::model::{Entry, Item, Key, OrderNumber, ReplicaId, Toy};
 use toystore::protocol::purchase::Purchase;
-use toystore::protocol::{catalog, order};
+use toystore::protocol::{self, catalog, order};
 
 /// A process, or a customer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,10 +40,10 @@ pub enum Question {
     Door(Door),
 }
 
-/// What a customer asks the front-end, or, to withdraw toys by hand (C6), the catalog.
+/// What a customer asks the front-end; or a replica, to buy by hand (O7), or the catalog, to withdraw by hand (C6).
 #[derive(Debug, Clone)]
 pub enum Door {
-    Buy { key: Key, item: Item },
+    Buy { key: Option<Key>, item: Item },
     Query { name: String },
     LookUp { number: OrderNumber },
     Withdraw { item: Item },
@@ -59,7 +59,7 @@ pub enum Answer {
     Appended(order::Appended),
     Missed(order::Missed),
     Toy(Toy),
-    Sold(catalog::Sold),
+    Withdrawn(catalog::Sold),
     Sales(Vec<Result<catalog::Sold>>),
     Office(catalog::Office),
     Changes(catalog::Changes),
@@ -144,4 +144,13 @@ pub fn describe_reply(reply: &Reply) -> String {
 /// No answer came.
 pub fn unanswered(why: &str) -> Error {
     Error::unanswered(why)
+}
+
+/// The reply to a question that was sent twice, as `protocol::ask` and `ask_each` take it.
+pub fn of_repeated(reply: Reply) -> Reply {
+    protocol::of_repeated(reply).map(|answer| match answer {
+        Answer::Bought(all) => Answer::Bought(all.into_iter().map(protocol::of_repeated).collect()),
+        Answer::Sales(all) => Answer::Sales(all.into_iter().map(protocol::of_repeated).collect()),
+        other => other,
+    })
 }

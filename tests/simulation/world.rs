@@ -12,7 +12,8 @@ use crate::judge::Judge;
 use crate::nemesis::Nemesis;
 use crate::order;
 use crate::wire::{
-    Answer, Input, Node, Question, Reply, Tag, Timer, describe, describe_reply, unanswered,
+    Answer, Input, Node, Question, Reply, Tag, Timer, describe, describe_reply, of_repeated,
+    unanswered,
 };
 use fastrand::Rng;
 use std::cmp::Reverse;
@@ -21,8 +22,8 @@ use std::mem;
 use std::ops::Range;
 use std::time::Duration;
 use toystore::error::Error;
-use toystore::model::{Moment, ReplicaId};
-use toystore::protocol::of_repeated;
+use toystore::model::{CallId, Key, Moment, ReplicaId, ToyName};
+use toystore::protocol::purchase::Purchase;
 
 /// A random duration.
 pub fn between(rng: &mut Rng, range: &Range<Duration>) -> Duration {
@@ -46,9 +47,31 @@ pub struct Context<'a> {
 }
 
 enum Effect {
-    Ask { tag: Tag, to: Node, question: Question, deadline: Moment },
-    Answer { tag: Tag, reply: Reply },
-    Timer { wait: Duration, timer: Timer },
+    Ask {
+        tag: Tag,
+        to: Node,
+        question: Question,
+        deadline: Moment,
+    },
+    Answer {
+        tag: Tag,
+        reply: Reply,
+    },
+    Timer {
+        wait: Duration,
+        timer: Timer,
+    },
+    /// An attempt to buy gets its call.
+    Begin {
+        tag: Tag,
+        call: CallId,
+        key: Key,
+    },
+    /// From now on every query shows this version of the toy, or a newer one.
+    Show {
+        name: ToyName,
+        version: u64,
+    },
 }
 
 impl Context<'_> {
@@ -62,6 +85,18 @@ impl Context<'_> {
 
     pub fn answer(&mut self, tag: Tag, reply: Reply) {
         self.effects.push(Effect::Answer { tag, reply });
+    }
+
+    /// For the judge: what a customer asked with `tag` goes on as this.
+    pub fn begins(&mut self, tag: Tag, purchase: &Purchase) {
+        self.effects.push(Effect::Begin { tag, call: purchase.call, key: purchase.key.clone() });
+    }
+
+    /// For the judge: no cache has older versions than these any more.
+    pub fn shows(&mut self, versions: &[(ToyName, u64)]) {
+        for (name, version) in versions.iter().cloned() {
+            self.effects.push(Effect::Show { name, version });
+        }
     }
 
     pub fn after(&mut self, wait: Duration, timer: Timer) {
@@ -126,6 +161,7 @@ struct Call {
     from: Node,
     incarnation: u64,
     to: Node,
+    question: Question,
     is_repeated: bool,
 }
 
@@ -349,6 +385,10 @@ impl World {
                     let delay = if is_late { between(&mut self.rng, &late) } else { self.delay() };
                     self.schedule(delay, Event::Reply { tag, from: Some(node), reply });
                 }
+                Effect::Begin { tag, call, key } => self.judge.begun(tag, call, key)?,
+                Effect::Show { name, version } => {
+                    self.judge.raise_floor(&name, version, self.now);
+                }
                 Effect::Timer { wait, timer } => {
                     let incarnation = self.host(node).incarnation;
                     self.schedule(wait, Event::Timer { node, incarnation, timer });
@@ -360,7 +400,8 @@ impl World {
 
     fn send(&mut self, tag: Tag, from: Node, to: Node, question: Question) {
         let incarnation = self.host(from).incarnation;
-        self.calls.insert(tag, Call { from, incarnation, to, is_repeated: false });
+        let call = Call { from, incarnation, to, question: question.clone(), is_repeated: false };
+        self.calls.insert(tag, call);
         let host = self.host(to);
         let incarnation = host.incarnation;
         let delay = self.delay();
@@ -387,17 +428,22 @@ impl World {
             }
             _ => {
                 // The caller sends it once more at once; the first is worked on later.
-                let Event::Question { question, .. } = &event else { return };
-                let question = question.clone();
-                self.calls.entry(tag).and_modify(|call| call.is_repeated = true);
                 let late = between(&mut self.rng, &late);
                 self.schedule(late, event);
-                self.schedule(delay, Event::Question { tag, from, to, incarnation, question });
-                return;
+                return self.send_again(tag);
             }
         }
         let delay = self.delay();
         self.schedule(delay, Event::Reply { tag, from: Some(to), reply: reset() });
+    }
+
+    /// A service found its connection closed before the answer began.
+    fn send_again(&mut self, tag: Tag) {
+        let Some(call) = self.calls.get_mut(&tag) else { return };
+        call.is_repeated = true;
+        let (from, to, question) = (call.from, call.to, call.question.clone());
+        let (delay, incarnation) = (self.delay(), self.host(to).incarnation);
+        self.schedule(delay, Event::Question { tag, from, to, incarnation, question });
     }
 
     /// A message on a cut link: lost, or there when the link heals, or, as TCP doubles its pauses, long after.
@@ -477,12 +523,18 @@ impl World {
         self.judge.disk_changed();
     }
 
-    /// Breaks the connections to a process; what it was asked it goes on with, if it lives.
+    /// Breaks the connections to a process. What it was asked it goes on with, if it lives, and is asked some of it
+    /// again.
     pub fn break_connections(&mut self, node: Node) {
         let mut broken: Vec<Tag> =
             self.calls.iter().filter(|(_, call)| call.to == node).map(|(tag, _)| *tag).collect();
         broken.sort_unstable();
         for tag in broken {
+            let is_customer = matches!(self.calls[&tag].from, Node::Client(_));
+            if !is_customer && !self.is_down(node) && self.rng.bool() {
+                self.send_again(tag);
+                continue;
+            }
             let delay = self.delay();
             self.schedule(delay, Event::Reply { tag, from: Some(node), reply: reset() });
         }
