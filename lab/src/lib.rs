@@ -1,11 +1,11 @@
-//! What measures and judges a store: a load generator, and the experiments of the lab.
+//! The programs that measure a store: a load generator, and the experiments of the lab.
 //!
-//! It is a package of its own, because it needs more crates than the store does. It uses the store like
-//! everybody else: by HTTP, and by opening a store with [`toystore::supervisor`].
+//! It is a package of its own, because it needs more crates than the store. It uses the store
+//! by HTTP, and starts stores with [`toystore::supervisor`].
 //!
 //! | module | |
 //! |---|---|
-//! | [`loadtest`] | puts a load on a running store and measures its answers |
+//! | [`loadtest`] | sends a load to a running store and measures the answers |
 //! | [`evaluate`] | opens stores with different settings, loads them, and writes a report with figures |
 
 pub mod loadtest;

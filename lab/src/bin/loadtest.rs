@@ -1,4 +1,4 @@
-//! Loads a running store and says how it bore it.
+//! Sends a load to a running store and measures it; runs the evaluation.
 
 use clap::{ArgMatches, Command};
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use toystore_lab::loadtest::{Load, Ready, arguments, report};
 
 fn main() -> ExitCode {
     let command = Command::new("loadtest")
-        .about("Loads the toy store and measures latencies, rate and errors")
+        .about("Sends a load to the toy store and measures latencies, rate and errors")
         .after_help(
             "Example: loadtest mixed -c 10 -d 5s -p 0.2\n\nExit code: 0 done, 1 every request \
              failed, 2 could not run, 130 interrupted",

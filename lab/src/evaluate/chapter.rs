@@ -1,4 +1,4 @@
-//! What an experiment hands over: figures with their data, a table, and what is seen.
+//! The result of an experiment: figures with their data, a table, and findings.
 
 use super::plot::Picture;
 use serde::Serialize;

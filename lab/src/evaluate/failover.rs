@@ -1,5 +1,5 @@
 //! Experiment 5: the leader is killed and comes back, then a follower, while customers arrive at a
-//! fixed rate. Did they notice, and do the replicas agree at the end?
+//! fixed rate. The experiment measures errors and latencies, and compares the replicas at the end.
 
 use super::chapter::{Chapter, Figure, Table, csv};
 use super::clients::name;
@@ -55,7 +55,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
     let begun = Instant::now();
     let mut requests = Vec::new();
     let (mut watch, summary) = thread::scope(|scope| {
-        // The one who kills; joined below, when the load is over.
+        // This thread kills and restarts; joined below, when the load is over.
         let killer = scope.spawn(|| Watch::new(begun).follow_script(&mut store, duration));
         let summary = loadtest::run(&load, &mut |answer| requests.push(request(begun, answer)));
         let watch = killer.join().unwrap_or_else(|_| Err(Error::invalid("the script panicked")));

@@ -1,8 +1,8 @@
-//! The laboratory: opens a store for an experiment, with the settings it asks for, on free ports and
-//! fresh data, and puts loads on it.
+//! Starts a store for an experiment, with the settings of the experiment, on free ports and
+//! with new data, and sends loads to it.
 //!
-//! - The data is below the results, so on a disk and not in memory: syncs cost what they cost. It is
-//!   removed when the store closes; what the services said stays, in `services.log`.
+//! - The data is below the results, on disk and not in memory, so that syncs take their real time. It is
+//!   removed when the store closes; the log of the services stays, in `services.log`.
 //! - Stores have plenty of every toy, restock hardly ever, and do not log requests, unless an
 //!   experiment says otherwise.
 
@@ -52,7 +52,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// A laboratory that writes into this directory.
+    /// A lab that writes into this directory.
     pub fn new(directory: &Path, stop: Stop, size: Size, seed: u64) -> Lab {
         let style = ProgressStyle::with_template("{msg:52} {wide_bar} {pos}/{len}");
         let bar = ProgressBar::new(0).with_style(style.expect("the template is well-formed"));
@@ -207,7 +207,7 @@ impl OpenStore {
             Client::new(&self.config.frontend.peer, PATIENCE).send("GET", "/status", &[], b"")?;
         serde_json::from_slice::<Data<FrontendStatus>>(&response.body)
             .map(|body| body.data)
-            .map_err(|e| Error::invalid(format!("the front-end's status is none: {e}")))
+            .map_err(|e| Error::invalid(format!("the front-end's status cannot be read: {e}")))
     }
 
     /// Waits until all replicas are in sync.
@@ -245,7 +245,7 @@ impl OpenStore {
 impl Drop for OpenStore {
     fn drop(&mut self) {
         self.store.close(|_, _| {});
-        // What stays behind is in the way of nobody.
+        // Files that cannot be removed do no harm.
         let _ = fs::remove_dir_all(&self.data);
     }
 }

@@ -1,5 +1,5 @@
-//! The evaluation: makes the lab's six experiments against stores that it opens itself, and writes what
-//! came of them. Called by `loadtest evaluate`.
+//! The evaluation: runs the lab's six experiments with stores that it starts itself, and writes a report.
+//! Called by `loadtest evaluate`.
 //!
 //! ```text
 //! lab ── opens ──▶ store ◀── loads ── experiment ─▶ Chapter: figures, data, findings
@@ -48,13 +48,13 @@ pub fn command() -> Command {
     let only = Arg::new("only").long("only").value_name("N");
     let seed = Arg::new("seed").long("seed").value_name("N").value_parser(value_parser!(u64));
     Command::new("evaluate")
-        .about("Opens stores of its own, makes the lab's six experiments, and writes a report")
+        .about("Starts its own stores, runs the lab's six experiments, and writes a report")
         .after_help("Example: loadtest evaluate --quick --out /tmp/report")
         .args([
-            quick.help("In less than a minute, to see that all of it works"),
-            out.help("Where to write [default results/<time>]"),
-            only.value_parser(value_parser!(u8).range(1..=6)).help("Make this experiment alone"),
-            seed.help("Of all random choices").default_value("1"),
+            quick.help("Run in less than a minute, as a test; the numbers are rough"),
+            out.help("Directory of the report [default results/<time>]"),
+            only.value_parser(value_parser!(u8).range(1..=6)).help("Run only this experiment"),
+            seed.help("Seed of all random choices").default_value("1"),
         ])
 }
 

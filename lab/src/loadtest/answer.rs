@@ -1,10 +1,10 @@
-//! What one request came to. Made by the engine, for the summary and for whoever observes the load.
+//! The outcome of one request. Made by the engine, for the summary and for the observers of the load.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 use toystore::client::measurements::Kind;
 
-/// What one request came to.
+/// The outcome of one request, with its times.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
     /// What was asked for.
@@ -51,7 +51,7 @@ impl Outcome {
         self == Outcome::Status(409)
     }
 
-    /// Whether the store did not do its duty.
+    /// Whether it counts as an error of the store.
     pub fn is_error(self) -> bool {
         !self.is_success() && !self.is_sold_out()
     }

@@ -33,20 +33,20 @@ fn workload(name: &'static str, about: &'static str, example: &str) -> Command {
         Arg::new("address")
             .long("address")
             .value_name("HOST:PORT")
-            .help("Where the front-end is [default client.address]"),
+            .help("Address of the front-end [default client.address]"),
         number("connections", 'c', "N")
             .value_parser(count)
             .help("Connections, all open at the same time [default client.sessions]"),
         number("requests", 'n', "N")
             .value_parser(value_parser!(u64).range(1..))
             .conflicts_with("duration")
-            .help("Stop after so many requests"),
+            .help("Number of requests"),
         number("duration", 'd', "TIME")
             .value_parser(duration)
-            .help("Stop after so long: 500ms, 10s, 2m [default 10s]"),
-        number("rate", 'r', "N").value_parser(value_parser!(f64)).help(
-            "Open loop: so many requests a second, and latency counts from when each was due",
-        ),
+            .help("Duration of the load: 500ms, 10s, 2m [default 10s]"),
+        number("rate", 'r', "N")
+            .value_parser(value_parser!(f64))
+            .help("Open loop: requests per second; a latency counts from when its request was due"),
         Arg::new("pipeline")
             .long("pipeline")
             .value_name("N")

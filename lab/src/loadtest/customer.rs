@@ -6,7 +6,7 @@ use fastrand::Rng;
 use toystore::client::choices::Choices;
 use toystore::client::measurements::Kind;
 
-/// The customer of one connection, who never has enough.
+/// The customer of one connection; its requests never end.
 #[derive(Debug)]
 pub struct Customer {
     choices: Choices,

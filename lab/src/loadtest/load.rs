@@ -1,9 +1,9 @@
-//! What is to be done to the store: what is asked for, when, and for how long. Said by the program's arguments or
+//! The description of a load: which requests, when, and for how long. Made from the program's arguments or
 //! by an experiment.
 
 use std::time::Duration;
 
-/// What to do to the store.
+/// A load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Load {
     /// The front-end, `host:port`.
@@ -45,8 +45,7 @@ pub enum Workload {
 pub enum Pace {
     /// As soon as the answer before is there: the connections are customers who wait.
     Closed,
-    /// At a fixed rate, whatever the store does: the connections are those over which a city's customers
-    /// come. A request that is due while all connections are busy is sent late.
+    /// At a fixed rate, whatever the store does: many customers share the connections. A request that is due while all connections are busy is sent late.
     Open {
         /// Requests a second, over all connections; above 0.
         rate: f64,

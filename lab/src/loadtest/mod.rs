@@ -1,4 +1,4 @@
-//! Puts a load on a running store and measures its answers. Called by the program `loadtest` and by the evaluation.
+//! Sends a load to a running store and measures the answers. Called by the program `loadtest` and by the evaluation.
 //!
 //! ```text
 //! run ─▶ engine: one thread, all connections            ┌▶ schedule   when the next request is due
@@ -24,8 +24,7 @@
 //! - One thread, no allocation per query and no lock, so that one core can saturate the front-end.
 //! - Every request that is sent has exactly one [`Outcome`], and the load goes on whatever it is.
 //! - In an open loop a latency counts from when the request was *due*. A closed loop sends less to a store
-//!   that stalls, and so hardly sees the stall ("coordinated omission"); an open loop does not let
-//!   the store off.
+//!   that stalls, and so hardly measures the stall ("coordinated omission"); an open loop measures it.
 
 pub mod schedule;
 pub mod customer;
@@ -54,8 +53,8 @@ use toystore::error::{Error, Result};
 use toystore::model::ToyName;
 use toystore::net::Resolver;
 
-/// Puts the load on the store, from this thread, and shows every answer to `observe`, in the order in
-/// which they came. An error means that it could not begin: the load makes no sense, or the store did
+/// Sends the load to the store, from this thread, and passes every answer to `observe`, in the order in
+/// which they arrived. An error means that it could not begin: the load makes no sense, or the store did
 /// not name its toys. What goes wrong later is in the summary.
 pub fn run(load: &Load, observe: &mut dyn FnMut(&Answer<'_>)) -> Result<Summary> {
     Ok(Ready::new(load)?.run(observe, &|| false))

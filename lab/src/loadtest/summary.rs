@@ -1,4 +1,4 @@
-//! What a load came to, counted. Pure.
+//! The results of a load: counts and latencies. Pure.
 
 use super::answer::{Failure, Outcome};
 use hdrhistogram::Histogram;
