@@ -20,7 +20,7 @@ use toystore::frontend::election::Elector;
 use toystore::frontend::orders::Orders;
 use toystore::frontend::products::Products;
 use toystore::frontend::router::route;
-use toystore::frontend::session::Door;
+use toystore::frontend::session::CustomerServer;
 use toystore::http::Http1;
 use toystore::model::{
     CallId, Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, Principal,
@@ -34,7 +34,7 @@ use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
 use toystore::protocol::catalog::Office;
 use toystore::protocol::catalog::{Changes, Request};
-use toystore::protocol::order::{self, Append, Bought, Outcome};
+use toystore::protocol::order::{self, Append, AppendOutcome, Bought};
 use toystore::protocol::purchase::Purchase;
 use toystore::protocol::{Answer, answer, question};
 use toystore::storage::{CsvLog, Directory};
@@ -108,10 +108,14 @@ fn query(c: &mut Criterion) {
     let elector = elector.expect("it starts without replicas");
     let orders = Orders::new(&config, &transport, elector.election(), products.clone());
     let orders = orders.expect("its addresses are configured");
-    let door = Door::new(products.clone(), orders, Arc::new(RequestMetrics::new(&[Kind::Query])));
-    let mut session = door.open(Way::Plain.into(), Waker::noop().clone());
+    let customer_server = CustomerServer::new(
+        products.clone(),
+        orders,
+        Arc::new(RequestMetrics::new(&[Kind::Query])),
+    );
+    let mut session = customer_server.open(Way::Plain.into(), Waker::noop().clone());
     let mut output = Vec::new();
-    door.serve(&mut session, QUERY, &mut output);
+    customer_server.serve(&mut session, QUERY, &mut output);
     assert!(output.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&output));
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -126,7 +130,7 @@ fn query(c: &mut Criterion) {
         c.bench_function("front-end: cached query, bytes in, bytes out", |b| {
             b.iter(|| {
                 output.clear();
-                door.serve(&mut session, QUERY, &mut output)
+                customer_server.serve(&mut session, QUERY, &mut output)
             });
         });
         over.store(true, Ordering::Relaxed);
@@ -311,12 +315,12 @@ fn take(follower: &mut Replica, append: Append) {
     let last = append.last();
     assert!(matches!(follower.take(append), Ok(Taken::Entries { .. })));
     follower.synced(last);
-    follower.acknowledge(Epoch(1), Outcome::Synced(last)).expect("the same view");
+    follower.acknowledge(Epoch(1), AppendOutcome::Synced(last)).expect("the same view");
 }
 
 fn acknowledge(leader: &mut Replica, follower: ReplicaId, last: OrderNumber) {
     let identity = member(follower.0).identity;
-    let answer = order::Appended { identity, outcome: Outcome::Synced(last) };
+    let answer = order::Appended { identity, outcome: AppendOutcome::Synced(last) };
     leader.answered(Epoch(1), follower, &answer, Moment::START);
 }
 

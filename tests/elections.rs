@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::time::Duration;
-use toystore::frontend::controller::{Controller, Decision, Report, SILENT, Unclean};
+use toystore::frontend::controller::{Controller, Decision, HealthReport, SILENT, Unclean};
 use toystore::model::{Epoch, Identity, Member, Moment, OrderNumber, ReplicaId, View};
 use toystore::protocol::order::Health;
 
@@ -65,7 +65,7 @@ impl Store {
     /// Its process is gone.
     fn refuse(&mut self, id: u32) {
         self.healths.retain(|health| health.id != ReplicaId(id));
-        self.controller.hear(ReplicaId(id), Report::Refused, self.now);
+        self.controller.hear(ReplicaId(id), HealthReport::Refused, self.now);
     }
 
     /// It does not answer any more.
@@ -78,7 +78,7 @@ impl Store {
     fn beat(&mut self) {
         for health in self.healths.clone() {
             let (id, expected) = (health.id, self.controller.committed());
-            let report = Report::Healthy { health, asked: self.now, expected };
+            let report = HealthReport::Healthy { health, asked: self.now, expected };
             self.controller.hear(id, report, self.now);
         }
     }
@@ -347,7 +347,7 @@ fn a_controller_that_hears_of_a_newer_view_stops() {
     store.health(1).view = Some(view(9, 1, &[1]));
     store.refuse(3);
     assert_eq!(store.wait(ms(2_000)), None);
-    assert_eq!(store.controller.usurped(), Some(Epoch(9)));
+    assert_eq!(store.controller.superseded_by(), Some(Epoch(9)));
     assert_eq!(store.controller.view(), None, "nor does it take orders");
 }
 
@@ -358,7 +358,7 @@ fn a_front_end_that_wakes_up_listens_to_everybody_before_it_decides() {
     store.now += ms(5_000);
     for health in old {
         let id = health.id;
-        let report = Report::Healthy { health, asked, expected: OrderNumber(0) };
+        let report = HealthReport::Healthy { health, asked, expected: OrderNumber(0) };
         store.controller.hear(id, report, store.now);
         assert_eq!(store.controller.decide(store.now), None, "an answer from before the pause");
     }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use support::Id::{Catalog, Frontend, Order};
 use support::{Cluster, Customer, REPLICAS, finish, wait_until};
 use toystore::model::{Entry, Epoch, Identity, Key, Member, OrderNumber, ReplicaId, View};
-use toystore::protocol::order::{Append, Appended, Outcome, Peer};
+use toystore::protocol::order::{Append, AppendOutcome, Appended, Peer};
 
 /// Whether customers may come to see that something is wrong. Either way they end with every order
 /// they were given.
@@ -283,7 +283,7 @@ fn an_append_that_comes_late_or_twice_changes_nothing() {
             committed: OrderNumber(0),
         };
         let appended: Appended = store.ask_peer(1, &Peer::Append(append)).expect("an answer");
-        assert_eq!(appended.outcome, Outcome::Synced(OrderNumber(through)));
+        assert_eq!(appended.outcome, AppendOutcome::Synced(OrderNumber(through)));
     };
     for (after, through) in [(0, 2), (0, 4), (0, 4), (0, 2), (0, 0), (2, 3), (1, 1), (2, 5), (3, 4)]
     {

@@ -727,7 +727,7 @@ fn a_purchase_waits_for_a_leader_until_its_deadline() {
     let mut wire = Wire::open(&store);
     wire.send(post(br#"{"name":"Tux","quantity":1}"#));
     wait_until("the front-end says that it has waited for two seconds", || {
-        store.log(Frontend).contains("purchases have to wait")
+        store.log(Frontend).contains("purchases wait")
     });
     for id in REPLICAS {
         store.start(Order(id));

@@ -248,7 +248,7 @@ fn the_whole_lesson_can_be_given_by_commands() {
 
     let said = lesson.done(&format!("start {id}"));
     assert!(said.starts_with(&format!("{crashed} started, pid ")), "{said}");
-    lesson.await_event(" orders, took them from replica ");
+    lesson.await_event(" missing orders from replica ");
     lesson.await_state(&crashed, "in_sync");
     assert_eq!(lesson.done("shoppers 0"), "shoppers: 0");
     wait_until("all logs are the same, on the page and by the byte", || {

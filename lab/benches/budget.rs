@@ -40,7 +40,7 @@ use toystore::order::file::ORDERS;
 use toystore::protocol::catalog::{
     Change, Changes, Peer as CatalogPeer, Request as ToCatalog, Sales, Sold,
 };
-use toystore::protocol::order::{self, Append, Appended, Bought, Outcome, Peer};
+use toystore::protocol::order::{self, Append, AppendOutcome, Appended, Bought, Peer};
 use toystore::protocol::purchase::Purchase;
 use toystore::protocol::web::{self, Receipt};
 use toystore::protocol::{Answer, answer, ask, question, wanted as still_wanted};
@@ -204,7 +204,8 @@ impl Handler for OtherSide {
             answer(question::<ToCatalog>(payload).map(|_| sales), output)
         } else if starts("append") {
             let identity = append().view.in_sync[0].identity.clone();
-            let appended = Appended { identity, outcome: Outcome::Synced(OrderNumber(123_457)) };
+            let appended =
+                Appended { identity, outcome: AppendOutcome::Synced(OrderNumber(123_457)) };
             answer(question::<Peer>(payload).map(|_| appended), output)
         } else {
             let change = Change { name: "Tux".parse().expect("a name"), version: 123_456 };

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// A request that is asked at one leader after another.
 #[derive(Debug, Default)]
 pub struct Asking {
-    in_doubt: bool,
+    is_indefinite: bool,
 }
 
 /// What follows from an attempt.
@@ -17,7 +17,7 @@ pub struct Asking {
 pub enum Then<T> {
     /// This is the answer.
     Over(Result<T>),
-    /// The leader of then, or the next one, is to be asked again.
+    /// The same leader, or the next one, is to be asked again.
     Again,
 }
 
@@ -33,7 +33,7 @@ impl Asking {
             Err(error) if error.is_passing() => error,
             answer => return Then::Over(answer),
         };
-        self.in_doubt |= !error.is_definite();
+        self.is_indefinite |= !error.is_definite();
         if is_late {
             return Then::Over(Err(self.give_up(error)));
         }
@@ -42,7 +42,7 @@ impl Asking {
 
     /// The answer when time is up, or nobody leads, as `error` says.
     pub fn give_up(&self, error: Error) -> Error {
-        if self.in_doubt {
+        if self.is_indefinite {
             Error::unanswered("the order service did not answer in time")
         } else {
             error

@@ -32,7 +32,7 @@ pub struct Cache<V> {
     uses: u64,
     floors: HashMap<Arc<str>, u64>,
     lease_until: Moment,
-    /// Under which changes are heard: none before the catalog has answered its first call.
+    /// The subscription by which changes are received: none before the catalog has answered its first call.
     subscription: Option<u64>,
     counts: Counts,
 }
@@ -53,7 +53,7 @@ struct Counts {
     invalidations: u64,
 }
 
-/// A fetch under way. Whoever starts one takes this first.
+/// A fetch under way. Taken before the catalog is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket {
     subscription: Option<u64>,
@@ -148,7 +148,7 @@ impl<V: Clone> Cache<V> {
         }
     }
 
-    /// A subscription ends: what was cached may change unheard.
+    /// A subscription ends: from now on changes are not received.
     pub fn unsubscribe(&mut self) {
         self.subscription = None;
         self.lease_until = Moment::START;

@@ -1,12 +1,12 @@
-//! The controller: health reports in, views out. Pure. The only one who makes views; its thread,
-//! in [`election`](super::election), puts each on disk before anybody hears of it.
+//! The controller: health reports in, views out. Pure. Only the controller makes views. Its thread,
+//! in [`election`](super::election), writes each view to disk before it is sent.
 //!
-//! A view is made when the one of now does not do: its leader is down, has just started, or cannot
+//! A new view is made when the current one does not fit any more: its leader is down, has just started, or cannot
 //! reach the catalog while another member can; a member is down or has just started; the leader
 //! reports a member lagging or an outsider caught up. Then
 //! - epoch = the one before + 1,
 //! - in-sync = the old in-sync set without those that are down or lagging, with those caught up,
-//! - leader = the old one if it will do, else the highest id of the old in-sync set that is up and fit.
+//! - leader = the old one if it is fit, else the highest id of the old in-sync set that is up and fit.
 //!
 //! If no member is fit there is no new view, and no leader, until one is. An outsider never leads,
 //! unless the operator allows an unclean election.
@@ -19,26 +19,26 @@ use std::time::Duration;
 /// A replica that has not answered for this long is down.
 pub const SILENT: Duration = Duration::from_millis(500);
 
-/// A controller that has not looked for this long was paused itself: it cannot tell who was silent
-/// meanwhile, and looks around first.
+/// A controller that did not run for this long was paused itself. It cannot know which replicas were
+/// silent, so it waits for new reports first.
 const PAUSED: Duration = Duration::from_millis(250);
 
-/// A leader that cannot reach the catalog keeps its office for this long: the others may be about to
-/// find out that the catalog is down for everybody.
+/// A leader that cannot reach the catalog stays the leader for this long: perhaps the catalog is down
+/// for all replicas.
 const CUT_OFF: Duration = Duration::from_millis(300);
 
-/// A front-end that lost its view file does not know which epochs it gave out last; it skips more
-/// than it can have made without any replica hearing of it.
+/// A front-end that lost its view file does not know which epochs it used last. It skips more epochs
+/// than it can have used without any replica knowing.
 const EPOCHS_SKIPPED: u64 = 1_000;
 
-/// What a heartbeat found out.
+/// The result of a health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
+pub enum HealthReport {
     /// The replica answered.
     Healthy {
         /// What it said.
         health: Health,
-        /// When it was asked. It says nothing of the time after that.
+        /// When it was asked. The report says nothing about later times.
         asked: Moment,
         /// The [committed](Controller::committed) number when it was asked: a fit replica that may
         /// have to have every committed order has at least these.
@@ -55,7 +55,7 @@ pub enum Report {
 pub enum Unclean {
     /// Never: committed orders could be lost.
     Forbidden,
-    /// Rather lose orders than stand still.
+    /// Accept the loss of orders rather than have no leader.
     Allowed,
 }
 
@@ -68,10 +68,10 @@ pub struct Controller {
     fresh: bool,
     /// The highest committed number ever heard of.
     committed: OrderNumber,
-    /// Somebody else makes views: the epoch heard of.
-    usurped: Option<Epoch>,
+    /// Another front-end makes views: the epoch of its view.
+    superseded_by: Option<Epoch>,
     unclean: Unclean,
-    /// Since when it looks without a pause.
+    /// Since when it runs without a pause.
     looking_since: Moment,
     looked: Moment,
 }
@@ -111,7 +111,7 @@ impl Controller {
             view,
             fresh: false,
             committed,
-            usurped: None,
+            superseded_by: None,
             unclean,
             looking_since: now,
             looked: now,
@@ -120,7 +120,7 @@ impl Controller {
 
     /// The view that is in force: none before this process has made one.
     pub fn view(&self) -> Option<&View> {
-        self.view.as_ref().filter(|_| self.fresh && self.usurped.is_none())
+        self.view.as_ref().filter(|_| self.fresh && self.superseded_by.is_none())
     }
 
     /// The last view made, by this process or one before it.
@@ -147,40 +147,40 @@ impl Controller {
         self.committed
     }
 
-    /// The epoch of somebody else's view, if there is somebody else.
-    pub fn usurped(&self) -> Option<Epoch> {
-        self.usurped
+    /// The epoch of another front-end's view, if there is another one.
+    pub fn superseded_by(&self) -> Option<Epoch> {
+        self.superseded_by
     }
 
     /// Takes a report.
-    pub fn hear(&mut self, id: ReplicaId, report: Report, now: Moment) {
+    pub fn hear(&mut self, id: ReplicaId, report: HealthReport, now: Moment) {
         let Some(replica) = self.replicas.get_mut(&id) else { return };
         match report {
-            Report::Healthy { health, asked, expected } => {
+            HealthReport::Healthy { health, asked, expected } => {
                 // What others hold for committed may have been given up by an unclean election.
                 if self.view.as_ref().is_none_or(|view| view.has(id, &health.identity)) {
                     self.committed = self.committed.max(health.committed);
                 }
                 let theirs = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
                 if self.view.as_ref().is_some_and(|view| theirs > view.epoch) {
-                    self.usurped = Some(theirs);
+                    self.superseded_by = Some(theirs);
                 }
                 let cut_off = (!health.catalog_reachable).then(|| replica.cut_off.unwrap_or(now));
                 let health = Some(health);
                 *replica = Replica { health, expected, asked, refused: false, cut_off };
             }
-            Report::Silent => {}
-            Report::Refused => replica.refused = true,
+            HealthReport::Silent => {}
+            HealthReport::Refused => replica.refused = true,
         }
     }
 
-    /// The next view, if the one of now does not do.
+    /// The next view, if the current one does not fit any more.
     pub fn decide(&mut self, now: Moment) -> Option<Decision> {
         if now > self.looked + PAUSED {
             self.looking_since = now;
         }
         self.looked = now;
-        if self.usurped.is_some() || !self.has_looked_around(now) {
+        if self.superseded_by.is_some() || !self.has_looked_around(now) {
             return None;
         }
         let decision = match &self.view {
@@ -197,8 +197,8 @@ impl Controller {
         Some(decision)
     }
 
-    /// Whether each replica has said something, or had the time to: a view made too early would
-    /// leave out whoever answers a moment later.
+    /// Whether each replica has answered, or had time to answer. A view made too early would
+    /// not include a replica that answers a moment later.
     fn has_looked_around(&self, now: Moment) -> bool {
         let answered =
             |replica: &Replica| replica.health.is_some() && replica.asked >= self.looking_since;
@@ -271,11 +271,15 @@ impl Controller {
         } else if !self.fresh {
             "the front-end has started".into()
         } else if let Some(member) = in_sync.iter().find(|member| !old.in_sync.contains(member)) {
-            format!("replica {} has caught up and is let in", member.id)
+            format!("replica {} has caught up and joins the in-sync set", member.id)
         } else if let Some(member) = old.in_sync.iter().find(|member| !in_sync.contains(member)) {
-            format!("replica {} {} and is left out", member.id, self.failing(member.id, now))
+            format!(
+                "replica {} {} and leaves the in-sync set",
+                member.id,
+                self.failing(member.id, now)
+            )
         } else if let Some(id) = lagging.first() {
-            format!("replica {id} lags behind and is left out")
+            format!("replica {id} lags behind and leaves the in-sync set")
         } else {
             return None;
         };
@@ -283,7 +287,7 @@ impl Controller {
         Some(Decision { view, reason })
     }
 
-    /// The old leader if it will do, else the highest fit member, those that reach the catalog first.
+    /// The old leader if it is fit, else the highest fit member, those that reach the catalog first.
     fn leader<'a>(
         &self,
         old: &View,
@@ -328,7 +332,7 @@ impl Controller {
             .collect()
     }
 
-    /// Why a replica is not what it was, in words.
+    /// Why the state of a replica changed, in words.
     fn failing(&self, id: ReplicaId, now: Moment) -> &'static str {
         let Some(replica) = self.replicas.get(&id) else { return "is not configured" };
         match &replica.health {
@@ -337,7 +341,7 @@ impl Controller {
             Some(health) if health.starting => "has started",
             Some(health) if !health.catalog_reachable => "cannot reach the catalog",
             Some(health) if !self.is_fit(health) => "lacks committed orders",
-            Some(_) => "lags behind or has another disk",
+            Some(_) => "lags behind or has another data directory",
             None => "has never answered",
         }
     }

@@ -1,9 +1,9 @@
-//! Who leads, as everybody in the front-end sees it. Pure. Kept by [`election`](super::election) and the simulation:
+//! The leader, as the whole front-end sees it. Pure. Kept by [`election`](super::election) and the simulation:
 //! they announce a view when it is on disk, and say whether its leader answers.
 
 use crate::model::{Epoch, ReplicaId, View};
 
-/// What came of the election so far.
+/// The result of the elections so far.
 #[derive(Debug, Default)]
 pub struct Elected {
     /// Whether the leader of the view answers.
@@ -13,7 +13,7 @@ pub struct Elected {
     incarnation: Epoch,
 }
 
-/// Whom to ask.
+/// The leader to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leader {
     /// The epoch of the view that it leads.

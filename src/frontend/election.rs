@@ -1,6 +1,6 @@
 //! The controller's thread and a heartbeat thread per replica. A heartbeat asks its replica for its
-//! health each 100 ms, or tells it the view that it does not have yet; what comes back goes to the
-//! controller's thread, which puts each new view on disk and only then lets anybody see it.
+//! health each 100 ms, or sends it the view that it does not have yet. The answers go to the
+//! controller's thread, which writes each new view to disk before others see it.
 //!
 //! ```text
 //!  replica 1 ◀── heartbeat ──┐ reports
@@ -8,7 +8,7 @@
 //!  replica 3 ◀── heartbeat ──┘
 //! ```
 
-use super::controller::{Controller, Decision, Report, SILENT, Unclean};
+use super::controller::{Controller, Decision, HealthReport, SILENT, Unclean};
 use super::elected::{Elected, Leader};
 use crate::blocking::Blocking;
 use crate::config::Config;
@@ -29,17 +29,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The time between two health checks.
-const BEAT: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// The pause after a connection broke: the next attempt shows whether the process is gone.
-const QUICK: Duration = Duration::from_millis(5);
-/// How often the controller looks at the clock when nobody reports.
+const RECHECK_PAUSE: Duration = Duration::from_millis(5);
+/// How often the controller checks the time when there are no reports.
 const TICK: Duration = Duration::from_millis(50);
-/// A store that has just started and has no leader for this long says so.
+/// A store that has just started logs that it has no leader after this time.
 const LEADERLESS: Duration = Duration::from_secs(2);
 /// The committed number is put on disk each time it has grown by this.
 const REMEMBER_EVERY: u64 = 1_000;
 
-/// Who leads, for everybody in the front-end.
+/// The leader, as the whole front-end sees it.
 pub struct Election {
     started: Instant,
     state: Mutex<State>,
@@ -80,10 +80,10 @@ impl Election {
         self.state.lock().elected.is_led
     }
 
-    /// A request failed at this replica: look at it at once.
+    /// A request failed at this replica: check its health at once.
     pub fn suspect(&self, id: ReplicaId) {
         if let Some(suspicion) = self.suspicions.get(&id) {
-            // Full means that it is about to look anyway.
+            // If the channel is full, a check is due anyway.
             suspicion.try_send(()).ok();
         }
     }
@@ -120,11 +120,11 @@ impl Elector {
         };
         let replicas = &config.order.replicas;
         let (reporter, reports) = bounded(replicas.len() * 4);
-        let (mut suspicions, mut ears) = (BTreeMap::new(), BTreeMap::new());
+        let (mut suspicions, mut receivers) = (BTreeMap::new(), BTreeMap::new());
         for id in replicas.keys() {
-            let (suspicion, ear) = bounded(1);
+            let (suspicion, wake_ups) = bounded(1);
             suspicions.insert(*id, suspicion);
-            ears.insert(*id, ear);
+            receivers.insert(*id, wake_ups);
         }
         let election = Arc::new(Election {
             started: Instant::now(),
@@ -133,17 +133,22 @@ impl Elector {
             suspicions,
         });
         let mut elector = Elector { election: election.clone(), threads: Vec::new() };
-        for (id, ear) in ears {
+        for (id, wake_ups) in receivers {
             let peer = transport.rpc(&replicas[&id].peer)?;
-            let heart =
-                Heart { id, peer, election: election.clone(), reports: reporter.clone(), ear };
-            let thread = VitalThread::start(format!("heartbeat-{id}"), move || heart.run())?;
+            let checker = HealthChecker {
+                id,
+                peer,
+                election: election.clone(),
+                reports: reporter.clone(),
+                wake_ups,
+            };
+            let thread = VitalThread::start(format!("heartbeat-{id}"), move || checker.run())?;
             elector.threads.push(thread);
         }
         let Remembered { view, committed } = remembered;
         let ids = replicas.keys().copied();
         let controller = Controller::new(ids, view, committed, unclean, election.now());
-        let seat = Seat {
+        let controller_thread = ControllerThread {
             controller,
             remembered: committed,
             leaderless_since: None,
@@ -151,7 +156,7 @@ impl Elector {
             election,
             reports,
         };
-        elector.threads.push(VitalThread::start("controller", move || seat.run())?);
+        elector.threads.push(VitalThread::start("controller", move || controller_thread.run())?);
         Ok(elector)
     }
 
@@ -172,37 +177,37 @@ impl Drop for Elector {
 }
 
 /// One replica's heartbeat.
-struct Heart {
+struct HealthChecker {
     id: ReplicaId,
     peer: Rpc,
     election: Arc<Election>,
-    reports: Sender<(ReplicaId, Report)>,
-    ear: Receiver<()>,
+    reports: Sender<(ReplicaId, HealthReport)>,
+    wake_ups: Receiver<()>,
 }
 
-impl Heart {
+impl HealthChecker {
     fn run(&self) {
         let mut has = Epoch(0);
         while !self.election.is_stopping() {
             let begun = Instant::now();
-            let (report, pause) = self.beat(&mut has, begun + SILENT);
-            let answered = matches!(report, Report::Healthy { .. });
-            // The controller's thread may be writing a view; it will take what comes after.
-            self.reports.send_timeout((self.id, report), BEAT).ok();
+            let (report, pause) = self.check(&mut has, begun + SILENT);
+            let answered = matches!(report, HealthReport::Healthy { .. });
+            // The controller's thread may be writing a view. It reads later reports.
+            self.reports.send_timeout((self.id, report), CHECK_INTERVAL).ok();
             let news = self.election.epoch() > has;
             if answered && news {
                 continue;
             }
-            match self.ear.recv_timeout(pause.saturating_sub(begun.elapsed())) {
+            match self.wake_ups.recv_timeout(pause.saturating_sub(begun.elapsed())) {
                 Ok(()) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    /// Tells the replica the view, if it does not have it, else asks for its health. Returns how
-    /// long to wait before the next beat.
-    fn beat(&self, has: &mut Epoch, deadline: Instant) -> (Report, Duration) {
+    /// Sends the replica the view if it does not have it, else asks for its health. Returns how
+    /// long to wait before the next check.
+    fn check(&self, has: &mut Epoch, deadline: Instant) -> (HealthReport, Duration) {
         let question = match self.election.view() {
             Some(view) if view.epoch > *has => {
                 *has = view.epoch;
@@ -216,35 +221,35 @@ impl Heart {
         match ask::<_, Health>(&self.peer, &question, deadline, &stopping) {
             Ok(health) => {
                 *has = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
-                (Report::Healthy { health, asked, expected }, BEAT)
+                (HealthReport::Healthy { health, asked, expected }, CHECK_INTERVAL)
             }
             Err(Error::Unreachable { .. }) => {
                 *has = Epoch(0);
-                (Report::Refused, BEAT)
+                (HealthReport::Refused, CHECK_INTERVAL)
             }
-            // It has this view or a newer one; the health check that follows will show.
-            Err(error) if error.is_definite() => (Report::Silent, QUICK),
+            // It has this view or a newer one. The next health check shows which.
+            Err(error) if error.is_definite() => (HealthReport::Silent, RECHECK_PAUSE),
             Err(_) => {
                 *has = Epoch(0);
-                (Report::Silent, QUICK)
+                (HealthReport::Silent, RECHECK_PAUSE)
             }
         }
     }
 }
 
-/// The controller's seat: the thread that it decides on.
-struct Seat {
+/// The thread on which the controller decides.
+struct ControllerThread {
     controller: Controller,
     /// The committed number on disk.
     remembered: OrderNumber,
-    /// Since when purchases have to wait, if they do and somebody was told.
+    /// Since when purchases wait, if they do and somebody was told.
     leaderless_since: Option<Moment>,
     path: PathBuf,
     election: Arc<Election>,
-    reports: Receiver<(ReplicaId, Report)>,
+    reports: Receiver<(ReplicaId, HealthReport)>,
 }
 
-impl Seat {
+impl ControllerThread {
     fn run(mut self) {
         while !self.election.is_stopping() {
             match self.reports.recv_timeout(TICK) {
@@ -259,16 +264,16 @@ impl Seat {
         }
     }
 
-    fn hear(&mut self, id: ReplicaId, report: Report) {
+    fn hear(&mut self, id: ReplicaId, report: HealthReport) {
         let leader = self.controller.view().map(|view| view.leader);
-        if report == Report::Refused && leader == Some(id) {
+        if report == HealthReport::Refused && leader == Some(id) {
             // Who is fit depends on how far the others are right now.
             self.election.suspicions.keys().for_each(|id| self.election.suspect(*id));
         }
-        let usurped = self.controller.usurped();
+        let superseded_by = self.controller.superseded_by();
         self.controller.hear(id, report, self.election.now());
-        if let Some(epoch) = self.controller.usurped()
-            && usurped.is_none()
+        if let Some(epoch) = self.controller.superseded_by()
+            && superseded_by.is_none()
         {
             let mine = self.controller.epoch();
             tracing::error!(
@@ -298,7 +303,7 @@ impl Seat {
         let led = self.controller.is_led(now);
         let mut state = self.election.state.lock();
         state.committed = committed;
-        // Nobody leads at a start; that is news only if it stays so.
+        // At a start there is no leader. It is logged only if that lasts.
         let waits_from_the_start =
             !led && self.leaderless_since.is_none() && now > Moment::START + LEADERLESS;
         if state.elected.is_led == led && !waits_from_the_start {
@@ -308,15 +313,15 @@ impl Seat {
         drop(state);
         self.election.changed.notify_all();
         if !led {
-            tracing::warn!("no order replica can lead; purchases have to wait{}", self.hint());
+            tracing::warn!("no leader: no order replica can lead; purchases wait{}", self.hint());
             self.leaderless_since = Some(now);
         } else if let Some(since) = self.leaderless_since.take() {
             let ms = (now - since).as_millis();
-            tracing::info!("there is a leader again, after {ms} ms; purchases go on");
+            tracing::info!("a leader was elected after {ms} ms; purchases continue");
         }
     }
 
-    /// What they wait for, if it is more than an order replica that comes back.
+    /// What they wait for, if it is more than the return of an order replica.
     fn hint(&self) -> String {
         if self.controller.last_view().is_some() {
             return String::new();

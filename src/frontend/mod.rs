@@ -1,4 +1,4 @@
-//! The front-end: the door of the store.
+//! The front-end: it serves the customers.
 //!
 //! ```text
 //!  client ──HTTP──▶ session ──▶ router ──▶ products ──▶ cache ──hit──▶ answer
@@ -12,7 +12,7 @@
 //! * [`session`]: serves one client connection: read, route, answer.
 //! * [`router`] (pure): which request is for what; the only place that knows URLs.
 //! * [`products`]: a toy from the cache, or from the catalog, and then into the cache.
-//! * [`orders`]: buys and looks up at the leader; on its loss waits for the next and tries again.
+//! * [`orders`]: buys and looks up at the leader; if it fails, waits for the next one and tries again.
 //! * [`calls`] (pure): the purchases in flight, and which are sent together.
 //! * [`asking`] (pure): what one attempt after another says about the request.
 //! * [`querying`] (pure): from the cache, with another query's question, or with one of its own.
@@ -75,13 +75,14 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
         idle_deadline: settings.idle_deadline,
         ..Limits::default()
     };
-    let door = Arc::new(session::Door::new(products, orders, monitor.requests()));
+    let customer_server =
+        Arc::new(session::CustomerServer::new(products, orders, monitor.requests()));
     let peer_limits =
         Limits { threads: settings.peer_threads, clients: Clients::Services, ..Limits::default() };
     let listen = transport.listen_to_customers(&settings.listen);
-    let server = Server::start("session", listen, door, limits)?;
+    let server = Server::start("session", listen, customer_server, limits)?;
     monitor.watch(server.watch());
-    // The last of the two, because whoever finds it healthy sends customers to the other.
+    // Started after the other, because a load balancer that finds it healthy sends customers to the other.
     let peer = transport.listen(&settings.peer);
     let peer_server = Server::start("peer", peer, peers, peer_limits)?;
     let reloader = transport.reload_at_hangup()?;

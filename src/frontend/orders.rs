@@ -1,5 +1,5 @@
-//! Buys and looks up at the leader; on its loss waits for the next view and tries again with the same
-//! key, so that the client notices nothing but latency (F7). Called by [`session`](super::session).
+//! Buys and looks up orders at the leader. If the leader fails, waits for the next view and tries again with the same
+//! key, so that the client sees latency only (F7). Called by [`session`](super::session).
 
 use super::asking::{Asking, Then, is_suspect};
 use super::calls::{self, Batch, Calls, Next};

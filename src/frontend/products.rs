@@ -1,7 +1,7 @@
 //! A toy from the cache, or from the catalog and then into the cache. Called by
 //! [`session`](super::session) for queries, by [`orders`](super::orders) and
-//! [`subscription`](super::subscription) to drop what has changed. What a query does next is decided by
-//! [`querying`](super::querying); here are the calls and the waits.
+//! [`subscription`](super::subscription) to drop what has changed. [`querying`](super::querying) decides
+//! what a query does next; here are the calls and the waits.
 
 use super::cache::Cache;
 use super::querying::{Lookup, Next, Querying};
@@ -17,7 +17,7 @@ use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// For one question to the catalog, its queue and simulated slowness included.
+/// Deadline of one question to the catalog, with its queue and its artificial delay.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// A toy as it is sent, in its envelope.

@@ -1,9 +1,9 @@
-//! One query, answered from the cache, by the question that another query has put to the catalog, or by one of its
+//! One query: answered from the cache, by a question that another query asked the catalog, or by a question of its
 //! own. Pure: asked, it says what to do next; told what the catalog answered, it stores it. Driven by
 //! [`products`](super::products) and the simulation.
 //!
-//! Queries that miss the same toy at the same time share one question. Whoever joins takes the answer only if it is
-//! as good as one asked for now; otherwise it asks by itself.
+//! Queries that miss the same toy at the same time share one question. A query that joins uses the answer only if it
+//! is as new as an answer to a question asked now. Otherwise it asks by itself.
 
 use super::cache::{Cache, Fetched, Ticket};
 use crate::error::{Error, Result};
@@ -93,7 +93,7 @@ impl<V: Clone> Querying<V> {
         Next::Ask
     }
 
-    /// It waits for nobody any more, but asks by itself.
+    /// It does not wait for the other query any more, but asks by itself.
     pub fn ask(&mut self, lookup: &mut Lookup<V>, name: &str) {
         let ticket = lookup.cache.begin_fetch();
         let fetch = Arc::new(Fetch { ticket, answer: OnceLock::new() });

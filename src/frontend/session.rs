@@ -20,8 +20,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tracing::Level;
 
-/// The front-end's address.
-pub struct Door {
+/// What is served at the front-end's address.
+pub struct CustomerServer {
     products: Arc<Products>,
     orders: Arc<Orders>,
     /// Where requests are counted.
@@ -39,10 +39,14 @@ pub struct Session {
     buying: Option<Buying>,
 }
 
-impl Door {
-    /// A door to these.
-    pub fn new(products: Arc<Products>, orders: Orders, requests: Arc<RequestMetrics>) -> Door {
-        Door { products, orders: Arc::new(orders), requests, sessions: AtomicU64::new(0) }
+impl CustomerServer {
+    /// Serves queries from `products` and purchases through `orders`.
+    pub fn new(
+        products: Arc<Products>,
+        orders: Orders,
+        requests: Arc<RequestMetrics>,
+    ) -> CustomerServer {
+        CustomerServer { products, orders: Arc::new(orders), requests, sessions: AtomicU64::new(0) }
     }
 
     /// Answers one request. Returns what it asked for, and the status; `None` if the answer comes later.
@@ -124,7 +128,7 @@ impl Door {
     }
 }
 
-impl Protocol for Door {
+impl Protocol for CustomerServer {
     type Session = Session;
 
     fn open(&self, caller: Caller, waker: Waker) -> Session {

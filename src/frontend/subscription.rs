@@ -55,7 +55,7 @@ impl Subscriber {
                 Err((error, heard)) => {
                     if was_up || heard {
                         tracing::warn!(
-                            "no changes from the catalog, the cache is bypassed: {error}"
+                            "not subscribed to changes at the catalog; cache disabled: {error}"
                         );
                     }
                     was_up = false;
@@ -68,7 +68,7 @@ impl Subscriber {
     /// Begins a subscription and takes changes until it is over, or this process is stopping. The
     /// error says whether there was an answer at all.
     fn listen(&self) -> Result<(), (Error, bool)> {
-        // Nobody ever had this number, so no late duplicate of a call can speak for it.
+        // This number was never used, so no late duplicate of a call belongs to it.
         let subscription = fastrand::u64(..);
         self.products.unsubscribe();
         let mut acknowledged = None;
@@ -86,7 +86,7 @@ impl Subscriber {
                 return Err((error, acknowledged.is_some()));
             }
             if acknowledged.is_none() {
-                tracing::info!("hears of changes from the catalog: the cache is in use");
+                tracing::info!("subscribed to changes at the catalog; cache enabled");
             }
             acknowledged = Some(changes.up_to);
         }

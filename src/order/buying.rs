@@ -111,7 +111,7 @@ impl Buying {
     }
 }
 
-/// A purchase by hand at this replica, which has to lead; the how-manieth since it started. It is counted within the
+/// A purchase by hand at this replica, which has to lead. `sequence` is its number since the replica started. It is counted within the
 /// epoch: a replica that starts again leads in a newer one.
 pub fn by_hand(replica: &Replica, sequence: u64, key: Option<Key>, item: Item) -> Result<Purchase> {
     let epoch = replica.epoch();
@@ -169,7 +169,7 @@ fn answered(replica: &mut Replica, purchase: &Purchase, answer: Result<Sold>) ->
         }
     };
     if !error.is_definite() {
-        replica.in_doubt(purchase);
+        replica.sale_is_indefinite(purchase);
     }
     Stage::Over(Err(error))
 }

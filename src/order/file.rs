@@ -1,9 +1,9 @@
 //! A replica on disk: `orders.csv`, the same bytes on every replica; `view.json`, the last view it
-//! accepted; `committed`, a hint how far the log was committed. Used by [`node`](super::node)
+//! accepted; `committed`, a hint of how far the log was committed. Used by [`node`](super::node)
 //! and [`recovery`](super::recovery).
 //!
-//! A damaged log is set aside, and the directory gets a new identity: to everybody else its disk was
-//! wiped, so it comes back as an outsider and the leader refills it.
+//! A damaged log is set aside, and the directory gets a new identity: for the others its disk was
+//! wiped, so it returns as an outsider and the leader sends it all orders.
 
 use super::log::Log;
 use crate::config::{Failure, FailureKind};
@@ -48,7 +48,7 @@ impl OrderFile {
         let orders = directory.file("orders.csv");
         let (log, csv) = match open(&orders) {
             Err(damage @ Error::Damaged { .. }) => {
-                // First of all: under its old identity an empty log would pass for the old one.
+                // This comes first: with the old identity, the empty log would be taken for the old log.
                 directory.renew_identity()?;
                 let aside = set_aside(&orders)?;
                 tracing::error!(
@@ -80,13 +80,13 @@ impl OrderFile {
         self.directory.path()
     }
 
-    /// Puts entries behind those before them. Row n is order n, or something is wrong with us.
+    /// Puts entries behind those before them. Row n is order n; anything else is a bug.
     pub fn append(&self, entries: &[Entry]) -> Result<()> {
         for Entry { number, epoch, key, item } in entries {
             let fields: [&dyn Display; 5] = [number, &item.name, &item.quantity.get(), epoch, key];
             let row = self.orders.append(&fields)?;
             if row != number.0 {
-                let why = format!("order {number} came to row {row}");
+                let why = format!("order {number} was written to row {row}");
                 return Err(Error::storage(&self.directory.file("orders.csv"), "not written", why));
             }
             self.play_failure(*number);
@@ -129,7 +129,7 @@ impl OrderFile {
             .map_err(|e| Error::storage(&path, "cannot write", e))
     }
 
-    /// Plays the failure that the operator asked for, at its order (O8).
+    /// Simulates the failure that the operator configured, at its order (O8).
     fn play_failure(&self, number: OrderNumber) {
         let how = self.fail.filter(|failure| failure.at == number).map(|failure| failure.how);
         let signal = match how {
@@ -138,7 +138,7 @@ impl OrderFile {
             Some(FailureKind::FailWrite) | None => return,
         };
         if let Err(error) = kill_process(getpid(), signal) {
-            tracing::error!("cannot play the failure at order {number}: {error}");
+            tracing::error!("cannot simulate the failure at order {number}: {error}");
         }
     }
 }
@@ -199,8 +199,8 @@ pub struct Look {
     pub torn: Vec<(PathBuf, TornTail)>,
 }
 
-/// Reads a replica's directory, for whoever may only look: nothing is repaired or written. What is
-/// not there is empty.
+/// Reads a replica's directory without changing it: nothing is repaired or written. What is
+/// missing is empty.
 pub fn look(directory: &Path) -> Result<Look> {
     let mut look = Look {
         view: read_view(&directory.join("view.json"))?,

@@ -6,8 +6,8 @@
 //! fence older epochs at the catalog and learn of open purchases ([`Office::Asking`]), append and
 //! commit those ([`Office::RollingForward`]), and only then sell ([`Office::Serving`]).
 //!
-//! *Letting in*: an outsider that has kept up for [`KEPT_UP`] enters the commit set first, and only
-//! then is reported to the controller as caught up. So nothing is committed behind the back of a
+//! *Joining*: an outsider that has kept up for [`KEPT_UP`] enters the commit set first, and only
+//! then is reported to the controller as caught up. So nothing is committed without a
 //! replica that the controller may be making a member just now. It leaves the commit set only with
 //! a newer view.
 
@@ -15,7 +15,7 @@ use super::log::Log;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Identity, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::FollowerStatus;
-use crate::protocol::order::{Appended, ENTRIES_MAX, Outcome};
+use crate::protocol::order::{AppendOutcome, Appended, ENTRIES_MAX};
 use crate::protocol::purchase::{Purchase, Refusals};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use std::time::Duration;
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
 /// A member that has not answered an append for this long is lagging.
 const OVERDUE: Duration = Duration::from_millis(500);
-/// An outsider is let in when it has kept up for this long, so that it does not flap.
+/// An outsider joins the commit set when it has kept up for this long, so that it does not flap.
 const KEPT_UP: Duration = Duration::from_secs(2);
 /// How often a serving leader asks the catalog for open purchases. There may be some that no request
 /// waits for: a late duplicate can arrive after the request was given up or refused.
@@ -32,7 +32,8 @@ const ASK_EVERY: Duration = Duration::from_secs(5);
 /// More purchases at once are turned away.
 const IN_FLIGHT_MAX: usize = 1_024;
 
-const _: () = assert!(HEARTBEAT.as_millis() * 3 < OVERDUE.as_millis(), "one lost beat is no lag");
+const _: () =
+    assert!(HEARTBEAT.as_millis() * 3 < OVERDUE.as_millis(), "one lost heartbeat is no lag");
 
 /// How far a leader is in taking office.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,7 +61,7 @@ pub enum Begin {
     Ask,
 }
 
-/// What the leader owes the catalog.
+/// What the leader has to tell or ask the catalog.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Duty {
     /// Fence older epochs and learn of open purchases.
@@ -75,20 +76,20 @@ pub struct Leadership {
     epoch: Epoch,
     me: ReplicaId,
     members: BTreeMap<ReplicaId, Identity>,
-    /// The members, and the outsiders asked in.
+    /// The members, and the outsiders that are joining.
     commit_set: BTreeMap<ReplicaId, Identity>,
     followers: BTreeMap<ReplicaId, Follower>,
     office: Office,
     /// See [`Leadership::imbalance`].
     imbalance: Option<i64>,
     /// A purchase may be open at the catalog that no request waits for.
-    doubtful: bool,
+    must_ask: bool,
     /// When the catalog was asked for open purchases.
     asked: Moment,
     in_flight: BTreeMap<Key, Item>,
     refusals: Refusals,
     /// Purchases to be settled at the catalog once they are committed, in order of number.
-    owed: VecDeque<(OrderNumber, Key)>,
+    unsettled: VecDeque<(OrderNumber, Key)>,
 }
 
 /// What the leader knows of one other replica.
@@ -135,11 +136,11 @@ impl Leadership {
             followers: others.iter().map(|id| (*id, follower.clone())).collect(),
             office: Office::Gathering(last),
             imbalance: None,
-            doubtful: false,
+            must_ask: false,
             asked: now,
             in_flight: BTreeMap::new(),
             refusals: Refusals::default(),
-            owed: VecDeque::new(),
+            unsettled: VecDeque::new(),
         }
     }
 
@@ -182,8 +183,8 @@ impl Leadership {
     }
 
     /// The open purchases have to be asked for again.
-    pub fn doubt(&mut self) {
-        self.doubtful = true;
+    pub fn ask_again(&mut self) {
+        self.must_ask = true;
     }
 
     /// The number before the next entry for `follower`, if an append to it is due.
@@ -217,11 +218,11 @@ impl Leadership {
         }
         follower.heard = now;
         match &answer.outcome {
-            Outcome::Synced(number) => {
+            AppendOutcome::Synced(number) => {
                 follower.matched = follower.matched.max(*number);
                 follower.next = number.next();
             }
-            Outcome::Mismatch(epochs) => follower.next = log.last_common(epochs).next(),
+            AppendOutcome::Mismatch(epochs) => follower.next = log.last_common(epochs).next(),
         }
         if follower.matched < follower.sent_committed {
             follower.keeping_up_since = None;
@@ -277,20 +278,20 @@ impl Leadership {
 
     /// Remembers to settle a purchase once its order is committed.
     pub fn owe(&mut self, number: OrderNumber, key: Key) {
-        self.owed.push_back((number, key));
+        self.unsettled.push_back((number, key));
     }
 
-    /// What the catalog has to be told or asked now. A doubt counts as handled with this call; the
-    /// caller raises it again if the catalog does not answer.
+    /// What the catalog has to be told or asked now. The open purchases count as asked for with this call; the
+    /// caller requests it again if the catalog does not answer.
     pub fn duty(&mut self, committed: OrderNumber, now: Moment) -> Option<Duty> {
-        let doubtful = self.doubtful || now >= self.asked + ASK_EVERY;
-        if self.office == Office::Asking || doubtful && self.office == Office::Serving {
-            self.doubtful = false;
+        let must_ask = self.must_ask || now >= self.asked + ASK_EVERY;
+        if self.office == Office::Asking || must_ask && self.office == Office::Serving {
+            self.must_ask = false;
             self.asked = now;
             return Some(Duty::TakeOffice(self.epoch));
         }
         let keys: Vec<Key> = self
-            .owed
+            .unsettled
             .iter()
             .take_while(|(number, _)| *number <= committed)
             .take(ENTRIES_MAX)
@@ -299,13 +300,13 @@ impl Leadership {
         if keys.is_empty() { None } else { Some(Duty::Settle(self.epoch, keys)) }
     }
 
-    /// The first `count` purchases owed are settled.
+    /// The first `count` unsettled purchases are settled.
     pub fn settled(&mut self, count: usize) {
-        self.owed.drain(..count.min(self.owed.len()));
+        self.unsettled.drain(..count.min(self.unsettled.len()));
     }
 
     /// Puts outsiders that have kept up into the commit set.
-    pub fn let_in(&mut self, now: Moment) {
+    pub fn admit(&mut self, now: Moment) {
         if self.office != Office::Serving {
             return;
         }

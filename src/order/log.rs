@@ -25,7 +25,7 @@ pub struct Log {
     epochs: Vec<(Epoch, OrderNumber)>,
 }
 
-/// The entries say it all: the tables are made from them.
+/// Only the entries are compared: the tables are made from them.
 impl Hash for Log {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.entries.hash(state);

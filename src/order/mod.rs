@@ -14,7 +14,7 @@
 //! * [`purchase`]: the leader's path of the purchases of one call.
 //! * [`buying`] (pure): what comes after what in a purchase, and which errors are definite.
 //! * [`replication`]: the leader's sending side, a thread per follower.
-//! * [`office`]: what the leader owes the catalog, on a thread of its own.
+//! * [`office`]: what the leader has to tell or ask the catalog, on a thread of its own.
 //! * [`recovery`]: on start, what was missed.
 //! * [`node`]: the running replica: [`replica`] behind its lock, and its file.
 //! * [`replica`] (pure): view, role, what is accepted, acknowledged and answered.

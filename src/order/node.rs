@@ -1,5 +1,5 @@
 //! A running replica, which the service and its threads share: the pure [`Replica`] behind a lock, and its
-//! file. It lets the replica take something in, and brings to the disk what that asks for.
+//! file. It gives the replica its inputs, and writes to disk what the replica asks for.
 //!
 //! Entries are put into the file under the replica's lock, so that the file has them in the order of
 //! the log; they are synced without it. Two conditions wake those who wait: `work` the senders and
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::OrderStatus;
-use crate::protocol::order::{Append, Appended, Health, Outcome};
+use crate::protocol::order::{Append, AppendOutcome, Appended, Health};
 use crate::stop::{VitalThread, crash};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -90,7 +90,7 @@ impl Node {
         }
     }
 
-    /// Puts a view on disk, if it is news, and takes up its role in it.
+    /// Writes a view to disk if it is new, and takes its role in it.
     pub(super) fn accept(&self, view: &View) -> Result<()> {
         let _one_at_a_time = self.views.lock();
         if !self.replica.lock().is_news(view)? {
@@ -117,7 +117,7 @@ impl Node {
             }
             match taken? {
                 Taken::Mismatch(epochs) => {
-                    return replica.acknowledge(epoch, Outcome::Mismatch(epochs));
+                    return replica.acknowledge(epoch, AppendOutcome::Mismatch(epochs));
                 }
                 Taken::Entries { cut_after, write_after, last } => {
                     if let Some(number) = cut_after {
@@ -133,7 +133,7 @@ impl Node {
             }
         };
         self.sync(last);
-        self.replica.lock().acknowledge(epoch, Outcome::Synced(last))
+        self.replica.lock().acknowledge(epoch, AppendOutcome::Synced(last))
     }
 
     fn warn_of_conflict(&self, number: OrderNumber, epoch: Epoch) {
@@ -163,7 +163,7 @@ impl Node {
         self.step(|replica| replica.synced(self.file.durable()));
     }
 
-    /// Lets the replica take something in, and wakes the purchases that wait for what came of it.
+    /// Gives the replica an input, and wakes the purchases that wait for its effect.
     pub(super) fn step<T>(&self, step: impl FnOnce(&mut Replica) -> T) -> T {
         let mut replica = self.replica.lock();
         let before = (replica.committed(), replica.office());
@@ -176,7 +176,7 @@ impl Node {
         outcome
     }
 
-    /// Somebody knows a newer view than the one this replica leads in.
+    /// There is a newer view than the one in which this replica leads.
     pub(super) fn step_down(&self, newer: Epoch) {
         let mut replica = self.replica.lock();
         if replica.leads().is_some_and(|epoch| epoch < newer) {

@@ -30,7 +30,7 @@ pub fn start(threads: &mut Threads, config: &Config, transport: &Transport) -> R
     threads.start("watch", move |node| watch_catalog(node, &catalog))
 }
 
-/// Does what the leader owes the catalog.
+/// Does what the leader has to tell or ask the catalog.
 fn hold_office(node: &Node, catalog: &Rpc) {
     let (mut hinted, mut hinted_at) = (OrderNumber(0), Instant::now());
     while !node.is_stopping() {
@@ -72,7 +72,7 @@ fn take_office(node: &Node, catalog: &Rpc, epoch: Epoch) -> Result<()> {
         warn_of_imbalance(imbalance);
     }
     if last > write_after {
-        tracing::info!("rolls open sales forward: {}", last.0 - write_after.0);
+        tracing::info!("rolled forward open sales: {}", last.0 - write_after.0);
     }
     if !served {
         tracing::info!("took office in epoch {epoch}, with {last} orders");
@@ -83,7 +83,7 @@ fn take_office(node: &Node, catalog: &Rpc, epoch: Epoch) -> Result<()> {
     Ok(())
 }
 
-/// Says which file lost rows at its end, which cannot be seen in the file alone.
+/// Logs which file lost rows at its end. The file alone does not show it.
 fn warn_of_imbalance(imbalance: i64) {
     let (count, what) = (imbalance.unsigned_abs(), "stop the store, run `audit`, and restore");
     if imbalance < 0 {
@@ -129,8 +129,8 @@ fn watch_catalog(node: &Node, catalog: &Rpc) {
         let answer = ask::<_, ()>(catalog, &Peer::HealthCheck, deadline, &stopping);
         let before = node.catalog_reachable.swap(answer.is_ok(), Ordering::Relaxed);
         match answer {
-            Err(error) if before => tracing::warn!("the catalog is out of reach: {error}"),
-            Ok(()) if !before => tracing::info!("the catalog answers"),
+            Err(error) if before => tracing::warn!("the catalog cannot be reached: {error}"),
+            Ok(()) if !before => tracing::info!("the catalog can be reached"),
             _ => {}
         }
         thread::sleep(HEARTBEAT.saturating_sub(begun.elapsed()));

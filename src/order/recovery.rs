@@ -1,5 +1,5 @@
 //! On start: asks the other replicas, nearest first, for the committed orders that were missed (O4).
-//! What is still missing then comes with the leader's stream. Called by [`service`](super::service)
+//! The leader sends what is still missing. Called by [`service`](super::service)
 //! before anybody can reach this replica.
 
 use super::node::Node;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// For each question; a replica that is down refuses at once.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// Fetches what was missed. That nobody answers is no error: perhaps all start together.
+/// Fetches what was missed. It is no error if no replica answers: perhaps all start at the same time.
 pub fn catch_up(node: &Node, config: &Config, transport: &Transport) {
     let mut others: Vec<_> =
         config.order.replicas.iter().filter(|(id, _)| **id != node.id).collect();
@@ -23,8 +23,8 @@ pub fn catch_up(node: &Node, config: &Config, transport: &Transport) {
     for (id, settings) in others {
         match transport.rpc(&settings.peer).and_then(|peer| catch_up_from(node, &peer)) {
             Ok(OrderNumber(0)) => {}
-            Ok(count) => tracing::info!("missed {count} orders, took them from replica {id}"),
-            Err(error) => tracing::debug!("replica {id} could not help: {error}"),
+            Ok(count) => tracing::info!("fetched {count} missing orders from replica {id}"),
+            Err(error) => tracing::debug!("replica {id} sent no missing orders: {error}"),
         }
     }
 }

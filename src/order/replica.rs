@@ -5,8 +5,8 @@
 //! - A view is put on disk before [`accept`](Replica::accept) is called with it.
 //! - Only *committed* entries are shown or answered: those that every member of the leader's
 //!   commit set has on disk.
-//! - A replica that starts takes part again only under a view newer than the one on its disk: had it
-//!   led, it would have forgotten its commit set.
+//! - A replica that starts takes part only in a view newer than the one on its disk: if it was the
+//!   leader, it does not know its commit set any more.
 //! - What a follower cuts from its log was never committed; a leader never cuts its own.
 
 use super::leadership::{Begin, Duty, Leadership, Office};
@@ -15,7 +15,9 @@ use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::FollowerStatus;
 use crate::protocol::catalog::{self, Open};
-use crate::protocol::order::{Append, Appended, Bought, ENTRIES_MAX, Health, Missed, Outcome};
+use crate::protocol::order::{
+    Append, AppendOutcome, Appended, Bought, ENTRIES_MAX, Health, Missed,
+};
 use crate::protocol::purchase::Purchase;
 
 /// A replica's whole state.
@@ -31,7 +33,7 @@ pub struct Replica {
     /// The last view accepted, which is on this replica's disk.
     view: Option<View>,
     role: Role,
-    /// The first committed entry in whose place the leader of `view` has another.
+    /// The first committed entry where the leader of `view` has another one.
     conflict: Option<OrderNumber>,
 }
 
@@ -44,7 +46,7 @@ enum Role {
     Following,
     /// It orders, replicates and commits.
     Leading(Box<Leadership>),
-    /// It led, and learned that a newer view exists, which has not reached it yet.
+    /// It was the leader and learned that a newer view exists, which it does not have yet.
     Deposed(Epoch),
 }
 
@@ -87,7 +89,7 @@ impl Replica {
         }
     }
 
-    /// Which one it is.
+    /// Its id and the identity of its disk.
     pub fn id(&self) -> ReplicaId {
         self.me.id
     }
@@ -127,7 +129,7 @@ impl Replica {
         self.leadership().map(Leadership::epoch)
     }
 
-    /// How far it is from serving as a leader, if it leads.
+    /// Which stage of taking office it has reached, if it leads.
     pub fn office(&self) -> Option<Office> {
         self.leadership().map(Leadership::office)
     }
@@ -164,17 +166,17 @@ impl Replica {
         self.advance();
     }
 
-    /// Gives up leading because somebody knows a newer epoch.
+    /// Stops leading because there is a newer epoch.
     pub fn step_down(&mut self, newer: Epoch) {
         if newer > self.epoch() {
             self.role = Role::Deposed(newer);
         }
     }
 
-    /// Time passes: a leader puts outsiders that have kept up into its commit set.
+    /// To be called now and then: a leader adds outsiders that have kept up to its commit set.
     pub fn tick(&mut self, now: Moment) {
         if let Role::Leading(leadership) = &mut self.role {
-            leadership.let_in(now);
+            leadership.admit(now);
         }
     }
 
@@ -270,7 +272,7 @@ impl Replica {
         if differs && common < self.committed {
             self.conflict = Some(common.next());
             return Err(Error::invalid(format!(
-                "the leader of epoch {} asks to cut order {}, but {} is committed",
+                "the leader of epoch {} has no order {}, but {} is committed here",
                 append.view.epoch,
                 common.next(),
                 self.committed
@@ -288,7 +290,7 @@ impl Replica {
 
     /// The acknowledgement of what was taken from the leader of `epoch` up to `last`, once it is
     /// synced. `Stale` if a newer view came meanwhile.
-    pub fn acknowledge(&self, epoch: Epoch, outcome: Outcome) -> Result<Appended> {
+    pub fn acknowledge(&self, epoch: Epoch, outcome: AppendOutcome) -> Result<Appended> {
         if self.epoch() != epoch {
             return Err(Error::Stale { epoch: self.epoch().0 });
         }
@@ -344,10 +346,10 @@ impl Replica {
 
     /// The catalog did not answer in time. The purchase may stay open there, so the leader asks for
     /// the open purchases again.
-    pub fn in_doubt(&mut self, purchase: &Purchase) {
+    pub fn sale_is_indefinite(&mut self, purchase: &Purchase) {
         if let Some(leadership) = self.leading(purchase.epoch) {
             leadership.end(&purchase.key);
-            leadership.doubt();
+            leadership.ask_again();
         }
     }
 
@@ -388,7 +390,7 @@ impl Replica {
         }
     }
 
-    /// What the leader owes the catalog now.
+    /// What the leader has to tell or ask the catalog now.
     pub fn duty(&mut self, now: Moment) -> Option<Duty> {
         match &mut self.role {
             Role::Leading(leadership) => leadership.duty(self.committed, now),
@@ -434,7 +436,7 @@ impl Replica {
     /// The catalog did not answer `take_office`, so it is due again.
     pub fn office_refused(&mut self, epoch: Epoch) {
         if let Some(leadership) = self.leading(epoch) {
-            leadership.doubt();
+            leadership.ask_again();
         }
     }
 

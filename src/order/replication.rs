@@ -1,6 +1,6 @@
 //! The leader's sending side: a thread per other replica, which runs as long as the process and has
 //! something to do only while this replica leads. One append is on its way to a follower at a time,
-//! with all entries that wait; so a slow disk makes them fewer and larger by itself.
+//! with all entries that wait. So with a slow disk there are fewer and larger appends.
 
 use super::leadership::{HEARTBEAT, Office};
 use super::node::{Node, Threads};

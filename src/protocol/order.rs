@@ -128,13 +128,13 @@ pub struct Appended {
     /// The follower, with the identity of its data directory.
     pub identity: Identity,
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: AppendOutcome,
 }
 
 /// The outcome of an [`Append`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum AppendOutcome {
     /// All entries up to this one are the leader's and on disk.
     Synced(OrderNumber),
     /// The entry before the first differs or is missing. The follower sends for each epoch in its

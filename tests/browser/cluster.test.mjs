@@ -67,7 +67,7 @@ describe("the cluster page", { concurrency: 3 }, () => {
     await screenshot(page, "cluster.png");
 
     await button(page, `start ${crashed}`).click();
-    await happened(page, /missed \d+ orders, took them from replica/);
+    await happened(page, /fetched \d+ missing orders from replica/);
     await state(page, crashed, "in sync");
     await moreOrders(page, 10);
     await shoppers(page, 0);

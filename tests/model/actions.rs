@@ -154,7 +154,7 @@ impl Store {
                 let epoch = self.server(id).replica.leads()?;
                 let is_it = |sent: &&Sent| sent.order == order && sent.epoch == epoch;
                 let purchase = self.purchases.iter().find(is_it)?.purchase();
-                self.server_mut(id).replica.in_doubt(&purchase);
+                self.server_mut(id).replica.sale_is_indefinite(&purchase);
             }
             Action::Retry(order) => {
                 self.spent.doubts += 1;

@@ -40,14 +40,20 @@ pub fn of(bounds: &Bounds) -> Vec<Property<Bounds>> {
         let epoch = store.view().epoch;
         store.view().in_sync.len() == 1 && store.sold.iter().any(|(_, sold_in)| *sold_in == epoch)
     });
-    reachable(bounds.epochs > 2, "an outsider is let in after a sale", |_, store: &Store| {
-        has_grown(store) && !store.committed.is_empty()
-    });
+    reachable(
+        bounds.epochs > 2,
+        "an outsider joins the in-sync set after a sale",
+        |_, store: &Store| has_grown(store) && !store.committed.is_empty(),
+    );
     let wipes = bounds.faults.wipes > 0;
-    reachable(bounds.epochs > 2 && wipes, "a wiped replica is let in", |_, store: &Store| {
-        let is_wiped = |id: &Member| id.identity != member(id.id).identity;
-        has_grown(store) && store.view().in_sync.iter().any(is_wiped)
-    });
+    reachable(
+        bounds.epochs > 2 && wipes,
+        "a wiped replica joins the in-sync set",
+        |_, store: &Store| {
+            let is_wiped = |id: &Member| id.identity != member(id.id).identity;
+            has_grown(store) && store.view().in_sync.iter().any(is_wiped)
+        },
+    );
     properties
 }
 

@@ -7,7 +7,7 @@ use toystore::model::{Epoch, Identity, Key, Member, Moment, OrderNumber, Replica
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
 use toystore::protocol::catalog::{Office, Open};
-use toystore::protocol::order::{Append, Appended, Outcome};
+use toystore::protocol::order::{Append, AppendOutcome, Appended};
 use toystore::protocol::purchase::Purchase;
 
 /// When everything begins.
@@ -94,16 +94,16 @@ impl Server {
     }
 
     /// Takes an append, without the sync.
-    pub fn take(&mut self, append: &Append) -> Result<Outcome, Error> {
+    pub fn take(&mut self, append: &Append) -> Result<AppendOutcome, Error> {
         self.learn(&append.view);
         self.replica.is_news(&append.view)?;
         match self.replica.take(append.clone()) {
-            Ok(Taken::Mismatch(epochs)) => Ok(Outcome::Mismatch(epochs)),
+            Ok(Taken::Mismatch(epochs)) => Ok(AppendOutcome::Mismatch(epochs)),
             Ok(Taken::Entries { cut_after, last, .. }) => {
                 if let Some(number) = cut_after {
                     self.durable = self.durable.min(number.0);
                 }
-                Ok(Outcome::Synced(last))
+                Ok(AppendOutcome::Synced(last))
             }
             Err(error) => {
                 // A deposed leader may ask that of an outsider which has lost its disk, and with it
@@ -118,7 +118,7 @@ impl Server {
     /// Takes an append, syncs, and acknowledges.
     pub fn append(&mut self, append: &Append) -> Result<Appended, Error> {
         let outcome = self.take(append)?;
-        if let Outcome::Synced(_) = outcome {
+        if let AppendOutcome::Synced(_) = outcome {
             self.sync();
         }
         self.replica.acknowledge(append.view.epoch, outcome)

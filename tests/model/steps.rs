@@ -6,7 +6,7 @@ use crate::store::{Answer, Late, Sent, Store};
 use std::sync::Arc;
 use toystore::catalog::stock::Stock;
 use toystore::error::Error;
-use toystore::frontend::controller::{Controller, Report};
+use toystore::frontend::controller::{Controller, HealthReport};
 use toystore::model::{CallId, Epoch, Member, OrderNumber, ReplicaId, View};
 use toystore::order::leadership::{Begin, Duty};
 use toystore::protocol::order::{Append, Appended, Health};
@@ -51,9 +51,9 @@ impl Store {
                 let replica = &mut self.server_mut(id).replica;
                 replica.tick(LATE);
                 let health = replica.health(true, LATE);
-                Report::Healthy { health, asked: EARLY, expected: controller.committed() }
+                HealthReport::Healthy { health, asked: EARLY, expected: controller.committed() }
             } else {
-                Report::Refused
+                HealthReport::Refused
             };
             controller.hear(id, report, EARLY);
         }
@@ -63,7 +63,7 @@ impl Store {
         }
         for server in &self.servers {
             let (health, expected) = (blank(server), OrderNumber(0));
-            let report = Report::Healthy { health, asked: EARLY, expected };
+            let report = HealthReport::Healthy { health, asked: EARLY, expected };
             controller.hear(server.member.id, report, EARLY);
         }
         self.controller = Some(Arc::new(controller));

@@ -1,6 +1,6 @@
 //! The catalog as `src/catalog/{service,subscribers,file,restock}.rs` run it.
 
-use crate::wire::{Answer, Door, Input, Question, Reply, SYNC, Tag, Timer};
+use crate::wire::{Answer, CustomerRequest, Input, Question, Reply, SYNC, Tag, Timer};
 use crate::world::{Context, between, ms};
 use fastrand::Rng;
 use std::time::Duration;
@@ -171,7 +171,7 @@ impl Catalog {
             Question::Catalog(Request::Purchase { purchases }) => {
                 self.purchase(tag, purchases, context);
             }
-            Question::Door(Door::Withdraw { item }) => {
+            Question::Customer(CustomerRequest::Withdraw { item }) => {
                 let name = item.name.clone();
                 let (sold, record) = self.stock.withdraw(item)?;
                 let position = self.stock.position();

@@ -3,7 +3,7 @@
 
 use crate::catalog::TOYS;
 use crate::judge::Judge;
-use crate::wire::{Answer, Door, Input, Node, Question, Reply, Tag, Timer};
+use crate::wire::{Answer, CustomerRequest, Input, Node, Question, Reply, Tag, Timer};
 use crate::world::{Context, REPLICAS, between, ms};
 use std::time::Duration;
 use toystore::error::Error;
@@ -21,7 +21,7 @@ pub struct Client {
 }
 
 struct Doing {
-    what: Door,
+    what: CustomerRequest,
     /// When it was asked for the first time.
     begun: Moment,
     tag: Option<Tag>,
@@ -74,15 +74,15 @@ impl Client {
             && doing.tag.is_none()
         {
             let to = match doing.what {
-                Door::Withdraw { .. } => Node::Catalog,
-                Door::Buy { .. } if !self.closing && context.rng.u32(0..5) == 0 => {
+                CustomerRequest::Withdraw { .. } => Node::Catalog,
+                CustomerRequest::Buy { .. } if !self.closing && context.rng.u32(0..5) == 0 => {
                     let leader = judge.view().map_or(ReplicaId(1), |view| view.leader);
                     let some = ReplicaId(context.rng.u32(1..=REPLICAS));
                     Node::Replica(if context.rng.bool() { leader } else { some })
                 }
                 _ => Node::Frontend,
             };
-            let question = Question::Door(doing.what.clone());
+            let question = Question::Customer(doing.what.clone());
             let tag = context.ask(to, question, context.now + DEADLINE);
             context.note(|| format!("#{tag} at {to:?}: {:?}", doing.what));
             doing.tag = Some(tag);
@@ -90,7 +90,7 @@ impl Client {
         }
     }
 
-    fn choose(&mut self, context: &mut Context<'_>, judge: &Judge) -> Door {
+    fn choose(&mut self, context: &mut Context<'_>, judge: &Judge) -> CustomerRequest {
         let name = TOYS[context.rng.usize(..TOYS.len())];
         match context.rng.u32(0..10) {
             0..4 => {
@@ -98,22 +98,22 @@ impl Client {
                 let has_key = context.rng.u32(0..4) > 0;
                 self.purchase(name, context.rng.u64(1..4), has_key)
             }
-            4 if judge.acknowledged() > 0 => {
-                Door::LookUp { number: OrderNumber(context.rng.u64(1..=judge.acknowledged() + 1)) }
-            }
-            5 => Door::Withdraw {
+            4 if judge.acknowledged() > 0 => CustomerRequest::LookUp {
+                number: OrderNumber(context.rng.u64(1..=judge.acknowledged() + 1)),
+            },
+            5 => CustomerRequest::Withdraw {
                 item: Item {
                     name: name.parse().unwrap(),
                     quantity: Quantity::try_from(1).unwrap(),
                 },
             },
-            _ => Door::Query { name: name.into() },
+            _ => CustomerRequest::Query { name: name.into() },
         }
     }
 
-    fn purchase(&self, name: &str, quantity: u64, has_key: bool) -> Door {
+    fn purchase(&self, name: &str, quantity: u64, has_key: bool) -> CustomerRequest {
         let key = format!("c{}-{}", self.id, self.purchases);
-        Door::Buy {
+        CustomerRequest::Buy {
             key: has_key.then(|| Key::try_from(key).unwrap()),
             item: Item {
                 name: name.parse().unwrap(),
@@ -131,17 +131,19 @@ impl Client {
     ) -> Result<(), String> {
         let Some(mut doing) = self.doing.take() else { return Ok(()) };
         match (&doing.what, reply) {
-            (Door::Buy { key, item }, Ok(Answer::Number(number))) => {
+            (CustomerRequest::Buy { key, item }, Ok(Answer::Number(number))) => {
                 judge.bought((tag, key.as_ref()), item, number, (doing.begun, context.now))?;
             }
-            (Door::Query { name }, Ok(Answer::Toy(toy))) => {
+            (CustomerRequest::Query { name }, Ok(Answer::Toy(toy))) => {
                 judge.shown(name, &toy, doing.begun)?;
             }
-            (Door::LookUp { .. }, Ok(Answer::Entry(entry))) => judge.looked_up(&entry)?,
-            (Door::LookUp { number }, Err(error)) if !error.is_passing() => {
+            (CustomerRequest::LookUp { .. }, Ok(Answer::Entry(entry))) => {
+                judge.looked_up(&entry)?;
+            }
+            (CustomerRequest::LookUp { number }, Err(error)) if !error.is_passing() => {
                 judge.not_found(*number, doing.begun)?;
             }
-            (Door::Buy { key, .. }, Err(error))
+            (CustomerRequest::Buy { key, .. }, Err(error))
                 if error.is_passing() || error == Error::NotEnoughStock =>
             {
                 if error.is_definite() {
@@ -155,10 +157,10 @@ impl Client {
                     self.doing = Some(doing);
                 }
             }
-            (Door::Withdraw { item }, Ok(Answer::Withdrawn(sold))) => {
+            (CustomerRequest::Withdraw { item }, Ok(Answer::Withdrawn(sold))) => {
                 judge.raise_floor(&item.name, sold.version, context.now);
             }
-            (Door::Withdraw { .. }, Err(Error::NotEnoughStock)) => {}
+            (CustomerRequest::Withdraw { .. }, Err(Error::NotEnoughStock)) => {}
             (_, Err(error)) if error.is_passing() => {}
             (what, answer) => return Err(format!("{what:?} was answered with {answer:?}")),
         }

@@ -1,7 +1,7 @@
 //! The front-end as `src/frontend/{election,orders,products,subscription}.rs` run it: what they wait for and what they
 //! call. What they decide is decided by the same code (`controller`, `elected`, `calls`, `asking`, `querying`, `cache`).
 
-use crate::wire::{Answer, Door, Input, Node, Question, Reply, Tag, Timer, unanswered};
+use crate::wire::{Answer, CustomerRequest, Input, Node, Question, Reply, Tag, Timer, unanswered};
 use crate::world::{Context, REPLICAS, between, ms};
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -12,15 +12,15 @@ use toystore::error::{Error, Result};
 use toystore::frontend::asking::{Asking, Then, is_suspect};
 use toystore::frontend::cache::Cache;
 use toystore::frontend::calls::{self, Batch, Calls};
-use toystore::frontend::controller::{Controller, Decision, Report, SILENT, Unclean};
+use toystore::frontend::controller::{Controller, Decision, HealthReport, SILENT, Unclean};
 use toystore::frontend::elected::{Elected, Leader};
 use toystore::frontend::querying::{self, Lookup, Querying};
 use toystore::model::{Epoch, Moment, OrderNumber, ReplicaId, Toy, ToyName, View};
 use toystore::protocol::catalog;
 use toystore::protocol::order::{Bought, Peer, Request};
 
-const BEAT: Duration = ms(100);
-const QUICK: Duration = ms(5);
+const CHECK_INTERVAL: Duration = ms(100);
+const RECHECK_PAUSE: Duration = ms(5);
 /// `frontend.purchase_deadline_ms`, as somebody set it.
 const ASK_DEADLINE: Range<Duration> = ms(200)..ms(4_000);
 const ASK_PAUSE: Duration = ms(10);
@@ -42,7 +42,7 @@ pub struct Frontend {
     pub disk: Disk,
     pub controller: Controller,
     elected: Elected,
-    hearts: BTreeMap<ReplicaId, Heart>,
+    checkers: BTreeMap<ReplicaId, HealthChecker>,
     ask_deadline: Duration,
     calls: Calls<Tag>,
     /// What the purchases were asked with, in the order of their sequences.
@@ -57,7 +57,7 @@ pub struct Frontend {
 
 /// The thread that watches one replica.
 #[derive(Default)]
-struct Heart {
+struct HealthChecker {
     has: Epoch,
     asked: Option<(Tag, OrderNumber, Moment)>,
     next: Moment,
@@ -128,7 +128,7 @@ impl Frontend {
             disk,
             controller,
             elected: Elected::default(),
-            hearts: ids.into_iter().map(|id| (id, Heart::default())).collect(),
+            checkers: ids.into_iter().map(|id| (id, HealthChecker::default())).collect(),
             ask_deadline: between(rng, &ASK_DEADLINE),
             tags: Vec::new(),
             calls: Calls::new(rng.usize(1..=calls::UNDER_WAY_MAX)),
@@ -150,13 +150,13 @@ impl Frontend {
 
     pub fn handle(&mut self, input: Input, context: &mut Context<'_>) {
         match input {
-            Input::Question(tag, Question::Door(door)) => self.open(tag, door, context),
+            Input::Question(tag, Question::Customer(request)) => self.open(tag, request, context),
             Input::Reply(tag, reply) => self.reply(tag, reply, context),
             Input::Timer(Timer::Tick) => context.after(ms(50), Timer::Tick),
             Input::Question(..) | Input::Timer(_) => {}
         }
         self.decide(context);
-        self.beat(context);
+        self.check(context);
         self.listen(context);
         self.look_up(context);
         self.send(context);
@@ -166,16 +166,16 @@ impl Frontend {
         let mut queries = mem::take(&mut self.queries);
         queries.retain_mut(|query| self.query(query, context));
         self.queries = queries;
-        self.beat(context);
+        self.check(context);
     }
 
-    fn open(&mut self, tag: Tag, door: Door, context: &mut Context<'_>) {
+    fn open(&mut self, tag: Tag, request: CustomerRequest, context: &mut Context<'_>) {
         let deadline = context.now + self.ask_deadline;
-        match door {
-            Door::Query { name } => {
+        match request {
+            CustomerRequest::Query { name } => {
                 self.queries.push(Query { tag, name, flow: Querying::default(), asked: None });
             }
-            Door::Buy { key, item } => {
+            CustomerRequest::Buy { key, item } => {
                 let name = item.name.clone();
                 match self.calls.begin(key, item, deadline, tag) {
                     Ok(sequence) => {
@@ -186,19 +186,21 @@ impl Frontend {
                     Err(error) => context.answer(tag, Err(error)),
                 }
             }
-            Door::LookUp { number } => {
+            CustomerRequest::LookUp { number } => {
                 let attempt = Attempt::new(deadline, context.now);
                 self.looking_up.push(LookingUp { tag, number, flow: Asking::default(), attempt });
             }
-            Door::Withdraw { .. } => unreachable!("that is asked at the catalog"),
+            CustomerRequest::Withdraw { .. } => unreachable!("that is asked at the catalog"),
         }
     }
 
     fn reply(&mut self, tag: Tag, reply: Reply, context: &mut Context<'_>) {
-        if let Some((&id, _)) =
-            self.hearts.iter().find(|(_, heart)| heart.asked.is_some_and(|asked| asked.0 == tag))
+        if let Some((&id, _)) = self
+            .checkers
+            .iter()
+            .find(|(_, checker)| checker.asked.is_some_and(|asked| asked.0 == tag))
         {
-            self.beaten(id, reply, context);
+            self.checked(id, reply, context);
         } else if let Some((_, sent)) = self.subscription.asked.take_if(|(asked, _)| *asked == tag)
         {
             self.listened(&reply, sent, context);
@@ -214,17 +216,17 @@ impl Frontend {
 
 /// `election`.
 impl Frontend {
-    /// `Heart::run` and `Heart::beat`, for each replica.
-    fn beat(&mut self, context: &mut Context<'_>) {
+    /// `HealthChecker::run` and `HealthChecker::beat`, for each replica.
+    fn check(&mut self, context: &mut Context<'_>) {
         let epoch = self.elected.epoch();
-        for (id, heart) in &mut self.hearts {
-            let due = context.now >= heart.next || epoch > heart.has;
-            if heart.asked.is_some() || !due {
+        for (id, checker) in &mut self.checkers {
+            let due = context.now >= checker.next || epoch > checker.has;
+            if checker.asked.is_some() || !due {
                 continue;
             }
             let question = match self.elected.view() {
-                Some(view) if view.epoch > heart.has => {
-                    heart.has = view.epoch;
+                Some(view) if view.epoch > checker.has => {
+                    checker.has = view.epoch;
                     Peer::UpdateLeader { view: view.clone() }
                 }
                 _ => Peer::HealthCheck,
@@ -232,43 +234,43 @@ impl Frontend {
             let expected = self.controller.committed();
             let (to, deadline) = (Node::Replica(*id), context.now + SILENT);
             let tag = context.ask(to, Question::OrderPeer(question), deadline);
-            heart.asked = Some((tag, expected, context.now));
-            heart.next = context.now + BEAT;
+            checker.asked = Some((tag, expected, context.now));
+            checker.next = context.now + CHECK_INTERVAL;
         }
     }
 
-    fn beaten(&mut self, id: ReplicaId, reply: Reply, context: &mut Context<'_>) {
-        let heart = self.hearts.get_mut(&id).expect("it asked");
-        let (_, expected, asked) = heart.asked.take().expect("it asked");
+    fn checked(&mut self, id: ReplicaId, reply: Reply, context: &mut Context<'_>) {
+        let checker = self.checkers.get_mut(&id).expect("it asked");
+        let (_, expected, asked) = checker.asked.take().expect("it asked");
         let report = match reply {
             Ok(Answer::Health(health)) => {
-                heart.has = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
-                Report::Healthy { health, asked, expected }
+                checker.has = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
+                HealthReport::Healthy { health, asked, expected }
             }
             Err(Error::Unreachable { .. }) => {
                 // Not at once again, though it has not heard of the view.
-                heart.has = self.elected.epoch();
-                Report::Refused
+                checker.has = self.elected.epoch();
+                HealthReport::Refused
             }
             Err(error) => {
                 if !error.is_definite() {
-                    heart.has = Epoch(0);
+                    checker.has = Epoch(0);
                 }
-                heart.next = context.now + QUICK;
-                context.after(QUICK, Timer::Wake);
-                Report::Silent
+                checker.next = context.now + RECHECK_PAUSE;
+                context.after(RECHECK_PAUSE, Timer::Wake);
+                HealthReport::Silent
             }
-            Ok(_) => Report::Silent,
+            Ok(_) => HealthReport::Silent,
         };
         let leader = self.controller.view().map(|view| view.leader);
-        if report == Report::Refused && leader == Some(id) {
+        if report == HealthReport::Refused && leader == Some(id) {
             self.suspect_all(context);
         }
         self.controller.hear(id, report, context.now);
-        assert_eq!(self.controller.usurped(), None, "there is only one front-end");
+        assert_eq!(self.controller.superseded_by(), None, "there is only one front-end");
     }
 
-    /// `Seat::run`.
+    /// `ControllerThread::run`.
     fn decide(&mut self, context: &mut Context<'_>) {
         if let Some(Decision { view, reason }) = self.controller.decide(context.now) {
             self.disk.view = Some(view.clone());
@@ -285,7 +287,7 @@ impl Frontend {
     }
 
     fn suspect_all(&mut self, context: &Context<'_>) {
-        self.hearts.values_mut().for_each(|heart| heart.next = context.now);
+        self.checkers.values_mut().for_each(|checker| checker.next = context.now);
     }
 }
 
@@ -407,7 +409,7 @@ impl Frontend {
             };
             attempt.asked = None;
             if reply.as_ref().is_err_and(is_suspect) {
-                self.hearts.get_mut(&id).expect("configured").next = context.now;
+                self.checkers.get_mut(&id).expect("configured").next = context.now;
             }
             return Some(reply);
         }

@@ -1,7 +1,9 @@
 //! A replica as `src/order/{service,purchase,replication,office,recovery}.rs` run it, with their
 //! threads as small machines: each looks whether it can go on whenever something happened here.
 
-use crate::wire::{Answer, Door, Input, Node, Question, Reply, SYNC, Tag, Timer, unanswered};
+use crate::wire::{
+    Answer, CustomerRequest, Input, Node, Question, Reply, SYNC, Tag, Timer, unanswered,
+};
 use crate::world::{Context, REPLICAS, between, ms};
 use fastrand::Rng;
 use std::mem;
@@ -13,7 +15,7 @@ use toystore::order::leadership::{Duty, HEARTBEAT, Office};
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
 use toystore::protocol::catalog;
-use toystore::protocol::order::{Append, Appended, Bought, Outcome, Peer, Request};
+use toystore::protocol::order::{Append, AppendOutcome, Appended, Bought, Peer, Request};
 use toystore::protocol::purchase::Purchase;
 
 const PURCHASE_DEADLINE: Duration = ms(5_000);
@@ -238,7 +240,7 @@ impl Order {
                 self.purchases.push(Purchasing::new(tag, purchases, context.now));
                 return None;
             }
-            Question::Door(Door::Buy { key, item }) => {
+            Question::Customer(CustomerRequest::Buy { key, item }) => {
                 self.bought_by_hand += 1;
                 match buying::by_hand(&self.replica, self.bought_by_hand, key, item) {
                     Ok(purchase) => {
@@ -279,7 +281,7 @@ impl Order {
         let epoch = append.view.epoch;
         match self.replica.take(append)? {
             Taken::Mismatch(epochs) => {
-                self.replica.acknowledge(epoch, Outcome::Mismatch(epochs)).map(Some)
+                self.replica.acknowledge(epoch, AppendOutcome::Mismatch(epochs)).map(Some)
             }
             Taken::Entries { cut_after, write_after, last } => {
                 if let Some(number) = cut_after {
@@ -427,7 +429,7 @@ impl Order {
             if durable < append.last.0 && !is_cut {
                 return true;
             }
-            let appended = replica.acknowledge(append.epoch, Outcome::Synced(append.last));
+            let appended = replica.acknowledge(append.epoch, AppendOutcome::Synced(append.last));
             context.answer(append.tag, appended.map(Answer::Appended));
             false
         });

@@ -37,12 +37,12 @@ pub enum Question {
     OrderPeer(order::Peer),
     Catalog(catalog::Request),
     CatalogPeer(catalog::Peer),
-    Door(Door),
+    Customer(CustomerRequest),
 }
 
 /// What a customer asks the front-end; or a replica, to buy by hand (O7), or the catalog, to withdraw by hand (C6).
 #[derive(Debug, Clone)]
-pub enum Door {
+pub enum CustomerRequest {
     Buy { key: Option<Key>, item: Item },
     Query { name: String },
     LookUp { number: OrderNumber },

@@ -370,11 +370,11 @@ fn a_follower_that_stands_still_shows_at_the_leader_and_in_the_events() {
         let mut events = events(&store, Frontend).into_iter();
         events.any(|event| event.text.starts_with("replica 1 ") && event.text.contains(ending))
     };
-    assert!(told(" is left out; epoch "));
+    assert!(told(" leaves the in-sync set; epoch "));
     store.resume(Order(1));
     wait_until("it has caught up", || lag(1) == 0);
     store.await_in_sync();
-    assert!(told(" has caught up and is let in; epoch "));
+    assert!(told(" has caught up and joins the in-sync set; epoch "));
 }
 
 #[test]

@@ -286,7 +286,7 @@ pub struct Service {
     /// How many requests ended without an answer.
     pub unknown: usize,
     /// How many purchases they do not know the outcome of, in the end.
-    pub in_doubt: usize,
+    pub sale_is_indefinite: usize,
     /// The longest time without a purchase answered, outages aside.
     pub longest_gap_us: u64,
     /// The longest time that a request took, outages aside.
@@ -325,7 +325,7 @@ pub fn service(requests: &[Request], outages: &[(u64, u64)]) -> Service {
     let gaps = answered.windows(2).filter(|pair| !is_excused(pair[0], pair[1]));
     service.longest_gap_us = gaps.map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
     service.purchases = purchases.len();
-    service.in_doubt = purchases.values().filter(|is_known| !**is_known).count();
+    service.sale_is_indefinite = purchases.values().filter(|is_known| !**is_known).count();
     service
 }
 
@@ -454,7 +454,7 @@ mod tests {
         ];
         let service = service(&requests, &[(50, 190), (590, 595)]);
         assert_eq!((service.requests, service.purchases), (7, 5));
-        assert_eq!((service.unknown, service.in_doubt), (3, 1));
+        assert_eq!((service.unknown, service.sale_is_indefinite), (3, 1));
         assert_eq!((service.longest_gap_us, service.slowest_us), (30, 100));
         assert_eq!(service.noticed.len(), 1, "{:?}", service.noticed);
     }

@@ -106,11 +106,13 @@ impl Round {
     /// Adds what customers noticed, and should not have, to what was broken. The limits leave room for
     /// a machine that is busy with other things.
     fn judge_service(&mut self) {
-        let Service { purchases, in_doubt, longest_gap_us, .. } = self.service;
+        let Service { purchases, sale_is_indefinite, longest_gap_us, .. } = self.service;
         let broken = &mut self.broken;
         broken.extend(self.service.noticed.iter().map(|request| format!("noticed: {request}")));
-        if in_doubt * 200 >= purchases {
-            broken.push(format!("{in_doubt} of {purchases} purchases are in doubt to the end"));
+        if sale_is_indefinite * 200 >= purchases {
+            broken.push(format!(
+                "{sale_is_indefinite} of {purchases} purchases are in doubt to the end"
+            ));
         }
         if Duration::from_micros(longest_gap_us) > GAP_MAX {
             broken.push(format!("no purchase was answered for {longest_gap_us} us"));
@@ -138,7 +140,8 @@ impl Round {
 
 impl fmt::Display for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Service { requests, purchases, unavailable, unknown, in_doubt, .. } = self.service;
+        let Service { requests, purchases, unavailable, unknown, sale_is_indefinite, .. } =
+            self.service;
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
         for fault in &self.faults {
             *kinds.entry(fault.kind()).or_default() += 1;
@@ -148,7 +151,7 @@ impl fmt::Display for Round {
         write!(
             f,
             "seed {}: {} faults ({}); {requests} requests, {purchases} purchases, \
-             {unavailable} refused for now, {unknown} unanswered, {in_doubt} in doubt to the end, \
+             {unavailable} refused for now, {unknown} unanswered, {sale_is_indefinite} in doubt to the end, \
              {} errors outside outages; longest gap {} ms, slowest {} ms: {verdict}",
             self.seed,
             self.faults.len(),
