@@ -180,7 +180,7 @@ fn ask(http: &mut Client, operation: &Operation) -> Outcome {
         400..500 => Outcome::Refused(response.status),
         status => {
             let said = format!("{status}: {}", body["error"]["message"]);
-            let is_open = said.contains("may have been done");
+            let is_open = said.contains("the outcome is unknown");
             if is_open { Outcome::Unknown(said) } else { Outcome::Unavailable(said) }
         }
     }
