@@ -75,7 +75,7 @@ struct LogPicture {
 pub enum State {
     /// Its process has ended.
     Down,
-    /// Its process stands still.
+    /// Its process is paused.
     Paused,
     /// Its process runs, and says nothing: it starts, or hangs.
     Silent,
