@@ -185,16 +185,13 @@ impl<S> Connection<S> {
         if self.awaits.is_some_and(|(awaits, _)| awaits == what) {
             return;
         }
-        let timeout = match what {
-            Awaits::Request => limits.idle_deadline,
-            Awaits::Handshake | Awaits::Rest => limits.request_deadline,
-            Awaits::Room => limits.write_deadline,
-            Awaits::Close => DRAIN_DEADLINE,
-            Awaits::Answer => Duration::ZERO,
-        };
-        let deadline = match self.answer_until {
-            Some(until) if what == Awaits::Answer => until,
-            _ => Instant::now() + timeout,
+        let now = Instant::now();
+        let deadline = match what {
+            Awaits::Request => now + limits.idle_deadline,
+            Awaits::Handshake | Awaits::Rest => now + limits.request_deadline,
+            Awaits::Room => now + limits.write_deadline,
+            Awaits::Close => now + DRAIN_DEADLINE,
+            Awaits::Answer => self.answer_until.unwrap_or(now),
         };
         self.awaits = Some((what, deadline));
     }

@@ -131,21 +131,17 @@ impl<S> Scheduler<S> {
         connection.wait_for(what, &self.limits);
         connection.release_buffers();
         let mut parked = self.parked.lock();
-        if what == Awaits::Answer {
-            let vacant = parked.vacant_entry();
-            if connection.set_place(Place::Parked(vacant.key())) == Some(Place::Woken) {
-                connection.set_place(Place::Elsewhere);
-                drop(parked);
-                return self.queue(connection, Reason::Woken);
-            }
-            vacant.insert(connection);
-            return;
-        }
         let vacant = parked.vacant_entry();
-        match connection.watch(vacant.key()) {
-            Ok(()) => drop(vacant.insert(connection)),
-            Err(error) => tracing::warn!(%error, "cannot watch a connection; it is closed"),
+        if what != Awaits::Answer {
+            if let Err(error) = connection.watch(vacant.key()) {
+                return tracing::warn!(%error, "cannot watch a connection; it is closed");
+            }
+        } else if connection.set_place(Place::Parked(vacant.key())) == Some(Place::Woken) {
+            connection.set_place(Place::Elsewhere);
+            drop(parked);
+            return self.queue(connection, Reason::Woken);
         }
+        vacant.insert(connection);
     }
 
     /// Queues a connection for the next worker.
