@@ -57,8 +57,7 @@ pub fn ask<Q: Serialize, T: DeserializeOwned>(
     deadline: Instant,
     abandoned: &dyn Fn() -> bool,
 ) -> Result<T> {
-    let (answer, is_repeated) = call(peer, question, deadline, abandoned)?;
-    if is_repeated { of_repeated(answer) } else { answer }
+    call(peer, question, deadline, abandoned).map(|(answer, _)| answer)
 }
 
 /// The same for a request with many parts, each with its own answer.
@@ -68,27 +67,27 @@ pub fn ask_each<Q: Serialize, T: DeserializeOwned>(
     deadline: Instant,
     abandoned: &dyn Fn() -> bool,
 ) -> Result<Vec<Result<T>>> {
-    let (answer, is_repeated) = call(peer, question, deadline, abandoned)?;
-    let answers: Vec<Answer<T>> = if is_repeated { of_repeated(answer) } else { answer }?;
+    let (answers, is_repeated): (Vec<Answer<T>>, _) = call(peer, question, deadline, abandoned)?;
     let answers = answers.into_iter().map(Result::from);
     Ok(answers.map(|answer| if is_repeated { of_repeated(answer) } else { answer }).collect())
 }
 
-/// Asks once. Returns the answer, and whether the request was sent twice for it.
+/// Asks once. Returns the answer, and whether the request was sent twice for it: then every part of it needs
+/// [`of_repeated`].
 fn call<Q: Serialize, T: DeserializeOwned>(
     peer: &Rpc,
     question: &Q,
     deadline: Instant,
     abandoned: &dyn Fn() -> bool,
-) -> Result<(Result<T>, bool)> {
+) -> Result<(T, bool)> {
     let payload = serde_json::to_vec(question).expect("questions have string keys");
     let reply = peer.call(&payload, deadline, abandoned)?;
-    match serde_json::from_slice::<Answer<T>>(&reply.payload) {
-        Ok(answer) => Ok((answer.into(), reply.is_repeated)),
-        Err(error) => {
-            Err(Error::unanswered(format!("{}: malformed answer: {error}", peer.address())))
-        }
-    }
+    let answer: Answer<T> = serde_json::from_slice(&reply.payload).map_err(|error| {
+        Error::unanswered(format!("{}: malformed answer: {error}", peer.address()))
+    })?;
+    let answer = Result::from(answer);
+    let answer = if reply.is_repeated { of_repeated(answer) } else { answer };
+    Ok((answer?, reply.is_repeated))
 }
 
 /// The answer to a request that was sent twice. The first may have been done and its answer lost with the
