@@ -45,15 +45,16 @@ impl Products {
 
     /// One toy, as it is sent.
     pub fn toy(&self, name: &str) -> Result<Body> {
-        let begun = Instant::now();
         let mut query = Querying::default();
+        let mut joined_until = None;
         let mut lookup = self.lookup.lock();
         loop {
             match query.next(&mut lookup, name, self.now()) {
                 Next::Over(answer) => return answer,
                 Next::Wait => {
+                    let until = *joined_until.get_or_insert_with(|| Instant::now() + DEADLINE);
                     let _waiting = Blocking::new();
-                    if self.answered.wait_until(&mut lookup, begun + DEADLINE).timed_out() {
+                    if self.answered.wait_until(&mut lookup, until).timed_out() {
                         query.ask(&mut lookup, name);
                     }
                 }
