@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// The front-end's number among the callers of purchases.
 const CALLER: u32 = 0;
 /// More purchases at once are turned away.
-pub const IN_FLIGHT_MAX: usize = 1_024;
+const IN_FLIGHT_MAX: usize = 1_024;
 /// The most calls to the leader at the same time. With one, the leader would have nothing to do while an answer is on
 /// its way; with many, each would have few purchases.
 pub const UNDER_WAY_MAX: usize = 3;
@@ -139,8 +139,8 @@ impl<W: Clone> Calls<W> {
         calls.map(purchase).collect()
     }
 
-    /// The call with these purchases is over and brought this; another can be made at `again_at`. Returns who is to be woken:
-    /// those whose outcome is there, and the first of those that are to be sent.
+    /// The call with these purchases is over and brought this; another can be made at `again_at`. Returns who is to
+    /// be woken: those whose outcome is there, and the first of those that are to be sent.
     pub fn told(
         &mut self,
         batch: &Batch,

@@ -111,8 +111,8 @@ impl Buying {
     }
 }
 
-/// A purchase by hand at this replica, which has to lead. `sequence` is its number since the replica started. It is counted within the
-/// epoch: a replica that starts again leads in a newer one.
+/// A purchase by hand at this replica, which has to lead. `sequence` is its number since the replica started. It is
+/// counted within the epoch: a replica that starts again leads in a newer one.
 pub fn by_hand(replica: &Replica, sequence: u64, key: Option<Key>, item: Item) -> Result<Purchase> {
     let epoch = replica.epoch();
     if replica.leads() != Some(epoch) {

@@ -256,13 +256,11 @@ fn chapter(evidence: &Evidence) -> Result<Chapter> {
 fn findings(evidence: &Evidence) -> Vec<String> {
     let Evidence { requests, summary, outages, agreement, .. } = evidence;
     let (errors, unsent) = (summary.errors(), summary.unsent);
+    let failed = words::share(errors, summary.requests());
     let noticed = match (errors, unsent) {
         (0, 0) => "customers saw latency only".to_owned(),
-        (_, 0) => format!("{} of the requests failed", words::share(errors, summary.requests())),
-        _ => format!(
-            "{} of the requests failed, and {unsent} could not be sent in time",
-            words::share(errors, summary.requests())
-        ),
+        (_, 0) => format!("{failed} of the requests failed"),
+        _ => format!("{failed} of the requests failed, and {unsent} could not be sent in time"),
     };
     let gaps = ["query", "buy"].map(|kind| longest_gap(requests, kind).1);
     let mut findings = vec![format!(
