@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: run-all certs manual deny client loadtest evaluate test test-browser test-netns test-containers \
-	soak model torture sabotage fuzz bench bench-floor bench-etcd peers lint fmt clean help
+	soak model torture sabotage fuzz bench bench-floor bench-etcd bench-postgres peers lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
 	cargo build --release --bins
@@ -90,7 +90,11 @@ bench-floor: peers ## Cached queries beside a bare loop, axum, actix-web, nginx;
 
 bench-etcd: peers ## Purchases beside puts to Debian's etcd-server; ARGS="1 10" are numbers of clients
 	cargo build --release --bins
-	cargo bench --workspace --bench etcd -- $(ARGS)
+	cargo bench --workspace --bench writes -- etcd $(ARGS)
+
+bench-postgres: ## Purchases beside transactions of one PostgreSQL (Debian's postgresql)
+	cargo build --release --bins
+	cargo bench --workspace --bench writes -- postgres $(ARGS)
 
 # A crate of their own, because they bring an async runtime. The client of etcd needs protoc.
 peers:

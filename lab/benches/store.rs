@@ -1,5 +1,6 @@
 //! Measures the whole store, real processes on this machine: `make bench ARGS="--bench store"`, or one
-//! part of it with `make bench ARGS="--bench store -- buy"`. Parts: fair, idle, buy, tls, failover, open.
+//! part of it with `make bench ARGS="--bench store -- buy"`. Parts: fair, idle, buy, tls, mixed,
+//! failover, open.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -7,7 +8,9 @@ mod measure;
 
 use hdrhistogram::Histogram;
 use measure::load::{PATIENCE, buy_one, buys};
-use measure::{ROUNDS, Spread, float, micros, status, wanted};
+use measure::{
+    ROUND, ROUNDS, Spread, Wanted, float, judge, micros, processor_seconds, status, wanted,
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -26,11 +29,12 @@ const ENDLESS_STOCK: [&str; 3] =
 
 fn main() {
     let Some(wanted) = wanted() else { return };
-    let parts: [(&str, fn()); 6] = [
+    let parts: [(&str, fn()); 7] = [
         ("fair", fair),
         ("idle", idle),
         ("buy", buy),
         ("tls", tls),
+        ("mixed", mixed),
         ("failover", failover),
         ("open", open),
     ];
@@ -81,6 +85,13 @@ fn idle() {
     let raised = Rlimit { current: allowed, maximum: allowed };
     setrlimit(Resource::Nofile, raised).expect("up to the hard limit is always allowed");
     let store = Cluster::open(&[]);
+    store.await_in_sync();
+    let services = [Id::Catalog, Id::Order(1), Id::Order(2), Id::Order(3), Id::Frontend];
+    let busy = || services.map(|id| processor_seconds(store.pid(id))).iter().sum::<f64>();
+    let (busy_before, span) = (busy(), Duration::from_secs(15));
+    thread::sleep(span);
+    let share = (busy() - busy_before) / span.as_secs_f64() * 100.0;
+    println!("the five services without clients: {share:.2} % of a core");
     let pid = store.pid(Id::Frontend);
     let before = status(pid);
     let mut silent = Vec::new();
@@ -147,51 +158,86 @@ fn tls() {
     }
 }
 
-/// `kill -9` of the leader under load: the time to the next successful purchase, and what the
-/// clients notice.
-fn failover() {
-    for round in 1..=ROUNDS {
-        let mut store = Cluster::open(&ENDLESS_STOCK);
-        let over = AtomicBool::new(false);
-        let successes = Mutex::new(Vec::new());
-        let failures = Mutex::new(Vec::new());
-        let address = store.address(Id::Frontend).to_owned();
-        let killed = thread::scope(|scope| {
-            for _ in 0..10 {
-                scope.spawn(|| {
-                    let mut client = Client::new(&address, PATIENCE);
-                    while !over.load(Ordering::Relaxed) {
-                        let begun = Instant::now();
-                        match buy_one(&mut client) {
-                            200 => {
-                                let purchase = (begun, Instant::now());
-                                successes.lock().expect("no panic").push(purchase);
-                            }
-                            other => failures.lock().expect("no panic").push(other),
-                        }
-                    }
-                });
+/// Cached queries while many clients buy: purchases that wait hold up no query.
+fn mixed() {
+    const CLIENTS: usize = 256;
+    let store = Cluster::open(&ENDLESS_STOCK);
+    let address = store.address(Id::Frontend);
+    let (mut p99s, over) = (Vec::new(), AtomicBool::new(false));
+    for _ in 0..ROUNDS {
+        over.store(false, Ordering::Relaxed);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                buys(address, CLIENTS, ROUND);
+                over.store(true, Ordering::Relaxed);
+            });
+            let mut connection = connect(address);
+            let mut waits = Histogram::<u64>::new(3).expect("valid");
+            while !over.load(Ordering::Relaxed) {
+                let begun = Instant::now();
+                exchange(&mut connection);
+                waits.record(micros(begun)).expect("it grows");
             }
-            thread::sleep(Duration::from_millis(700));
-            let leader = store.leader();
-            store.kill(Id::Order(leader));
-            let killed = Instant::now();
-            thread::sleep(Duration::from_millis(1_500));
-            over.store(true, Ordering::Relaxed);
-            killed
+            p99s.push(float(waits.value_at_quantile(0.99)) / 1_000.0);
         });
-        let successes = successes.into_inner().expect("no panic");
-        let next = successes.iter().filter(|(begun, _)| *begun > killed).map(|(_, ended)| *ended);
-        let any = successes.iter().map(|(_, ended)| *ended).filter(|ended| *ended > killed);
-        let (first, fresh) = (any.min().expect("some"), next.min().expect("some"));
-        println!(
-            "round {round}: next success {} ms after the kill (one begun after it: {} ms), {} purchases, {} errors",
-            (first - killed).as_millis(),
-            (fresh - killed).as_millis(),
-            successes.len(),
-            failures.into_inner().expect("no panic").len(),
-        );
     }
+    println!("a cached query while {CLIENTS} clients buy, {ROUNDS} rounds of {ROUND:?}");
+    judge("p99, ms", &Spread::of(p99s), Wanted::AtMost(2.0));
+}
+
+/// What a fault costs ten clients that buy: the time to the next purchase that succeeds.
+fn failover() {
+    const TIMES: usize = 20;
+    let faults: [(&str, Fault, f64); 3] = [
+        ("leader killed", |store| store.kill(Id::Order(store.leader())), 20.0),
+        ("leader paused", |store| store.pause(Id::Order(store.leader())), 500.0),
+        ("catalog killed, after its restart", restart_catalog, 100.0),
+    ];
+    for (name, fault, target) in faults {
+        let mut gaps = Vec::new();
+        for _ in 0..TIMES {
+            gaps.push(gap_after(fault));
+        }
+        judge(&format!("{name}, ms"), &Spread::of(gaps), Wanted::AtMost(target));
+    }
+}
+
+/// Does it to the store.
+type Fault = fn(&mut Cluster);
+
+fn restart_catalog(store: &mut Cluster) {
+    store.kill(Id::Catalog);
+    store.start(Id::Catalog);
+}
+
+/// The milliseconds from a fault under load to the end of the next purchase that succeeds. A restart is part of the
+/// fault.
+fn gap_after(fault: Fault) -> f64 {
+    let mut store = Cluster::open(&ENDLESS_STOCK);
+    store.await_in_sync();
+    let over = AtomicBool::new(false);
+    let successes = Mutex::new(Vec::new());
+    let address = store.address(Id::Frontend).to_owned();
+    let done = thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| {
+                let mut client = Client::new(&address, PATIENCE);
+                while !over.load(Ordering::Relaxed) {
+                    assert_eq!(buy_one(&mut client), 200, "no fault of one service is an error");
+                    successes.lock().expect("no panic").push(Instant::now());
+                }
+            });
+        }
+        thread::sleep(Duration::from_millis(700));
+        fault(&mut store);
+        let done = Instant::now();
+        thread::sleep(Duration::from_millis(1_500));
+        over.store(true, Ordering::Relaxed);
+        done
+    });
+    let after = successes.into_inner().expect("no panic").into_iter();
+    let next = after.filter(|success| *success > done).min().expect("purchases go on");
+    float(u64::try_from((next - done).as_micros()).expect("short")) / 1_000.0
 }
 
 /// From the start of `run-all` to "the store is open".

@@ -8,15 +8,26 @@
 
 #![allow(dead_code, reason = "each measuring program uses its part")]
 
+pub mod etcd;
 pub mod load;
 pub mod other;
+pub mod postgres;
 
 use std::fmt;
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Rounds in turns.
-pub const ROUNDS: usize = 5;
+pub const ROUNDS: usize = 7;
+/// The time of one round of a load.
+pub const ROUND: Duration = Duration::from_secs(3);
+
+/// One round of durable writes.
+pub struct Writes {
+    pub per_second: f64,
+    pub p50: Duration,
+    pub p99: Duration,
+}
 
 /// What the program was asked for, after `--`; `None` for `cargo test --all-targets`, which builds and
 /// starts benchmarks but has nothing measured.
@@ -87,6 +98,26 @@ pub fn status(pid: u32) -> (u64, u64) {
         line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
     };
     (field("VmRSS:"), field("Threads:"))
+}
+
+/// Processor time of a process, user and system.
+pub fn processor_seconds(pid: u32) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = text.split_whitespace().skip(13).take(2);
+    let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+    // Linux counts in hundredths of a second here, on every platform.
+    float(ticks) / 100.0
+}
+
+/// Context switches of all threads that a process has now.
+pub fn context_switches(pid: u32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let texts = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+    let of = |text: String| -> u64 {
+        let lines = text.lines().filter(|line| line.contains("voluntary_ctxt_switches"));
+        lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+    };
+    texts.map(of).sum()
 }
 
 /// Microseconds since then.
