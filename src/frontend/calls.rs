@@ -21,8 +21,8 @@ const CALLER: u32 = 0;
 /// More purchases at once are turned away.
 const IN_FLIGHT_MAX: usize = 1_024;
 /// The most calls to the leader at the same time. With one, the leader would have nothing to do while an answer is on
-/// its way; with many, each would have few purchases.
-pub const UNDER_WAY_MAX: usize = 3;
+/// its way, and one slow call would hold up every purchase; with many, each would have few purchases.
+pub const UNDER_WAY_MAX: usize = 2;
 
 /// The purchases in flight. `W` wakes one.
 #[derive(Debug)]
