@@ -228,7 +228,7 @@ fn the_exit_code_says_whether_the_store_kept_its_promises() {
     };
     let cases: [(Trouble, i32, &str); 3] = [
         (|_, _| None, 0, "all orders match the store's records"),
-        (other_item, 1, "but the store says order 1 is for 77 Tux"),
+        (other_item, 1, "but the store returned order 1 for 77 Tux"),
         (lost, 1, "order 1: order not found"),
     ];
     for (trouble, code, expected) in cases {

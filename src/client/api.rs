@@ -1,9 +1,8 @@
 //! The REST calls on one kept-alive connection, and the retries (K4).
 //!
-//! - A request that failed in passing (no connection, no answer, 503) is sent again after a pause, a
-//!   purchase with the same key, so that it is never made twice.
-//! - The latency of a request is what the customer felt: from the first try to the last, pauses
-//!   included.
+//! - After a transient error (no connection, no answer, 503), a request is sent again after a pause.
+//!   A purchase keeps its key, so that it is never made twice.
+//! - The latency of a request includes all attempts and the pauses between them.
 
 use super::choices::Step;
 use super::measurements::{Kind, Measurements};
@@ -20,7 +19,7 @@ use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The store, as one session sees it.
+/// The calls of one session.
 pub struct Shop<'a> {
     http: Client,
     keys: Keys,
@@ -29,7 +28,7 @@ pub struct Shop<'a> {
     measurements: &'a Mutex<Measurements>,
 }
 
-/// Idempotency keys that no other session and no other run makes, whatever its seed.
+/// Makes idempotency keys that are unique across sessions and runs, even with the same seed.
 #[derive(Debug, Clone)]
 pub struct Keys {
     prefix: String,
@@ -43,7 +42,7 @@ impl Keys {
         Keys { prefix: format!("{:016x}", RandomState::new().hash_one(process::id())), made: 0 }
     }
 
-    /// The keys of one session of it.
+    /// The keys of one session of this run.
     #[must_use]
     pub fn of_session(&self, session: usize) -> Keys {
         Keys { prefix: format!("{}-{session}", self.prefix), made: 0 }
@@ -63,7 +62,7 @@ impl Default for Keys {
 }
 
 impl<'a> Shop<'a> {
-    /// The store behind this front-end; what happens is counted in `measurements`.
+    /// Calls to this front-end; they are counted in `measurements`.
     pub fn new(
         front_end: impl Into<Target>,
         config: &config::Client,
@@ -79,7 +78,7 @@ impl<'a> Shop<'a> {
         }
     }
 
-    /// The names of all toys. Not measured: nobody asks for that while shopping.
+    /// The names of all toys. Not measured: a session requests them once, before its first step.
     pub fn names(&mut self) -> Result<Vec<ToyName>> {
         let (mut names, mut page) = (Vec::new(), Some("/products".to_owned()));
         while let Some(target) = page {
@@ -88,14 +87,14 @@ impl<'a> Shop<'a> {
                 let next = response.next_page().map(str::to_owned);
                 Ok((data(&response, Error::UnknownToy)?, next))
             })?;
-            // A list that goes on without a toy would go on for ever.
+            // A page without toys ends the list, so that this loop ends even if there is a next page.
             page = next.filter(|_| !toys.is_empty());
             names.extend(toys.into_iter().map(|toy| toy.name));
         }
         Ok(names)
     }
 
-    /// One toy; `UnknownToy` if there is none of this name.
+    /// One toy; `UnknownToy` if no toy has this name.
     pub fn query(&mut self, name: &str) -> Result<ShownToy> {
         let target = format!("/products/{}", percent_encode(name));
         self.measure(Kind::Query, |http| {
@@ -104,7 +103,7 @@ impl<'a> Shop<'a> {
         })
     }
 
-    /// Buys; `NotEnoughStock` is a usual outcome.
+    /// Buys a toy; `NotEnoughStock` is an expected outcome.
     pub fn buy(&mut self, item: &Item) -> Result<OrderNumber> {
         let key = self.keys.make();
         let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key.as_str())];
@@ -116,8 +115,8 @@ impl<'a> Shop<'a> {
         Ok(receipt.order_number)
     }
 
-    /// Does one step of a customer to whom these toys were shown: queries one, and buys of it if they want to and it
-    /// is not sold out. Returns the order, if there is one.
+    /// Does one step of a session: queries one of these toys, and buys it if the step says so and it is not sold out.
+    /// Returns the order, if one was made.
     pub fn step(&mut self, toys: &[ToyName], step: &Step) -> Result<Option<ShownOrder>> {
         let name = &toys[step.toy];
         let is_sold_out = self.query(name)?.quantity == 0;
@@ -127,7 +126,7 @@ impl<'a> Shop<'a> {
         Ok(Some(ShownOrder { number, item }))
     }
 
-    /// One order; `UnknownOrder` if there is none of this number.
+    /// One order; `UnknownOrder` if no order has this number.
     pub fn order(&mut self, number: OrderNumber) -> Result<ShownOrder> {
         let target = format!("/orders/{number}");
         self.measure(Kind::OrderLookup, |http| {
@@ -136,7 +135,7 @@ impl<'a> Shop<'a> {
         })
     }
 
-    /// Persists, and counts how long that took, whatever came of it.
+    /// Sends a request, with retries, and records its latency and its outcome.
     fn measure<T>(
         &mut self,
         kind: Kind,
@@ -155,7 +154,7 @@ impl<'a> Shop<'a> {
         outcome
     }
 
-    /// Attempts again what failed in passing.
+    /// Sends a request, and sends it again after transient errors, up to `retries` times.
     fn persist<T>(&mut self, mut attempt: impl FnMut(&mut Client) -> Result<T>) -> Result<T> {
         let mut outcome = attempt(&mut self.http);
         for _ in 0..self.retries {
@@ -170,7 +169,7 @@ impl<'a> Shop<'a> {
     }
 }
 
-/// What a response brings; `unknown` is what its 404 means.
+/// The data of a response, or its error; `unknown` is the error for status 404.
 fn data<T: DeserializeOwned>(response: &Response, unknown: Error) -> Result<T> {
     if response.status == 200 {
         return serde_json::from_slice::<Data<T>>(&response.body)

@@ -1,14 +1,14 @@
-//! What a customer decides by chance (K1). Pure: all chance comes from the generator it is given, so a
-//! seed repeats a run.
+//! The random choices of a customer (K1). Pure: all random numbers come from the given generator, so
+//! the same seed repeats a run.
 //!
-//! - Each step draws the same numbers whatever the store answers, so that sold-out toys change
-//!   nothing about the steps that follow.
+//! - A step draws the same random numbers whatever the store answers, so a sold-out toy does not
+//!   change the following steps.
 
 use crate::config;
 use crate::model::Quantity;
 use fastrand::Rng;
 
-/// The most of a toy that a customer buys at once.
+/// The largest quantity of one purchase.
 const QUANTITY_MAX: u64 = 5;
 
 /// The choices of one session.
@@ -22,23 +22,23 @@ pub struct Choices {
 /// Which queries are followed by a purchase.
 #[derive(Debug)]
 enum Rule {
-    /// Each with this probability.
+    /// Each query, with this probability.
     Bernoulli(f64),
-    /// This many of those that are left.
+    /// Exactly this many of the remaining queries.
     Exactly(usize),
 }
 
 /// One step of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// The place of the toy to query among those there are.
+    /// The index of the toy to query.
     pub toy: usize,
-    /// How many to buy of it, if any.
+    /// The quantity to buy; `None` for no purchase.
     pub buy: Option<Quantity>,
 }
 
 impl Choices {
-    /// The choices of a session that is configured so.
+    /// The choices of a session with this configuration.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -54,12 +54,12 @@ impl Choices {
         Choices { random, left: config.iterations, rule }
     }
 
-    /// The choices of a customer that never ends, and buys with this probability.
+    /// The choices of an endless session that buys with this probability.
     pub fn endless(probability: f64, random: Rng) -> Choices {
         Choices { random, left: usize::MAX, rule: Rule::Bernoulli(probability) }
     }
 
-    /// The next step, in a store that has this many toys, at least one; `None` after the last.
+    /// The next step, in a store with this many toys, at least one; `None` after the last step.
     pub fn next(&mut self, toys: usize) -> Option<Step> {
         let left = self.left;
         self.left = left.checked_sub(1)?;
@@ -68,7 +68,7 @@ impl Choices {
         let buys = match &mut self.rule {
             Rule::Bernoulli(probability) => self.random.f64() < *probability,
             // Selection sampling (Knuth, The Art of Computer Programming 2, 3.4.2, algorithm S): all
-            // sets of positions are equally likely, and none has to be remembered.
+            // sets of positions are equally likely, and no set has to be stored.
             Rule::Exactly(wanted) => {
                 let chosen = self.random.usize(..left) < *wanted;
                 *wanted -= usize::from(chosen);

@@ -1,4 +1,4 @@
-//! How long the requests of a run took (K5), and how they ended, of all sessions together. Written by
+//! Latencies (K5) and outcomes of the requests of a run, for all sessions together. Written by
 //! [`api`](super::api), shown by [`report`](super::report).
 
 use hdrhistogram::Histogram;
@@ -17,7 +17,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Kind; 3] = [Kind::Query, Kind::Buy, Kind::OrderLookup];
 }
 
@@ -31,7 +31,7 @@ impl Display for Kind {
     }
 }
 
-/// What all sessions count together.
+/// Latencies and counters of all sessions.
 #[derive(Debug)]
 pub struct Measurements {
     /// For each kind, in microseconds.
@@ -46,7 +46,7 @@ pub struct Measurements {
 
 impl Default for Measurements {
     fn default() -> Measurements {
-        /// Longer ones are counted as this long.
+        /// Longer latencies are recorded as one hour.
         const HOUR_MICROS: u64 = 3_600_000_000;
         let histogram =
             || Histogram::new_with_bounds(1, HOUR_MICROS, 3).expect("1 is below an hour");
@@ -67,7 +67,7 @@ impl Measurements {
         &self.latencies[kind as usize]
     }
 
-    /// How many requests were answered, or given up.
+    /// The number of requests that were answered or given up.
     pub fn requests(&self) -> u64 {
         self.latencies.iter().map(Histogram::len).sum()
     }

@@ -3,16 +3,16 @@
 //! ```text
 //! run ─▶ a thread per session: shopper ─▶ choices   what to query, whether and how much to buy
 //!                                      └▶ api       one kept-alive connection; retries
-//!     ◀─ receipts, findings                └▶ report   latencies as the customer felt them
+//!     ◀─ receipts, findings                └▶ report   latencies, retries included
 //! ```
 //!
-//! * [`choices`] (pure): the random customer, repeatable by its seed.
+//! * [`choices`] (pure): the random choices of a customer, repeatable with the seed.
 //! * [`api`]: the REST calls.
 //! * [`shopper`]: one session.
-//! * [`measurements`]: what all sessions measure and count together.
-//! * [`report`]: the table of a run, and what it found.
+//! * [`measurements`]: latencies and counters of all sessions.
+//! * [`report`]: the table and the findings of a run.
 //!
-//! A session that fails or panics ends alone; the others continue, and the report names the failure.
+//! If a session fails or panics, the others continue, and the report names the failure.
 
 pub mod choices;
 pub mod api;
@@ -40,10 +40,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often is looked whether somebody interrupts the run.
+/// The interval between two checks for an interruption.
 const INTERRUPT_POLL: Duration = Duration::from_millis(20);
 
-/// How long the requests that are under way are waited for then.
+/// The longest wait for the current requests after an interruption.
 const END_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the sessions of a run share.
@@ -51,17 +51,17 @@ struct Run {
     config: config::Client,
     front_end: Target,
     measurements: Mutex<Measurements>,
-    /// A place for each session.
+    /// One for each session.
     visits: Vec<Mutex<Visit>>,
     progress: ProgressBar,
-    /// Whether the sessions are to end before they have done everything.
+    /// Set by an interruption: the sessions end early.
     is_over: AtomicBool,
 }
 
-/// Sends all sessions into the store and waits for them, until `interrupted` becomes true. An error means that the
-/// run could not begin, or its orders not be saved; what went wrong in the store is in the report.
+/// Runs all sessions and waits until they end, or until `interrupted` returns true. An error means that the run could
+/// not begin or its orders could not be saved. Errors of the store are in the report.
 pub fn run(config: &config::Client, interrupted: &dyn Fn() -> bool) -> Result<Report> {
-    // Made now, so that a long run does not end with a file that cannot be.
+    // Created before the run, so that a wrong path is noticed before a long run, not after it.
     let file = config.orders.as_deref().map(create).transpose()?;
     let seed = match config.seed {
         0 => fastrand::u64(1..),
@@ -95,12 +95,12 @@ fn create(path: &Path) -> Result<(&Path, File)> {
 }
 
 impl Run {
-    /// Runs each session on a thread of its own. All are joined here; after an interruption, one that still waits for
-    /// an answer is left behind, to end with the process.
+    /// Runs each session on its own thread and joins the threads. After an interruption, a thread that still waits
+    /// for an answer is not joined; it ends with the process.
     fn visit(self: &Arc<Run>, seed: u64, interrupted: &dyn Fn() -> bool) {
         let mut random = fastrand::Rng::with_seed(seed);
         let keys = Keys::new();
-        // Nothing is sent: a session that ends drops its end.
+        // Nothing is sent. Each session drops its sender when it ends.
         let (at_work, all_at_work) = bounded::<()>(0);
         let mut threads = Vec::new();
         for session in 0..self.visits.len() {
@@ -130,7 +130,8 @@ impl Run {
         }
     }
 
-    /// Waits until all sessions have ended. After an interruption it does not wait for long; `false` if some go on.
+    /// Waits until all sessions have ended. After an interruption it waits for at most `END_PATIENCE`; `false` if a
+    /// session still runs then.
     fn await_end(&self, at_work: &Receiver<()>, interrupted: &dyn Fn() -> bool) -> bool {
         let mut give_up_at = None;
         while at_work.recv_timeout(INTERRUPT_POLL) != Err(RecvTimeoutError::Disconnected) {
@@ -146,7 +147,7 @@ impl Run {
     }
 }
 
-/// A bar for a person who waits at a terminal; invisible elsewhere.
+/// The progress bar; shown only at a terminal.
 fn progress(config: &config::Client) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} queries, {eta} left")
         .expect("the template is well-formed");

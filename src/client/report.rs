@@ -1,4 +1,4 @@
-//! What a run measured (K5), counted and found, and the table that shows it.
+//! The result of a run: latencies (K5), counters and findings, and the table that shows them.
 
 use super::measurements::{Kind, Measurements};
 use super::shopper::Visit;
@@ -11,22 +11,22 @@ use std::time::Duration;
 /// A finished run.
 #[derive(Debug)]
 pub struct Report {
-    /// The seed that repeats its choices.
+    /// The seed of its choices; the same seed repeats them.
     pub seed: u64,
     /// The sessions, in order.
     pub visits: Vec<Visit>,
-    /// What they counted.
+    /// Their latencies and counters.
     pub measurements: Measurements,
-    /// How long it took, the check of the orders included.
+    /// Its duration, including the check of the orders.
     pub elapsed: Duration,
     /// Whether it was interrupted; then not all orders were checked.
     pub is_interrupted: bool,
-    /// What went wrong, one line each. Empty if the store works correctly.
+    /// Errors and differences, one line each. Empty if the store works correctly.
     pub findings: Vec<String>,
 }
 
 impl Report {
-    /// Puts together what came of a run.
+    /// Makes the report of a run.
     pub fn new(
         seed: u64,
         visits: Vec<Visit>,
@@ -46,7 +46,7 @@ impl Report {
         self.visits.iter().any(|visit| visit.entered)
     }
 
-    /// How many orders were given.
+    /// The number of orders.
     pub fn order_count(&self) -> usize {
         self.visits.iter().map(|visit| visit.orders.len()).sum()
     }
@@ -69,7 +69,7 @@ impl Report {
     }
 }
 
-/// An order number belongs to one purchase of one customer.
+/// A finding for each order number that two purchases received.
 fn given_twice(visits: &[Visit]) -> Vec<String> {
     let mut given: HashSet<OrderNumber> = HashSet::new();
     let orders = visits.iter().flat_map(|visit| &visit.orders);
@@ -108,13 +108,13 @@ impl Display for Report {
     }
 }
 
-/// A count as a number to calculate with.
-#[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
+/// A count as a floating-point number.
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits at most")]
 pub fn exact(count: u64) -> f64 {
     count as f64
 }
 
-/// Microseconds in the unit that people would choose, with about three digits.
+/// Formats microseconds with a suitable unit and about three digits.
 pub fn in_words(micros: f64) -> String {
     match micros {
         ..999.5 => format!("{micros:.0} µs"),

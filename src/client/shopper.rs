@@ -1,8 +1,8 @@
-//! One session (K1, K3): query a random toy, maybe buy of it, again and again; before leaving, fetch
-//! every order back and compare.
+//! One session (K1, K3): in each step it queries a random toy and may buy it. At the end it looks up
+//! every order and compares it with the purchase.
 //!
-//! A request that failed after all retries ends the shopping, because the next would wait as long
-//! in vain; the orders are still checked. Nothing here ends the process.
+//! If a request fails after all retries, the remaining steps are skipped, because they would probably
+//! fail in the same way. The orders are still checked. Nothing here ends the process.
 
 use super::api::Shop;
 use super::choices::Choices;
@@ -14,31 +14,31 @@ use parking_lot::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A customer in the store.
+/// A simulated customer.
 pub struct Shopper<'a> {
     choices: Choices,
     shop: Shop<'a>,
     visit: &'a Mutex<Visit>,
 }
 
-/// What came of a session.
+/// The result of a session.
 #[derive(Debug, Default)]
 pub struct Visit {
-    /// The orders it was given.
+    /// Its orders.
     pub orders: Vec<ShownOrder>,
     /// Whether it received the list of toys.
     pub entered: bool,
-    /// What went wrong.
+    /// Errors and differences.
     pub findings: Vec<String>,
 }
 
 impl<'a> Shopper<'a> {
-    /// A customer who chooses like this, and shops there. What comes of it is in `visit` as soon as it is known.
+    /// A customer with these choices and calls. Each result is stored in `visit` as soon as it is known.
     pub fn new(choices: Choices, shop: Shop<'a>, visit: &'a Mutex<Visit>) -> Shopper<'a> {
         Shopper { choices, shop, visit }
     }
 
-    /// The whole session, unless `is_over` becomes true: then it ends after the request that is under way.
+    /// Runs the whole session. If `is_over` becomes true, it ends after the current request.
     pub fn visit(mut self, progress: &ProgressBar, is_over: &AtomicBool) {
         let names = match self.shop.names() {
             Ok(names) if names.is_empty() => return self.find("the store has no toys"),
@@ -75,7 +75,7 @@ impl<'a> Shopper<'a> {
         Ok(())
     }
 
-    /// Fetches every order back. Stops when the store does not answer any more.
+    /// Looks up every order. Stops when the store does not answer any more.
     fn check_orders(&mut self, is_over: &AtomicBool) {
         let orders = self.visit.lock().orders.clone();
         for (place, ours) in orders.iter().enumerate() {
@@ -85,7 +85,7 @@ impl<'a> Shopper<'a> {
             match self.shop.order(ours.number) {
                 Ok(theirs) if theirs == *ours => {}
                 Ok(theirs) => self.find(format!(
-                    "order {} was for {}, but the store says order {} is for {}",
+                    "order {} was for {}, but the store returned order {} for {}",
                     ours.number,
                     in_words(&ours.item),
                     theirs.number,
