@@ -1,49 +1,49 @@
 //! The rules of an audit. Pure.
 //!
-//! One log is the measure of the others: of the in-sync replicas, that with the newest epoch at its
-//! end, and the longest of these. It has every committed order (replication.md, invariant 1); what
-//! it has beyond them is sold at the catalog, too.
+//! All logs are compared with one of them, the *measure*: among the in-sync replicas, the log whose
+//! last order has the newest epoch, and of several the longest. It has every committed order
+//! (replication.md, invariant 1). The catalog has sold its other orders, too.
 //!
 //! - Per toy: initial + restocked − sold − withdrawn = now.
-//! - Per toy: sold = what the orders took + what the open sales took that are no orders yet.
-//! - Numbers are 1..N without gap, epochs never fall, no key occurs twice.
+//! - Per toy: sold = quantity in orders + quantity in open sales that are not orders yet.
+//! - Numbers are 1..N without gap, epochs never decrease, no key occurs twice.
 //! - Another log is equal to the measure, or behind it, or has orders of an older epoch that were never
-//!   committed. It never differs where it knows that orders were committed.
-//! - An order that was cut from a log is the same purchase as one in the measure, or is an open sale;
-//!   if it is neither and the sums do not match, it is named as the lost one.
+//!   committed. It never differs in orders that it knows to be committed.
+//! - An order that was cut from a log has the same key as an order in the measure or as an open sale.
+//!   If not, and the sums do not match, it is reported as lost.
 
 use super::verdict::Verdict;
 use crate::model::{Entry, Epoch, Key, OrderNumber, ReplicaId};
 use crate::protocol::catalog::{Book, Books, Open};
 use std::collections::{BTreeSet, HashMap};
 
-/// Everything that is known of a store.
+/// Everything that was read from a store.
 #[derive(Debug, Default, Clone)]
 pub struct Evidence {
-    /// The catalog's.
+    /// The books of the catalog.
     pub books: Books,
-    /// The replicas', in order of id.
+    /// The logs of the replicas, in order of id.
     pub logs: Vec<ReplicaLog>,
-    /// What was noticed when they were read.
+    /// Notes about reading them.
     pub notes: Vec<String>,
 }
 
-/// What is known of one replica.
+/// What was read from one replica.
 #[derive(Debug, Clone)]
 pub struct ReplicaLog {
-    /// Whose it is.
+    /// The replica.
     pub id: ReplicaId,
-    /// Whether the last view counts on it.
+    /// Whether it is in the in-sync set of the last view.
     pub in_sync: bool,
-    /// Its orders, as they stand there.
+    /// Its orders, in the order of the log.
     pub entries: Vec<Entry>,
-    /// It knows that everything up to here was committed.
+    /// The last order that it knows to be committed.
     pub committed: OrderNumber,
-    /// What it had to give up.
+    /// Orders that were cut from its log.
     pub cut_aside: Vec<Entry>,
 }
 
-/// Judges all of it.
+/// Checks all rules.
 pub fn check(evidence: Evidence) -> Verdict {
     let mut verdict = Verdict { notes: evidence.notes, ..Verdict::default() };
     verdict.replicas = evidence.logs.iter().map(|log| (log.id, log.last())).collect();
@@ -89,7 +89,7 @@ fn measure(logs: &[ReplicaLog]) -> Option<&ReplicaLog> {
     logs.iter().max_by_key(|log| (log.in_sync, log.last_epoch(), log.last()))
 }
 
-/// Numbers, epochs and keys of the measure. Returns its orders by key.
+/// Checks numbers, epochs and keys of the measure. Returns its orders by key.
 fn check_order<'a>(
     measure: &'a ReplicaLog,
     problems: &mut Vec<String>,
@@ -118,7 +118,7 @@ fn check_order<'a>(
     orders
 }
 
-/// Compares a log with the measure. Returns the orders that the log has in the place of others.
+/// Compares a log with the measure. Returns the orders of the log from the first difference on.
 fn compare<'a>(log: &'a ReplicaLog, measure: &ReplicaLog, verdict: &mut Verdict) -> &'a [Entry] {
     let id = log.id;
     let pairs = log.entries.iter().zip(&measure.entries);
@@ -155,7 +155,7 @@ fn compare<'a>(log: &'a ReplicaLog, measure: &ReplicaLog, verdict: &mut Verdict)
     own
 }
 
-/// Whether every committed order, as far as anybody knows of it, is where it must be.
+/// Checks that each in-sync replica has all orders that any replica knows to be committed.
 fn check_committed(logs: &[ReplicaLog], measure: &ReplicaLog, problems: &mut Vec<String>) {
     let committed = logs.iter().map(|log| log.committed).max().unwrap_or_default();
     for log in logs.iter().filter(|log| log.in_sync || log.id == measure.id) {
@@ -169,12 +169,12 @@ fn check_committed(logs: &[ReplicaLog], measure: &ReplicaLog, problems: &mut Vec
     }
 }
 
-/// What the catalog's sums are compared with.
+/// The quantities that the catalog's sums are compared with.
 struct Sums<'a> {
     measure: &'a ReplicaLog,
-    /// Open sales that are no orders yet.
+    /// Open sales that are not orders yet.
     open: Vec<&'a Open>,
-    /// Orders that were set aside and stand nowhere else.
+    /// Orders that were cut from a log and are neither in the measure nor open sales.
     lost: Vec<(ReplicaId, &'a Entry)>,
 }
 
@@ -214,7 +214,7 @@ impl Sums<'_> {
                 "order {number}, {quantity} {name}, was set aside by replica {id} and is \
                  in no other log (key {key})"
             );
-            // With sums that match, the catalog knows nothing of the sale: nothing is lost.
+            // If the sums match, the catalog has not sold this order: nothing is lost.
             if explained.contains(name) {
                 verdict.problems.push(line);
             } else {

@@ -1,5 +1,5 @@
-//! Reads the data directories of a store. While services write to them, what is read of one file may
-//! be older than what is read of the next; a closed store, crashed or not, is read as it is.
+//! Reads the data directories of a store. The store should be closed: while services write, the files
+//! are read at different moments and may not match. After a crash they can be read without a restart.
 
 use super::check::{Evidence, ReplicaLog, check};
 use super::verdict::Verdict;
@@ -40,8 +40,8 @@ fn unfinished(file: &Path, torn: TornTail) -> String {
     format!("{}, line {line}: {bytes} bytes of an unfinished write were ignored", file.display())
 }
 
-/// The last view that any replica accepted says who is in sync. (The front-end may have made a later
-/// one, of which no replica has heard: it changed nothing yet.)
+/// The newest view that a replica accepted says which replicas are in sync. (The front-end may have
+/// made a later view that no replica has received. It has no effect yet.)
 fn replica_logs(looks: Vec<(ReplicaId, Look)>) -> Vec<ReplicaLog> {
     let views = looks.iter().filter_map(|(_, look)| look.view.as_ref());
     let view: Option<View> = views.max_by_key(|view| view.epoch).cloned();
@@ -60,7 +60,7 @@ fn replica_logs(looks: Vec<(ReplicaId, Look)>) -> Vec<ReplicaLog> {
     looks.into_iter().map(log).collect()
 }
 
-/// Logs with the same orders are the same bytes.
+/// Finds replicas whose logs have the same orders, but not the same bytes.
 fn unequal_bytes(config: &Config, looks: &[(ReplicaId, Look)]) -> Result<Vec<String>> {
     let read = |id: &ReplicaId| {
         let path = config.order.replicas[id].data.join("orders.csv");

@@ -6,10 +6,10 @@
 //! running  the services     ─▶ Evidence ┴▶ check ─▶ Verdict: the table, notes, problems
 //! ```
 //!
-//! * [`check`] (pure): the rules, and what breaks them.
-//! * [`disk`]: reads the data directories of a store, which should be closed.
-//! * [`running`]: asks the services of an open one, which may still be busy.
-//! * [`verdict`]: how the outcome reads.
+//! * [`check`] (pure): the rules.
+//! * [`disk`]: reads the data directories of a closed store.
+//! * [`running`]: reads from the services of an open store, which may be busy.
+//! * [`verdict`]: the outcome and its text.
 //!
 //! - Nothing is repaired, created or changed.
 

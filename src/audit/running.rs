@@ -1,10 +1,11 @@
-//! Asks the services of an open store. They may still be finishing something, so all is asked again
-//! until the books do not change during a round and balance, or the deadline passes.
+//! Reads the books and the logs from the services of an open store. Requests may still be in progress,
+//! so all is read again until the books do not change during a round and balance, or the deadline
+//! passes.
 //!
-//! - The books are asked for before and after the orders. If nothing came between, all three are of
-//!   one moment.
-//! - Replicas show committed orders only, so nothing here is ever taken back. What was cut aside is
-//!   not seen.
+//! - The books are read before and after the orders. If they are equal, books and orders are of the
+//!   same moment.
+//! - Replicas send committed orders only, so no order is removed later. Orders that were cut from a log
+//!   are not read.
 
 use super::check::{Evidence, ReplicaLog, check};
 use super::verdict::Verdict;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The pause before all is asked again.
+/// The pause between two rounds.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Audits the services at the configured addresses; waits up to `patience` for them to agree.
@@ -43,11 +44,11 @@ pub fn audit(config: &Config, patience: Duration) -> Result<Verdict> {
     }
 }
 
-/// One round of questions.
+/// The result of one round.
 enum Look {
-    /// Nothing changed during it. `complete` if every replica answered, and all have the same orders.
+    /// The books did not change. `complete` if every replica answered and all have the same orders.
     Still { verdict: Verdict, complete: bool },
-    /// Something did.
+    /// The books changed.
     Busy,
 }
 
@@ -113,19 +114,19 @@ impl Auditor {
         Ok(Some(books))
     }
 
-    /// The books of the toys after this one, or of the first.
+    /// The books of the toys after this one, or of the first toys.
     fn books(&self, after: Option<ToyName>) -> Result<Books> {
         ask(&self.catalog, &Request::Books { after }, self.deadline, &wanted)
     }
 }
 
-/// Brings `entries` up to what the replica knows to be committed.
+/// Appends to `entries` the orders that the replica knows to be committed.
 fn update(peer: &Rpc, entries: &mut Vec<Entry>, deadline: Instant) -> Result<Health> {
-    /// A replica that is stopped must not keep the others from being asked again.
+    /// The longest wait for one answer, so that a paused replica leaves time for the others.
     const ANSWER: Duration = Duration::from_secs(2);
     let deadline = || deadline.min(Instant::now() + ANSWER);
     let health: Health = ask(peer, &Peer::HealthCheck, deadline(), &wanted)?;
-    // It has started again, and does not know yet how much of its log is committed.
+    // The replica has restarted and does not know yet how much of its log is committed.
     if health.committed < OrderNumber(entries.len() as u64) {
         entries.clear();
     }

@@ -1,10 +1,10 @@
-//! What an audit found, as people read it.
+//! The outcome of an audit, and its text.
 
 use crate::model::{OrderNumber, ReplicaId};
 use crate::protocol::catalog::Book;
 use std::fmt::{self, Display};
 
-/// More lines of one kind than this are counted, not shown.
+/// The most lines of one kind that are shown; further lines are only counted.
 const LINES_MAX: usize = 20;
 
 /// The outcome of an audit.
@@ -14,9 +14,9 @@ pub struct Verdict {
     pub toys: Vec<Book>,
     /// The last order of each replica.
     pub replicas: Vec<(ReplicaId, OrderNumber)>,
-    /// What is worth knowing, but as it may be.
+    /// Observations that are not errors.
     pub notes: Vec<String>,
-    /// Where the books do not balance.
+    /// Violated rules.
     pub problems: Vec<String>,
 }
 
