@@ -1,5 +1,5 @@
-//! Reads the TOML file. A table of it is a section; `[order.N]` adds replica N, and the first of
-//! those replaces the default replicas. Every error names the file and the line.
+//! Reads the TOML file. Each table is a section. A table `[order.N]` adds replica N; if there is any
+//! such table, the default replicas are removed. Every error names the file and the line.
 
 use super::keys;
 use super::settings::{Config, Replica};
@@ -11,7 +11,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Reads `file` into `config`; `place` is where it was named.
+/// Reads `file` into `config`; `place` is the flag or variable that named the file.
 pub(super) fn read(file: &Path, place: &str, config: &mut Config) -> Result<()> {
     let text = text::read(file).map_err(|error| Error::Config {
         place: place.to_owned(),
@@ -24,7 +24,7 @@ pub(super) fn read(file: &Path, place: &str, config: &mut Config) -> Result<()> 
 pub(super) fn parse(text: &str, file: &str, config: &mut Config) -> Result<()> {
     let mut reader = Reader { text, file, config };
     let table = DeTable::parse(text).map_err(|error| {
-        // What the parser says may run over several lines; a log line is one.
+        // The parser's message may have several lines; a log line is one line.
         let why = error.message().lines().collect::<Vec<_>>().join(" ");
         reader.error(error.span().map_or(text.len(), |span| span.start), why)
     })?;
@@ -57,7 +57,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Checks that there is such a section, even if nothing is in it.
+    /// Checks that this section exists, also if it is empty in the file.
     fn known(&self, section: &str, name: &Name<'_>) -> Result<()> {
         let settings = keys::settings(self.config);
         if settings.iter().any(|setting| setting.section == section) {
@@ -119,7 +119,7 @@ impl Reader<'_> {
     }
 }
 
-/// What to say of a key that no row of the table has.
+/// The message for a key that is not in the table.
 fn unknown_key(section: &str, name: &str, settings: &[keys::Setting]) -> String {
     if section.is_empty() {
         let complaint = format!("unknown key {name} outside the sections");
@@ -140,7 +140,7 @@ fn sections(settings: &[keys::Setting]) -> Vec<String> {
     sections
 }
 
-/// Adds to a complaint about a name what it could have been.
+/// Adds the allowed names, and the nearest of them, to a message about an unknown name.
 fn offer(complaint: &str, name: &str, allowed: &[String]) -> String {
     let hint = keys::nearest(name, allowed)
         .map_or_else(String::new, |nearest| format!("did you mean {nearest}? "));

@@ -13,12 +13,12 @@ use std::path::PathBuf;
 const DEFAULT_FILE: &str = "config/toystore.toml";
 const FILE_VARIABLE: &str = "TOYSTORE_CONFIG";
 
-/// The configuration file to read, and what names it: an argument, a variable, or itself.
+/// The configuration file to read, and what named it: the flag, the variable, or the default path.
 pub(super) fn file(
     arguments: &[OsString],
     environment: &HashMap<OsString, OsString>,
 ) -> Option<(PathBuf, String)> {
-    // The last one counts, as for every flag.
+    // The last one is used, as for every flag.
     for (i, argument) in arguments.iter().enumerate().rev() {
         let value = match argument.to_str() {
             Some("--config") => arguments.get(i + 1).cloned(),
@@ -45,8 +45,8 @@ pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
             .help(format!("Configuration file [default {DEFAULT_FILE}, if it exists]"))
             .long_help(format!(
                 "Configuration file [default {DEFAULT_FILE}, if it exists]. Every setting can also be given as \
-                 an environment variable, such as TOYSTORE_FRONTEND_THREADS; a flag wins over a \
-                 variable, a variable over the file"
+                 an environment variable, such as TOYSTORE_FRONTEND_THREADS; a flag overrides a \
+                 variable, a variable overrides the file"
             )),
         Arg::new("exit-with-parent")
             .long("exit-with-parent")
@@ -61,11 +61,11 @@ pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
     command
         .version(env!("CARGO_PKG_VERSION"))
         .args_override_self(true)
-        // After a subcommand they mean the same as before it.
+        // They are also accepted after a subcommand.
         .args(all.map(|arg| arg.global(has_subcommands)))
 }
 
-/// The flag of one setting. In its own program it goes without the section's name.
+/// The flag of one setting. In the program of its section, the flag has no section name.
 fn flag(setting: &keys::Setting, own: &str, config: &Config) -> Arg {
     let default = match setting.show(&Config { order: config.order.clone(), ..Config::default() }) {
         value if value.is_empty() => "empty".to_owned(),
@@ -76,7 +76,7 @@ fn flag(setting: &keys::Setting, own: &str, config: &Config) -> Arg {
     let arg = if setting.is_switch() {
         arg.num_args(0..=1).require_equals(true).default_missing_value("true")
     } else {
-        // What is wrong with a negative number is for the table to say.
+        // `Setting::set` refuses a negative number, with a message that names the allowed range.
         arg.allow_negative_numbers(true)
     };
     let arg = setting.key.alias.into_iter().fold(arg, Arg::visible_alias);
@@ -91,8 +91,8 @@ fn flag(setting: &keys::Setting, own: &str, config: &Config) -> Arg {
     }
 }
 
-/// Reads the variables that begin with `TOYSTORE_`. Returns a warning for each that is no setting: others
-/// may make such names, as Kubernetes does for a Service called `toystore`.
+/// Reads the variables that begin with `TOYSTORE_`. Returns a warning, not an error, for each one that is not
+/// a setting: Kubernetes sets such variables for a Service called `toystore`.
 pub(super) fn read_environment(
     environment: HashMap<OsString, OsString>,
     config: &mut Config,
@@ -110,7 +110,7 @@ pub(super) fn read_environment(
         let Some(setting) = settings.iter().find(|s| s.variable() == variable) else {
             let names: Vec<_> = settings.iter().map(keys::Setting::variable).collect();
             let hint = keys::nearest(variable, &names).map_or_else(
-                || "--help names the settings".to_owned(),
+                || "--help lists the settings".to_owned(),
                 |name| format!("did you mean {name}?"),
             );
             warnings.push(format!("{variable} is ignored: no setting has this name; {hint}"));
@@ -133,16 +133,16 @@ pub(super) fn read_flags(matches: &ArgMatches, config: &mut Config) -> Result<()
     Ok(())
 }
 
-/// The flags that give a program exactly this configuration, whatever its environment and the files
-/// around it say. Its replicas have to be the default three.
+/// The flags that give a program exactly this configuration, whatever its environment and its
+/// configuration file contain. The replicas must be the default three.
 pub fn all_flags(config: &Config) -> Vec<String> {
     let flag = |setting: keys::Setting| format!("--{}={}", setting.flag(), setting.show(config));
     let no_file = "--config=/dev/null".to_owned();
     [no_file].into_iter().chain(keys::settings(config).into_iter().map(flag)).collect()
 }
 
-/// The configuration that the command line and the environment have given, as flags that every program understands.
-/// `variable` is how the environment is asked.
+/// The settings from the command line and the environment, as flags that every program accepts. `variable` reads an
+/// environment variable.
 pub fn given_flags(
     matches: &ArgMatches,
     config: &Config,

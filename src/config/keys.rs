@@ -1,8 +1,8 @@
-//! The table of everything that can be set, and how a text becomes a value.
+//! The table of all settings, and the conversion of text to values.
 //!
-//! A [`Key`] is a row of the table. A [`Setting`] is a key together with the replica it is for, if
-//! it is one of `[order.N]`; it knows its three spellings: `order.2.listen` in the file,
-//! `--order-2-listen`, `TOYSTORE_ORDER_2_LISTEN`.
+//! A [`Key`] is a row of the table. A [`Setting`] is a key and, if it is a key of `[order.N]`, its
+//! replica. A setting has three names: `order.2.listen` in the file, the flag `--order-2-listen`, and
+//! the variable `TOYSTORE_ORDER_2_LISTEN`.
 
 use super::settings::{Config, Failure, FailureKind, Replica, word};
 use crate::address;
@@ -16,20 +16,20 @@ use std::time::Duration;
 pub(super) struct Key {
     section: &'static str,
     name: &'static str,
-    /// The one-letter flag in the program whose own section this is.
+    /// The one-letter flag, in the program of this section.
     pub(super) short: Option<char>,
-    /// Another flag for it, in every program.
+    /// A second name of the flag, in every program.
     pub(super) alias: Option<&'static str>,
     field: Field,
-    /// What it does, in a line.
+    /// Its meaning, in one line.
     pub(super) meaning: &'static str,
 }
 
-/// Where a value lives in the configuration. The id is that of the replica it is for; keys outside
-/// `[order.N]` ignore it.
+/// Returns the field of the configuration that has the value. The id selects the replica; keys
+/// outside `[order.N]` ignore it.
 type Place<T> = fn(&mut Config, ReplicaId) -> &mut T;
 
-/// What kind of value a key has: where it lives, and what is allowed.
+/// The type of a value: its field in the configuration, and the allowed values.
 enum Field {
     Count(RangeInclusive<usize>, Place<usize>),
     Whole(RangeInclusive<u64>, Place<u64>),
@@ -54,11 +54,11 @@ use Field::{
 
 const HOUR_MS: u64 = 3_600_000;
 const THREADS: RangeInclusive<usize> = 1..=1_000;
-/// For the peer addresses of the catalog and the replicas: an office or an append that waits, a held call for changes, a
-/// view and a health check need a thread at the same time.
+/// For the peer addresses of the catalog and the replicas. Up to four calls need a thread at the same time: taking office
+/// or an append, a long poll for changes, a view, and a health check.
 const PEER_THREADS: RangeInclusive<usize> = 4..=1_000;
 
-/// Everything that can be set, in the order of `config/toystore.toml`.
+/// All settings, in the order of `config/toystore.toml`.
 #[rustfmt::skip]
 static KEYS: &[Key] = &[
     key("frontend", "listen", OwnAddress(|c, _| &mut c.frontend.listen), "Address for customers"),
@@ -68,12 +68,12 @@ static KEYS: &[Key] = &[
     key("frontend", "data", OwnDirectory(|c, _| &mut c.frontend.data), "Directory of the file with the last view"),
     key("frontend", "threads", Count(THREADS, |c, _| &mut c.frontend.threads), "Sessions served at the same time"),
     key("frontend", "peer_threads", Count(THREADS, |c, _| &mut c.frontend.peer_threads), "Requests served at the same time at the peer address"),
-    key("frontend", "thread_per", OneOf(|c, _| &mut c.frontend.thread_per), "Whether a thread serves a whole session, while there are threads for all, or one request"),
+    key("frontend", "thread_per", OneOf(|c, _| &mut c.frontend.thread_per), "What a thread serves: a whole session, while there are enough threads, or one request"),
     key("frontend", "connections_max", Count(1..=1_000_000, |c, _| &mut c.frontend.connections_max), "Connections open at the same time"),
     key("frontend", "cache_capacity", Count(0..=1_000_000, |c, _| &mut c.frontend.cache_capacity), "Toys in the cache; 0 switches it off"),
     key("frontend", "purchase_deadline_ms", Milliseconds(1..=HOUR_MS, |c, _| &mut c.frontend.purchase_deadline), "Deadline of a purchase, including a fail-over"),
     key("frontend", "request_deadline_ms", Milliseconds(1..=HOUR_MS, |c, _| &mut c.frontend.request_deadline), "Deadline for receiving a whole request"),
-    key("frontend", "idle_deadline_ms", Milliseconds(1..=HOUR_MS, |c, _| &mut c.frontend.idle_deadline), "Longest silence of a connection between two requests"),
+    key("frontend", "idle_deadline_ms", Milliseconds(1..=HOUR_MS, |c, _| &mut c.frontend.idle_deadline), "Longest idle time of a connection between two requests"),
     key("frontend", "access_log", Switch(|c, _| &mut c.frontend.access_log), "Log each request"),
     key("frontend", "allow_unclean_election", Switch(|c, _| &mut c.frontend.allow_unclean_election), "If no other replica is left, elect one that may lack orders; these orders are lost"),
 
@@ -100,7 +100,7 @@ static KEYS: &[Key] = &[
     key("client", "authority", MaybeFile(|c, _| &mut c.client.authority), "CA certificate of the front-end, to use HTTPS; empty for HTTP"),
     key("client", "sessions", Count(1..=10_000, |c, _| &mut c.client.sessions), "Sessions at the same time").short('c'),
     key("client", "iterations", Count(1..=1_000_000_000, |c, _| &mut c.client.iterations), "Queries of each session").short('n'),
-    key("client", "probability", Chance(|c, _| &mut c.client.probability), "Chance that a query is followed by a purchase").short('p'),
+    key("client", "probability", Chance(|c, _| &mut c.client.probability), "Probability that a query is followed by a purchase").short('p'),
     key("client", "exactly", Switch(|c, _| &mut c.client.exactly), "Buy after exactly iterations * probability of the queries"),
     key("client", "seed", Whole(0..=u64::MAX, |c, _| &mut c.client.seed), "Seed of the random choices; 0 for a new seed in each run"),
     key("client", "retries", Count(0..=1_000, |c, _| &mut c.client.retries), "Number of retries of a failed request"),
@@ -146,7 +146,7 @@ pub(super) fn replica(config: &mut Config, id: ReplicaId) -> &mut Replica {
     config.order.replicas.entry(id).or_insert_with(|| Replica::numbered(id))
 }
 
-/// A key, for the replica it is set for.
+/// A key, and its replica if it is a key of `[order.N]`.
 pub(super) struct Setting {
     /// The section as the file writes it, such as `order.2`.
     pub(super) section: String,
@@ -154,7 +154,7 @@ pub(super) struct Setting {
     pub(super) key: &'static Key,
 }
 
-/// Everything that can be set for these replicas, in the order of the table.
+/// All settings of a configuration with these replicas, in the order of the table.
 pub(super) fn settings(config: &Config) -> Vec<Setting> {
     let mut all = Vec::new();
     for keys in KEYS.chunk_by(|a, b| a.section == b.section) {
@@ -201,7 +201,7 @@ impl Setting {
         matches!(self.key.field, Switch(_))
     }
 
-    /// Takes a value, or says what is allowed.
+    /// Sets the value, or returns a message with the allowed values.
     pub(super) fn set(&self, config: &mut Config, text: &str) -> Result<(), String> {
         let value = match &self.key.field {
             Count(range, place) => within(text, range).map(|n| *place(config, self.replica) = n),
@@ -228,9 +228,9 @@ impl Setting {
         value.ok_or_else(|| format!("{} is \"{text}\", expected {}", self.path(), self.allowed()))
     }
 
-    /// Its value in this configuration, as it would be written.
+    /// Its value in this configuration, in the form that [`set`](Setting::set) reads.
     pub(super) fn show(&self, config: &Config) -> String {
-        // A place is one to write to, so what is read from is a copy.
+        // A `Place` returns a mutable reference, so the value is read from a copy.
         let config = &mut config.clone();
         match &self.key.field {
             Count(_, place) => place(config, self.replica).to_string(),
@@ -269,7 +269,7 @@ impl Setting {
         }
     }
 
-    /// What stands for its value in the help.
+    /// The placeholder for its value in the help.
     pub(super) fn value_name(&self) -> &'static str {
         match &self.key.field {
             Count(..) | Whole(..) => "N",
@@ -290,8 +290,8 @@ fn within<T: std::str::FromStr + PartialOrd>(text: &str, range: &RangeInclusive<
     text.parse().ok().filter(|n| range.contains(n))
 }
 
-/// Nothing, or what is written as `crash@7`; the outer `None` is a mistake.
-#[expect(clippy::option_option, reason = "a mistake and no failure are different answers")]
+/// Reads an empty text or a failure such as `crash@7`; the outer `None` is a syntax error.
+#[expect(clippy::option_option, reason = "a syntax error and no failure are different results")]
 fn failure(text: &str) -> Option<Option<Failure>> {
     if text.is_empty() {
         return Some(None);
@@ -302,7 +302,7 @@ fn failure(text: &str) -> Option<Option<Failure>> {
     Some(Some(Failure { how, at }))
 }
 
-/// A value that is one of a few words, whichever type it has.
+/// A value of any type that is one of a few words.
 trait Word {
     fn read(&mut self, text: &str) -> Option<()>;
     fn show(&self) -> String;
@@ -324,7 +324,7 @@ impl<E: ValueEnum> Word for E {
     }
 }
 
-/// The candidate that was probably meant by a mistyped name.
+/// The candidate nearest to a mistyped name, if one is near enough.
 pub(super) fn nearest(name: &str, candidates: &[String]) -> Option<String> {
     candidates
         .iter()

@@ -1,12 +1,12 @@
-//! What is installed beside a program: its manual page and its completions for shells, made from its command
-//! line. [`load`](super::load) calls it; `make manual` writes them for all programs.
+//! Makes the manual page and the shell completions of a program from its command line. Called by
+//! [`load`](super::load) for `--generate`; `make manual` writes them for all programs.
 
 use crate::error::{Error, Result};
 use clap::{Command, ValueEnum};
 use clap_complete::Shell;
 use std::ffi::OsString;
 
-/// What `--generate` asks for, if it is all that is asked: what else would be required is not then.
+/// The value of `--generate`, if that is the only argument. Required arguments may then be missing.
 pub(super) fn asked(arguments: &[OsString]) -> Option<&str> {
     match arguments {
         [_, flag, what] if flag == "--generate" => what.to_str(),
@@ -44,11 +44,11 @@ mod tests {
         for what in ["man", "bash", "zsh", "fish"] {
             let arguments = ["order", "--generate", what].map(OsString::from);
             let command = Command::new("order").arg(Arg::new("id").long("id").required(true));
-            let asked = asked(&arguments).expect("it is all that is asked");
-            let text = generate(command, asked).expect("a kind that there is");
+            let asked = asked(&arguments).expect("the only argument");
+            let text = generate(command, asked).expect("a known kind");
             assert!(text.contains("order") && text.contains("id"), "{what}: {text}");
         }
-        let refused = generate(Command::new("order"), "html").expect_err("there is no such kind");
+        let refused = generate(Command::new("order"), "html").expect_err("an unknown kind");
         assert!(refused.to_string().contains("expected man, bash, zsh or fish"), "{refused}");
     }
 }

@@ -156,7 +156,7 @@ fn a_mistake_in_a_flag_or_variable_is_refused_by_its_name() {
 fn a_variable_that_is_no_setting_is_a_warning() {
     let mut config = Config::default();
     for (variable, value, hint) in [
-        ("TOYSTORE_PORT", "tcp://10.0.0.1:8081", "--help names the settings"),
+        ("TOYSTORE_PORT", "tcp://10.0.0.1:8081", "--help lists the settings"),
         ("TOYSTORE_FRONTEND_THREDS", "1", "did you mean TOYSTORE_FRONTEND_THREADS?"),
     ] {
         let variables = HashMap::from([(variable.into(), value.into())]);
