@@ -8,9 +8,9 @@ use toystore::error::Result;
 use toystore::{certs, output, program};
 
 const EXAMPLES: &str = "Examples:
-  certs                             for the addresses in the configuration, into certs/
-  certs --tls-directory=/etc/toys   into another directory
-  certs --days 30                   renews them; kill -HUP makes a service read them again
+  certs                             for the addresses in the configuration, written to certs/
+  certs --tls-directory=/etc/toys   written to another directory
+  certs --days 30                   new certificates; kill -HUP makes a service read them again
   run-all --tls-directory=certs     uses them
 
 To put a service on another machine, copy authority.pem and its own two files there, and tool.pem and

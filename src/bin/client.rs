@@ -14,8 +14,8 @@ pub(crate) fn main() -> ExitCode {
     let command = Command::new("client")
         .about("Simulated customers of the toy store: they query and buy, and at the end check all their orders")
         .after_help("Example: client -c 5 -n 100 -p 0.8 --port 8081\n\nExit code: 0 all orders match the store's records, 1 a difference or a failed request, 2 could not run, 130 interrupted")
-        .arg(host.help("The host of the address, if not the configured one"))
-        .arg(port.help("The port of the address, if not the configured one"));
+        .arg(host.help("Host of the front-end [default: the host in client.address]"))
+        .arg(port.help("Port of the front-end [default: the port in client.address]"));
     program::main(command, "client", run)
 }
 

@@ -11,7 +11,7 @@ pub(crate) fn main() -> ExitCode {
         .required(true)
         .value_parser(value_parser!(u32))
         .value_name("N")
-        .help("Which of the configured replicas this is");
+        .help("Id of this replica in the configuration");
     let command = Command::new("order")
         .about("One replica of the toy store's order log")
         .after_help("Example: order --id 3")
