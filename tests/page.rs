@@ -201,7 +201,7 @@ fn the_address_of_a_page_that_is_not_shown_is_free() {
     let refused = run_all("--page").output().expect("a process");
     let said = String::from_utf8(refused.stderr).expect("text");
     assert_eq!(refused.status.code(), Some(2), "{said}");
-    assert!(said.contains("frontend needs it; --page-listen takes another address"), "{said}");
+    assert!(said.contains("frontend needs it; --page-listen sets another address"), "{said}");
     let mut opened = RunAll::start(&store, &[&page, "--no-page"]);
     signal(&opened.process, Signal::TERM);
     assert_eq!(finish(&mut opened.process).code(), Some(0));

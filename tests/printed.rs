@@ -84,7 +84,7 @@ fn every_printed_command_works_when_pasted() {
     assert_eq!(count("buy").as_deref(), Some("0"), "as the environment says: {table}");
 
     assert!(output_of(&printed(&mut run_all, "  crash the leader ")).status.success());
-    let restart = "order 3 has ended (killed by signal 9 (SIGKILL)); the other services keep running. Start it again with";
+    let restart = "order 3 has ended (killed by signal 9 (SIGKILL)); the other services keep running. Start it again with:";
     run_all.wait_until_said(restart);
     // The line after it begins with the name of who says it.
     let command = printed(&mut run_all, &format!("{restart}\nrun-all  │ "));

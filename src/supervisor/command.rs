@@ -1,4 +1,4 @@
-//! The commands for an open store, as one types them: `crash 3`, `pause catalog`, `shoppers 5`. The
+//! The commands for an open store, as text: `crash 3`, `pause catalog`, `shoppers 5`. The
 //! keyboard and the cluster page use the same commands. Pure.
 
 use super::service::ServiceId;
@@ -10,15 +10,15 @@ use crate::error::{Error, Result};
 pub enum Command {
     /// `kill -9`.
     Crash(Selector),
-    /// `kill -STOP`: it keeps its connections, and answers nobody.
+    /// `kill -STOP`: the process stops, its connections stay open.
     Pause(Selector),
-    /// `kill -CONT`.
+    /// `kill -CONT`: the process resumes.
     Continue(Selector),
-    /// Start one that has ended.
+    /// Start a service that has ended.
     Start(Selector),
     /// Switch the artificial delay of the catalog on.
     SlowDatabase,
-    /// Switch it off.
+    /// Switch this delay off.
     NormalDatabase,
     /// Run this number of shoppers.
     Shoppers(usize),
@@ -35,7 +35,7 @@ pub enum Command {
 pub enum Selector {
     /// This service.
     Service(ServiceId),
-    /// Whichever replica leads.
+    /// The current leader.
     Leader,
 }
 
@@ -53,7 +53,7 @@ help          show these commands
 quit          close the store; Ctrl-C does the same";
 
 impl Command {
-    /// Reads what was typed.
+    /// Parses a line.
     pub fn parse(line: &str) -> Result<Command> {
         let line = line.trim().to_lowercase();
         let (verb, rest) =

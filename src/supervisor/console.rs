@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::net::transport;
 use crossbeam_channel::{Receiver, bounded};
 
-/// More commands than this at once are refused.
+/// The most commands that may wait; further ones are refused.
 const COMMANDS_WAITING_MAX: usize = 16;
 
 /// The console.
@@ -78,7 +78,7 @@ impl Console {
         }
     }
 
-    /// Carries out what was typed or clicked since the last call.
+    /// Carries out the commands that were typed or clicked since the last call.
     pub(super) fn run_commands(&mut self, store: &mut Store) -> Next {
         self.watch.board.update_processes(&store.processes);
         let typed = self.keyboard.as_mut().map(Keyboard::lines).unwrap_or_default();
@@ -130,7 +130,7 @@ impl Console {
     }
 }
 
-/// Opens the page, before any service is started, at an address that none of them needs.
+/// Opens the page, before any service is started. The address must not be that of a service.
 fn open_page(address: &str, access: Access, store: &Store) -> Result<Page> {
     let opened = match store.who_listens_at(address) {
         Some(id) => {
@@ -140,7 +140,7 @@ fn open_page(address: &str, access: Access, store: &Store) -> Result<Page> {
     };
     opened.map_err(|error| match error {
         Error::Listen { address, why } => {
-            Error::Listen { address, why: format!("{why}; --page-listen takes another address") }
+            Error::Listen { address, why: format!("{why}; --page-listen sets another address") }
         }
         error => error,
     })

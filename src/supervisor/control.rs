@@ -1,4 +1,4 @@
-//! Carries out commands on the open store, for the terminal and for the cluster page. Belongs to the
+//! Carries out commands on the open store, for the terminal and for the cluster page. Used by the
 //! thread that owns the processes.
 
 use super::command::{Command, HELP, Selector};
@@ -21,7 +21,7 @@ pub(super) struct Control<'a> {
 pub(super) enum Done {
     /// Something changed: the text is for the sender and for all consoles.
     Changed(String),
-    /// A question was answered: the text is for the sender only.
+    /// Nothing changed: the text is for the sender only.
     Asked(String),
     /// The store has to be closed.
     Quit,
@@ -86,7 +86,7 @@ impl Control<'_> {
         Ok(format!("{id} started, pid {}", self.store.process(id)?.pid()))
     }
 
-    /// Before its handler is installed, the signal would end the catalog. So it has to be ready.
+    /// The catalog must be ready: before it has installed its handler, the signal would end it.
     fn signal_catalog(&mut self, signal: Signal, done: &str) -> Result<String> {
         let catalog = self.running(Selector::Service(ServiceId::Catalog))?;
         if catalog.state() == State::Paused || !catalog.is_ready() {

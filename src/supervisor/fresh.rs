@@ -1,8 +1,8 @@
-//! `--fresh`: forgets everything that a store has on disk, and nothing else.
+//! `--fresh`: removes the files of a store, and no others.
 //!
-//! All directories are looked through and locked before the first file is removed. A directory in
-//! use, or with a file in it that the store would not have written, stops everything: the setting
-//! may point at somebody's home.
+//! All directories are checked and locked before the first file is removed. If a directory is in use,
+//! or has a file that is not a file of the store, nothing is removed: the setting may name a wrong
+//! directory, such as a home directory.
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -10,8 +10,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The files that services write, up to their first dot or dash: `orders.csv`, `orders.csv.new`
-/// while it is replaced, `divergent-7.csv`.
+/// The names of the files that services write, up to the first dot or dash. Examples: `orders.csv`,
+/// `orders.csv.new` while it is replaced, `divergent-7.csv`.
 const OURS: [&str; 9] =
     ["lock", "identity", "view", "committed", "damaged", "orders", "toys", "journal", "divergent"];
 
@@ -31,7 +31,7 @@ pub(super) fn empty_directories(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that no service has the directory, now and until the result is dropped.
+/// Locks the directory until the result is dropped. An error if a service uses it.
 fn lock(directory: &Path) -> Result<Option<File>> {
     let path = directory.join("lock");
     let file = match File::open(&path) {
@@ -50,7 +50,7 @@ fn lock(directory: &Path) -> Result<Option<File>> {
     }
 }
 
-/// The files of a directory, if they are all of the store.
+/// The files of a directory; an error if one of them is not a file of the store.
 fn files_of_the_store(directory: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = |error| Error::storage(directory, "cannot read it", error);
     let mut files = Vec::new();

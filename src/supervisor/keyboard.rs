@@ -1,21 +1,21 @@
-//! What is typed at the terminal while the store is open, line by line, without ever waiting for it.
+//! Reads the lines that are typed at the terminal while the store is open. Never blocks.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 use std::io::{self, IsTerminal};
 
-/// More without the end of a line is no command.
+/// More bytes without a line end are dropped.
 const LINE_BYTES_MAX: usize = 1_024;
 
 /// The terminal that `run-all` was started from.
 pub(super) struct Keyboard {
-    /// The beginning of a line.
+    /// An unfinished line.
     typed: Vec<u8>,
 }
 
 impl Keyboard {
-    /// The keyboard, if a person sits there: both input and output are a terminal.
+    /// The keyboard, if both standard input and standard output are a terminal.
     pub(super) fn attached() -> Option<Keyboard> {
         let attached = io::stdin().is_terminal() && io::stdout().is_terminal();
         attached.then(|| Keyboard { typed: Vec::new() })
@@ -27,7 +27,7 @@ impl Keyboard {
         if !is_readable() {
             return Vec::new();
         }
-        // Read past the buffer of `io::stdin`, in which `poll` cannot see what is left.
+        // Read without the buffer of `io::stdin`: `poll` does not see bytes that are left in it.
         let count = rustix::io::read(io::stdin(), &mut chunk).unwrap_or(0);
         self.typed.extend_from_slice(&chunk[..count]);
         if self.typed.len() > LINE_BYTES_MAX && !self.typed.contains(&b'\n') {
@@ -41,7 +41,7 @@ impl Keyboard {
     }
 }
 
-/// Whether a read would not wait. A process in the background does not look: the read would stop it.
+/// Whether a read would not block. False in the background, where a read would stop this process.
 fn is_readable() -> bool {
     let stdin = io::stdin();
     if tcgetpgrp(&stdin).is_ok_and(|foreground| foreground != getpgrp()) {

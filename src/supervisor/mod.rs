@@ -1,20 +1,20 @@
-//! `run-all`: the whole store from one command.
+//! `run-all`: starts and supervises the whole store.
 //!
 //! The services are started in the order in which they need each other: the catalog, the order
 //! replicas by id, the front-end. Each is started when the one before it answers `GET /health`.
-//! ([`store`] has them all, `process.rs` starts, asks and ends one.) Their output is printed here,
-//! each line after the name of its service (`relay.rs`).
+//! ([`store`] owns all of them, `process.rs` starts, checks and ends one.) Their output is printed
+//! with the name of the service before each line (`relay.rs`).
 //!
 //! - If a service ends while the store opens, opening fails. Later the other services keep running,
 //!   and the command that starts it again is printed.
 //! - `welcome.rs` prints example commands that work in any shell and directory (`shell.rs`).
-//! - Ctrl-C ends them in the opposite order, so that each still has what it needs to finish its
-//!   work. If the supervisor is killed, they end, too.
+//! - Ctrl-C ends them in the opposite order, so that a service that finishes its requests can still
+//!   call the services that it needs. If the supervisor is killed, all services end, too.
 //! - Each service reads the same configuration as the supervisor: it is passed the flags that the
 //!   supervisor was given, and inherits the environment.
-//! - For a person at a terminal there is more: [`command`]s, typed ([`keyboard`]) or clicked on the cluster
-//!   [`page`], crash, pause and start services ([`control`]) and start [`shoppers`]. [`console`] runs the
-//!   commands; [`watch`] collects the state of the services.
+//! - With a terminal, [`command`]s that are typed ([`keyboard`]) or clicked on the cluster [`page`] crash,
+//!   pause and start services ([`control`]) and start [`shoppers`]. [`console`] runs the commands;
+//!   [`watch`] collects the state of the services.
 
 pub mod store;
 mod service;
@@ -46,7 +46,7 @@ use relay::say;
 use std::env;
 use std::time::{Duration, Instant};
 
-/// The pause between two looks at whether a service has ended, and whether there are commands.
+/// The interval between two checks for ended services and for commands.
 const WATCH_POLL: Duration = Duration::from_millis(50);
 
 /// Opens the store, keeps it open until this process is asked to end, and closes it.
@@ -83,7 +83,7 @@ fn supervise(store: &mut Store, mut console: Option<&mut Console>, stop: &Stop) 
             let Some(how) = process.newly_ended() else { continue };
             let id = process.service.id;
             say(&format!(
-                "{id} has ended ({how}); the other services keep running. Start it again with"
+                "{id} has ended ({how}); the other services keep running. Start it again with:"
             ));
             let Service { program, arguments, .. } = &process.service;
             say(&format!("  {}", shell::run(program, arguments)));

@@ -1,9 +1,8 @@
-//! One service as a child process: start it, see whether it is ready, see whether it has ended,
-//! end it.
+//! One service as a child process: starts it, checks whether it is ready or has ended, ends it.
 //!
-//! A child lives in a process group of its own, so that Ctrl-C reaches the supervisor only, which
-//! then ends the services in order. Its standard input is a pipe that nobody writes to: if the
-//! supervisor is killed, the pipe ends, and with it the service (`--exit-with-parent`).
+//! A child has its own process group, so that Ctrl-C reaches the supervisor only, which then ends the
+//! services in order. Its standard input is a pipe to which nothing is written: if the supervisor is
+//! killed, the pipe is closed and the service ends (`--exit-with-parent`).
 
 use super::relay;
 use super::service::ServiceId;
@@ -20,7 +19,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a service may take to finish what it is doing before it is killed.
+/// How long a service may take to finish its requests before it is killed.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a health check may take; on loopback it takes microseconds.
@@ -29,22 +28,22 @@ const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_millis(500);
 /// The destination of the output of a service.
 #[derive(Debug, Clone)]
 pub enum Output {
-    /// To standard output, each line behind the name of the service.
+    /// To standard output, with the name of the service before each line.
     Relayed,
     /// To the end of this file.
     Appended(PathBuf),
 }
 
-/// What there is to know of a service to start it.
+/// What is needed to start a service.
 #[derive(Clone)]
 pub(super) struct Service {
-    /// Which it is.
+    /// Its id.
     pub(super) id: ServiceId,
     /// Its executable.
     pub(super) program: PathBuf,
     /// Its command line.
     pub(super) arguments: Vec<String>,
-    /// Where it answers requests.
+    /// Its address for requests.
     pub(super) listen: String,
     /// Its address for the other services, health, status and metrics.
     pub(super) peer: Target,
@@ -53,7 +52,7 @@ pub(super) struct Service {
 }
 
 impl Output {
-    /// What a child gets as its standard output and standard error.
+    /// The standard output and standard error of a child.
     fn open(&self) -> io::Result<[Stdio; 2]> {
         match self {
             Output::Relayed => Ok([Stdio::piped(), Stdio::piped()]),
@@ -73,19 +72,19 @@ pub(super) struct Process {
     state: State,
 }
 
-/// How a process is.
+/// The state of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// It was started and has not ended.
     Running,
     /// Paused until it is resumed.
     Paused,
-    /// It has ended like this.
+    /// It has ended with this status.
     Ended(ExitStatus),
 }
 
 impl Process {
-    /// Starts a service and, if what it says is to be relayed, the two threads that do so;
+    /// Starts a service and, if its output is relayed, the two threads that do so;
     /// [`Process::end`] joins them.
     pub(super) fn start(service: Service) -> Result<Process> {
         let error = |error: io::Error| Error::Service {
@@ -127,19 +126,19 @@ impl Process {
         self.child.id()
     }
 
-    /// Whether it answers `GET /health` with 200. It is asked as a service, since customers may be
-    /// spoken to in another way.
+    /// Whether it answers `GET /health` with 200. The request goes to the peer address, because the
+    /// address for customers may use other certificates.
     pub(super) fn is_ready(&self) -> bool {
         let mut client = Client::new(self.service.peer.clone(), HEALTH_CHECK_TIMEOUT);
         client.send("GET", "/health", &[], b"").is_ok_and(|response| response.status == 200)
     }
 
-    /// How it is, as far as is known.
+    /// Its last known state.
     pub(super) fn state(&self) -> State {
         self.state
     }
 
-    /// How it ended, the first time that this is asked after its end.
+    /// How it ended; only in the first call after its end.
     pub(super) fn newly_ended(&mut self) -> Option<String> {
         if self.has_ended() {
             return None;
@@ -149,9 +148,9 @@ impl Process {
         Some(how(status))
     }
 
-    /// Kills it as a crash would, without a chance to finish anything, and waits for its end.
+    /// Kills it with SIGKILL, like a crash, and waits for its end.
     pub(super) fn kill(&mut self) {
-        // Both fail only if it has ended by itself, which is what was wanted.
+        // Both fail only if it has already ended.
         let _ = self.child.kill();
         if let Ok(status) = self.child.wait() {
             self.state = State::Ended(status);
@@ -170,7 +169,7 @@ impl Process {
         self.state = State::Running;
     }
 
-    /// Sends it a signal. One that has just ended by itself needs none.
+    /// Sends it a signal, if it has not ended.
     pub(super) fn signal(&self, signal: Signal) {
         if !self.has_ended() {
             let _ = kill_process(Pid::from_child(&self.child), signal);
@@ -181,14 +180,14 @@ impl Process {
         matches!(self.state, State::Ended(_))
     }
 
-    /// Ends it and says how that went; `None` if it had ended before.
+    /// Ends it and returns how it ended; `None` if it had ended before.
     pub(super) fn end(mut self) -> Option<String> {
         let outcome = if self.has_ended() { None } else { Some(self.terminate()) };
         drop(self.relays);
         outcome
     }
 
-    /// SIGTERM, and SIGKILL if that does not help in time. A paused process has to resume to receive it.
+    /// Sends SIGTERM, and SIGKILL if it does not end in time. A paused process must resume to handle SIGTERM.
     fn terminate(&mut self) -> String {
         self.signal(Signal::TERM);
         self.signal(Signal::CONT);
@@ -205,7 +204,7 @@ impl Process {
     }
 }
 
-/// How a process ended, in words.
+/// An exit status as text.
 fn how(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),

@@ -1,8 +1,8 @@
-//! Output: what the services say, each line behind the name of who said it.
+//! Prints the output of the services, with the name of the service before each line.
 //!
-//! Each pipe of a service has a thread that takes it apart into whole lines, so that lines of two services never
-//! mix. One more thread writes them all to standard output ([`Lines`]): a standard output that takes nothing keeps
-//! neither a service nor `run-all` from what it does.
+//! A thread for each pipe splits the output of a service into whole lines, so that lines of two services never mix.
+//! One more thread writes all lines to standard output ([`Lines`]), so that a blocked standard output delays neither
+//! a service nor `run-all`.
 
 use crate::error::{Error, Result};
 use crate::output::{Lines, Writer};
@@ -10,20 +10,20 @@ use crate::stop::VitalThread;
 use std::io::{self, IsTerminal, Read};
 use std::sync::{LazyLock, OnceLock};
 
-/// The longest piece that is held back for its end; a longer line is cut.
+/// The longest unfinished line that is kept; a longer line is split.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// The widest name is that of replica 10 and above.
 const NAME_WIDTH: usize = "order 10".len();
 
-/// Whether standard output wants colours (<https://no-color.org>).
+/// Whether lines have colours (<https://no-color.org>).
 static COLOUR: LazyLock<bool> =
     LazyLock::new(|| io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
 
-/// Where all lines go, once [`open`] was called. Before that they are lost.
+/// All lines are written here. Lines before the call of [`open`] are lost.
 static LINES: OnceLock<Lines> = OnceLock::new();
 
-/// Starts to write. To be called once, by `run-all`, which holds the result to its end.
+/// Starts the output thread. Called once, by `run-all`, which keeps the result until its end.
 pub(super) fn open() -> Result<Writer> {
     let writer = Writer::start("output", io::stdout(), |lines| {
         say(&format!("{lines} lines were dropped because they could not be written"));
@@ -33,14 +33,14 @@ pub(super) fn open() -> Result<Writer> {
     Ok(writer)
 }
 
-/// Starts a thread that copies `pipe` until its end, when the service has ended. The caller joins
-/// it.
+/// Starts a thread that copies `pipe` until the service has ended, which closes the pipe. The caller
+/// joins the thread.
 pub(super) fn start(name: &str, pipe: impl Read + Send + 'static) -> Result<VitalThread> {
     let prefix = prefix(name);
     VitalThread::start(format!("relay {name}"), move || copy(pipe, &prefix))
 }
 
-/// A line of the supervisor's own.
+/// Prints a line of the supervisor.
 pub(super) fn say(text: &str) {
     pass_on(format!("{text}\n").as_bytes(), &prefix("run-all"));
 }
@@ -86,7 +86,7 @@ fn prefix(name: &str) -> String {
     if !*COLOUR {
         return format!("{name:NAME_WIDTH$} │ ");
     }
-    // The colours of ANSI X3.64 that are legible on dark and on light.
+    // The colours of ANSI X3.64 that are legible on a dark and on a light background.
     let colour = match name.split_once(' ') {
         Some((_, id)) => [32, 35, 34][id.parse().unwrap_or(0) % 3],
         None if name == "catalog" => 33,
@@ -106,7 +106,7 @@ mod tests {
             ("", ""),
             ("a\n", "x │ a\n"),
             ("a\n\nb\n", "x │ a\nx │ \nx │ b\n"),
-            ("a\nlast words", "x │ a\nx │ last words\n"),
+            ("a\nunfinished", "x │ a\nx │ unfinished\n"),
         ] {
             assert_eq!(prefixed(lines.as_bytes(), "x │ "), expected.as_bytes(), "{lines:?}");
         }

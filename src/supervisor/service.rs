@@ -1,4 +1,4 @@
-//! Which of the store's services is meant, as people name it: `catalog`, `order 3`, `frontend`.
+//! The names of the services: `catalog`, `order 3`, `frontend`.
 
 use crate::model::ReplicaId;
 use std::fmt;
@@ -15,7 +15,7 @@ pub enum ServiceId {
 }
 
 impl ServiceId {
-    /// The service that a person means: its name, or the number of a replica.
+    /// Parses the name of a service, or the number of a replica.
     pub fn named(text: &str) -> Option<ServiceId> {
         match text {
             "catalog" => Some(ServiceId::Catalog),

@@ -1,14 +1,14 @@
-//! Commands as `run-all` prints them: whoever pastes one into a shell, wherever that is, gets what was meant.
+//! Formats the commands that `run-all` prints, so that they work when pasted into a shell in any directory.
 
 use std::env;
 use std::path::Path;
 
-/// The command that runs a program as a child of this process would run: in its directory, to which paths in a
-/// configuration are relative.
+/// The command that runs a program in the directory of this process, because paths in the configuration are relative to
+/// that directory.
 pub(super) fn run(program: &Path, arguments: &[String]) -> String {
     let directory = env::current_dir().unwrap_or_default();
     let program = program.strip_prefix(&directory).unwrap_or(program).display().to_string();
-    // A shell looks for a bare name elsewhere.
+    // A shell searches a name without a slash in `PATH` only.
     let program = if program.contains('/') { program } else { format!("./{program}") };
     let directory = directory.display().to_string();
     format!("cd {} && {}", quoted(&directory), words([program].iter().chain(arguments)))
@@ -19,7 +19,7 @@ pub(super) fn words(words: impl IntoIterator<Item = impl AsRef<str>>) -> String 
     words.into_iter().map(|word| quoted(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a shell reads it back.
+/// A word, quoted for a shell if necessary.
 fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:@,+%".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) && !word.starts_with('=') {

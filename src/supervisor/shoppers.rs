@@ -15,40 +15,40 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// The most at the same time. More would only wait for one another: the front-end has ten threads.
+/// The most shoppers at the same time. More would only wait: the front-end has ten threads.
 pub(super) const SHOPPERS_MAX: usize = 20;
 
-/// The pause between two queries: twenty make some 400 requests a second.
+/// The pause between two queries. Twenty shoppers send about 400 requests per second.
 const REST: Duration = Duration::from_millis(50);
 
-/// The chance that a query is followed by a purchase: a few customers do not empty the shelves faster than they are
-/// filled, twenty do.
+/// The probability that a query is followed by a purchase. With a few shoppers, the restocks keep toys in stock; with
+/// twenty, toys are sold out between restocks.
 const PROBABILITY: f64 = 0.15;
 
-/// The customers that are in the store.
+/// All shoppers.
 pub(super) struct Shoppers {
     front_end: Target,
     settings: config::Client,
     counts: Arc<Mutex<Counts>>,
     present: Vec<Shopper>,
-    /// Told to stop; they finish their current request.
+    /// Shoppers that stop; they finish their current request.
     leaving: Vec<JoinHandle<()>>,
 }
 
-/// One of them. It stops when `stop` is dropped.
+/// One shopper. It stops when `stop` is dropped.
 struct Shopper {
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
 
-/// What the shoppers counted since the store was opened.
+/// The counters of all shoppers since the store was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Counts {
-    /// Customers in the store.
+    /// Running shoppers.
     pub(super) present: usize,
-    /// Toys they looked at.
+    /// Queries.
     pub(super) queries: u64,
-    /// Orders they were given.
+    /// Orders.
     pub(super) orders: u64,
     /// Purchases refused for lack of stock.
     pub(super) refused: u64,
@@ -57,7 +57,7 @@ pub(super) struct Counts {
 }
 
 impl Shoppers {
-    /// No shoppers yet. Later ones will use this front-end.
+    /// No shoppers yet. Later ones use this front-end.
     pub(super) fn none(front_end: Target) -> Shoppers {
         let settings = config::Client {
             retries: 5,
@@ -69,7 +69,7 @@ impl Shoppers {
         Shoppers { front_end, settings, counts: Arc::default(), present, leaving }
     }
 
-    /// What they counted so far.
+    /// Their counters.
     pub(super) fn counts(&self) -> Arc<Mutex<Counts>> {
         self.counts.clone()
     }
@@ -95,7 +95,7 @@ impl Shoppers {
         Ok(())
     }
 
-    /// Stops all but `count`.
+    /// Stops all shoppers except `count` of them.
     pub(super) fn dismiss(&mut self, count: usize) {
         self.leaving.extend(self.present.drain(count..).map(|shopper| {
             drop(shopper.stop);
@@ -116,7 +116,7 @@ impl Drop for Shoppers {
     }
 }
 
-/// Shops until it is stopped.
+/// Queries and buys until it is stopped.
 fn shop(
     front_end: Target,
     settings: &config::Client,

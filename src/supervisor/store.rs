@@ -1,7 +1,7 @@
 //! The services of a store as child processes: open them all, crash and restart one, close them all.
 //! Called by `run-all` and by the evaluation.
 //!
-//! - Whatever runs when a [`Store`] is dropped is ended.
+//! - Dropping a [`Store`] ends the services that still run.
 
 use super::process::{Output, Process, Service};
 use super::service::ServiceId;
@@ -13,19 +13,19 @@ use crate::stop::Stop;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long a service may take from its start to its first answer; reading a long log is the
-/// longest part of it.
+/// How long a service may take from its start to its first answer. Reading a long log takes the most
+/// time.
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause between two questions to a service that is starting.
+/// The pause between two health checks of a service that is starting.
 const READY_POLL: Duration = Duration::from_millis(3);
 
-/// Whether the store came to be open.
+/// Whether the store is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opened {
     /// All services answer.
     Yes,
-    /// Ctrl-C was faster.
+    /// Ctrl-C was pressed before.
     Interrupted,
 }
 
@@ -37,7 +37,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store of this configuration, of which nothing runs yet. Every service is passed the
+    /// The store of this configuration; no service runs yet. Every service is started with the
     /// `flags`. An error if an address is in use.
     pub fn closed(config: &Config, flags: &[String], output: &Output) -> Result<Store> {
         let services = services(config, flags, output)?;
@@ -45,7 +45,7 @@ impl Store {
         Ok(Store { services, processes: Vec::new() })
     }
 
-    /// The service that listens at this address, if one does.
+    /// The service of this store with this address, if there is one.
     pub(super) fn who_listens_at(&self, address: &str) -> Option<ServiceId> {
         let at = |service: &&Service| [&*service.listen, service.peer.address()].contains(&address);
         self.services.iter().find(at).map(|service| service.id)
@@ -73,8 +73,8 @@ impl Store {
     /// Whether the service started last is ready; an error if any has ended or `deadline` is over.
     fn newest_is_ready(&mut self, deadline: Instant) -> Result<bool> {
         let is_ready = self.processes.last().is_none_or(Process::is_ready);
-        // Asked in this order, an answer by another process at the address of one that could not
-        // start is most likely noticed.
+        // Checked after the health check: if another process answered at the address of a service
+        // that could not start, that service has probably ended by now.
         for process in &mut self.processes {
             if let Some(how) = process.newly_ended() {
                 let why = format!("ended while the store was opening ({how})");
@@ -104,7 +104,7 @@ impl Store {
         Ok(())
     }
 
-    /// Ends the services that still run, the last started first, and tells of each how it
+    /// Ends the services that still run, the last started first, and calls `tell` with how each
     /// ended.
     pub fn close(&mut self, mut tell: impl FnMut(ServiceId, &str)) {
         while let Some(process) = self.processes.pop() {
@@ -157,7 +157,7 @@ fn services(config: &Config, flags: &[String], output: &Output) -> Result<Vec<Se
     all.into_iter().collect()
 }
 
-/// The program of this name next to this one.
+/// The program of this name in the directory of this program.
 pub(super) fn sibling(file: &str) -> Result<PathBuf> {
     let own = std::env::current_exe();
     own.map(|own| own.with_file_name(file)).map_err(|error| Error::Service {
@@ -166,8 +166,8 @@ pub(super) fn sibling(file: &str) -> Result<PathBuf> {
     })
 }
 
-/// Finds addresses in use before anything is started: the stranger there might even be a service
-/// of another store, and answer our health checks.
+/// Checks that no address is in use, before a service is started: a service of another store at the
+/// same address could answer the health checks.
 fn check_addresses(services: &[Service]) -> Result<()> {
     for service in services {
         for address in [&*service.listen, service.peer.address()] {

@@ -14,10 +14,10 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// For the catalog to name a toy. On one machine it takes less than a millisecond.
+/// Deadline for the catalog's answer. On one machine it takes less than a millisecond.
 const TOY_DEADLINE: Duration = Duration::from_secs(1);
 
-/// The number of toys among which one in stock is searched.
+/// How many toys are searched for one in stock.
 const TOYS_LOOKED_AT: usize = 100;
 
 /// Prints that the store is open, how long that took, and the example commands.
@@ -47,7 +47,7 @@ pub(super) fn print(
         ("run customers", shell::run(&store::sibling("client")?, &client_flags(config, flags))),
         ("crash the leader", kill_line(processes)),
     ];
-    say(&format!("the store is open at {front_end} after {:.2} s; try", after.as_secs_f64()));
+    say(&format!("the store is open at {front_end} after {:.2} s; try:", after.as_secs_f64()));
     for (meaning, command) in things {
         say(&format!("  {meaning:<16}  {command}"));
     }
@@ -55,7 +55,7 @@ pub(super) fn print(
     Ok(())
 }
 
-/// The command that kills the replica of the highest id, the one started last but one. In a new store it leads (F6).
+/// The command that kills the replica of the highest id, which was started last but one. In a new store it leads (F6).
 fn kill_line(processes: &[Process]) -> String {
     let replica = processes.iter().rev().nth(1);
     replica.map_or_else(String::new, |process| format!("kill -9 {}", process.pid()))
@@ -83,7 +83,7 @@ fn client_flags(config: &Config, flags: &[String]) -> Vec<String> {
     }
     match authority(config).filter(|_| config.client.authority.is_none()) {
         Some(file) => all.push(format!("--authority={}", file.display())),
-        // Plain HTTP, whatever the file says.
+        // The front-end uses HTTP: override the certificate in the configuration file.
         None if config.frontend.certificate.is_none() && config.client.authority.is_some() => {
             all.push("--authority=".to_owned());
         }

@@ -1,18 +1,18 @@
-//! Who may use the cluster page: whoever has its token, from a page that it sent itself. Pure.
+//! Access control of the cluster page. Pure.
 //!
-//! The page can kill processes, so it is closed to everything that a browser may be talked into:
+//! The page can kill processes, so requests that other web pages make a browser send are refused:
 //!
-//! - The *token* is in the path. It is random, and printed at the start in `run-all`'s own terminal.
-//! - `Host` must be a loopback address or `localhost`. A foreign name that was pointed at 127.0.0.1 (DNS
+//! - The path must begin with the *token*. It is random; `run-all` prints it in its terminal at the start.
+//! - `Host` must be a loopback address or `localhost`. A foreign name that resolves to 127.0.0.1 (DNS
 //!   rebinding) is refused.
-//! - `Origin`, which browsers send along with every command, must be that same host and port.
+//! - `Origin`, which browsers send with every command, must be the same host and port.
 
 use crate::address;
 use crate::error::{Error, Result};
 use crate::http::Request;
 use std::net::SocketAddr;
 
-/// Knows the token.
+/// Checks requests against the token.
 pub struct Guard {
     token: String,
 }
@@ -25,12 +25,12 @@ impl Guard {
         Ok(Guard { token: format!("{random:016x}") })
     }
 
-    /// Where a browser finds the page that listens at `address`.
+    /// The URL of the page that listens at `address`.
     pub fn url(&self, address: SocketAddr) -> String {
         format!("http://{address}/{}/", self.token)
     }
 
-    /// What is below the token in a request's path, or why the request is refused.
+    /// The path of a request after the token, or the reason why the request is refused.
     pub fn admit<'p, 'a>(
         &self,
         request: &Request<'_>,
@@ -52,7 +52,7 @@ impl Guard {
     }
 }
 
-/// Compares in a time that does not tell how much of it was right.
+/// Compares in a time that does not depend on how many characters are equal.
 fn is_same(given: &str, token: &str) -> bool {
     let differs = given.bytes().zip(token.bytes()).fold(0, |differs, (a, b)| differs | (a ^ b));
     given.len() == token.len() && differs == 0
@@ -64,7 +64,7 @@ mod tests {
     use crate::http::Http1;
     use crate::net::Way;
 
-    /// What the guard says of a request with these header lines.
+    /// Whether the guard admits a request with these header lines.
     fn admitted(path: &str, headers: &[&str]) -> bool {
         let guard = Guard { token: "0123456789abcdef".to_owned() };
         let headers = headers.join("\r\n");
@@ -87,13 +87,13 @@ mod tests {
             (page, &["Host: localhost:8080", "Origin: http://localhost:8080"], true),
             (page, &["Host: [::1]:8080", "Origin: http://[::1]:8080"], true),
             (page, &["Host: 127.4.5.6:1"], true),
-            // No token, a wrong one, the beginning of it, more than it.
+            // No token, a wrong one, a shorter one, a longer one.
             ("/commands", &["Host: 127.0.0.1:8080"], false),
             ("/", &["Host: 127.0.0.1:8080"], false),
             ("/0123456789abcdee/commands", &["Host: 127.0.0.1:8080"], false),
             ("/0123456789/commands", &["Host: 127.0.0.1:8080"], false),
             ("/0123456789abcdef0/commands", &["Host: 127.0.0.1:8080"], false),
-            // Names that may have been pointed here, and addresses of other machines.
+            // Names that may resolve to this machine, and addresses of other machines.
             (page, &["Host: evil.example:8080"], false),
             (page, &["Host: localhost.evil.example:8080"], false),
             (page, &["Host: 127.0.0.1.evil.example"], false),

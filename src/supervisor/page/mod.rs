@@ -2,12 +2,12 @@
 //! `run-all` on a loopback address of its own.
 //!
 //! ```text
-//!  browser ── state? ────▶ server, guard ──▶ what the watch knows
+//!  browser ── state ────▶ server, guard ──▶ the board of the watch
 //!          ── crash 3 ──▶ server, guard ──▶ the thread that owns the processes
 //! ```
 //!
-//! * [`guard`] (pure): lets in who has the token, from the page itself.
-//! * [`server`]: the page's address: its files, the state as JSON, commands.
+//! * [`guard`] (pure): access control, by token and origin.
+//! * [`server`]: serves the files, the state as JSON, and commands.
 
 mod guard;
 mod server;
@@ -20,7 +20,7 @@ use guard::Guard;
 use server::PageServer;
 use std::sync::Arc;
 
-/// A few browser tabs, and a command that waits.
+/// Enough for a few browser tabs and a command that waits.
 const THREADS: usize = 4;
 
 /// The page. Dropping it closes it.
@@ -30,8 +30,8 @@ pub struct Page {
 }
 
 impl Page {
-    /// Opens the page at `address`, which has to be a loopback address: whoever reaches it could try to
-    /// get in.
+    /// Opens the page at `address`, which must be a loopback address, so that other machines cannot
+    /// reach it.
     pub fn open(address: &str, access: Access) -> Result<Page> {
         check_is_loopback(address)?;
         let guard = Arc::new(Guard::new()?);
@@ -41,13 +41,13 @@ impl Page {
         Ok(Page { url: guard.url(server.address()), _server: server })
     }
 
-    /// Where a browser finds it, token included.
+    /// Its URL, with the token.
     pub fn url(&self) -> &str {
         &self.url
     }
 }
 
-/// An error if anybody outside this machine could reach the address.
+/// An error if other machines could reach the address.
 fn check_is_loopback(address: &str) -> Result<()> {
     if resolver::own_addresses(address)?.iter().all(|address| address.ip().is_loopback()) {
         return Ok(());

@@ -1,10 +1,10 @@
-//! The cluster page's address. Below the token:
+//! Serves the cluster page. The paths after the token:
 //!
 //! | request | answer |
 //! |---|---|
 //! | `GET /`, `GET /assets/<file>` | the page |
-//! | `GET /state?event=N&unix_ms=T` | the store, with what happened after event N and moment T |
-//! | `POST /commands`, body `crash 3` | what came of the command |
+//! | `GET /state?event=N&unix_ms=T` | the state of the store, events after N, samples after T |
+//! | `POST /commands`, body `crash 3` | the result of the command |
 
 use super::guard::Guard;
 use crate::error::{Error, Result};
@@ -21,31 +21,31 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-/// For a command to be carried out. The thread that does so looks twenty times a second, but not while the store
+/// Deadline for carrying out a command. The console checks for commands twenty times a second, but not while the store
 /// opens.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A command as it was given, and where to say what came of it.
+/// A command line, and the channel for its result.
 pub struct Instruction {
     pub line: String,
     pub answer: Sender<Result<String>>,
 }
 
-/// What the page shows and asks for.
+/// The state that the page shows, and the channel for its commands.
 pub struct Access {
     pub board: Arc<Board>,
     pub shoppers: Arc<Mutex<Counts>>,
-    /// To the thread that carries out commands.
+    /// Read by the thread that carries out commands.
     pub instructions: Sender<Instruction>,
 }
 
-/// The address.
+/// The protocol of the page's address.
 pub struct PageServer {
     pub guard: Arc<Guard>,
     pub access: Access,
 }
 
-/// What the page is sent.
+/// The answer to `GET /state`.
 #[derive(Serialize)]
 struct State {
     #[serde(flatten)]
@@ -63,7 +63,7 @@ impl PageServer {
         }
     }
 
-    /// Has a command carried out.
+    /// Passes a command to the console and waits for its result.
     fn command(&self, line: &[u8]) -> Result<String> {
         let line = str::from_utf8(line).map_err(|_| Error::invalid("a command must be UTF-8"))?;
         let (answer, answered) = bounded(1);
@@ -91,7 +91,7 @@ impl PageServer {
             }
         };
         match (request.method, below) {
-            // The page's links are relative, so its own path ends in a slash.
+            // The page's links are relative, so its own path must end in a slash.
             ("GET" | "HEAD", []) => {
                 responder.send(308, &[("Location", &format!("{}/", request.path))], b"");
                 308
@@ -132,7 +132,7 @@ impl Protocol for PageServer {
     }
 }
 
-/// What the page says that it has seen.
+/// The last event and sample that the page has, from the query.
 fn seen(request: &Request<'_>) -> Result<Seen> {
     let mut seen = Seen::default();
     for pair in request.query() {
