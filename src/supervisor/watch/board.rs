@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The board.
+/// The shared state.
 pub struct Board {
     state: Mutex<Knowledge>,
 }
@@ -24,20 +24,20 @@ struct Knowledge {
     pace: Pace,
 }
 
-/// What the page is sent.
+/// The state that the page receives.
 #[derive(Serialize)]
 pub struct Snapshot {
     unix_ms: u64,
     #[serde(flatten)]
     picture: Picture,
-    /// Those that are new to the page.
+    /// The events that the page does not have yet.
     events: Vec<Entry>,
-    /// Those that are new to the page.
+    /// The samples that the page does not have yet.
     samples: Vec<Sample>,
 }
 
 impl Board {
-    /// A board for these services, of which nothing is known yet.
+    /// A board for these services, before their first status.
     pub fn new(services: &[Service]) -> Board {
         let unknown = |service: &Service| Known {
             id: service.id,
@@ -81,22 +81,22 @@ impl Board {
         known.report = Some(report);
     }
 
-    /// Something that the supervisor did or saw.
+    /// Adds an event of the supervisor.
     pub fn add_event(&self, text: &str) {
         self.state.lock().feed.add_own(unix_ms(), text);
     }
 
-    /// Who leads, as far as is known.
+    /// The current leader, if known.
     pub fn leader(&self) -> Option<ReplicaId> {
         self.picture().leader()
     }
 
-    /// The store as it is.
+    /// The current state of the store.
     pub fn picture(&self) -> Picture {
         Picture::of(&self.state.lock().services)
     }
 
-    /// The store as it is, and what happened after what the page has seen.
+    /// The current state of the store, and the events and samples that the page does not have yet.
     pub fn snapshot(&self, seen: Seen) -> Snapshot {
         let state = self.state.lock();
         Snapshot {
@@ -108,7 +108,7 @@ impl Board {
     }
 }
 
-/// What a page has seen already.
+/// The last event and sample that a page has.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Seen {
     /// The number of the last event.

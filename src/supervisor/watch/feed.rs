@@ -1,40 +1,40 @@
-//! What happened, in words: the events of all services, each once, and the supervisor's own. Pure.
+//! The list of events: those of all services, each once, and those of the supervisor. Pure.
 
 use crate::monitoring::status::Event;
 use crate::supervisor::service::ServiceId;
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Older ones are forgotten.
+/// Older entries are dropped.
 const ENTRIES_MAX: usize = 400;
 
-/// Refusals are counted this long before they become an entry: there may be hundreds a second.
+/// The refusals of this period become one entry, because there may be hundreds per second.
 const REFUSALS_EVERY_MS: u64 = 2_000;
 
-/// The last things that happened, in the order in which they were seen of.
+/// The last events, in the order in which they were received.
 #[derive(Default)]
 pub struct Feed {
     entries: VecDeque<Entry>,
     /// The number of the last entry.
     last: u64,
-    /// For each service its process and the last event that was seen of it.
+    /// For each service, its process id and the number of its last event.
     seen: BTreeMap<ServiceId, (u32, u64)>,
     refusals: u64,
     refusals_told_ms: u64,
 }
 
-/// One thing that happened.
+/// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// Counts from 1.
+    /// Its number, from 1.
     pub number: u64,
-    /// When, in milliseconds since 1970.
+    /// Its time, in milliseconds since 1970.
     unix_ms: u64,
-    /// The service that says so.
+    /// The service that reported it.
     who: String,
     /// `INFO`, `WARN` or `ERROR`.
     level: String,
-    /// What happened.
+    /// Its message.
     text: String,
 }
 
@@ -56,7 +56,7 @@ impl Feed {
         self.add(unix_ms, "run-all", "INFO", text);
     }
 
-    /// The front-end has refused so many purchases since this was last called.
+    /// Counts purchases that the front-end refused since the last call.
     pub fn refused(&mut self, unix_ms: u64, purchases: u64) {
         self.refusals += purchases;
         if self.refusals == 0 || unix_ms < self.refusals_told_ms + REFUSALS_EVERY_MS {

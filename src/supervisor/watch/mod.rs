@@ -1,17 +1,17 @@
-//! What is known of the open store: every service is asked for its status, several times a second. For
-//! the cluster page and for `status` at the terminal.
+//! Collects the state of the open store: requests the status of every service several times a second.
+//! Used by the cluster page and by `status` at the terminal.
 //!
 //! ```text
 //!  services ◀── GET /status ── a thread for each ──▶ board ──▶ picture, pace, feed
 //! ```
 //!
-//! * [`board`]: what is known, behind a lock.
-//! * [`picture`] (pure): the store at one moment.
+//! * [`board`]: the shared state, behind a lock.
+//! * [`picture`] (pure): the state of the store at one moment.
 //! * [`pace`] (pure): rates and latencies of the last two minutes.
-//! * [`feed`] (pure): what happened, in words.
-//! * [`report`]: what a service says of itself.
+//! * [`feed`] (pure): the list of events.
+//! * [`report`]: the status of a service.
 //!
-//! A service that is paused holds up only its own thread.
+//! A paused service delays only its own thread.
 
 pub mod board;
 mod picture;
@@ -30,22 +30,22 @@ use report::ServiceStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The pause between two questions.
+/// The pause between two requests to a service.
 const EVERY: Duration = Duration::from_millis(400);
 
-/// A service that takes longer is silent.
+/// A service that takes longer is shown as "does not answer".
 const DEADLINE: Duration = Duration::from_millis(400);
 
-/// The threads that ask. Dropping it stops and joins them.
+/// The threads that request the status. Dropping it stops and joins them.
 pub struct Watch {
     pub board: Arc<Board>,
-    /// Dropped before the threads, as the field before them, which ends them.
+    /// Dropping it ends the threads. It is declared before them, so it is dropped before they are joined.
     _stop: Sender<()>,
     threads: Vec<VitalThread>,
 }
 
 impl Watch {
-    /// Begins to ask these services.
+    /// Starts a thread for each service.
     pub fn start(services: &[Service]) -> Result<Watch> {
         let board = Arc::new(Board::new(services));
         let (stop, stopped) = bounded::<()>(0);
@@ -63,7 +63,7 @@ impl Watch {
     }
 }
 
-/// `None` if the service is down, or hangs, or is none of ours.
+/// The status of a service; `None` if it did not answer in time, or if the answer is not a status.
 fn ask(client: &mut Client) -> Option<ServiceStatus> {
     let response = client.send("GET", "/status", &[], b"").ok()?;
     let status = serde_json::from_slice::<Data<ServiceStatus>>(&response.body).ok()?;

@@ -1,5 +1,4 @@
-//! How fast the store was during the last two minutes: rates and latencies, from what the front-end has
-//! counted so far. Pure.
+//! Rates and latencies of the last two minutes, computed from the counters of the front-end. Pure.
 
 use super::report::ServiceStatus;
 use crate::monitoring::status::{CacheStatus, Kind, LATENCY_BOUNDS, Outcome, Requests};
@@ -7,7 +6,7 @@ use serde::Serialize;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How far back it remembers.
+/// Older samples are dropped.
 const REACH_MS: u64 = 120_000;
 
 const OUTCOMES: [Outcome; 3] = [Outcome::Served, Outcome::Refused, Outcome::Failed];
@@ -19,10 +18,10 @@ pub struct Pace {
     before: Option<Count>,
 }
 
-/// What happened between two looks.
+/// Rates and latencies between two statuses.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sample {
-    /// When, in milliseconds since 1970.
+    /// Its time, in milliseconds since 1970.
     pub unix_ms: u64,
     /// Queries of one toy.
     query: Speed,
@@ -32,11 +31,11 @@ pub struct Sample {
     refused_per_s: f64,
     /// Requests of any kind that failed, per second.
     failed_per_s: f64,
-    /// Of the queries, how many the cache answered, 0 to 1; none if there were none.
+    /// The share of queries that the cache answered, 0 to 1; `None` if there were no queries.
     hit_share: Option<f64>,
 }
 
-/// How many requests of a kind there were, and how long they took; no latency if there were none.
+/// Rate and latencies of one kind of request; the latencies are `None` if there were no requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 struct Speed {
     per_s: f64,
@@ -66,7 +65,7 @@ impl Pace {
     }
 }
 
-/// What the front-end of one process had counted at one moment, or between two.
+/// The counters of one front-end process at one moment, or their increase between two moments.
 #[derive(Clone, Default)]
 struct Count {
     pid: u32,
@@ -87,7 +86,7 @@ impl Count {
         }
     }
 
-    /// What came after `before`.
+    /// The increase since `before`.
     fn since(mut self, before: &Count) -> Count {
         for requests in &mut self.requests {
             let same =
@@ -145,8 +144,8 @@ impl Count {
     }
 }
 
-/// The latency in seconds that a share of the requests did not exceed, as if those of a bucket lay
-/// evenly within its bounds; the last bound for those beyond it.
+/// The latency in seconds that this share of the requests did not exceed, by linear interpolation
+/// within a bucket. A latency above the last bound counts as the last bound.
 fn percentile(latencies: &[u64], share: f64) -> Option<f64> {
     let rank = share * number(latencies.iter().sum());
     let (mut below, mut lower) = (0.0, 0.0);
@@ -171,8 +170,8 @@ mod tests {
     use super::*;
     use crate::monitoring::status::CatalogStatus;
 
-    /// The status of a front-end after so many milliseconds: `served` queries that took up to 20 µs, `refused` purchases
-    /// that took up to 5 ms.
+    /// The status of a front-end after `uptime_ms`: `served` queries that took up to 20 µs, `refused` purchases that took
+    /// up to 5 ms.
     fn report(pid: u32, uptime_ms: u64, served: u64, refused: u64) -> ServiceStatus {
         let requests = |kind: Kind, outcome, count, bucket: usize| {
             let mut latencies = vec![0; LATENCY_BOUNDS.len() + 1];

@@ -1,5 +1,5 @@
-//! The store at one moment, as the cluster page draws it and `status` prints it: made from what each
-//! process is and what each service last said. Pure.
+//! The state of the store at one moment, computed from the state of each process and the last status
+//! of each service. The cluster page draws it and `status` prints it. Pure.
 
 use super::report::{Own, ServiceStatus};
 use crate::model::{Epoch, OrderNumber, ReplicaId, View};
@@ -19,57 +19,57 @@ pub struct Known {
     pub process: process::State,
     /// Its last status.
     pub report: Option<ServiceStatus>,
-    /// Whether it answered when it was last asked.
+    /// Whether it answered the last request.
     pub answers: bool,
 }
 
-/// The store.
+/// The state of the store.
 #[derive(Debug, Serialize)]
 pub struct Picture {
     services: Vec<ServicePicture>,
-    /// The view in force, as the front-end last said.
+    /// The current view, from the last status of the front-end.
     view: Option<View>,
     cache: Option<CacheStatus>,
-    /// How many toys there are, by name.
+    /// The number of toys.
     toy_count: usize,
-    /// Of how many of them none is left.
+    /// The number of toys that are sold out.
     sold_out: usize,
-    /// Each, unless there are too many.
+    /// The books of each toy; empty if there are too many toys.
     toys: Vec<Book>,
     /// Sales that are not orders yet.
     open_sales: usize,
-    /// What each question to the catalog takes longer.
+    /// The artificial delay per request at the catalog.
     delay_ms: u64,
 }
 
-/// A service.
+/// The state of a service.
 #[derive(Debug, Serialize)]
 struct ServicePicture {
     name: String,
-    /// If it is one.
+    /// Its id, if it is a replica.
     replica: Option<ReplicaId>,
     pid: u32,
     listen: String,
     state: State,
-    /// What to do about that state, if somebody has to.
+    /// What the operator must do, if anything.
     remedy: Option<String>,
-    /// The rest is old if it does not answer.
+    /// If it does not answer, the fields below are from its last answer.
     answers: bool,
     sessions: Option<Sessions>,
     log: Option<LogPicture>,
 }
 
-/// How far a replica's log is.
+/// The state of a replica's log.
 #[derive(Debug, Serialize)]
 struct LogPicture {
     last: OrderNumber,
     last_epoch: Epoch,
     committed: OrderNumber,
-    /// Orders that it lacks, unless it leads.
+    /// The number of orders that it lacks; `None` for the leader.
     lag: Option<u64>,
 }
 
-/// What a service does.
+/// The state of a service in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -77,24 +77,24 @@ pub enum State {
     Down,
     /// Its process is paused.
     Paused,
-    /// Its process runs, and says nothing: it starts, or hangs.
+    /// Its process runs, but does not answer: it is starting, or it hangs.
     Silent,
-    /// A service without a replica's roles, or a replica without a view.
+    /// It answers; it is not a replica, or there is no view yet.
     Up,
-    /// Leads and sells.
+    /// The leader, which accepts purchases.
     Leader,
-    /// Leads, and brings the log in order before it sells.
+    /// The leader, before it accepts purchases.
     TakingOffice,
-    /// A commit waits for it.
+    /// A follower in the in-sync set.
     InSync,
-    /// It takes what it missed; nobody waits for it.
+    /// A follower outside the in-sync set, which fetches its missing orders.
     CatchingUp,
-    /// Its committed orders differ from the leader's: it takes no more.
+    /// Its committed orders differ from the leader's; it accepts no new orders.
     InConflict,
 }
 
 impl Picture {
-    /// The store of these services.
+    /// The state of a store with these services.
     pub fn of(services: &[Known]) -> Picture {
         let own = |known: &Known| known.report.as_ref().map(|report| report.own.clone());
         let mut picture = Picture {
@@ -132,14 +132,14 @@ impl Picture {
         picture
     }
 
-    /// Who leads, if somebody does and answers.
+    /// The leader, if there is one and it answers.
     pub fn leader(&self) -> Option<ReplicaId> {
         let leads = |service: &&ServicePicture| service.state == State::Leader;
         self.services.iter().find(leads).and_then(|service| service.replica)
     }
 }
 
-/// Without a front-end: the newest view that a replica has heard of.
+/// Used if the front-end does not answer: the newest view that a replica has received.
 fn newest_view(services: &[Known]) -> Option<View> {
     let views = services.iter().filter(|known| known.answers).filter_map(|known| {
         match &known.report.as_ref()?.own {
@@ -150,7 +150,7 @@ fn newest_view(services: &[Known]) -> Option<View> {
     views.max_by_key(|view| view.epoch)
 }
 
-/// What the leader of the view knows of the others.
+/// What the leader of the view reports about its followers.
 fn followers(services: &[Known], view: Option<&View>) -> Vec<FollowerStatus> {
     let Some(view) = view else { return Vec::new() };
     let leader = services.iter().find(|known| known.id == ServiceId::Order(view.leader));
@@ -200,8 +200,8 @@ fn remedy(known: &Known) -> String {
     )
 }
 
-/// What a replica lacks: as its leader knows, or as its own log says. A leader that has just begun has heard
-/// of nobody yet, and one that is down is heard of no more.
+/// The number of orders that a follower lacks: the smaller of the leader's value and a value from the follower's own
+/// log. A new leader does not know its followers' logs yet, and the last status of a leader that is down is old.
 fn lag(follower: &FollowerStatus, last: OrderNumber) -> u64 {
     let leader_last = follower.matched.0 + follower.lag;
     follower.lag.min(leader_last.saturating_sub(last.0))
@@ -353,7 +353,7 @@ mod tests {
         let mut services = vec![
             known(ServiceId::Catalog, process::State::Paused, None),
             replica(1, &now, false, &[]),
-            // It has not heard of replica 3 yet.
+            // It has received no answer from replica 3 yet.
             replica(2, &now, true, &[(1, 1), (3, 42)]),
             replica(3, &view(1, 3, &[1, 2, 3]), false, &[]),
             front_end(&now),

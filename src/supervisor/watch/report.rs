@@ -3,7 +3,7 @@
 use crate::monitoring::status::{CatalogStatus, FrontendStatus, OrderStatus, Status};
 use serde::Deserialize;
 
-/// The status of a service.
+/// The status of any service.
 pub type ServiceStatus = Status<Own>;
 
 /// The part of the status that depends on the kind of service.
