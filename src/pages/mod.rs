@@ -1,28 +1,28 @@
-//! The web pages: plain files, embedded in the program, without a framework or a build step. A service
-//! that shows one finds its files here and sends them; what the pages do, they do in the browser.
+//! The web pages: plain files, embedded in the program, without a framework or a build step. The
+//! services send these files; all code of a page runs in the browser.
 //!
-//! * `storefront/`: the shop. The front-end shows it at `/`.
-//! * `cluster/`: the store as it runs, for whoever breaks it. `run-all` shows it.
-//! * `shared/`: the colours, the pictures of the toys, and how a page asks the store.
+//! * `storefront/`: the shop. The front-end serves it at `/`.
+//! * `cluster/`: the state of the store and its controls. `run-all` serves it.
+//! * `shared/`: the colours, the pictures of the toys, and the requests to the store.
 //!
 //! - Paths are relative, also within the pages, so that a page works below any path that ends in `/`.
-//! - A page needs nothing from anywhere else, and its policy makes sure: a browser loads and runs
-//!   only what came from the same address. So a toy's name cannot become a program, whatever it is.
+//! - The `Content-Security-Policy` makes a browser load and run only files from the same address. So a
+//!   script in a toy's name is never run.
 
 use crate::http::Responder;
 
-/// A page: the file that is shown, at the path `[""]`, and those that it needs.
+/// A page: its HTML file, at the path `[""]`, and the files that it loads.
 pub struct Page {
-    /// All of them.
+    /// All files.
     pub files: &'static [File],
 }
 
 /// A file of a page.
 pub struct File {
-    /// Its path, from where the page is. Of the page itself, it is empty.
+    /// Its path, relative to the page. Empty for the HTML file.
     pub path: &'static str,
     content_type: &'static str,
-    /// What is in it.
+    /// Its content.
     pub bytes: &'static [u8],
 }
 
@@ -73,8 +73,8 @@ const ICON: File = svg("assets/icon.svg", include_bytes!("shared/icon.svg"));
 const THEME: File = css("assets/theme.css", include_bytes!("shared/theme.css"));
 const TOYS: File = svg("assets/toys.svg", include_bytes!("shared/toys.svg"));
 
-/// `nosniff` holds the browser to the content type; the referrer is nobody's business, least of all
-/// where an address is a secret.
+/// `nosniff` makes the browser use the given content type. `no-referrer` keeps the address of the page secret, because
+/// the address of the cluster page contains its token.
 const SECURITY: [(&str, &str); 3] = [
     (
         "Content-Security-Policy",

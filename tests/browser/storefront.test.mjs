@@ -214,7 +214,7 @@ describe("the shop", { concurrency: 4 }, () => {
     await page.route("**/orders", (route) => route.abort());
     await buyInVain(page);
     await slip(page, "Whale").getByRole("button", { name: "Cancel" }).click();
-    await says(slip(page, "Whale"), "The store may have your order of 1, or not.");
+    await says(slip(page, "Whale"), "The store may have received your order of 1, or not.");
     assert(await buyButton(page, "Whale").isDisabled(), "one purchase of a toy at a time");
     await page.reload();
     await page.unroute("**/orders");

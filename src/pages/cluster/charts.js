@@ -5,7 +5,7 @@ import { element } from "./svg.js";
 const REACH_MS = 120_000;
 const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [420, 150, 52, 10, 18];
 
-/** Samples that lie further apart than this are not joined: nobody answered in between. */
+/** Samples further apart than this are not joined: there was no answer in between. */
 const GAP_MS = 2_000;
 
 const percentiles = (kind) => ["p50", "p95", "p99"].map((name) => ({
@@ -29,7 +29,7 @@ const CHARTS = [
 ];
 
 export class Charts {
-  /** The moment of the last sample that was seen. */
+  /** The time of the last sample that was received. */
   last = 0;
 
   #samples = [];
@@ -95,7 +95,7 @@ class Chart {
   }
 }
 
-/** A line through the samples, with gaps where nothing is known. */
+/** A line through the samples, with gaps where samples are missing. */
 function path(samples, point) {
   let [commands, before] = ["", null];
   for (const sample of samples) {
@@ -109,7 +109,7 @@ function path(samples, point) {
   return commands;
 }
 
-/** From 0 to a round number above all values. */
+/** A scale from 0 to a round number above all values. */
 function linear(values) {
   const most = Math.max(10, ...values);
   const unit = 10 ** Math.floor(Math.log10(most));
@@ -117,7 +117,7 @@ function linear(values) {
   return { marks: [0, top / 2, top], share: (value) => value / top };
 }
 
-/** Powers of ten around all values: a latency of a second must not make those of microseconds vanish. */
+/** A scale of powers of ten around all values, so that latencies of microseconds and of seconds are both visible. */
 function logarithmic(values) {
   const [least, most] = values.length === 0 ? [0.1, 10] : [Math.max(0.001, Math.min(...values)), Math.max(...values)];
   const [from, to] = [Math.floor(Math.log10(least)), Math.max(Math.ceil(Math.log10(most)), Math.floor(Math.log10(least)) + 1)];

@@ -1,4 +1,4 @@
-// The cluster page: asks for the state of the store, again and again, and has each part of the page show it.
+// The cluster page: requests the state of the store repeatedly and passes it to each part of the page.
 
 import { Failure, Poll, ask } from "./ask.js";
 import { Charts } from "./charts.js";
@@ -28,7 +28,7 @@ const poll = new Poll(async () => {
 }, EVERY_MS);
 controls.ondone = () => poll.now();
 
-/** Says who leads, and whether the logs agree. */
+/** Shows the leader, and whether the logs agree. */
 function showView({ view, services }) {
   say("view", view === null
     ? "No leader is elected yet."
@@ -50,7 +50,7 @@ function showLost({ status }) {
     : "run-all does not answer. Is the store closed?");
 }
 
-/** Changes a text only if it is another one, so that nothing is read out twice. */
+/** Changes a text only if it is different, so that a screen reader does not read it twice. */
 function say(id, text) {
   const element = document.getElementById(id);
   if (element.textContent !== text) element.textContent = text;

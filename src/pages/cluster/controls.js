@@ -3,7 +3,7 @@
 import { Failure, ask } from "./ask.js";
 
 export class Controls {
-  /** Called when a command was carried out. */
+  /** Called after each command. */
   ondone = () => {};
 
   #said = document.getElementById("said");
@@ -11,7 +11,7 @@ export class Controls {
   #count = document.getElementById("shoppers-count");
   #text = document.getElementById("shoppers-text");
   #slow = document.getElementById("slow");
-  #under = 0;
+  #pending = 0;
 
   constructor() {
     const line = document.getElementById("line");
@@ -25,26 +25,26 @@ export class Controls {
     });
   }
 
-  /** Has a command carried out, and shows what came of it. */
+  /** Sends a command and shows its result. */
   async command(line) {
-    this.#under += 1;
+    this.#pending += 1;
     try {
       this.#said.textContent = await ask("commands", { method: "POST", body: line });
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       this.#said.textContent = error.message;
     } finally {
-      this.#under -= 1;
+      this.#pending -= 1;
       this.ondone();
     }
   }
 
   show({ shoppers, shoppers_max: max, delay_ms: delay }) {
     this.#shoppers.max = max;
-    // What a person is just setting is not set back.
-    if (this.#under === 0 && document.activeElement !== this.#shoppers) this.#shoppers.value = shoppers.present;
+    // A control that is being changed is not overwritten.
+    if (this.#pending === 0 && document.activeElement !== this.#shoppers) this.#shoppers.value = shoppers.present;
     if (document.activeElement !== this.#shoppers) this.#count.textContent = shoppers.present;
-    if (this.#under === 0) this.#slow.checked = delay > 0;
+    if (this.#pending === 0) this.#slow.checked = delay > 0;
     const { queries, orders, refused, failed } = shoppers;
     this.#text.textContent = queries === 0
       ? "No shoppers. Start some, then crash a service."

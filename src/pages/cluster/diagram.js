@@ -1,4 +1,4 @@
-// The picture of the services and of what flows between them.
+// The diagram of the services and of the messages between them.
 
 import { STATES } from "./states.js";
 import { element } from "./svg.js";
@@ -47,7 +47,7 @@ export class Diagram {
     if (this.#title.textContent !== text) this.#title.textContent = text;
   }
 
-  /** Draws boxes and arrows anew when there are others than before. */
+  /** Redraws boxes and arrows if they have changed. */
   #place(services, view, shopping) {
     const up = (service) => !["down", "paused", "silent"].includes(service?.state);
     const replicas = services.filter(({ replica }) => replica !== null);
@@ -84,7 +84,7 @@ export class Diagram {
   }
 }
 
-/** A service. */
+/** The box of a service. */
 class Box {
   element = element("g", {});
   #name = element("text", { x: 14, y: 28, class: "name" });
@@ -102,7 +102,7 @@ class Box {
   }
 }
 
-/** A straight arrow with its word beside it. */
+/** A straight arrow with its label. */
 function arrow(x1, y1, x2, y2, word, kind) {
   const group = element("g", { class: kind || "still" });
   const text = element("text", { x: (x1 + x2) / 2, y: (y1 + y2) / 2 - 7, "text-anchor": "middle" });
@@ -111,7 +111,7 @@ function arrow(x1, y1, x2, y2, word, kind) {
   return group;
 }
 
-/** From the leader to a follower, below them. */
+/** A curved arrow from the leader to a follower, below their boxes. */
 function bow(from, to, y, kind) {
   const group = element("g", { class: kind || "still" });
   const isNext = Math.abs(to - from) < 2 * WIDTH;

@@ -1,12 +1,12 @@
-// The feed: what happened, the newest first.
+// The list of events, the newest first.
 
 const SHOWN_MAX = 300;
 
-// A fail-over is a matter of milliseconds.
+// With milliseconds, because a fail-over takes only milliseconds.
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
 
 export class Events {
-  /** The number of the last event that was seen. */
+  /** The number of the last event that was received. */
   last = 0;
 
   #list = document.querySelector("#events ol");
@@ -18,7 +18,7 @@ export class Events {
     while (this.#list.children.length > SHOWN_MAX) this.#list.lastChild.remove();
   }
 
-  /** By time: what two services say of the same moment may come in another order. */
+  /** Inserts by time: events of two services may arrive in a different order. */
   #insert(item) {
     let next = this.#list.firstElementChild;
     while (next && Number(next.dataset.ms) > Number(item.dataset.ms)) next = next.nextElementSibling;

@@ -1,4 +1,4 @@
-// The table of the services, with a button for everything that can be done to one.
+// The table of the services, with buttons for the commands.
 
 import { STATES } from "./states.js";
 
@@ -28,8 +28,8 @@ class Row {
   element = document.createElement("tr");
   #cells = [];
   #badge = document.createElement("span");
-  #plug = document.createElement("button");
-  #brake = document.createElement("button");
+  #crashOrStart = document.createElement("button");
+  #pauseOrContinue = document.createElement("button");
   #name;
 
   constructor(name, controls) {
@@ -41,8 +41,8 @@ class Row {
     this.element.append(head, ...this.#cells);
     this.#badge.className = "badge";
     this.#cells[0].append(this.#badge);
-    this.#cells[9].append(this.#plug, " ", this.#brake);
-    for (const button of [this.#plug, this.#brake]) {
+    this.#cells[9].append(this.#crashOrStart, " ", this.#pauseOrContinue);
+    for (const button of [this.#crashOrStart, this.#pauseOrContinue]) {
       button.type = "button";
       button.addEventListener("click", () => {
         if (button.getAttribute("aria-disabled") !== "true") controls.command(`${button.dataset.verb} ${name}`);
@@ -59,12 +59,12 @@ class Row {
     const texts = [log?.last, log?.committed, log?.lag, sessions && `${busy} of ${threads}`, open, parked, queued, pid];
     texts.forEach((text, place) => { this.#cells[place + 1].textContent = text ?? ""; });
     this.#cells[8].title = listen;
-    this.#label(this.#plug, state === "down" ? "start" : "crash");
-    this.#label(this.#brake, state === "paused" ? "continue" : "pause");
-    this.#brake.setAttribute("aria-disabled", state === "down");
+    this.#label(this.#crashOrStart, state === "down" ? "start" : "crash");
+    this.#label(this.#pauseOrContinue, state === "paused" ? "continue" : "pause");
+    this.#pauseOrContinue.setAttribute("aria-disabled", state === "down");
   }
 
-  /** A button keeps its place, and the focus, when what it does changes. */
+  /** Changes the command of a button. The button keeps its position and the focus. */
   #label(button, verb) {
     if (button.dataset.verb === verb) return;
     button.dataset.verb = verb;

@@ -1,4 +1,4 @@
-// What a service can be, in words.
+// The names of the states of a service.
 
 export const STATES = {
   leader: "leader",

@@ -1,10 +1,10 @@
-// The toys: those in the cache, in the order in which they will go, and those on the shelves.
+// The toys in the cache, in the order of their eviction, and the stock.
 
 import { pictureOf } from "./picture.js";
 import { element } from "./svg.js";
 
-// The pictures become a part of this page: one that lies in another file would be blank, each time that it is drawn
-// anew, until that file has come again.
+// The pictures are made a part of this page: a picture from another file would be blank after each redraw, until the
+// browser has loaded that file again.
 const file = await (await fetch("assets/toys.svg")).text();
 const pictures = new DOMParser().parseFromString(file, "image/svg+xml").documentElement;
 pictures.setAttribute("hidden", "");
@@ -16,7 +16,7 @@ function picture(name) {
   return svg;
 }
 
-/** A larger cache is shown in part. */
+/** Of a larger cache, only this many toys are shown. */
 const TILES_MAX = 100;
 
 /** The LRU cache as a row. */
@@ -53,7 +53,7 @@ function tile(toy) {
   return item;
 }
 
-/** What is left of each toy. */
+/** The stock of each toy. */
 export class Stock {
   #list = document.querySelector("#stock ul");
   #text = document.getElementById("stock-text");
@@ -74,7 +74,7 @@ export class Stock {
     }
   }
 
-  /** The store had fewer toys before. */
+  /** Removes all toys, when there are too many of them to show. */
   #clear() {
     this.#list.replaceChildren();
     this.#items.clear();

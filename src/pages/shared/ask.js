@@ -1,31 +1,31 @@
-// How a page asks the store: one question, and one that is asked again and again.
+// Requests to the store: a single request, and a repeated one.
 
-/** Longer than the store takes to give up by itself (`purchase_deadline_ms`), its own way to say so included. */
+/** Longer than `purchase_deadline_ms` of the store, so that the store's own error arrives first. */
 const DEADLINE_MS = 12_000;
 
-/** Why there is no answer with data. */
+/** An answer without data, or no answer. */
 export class Failure extends Error {
-  /** `status` is that of HTTP, or 0 if nothing came back that can be understood. */
+  /** `status` is the HTTP status, or 0 if there was no valid answer. */
   constructor(status, message) {
     super(message);
     this.status = status;
   }
 
   /**
-   * Whether the same question may be answered later. Nobody knows then whether the store did what it
-   * was asked to, so whoever asks again needs the same `Idempotency-Key`.
+   * Whether the same request may succeed later. The store may have done it already, so a retry of a
+   * purchase needs the same `Idempotency-Key`.
    */
   get isPassing() {
     return this.status === 0 || this.status === 408 || this.status >= 500;
   }
 }
 
-/** Asks, and returns the data of the answer. Throws a `Failure`, or the reason with which `signal` was aborted. */
+/** Sends a request and returns the data of the answer. Throws a `Failure`, or the reason with which `signal` was aborted. */
 export async function ask(path, request) {
   return (await askPage(path, request)).data;
 }
 
-/** The same for a page of a list. `next` is the query of the page after it, or undefined (RFC 8288). */
+/** The same for one page of a list. `next` is the query of the next page, or undefined (RFC 8288). */
 export async function askPage(path, { signal, ...request } = {}) {
   const deadline = AbortSignal.timeout(DEADLINE_MS);
   const either = signal ? AbortSignal.any([signal, deadline]) : deadline;
@@ -45,7 +45,7 @@ export async function askPage(path, { signal, ...request } = {}) {
   return { data: answer.data, next };
 }
 
-/** Waits. Throws the reason with which `signal` was aborted. */
+/** Waits for this time. Throws the reason with which `signal` was aborted. */
 export function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
@@ -61,7 +61,7 @@ export function pause(milliseconds, signal) {
   });
 }
 
-/** Asks the same again and again while the page is seen, and less often while there is no answer. */
+/** Repeats a request while the page is visible, and less often while there is no answer. */
 export class Poll {
   #question;
   #every;
@@ -69,7 +69,7 @@ export class Poll {
   #timer;
   #asking = false;
 
-  /** `question` asks and shows the answer, or throws; it is called every so many milliseconds. */
+  /** `question` sends the request and shows the answer, or throws. It is called every `every` milliseconds. */
   constructor(question, every) {
     this.#question = question;
     this.#every = every;
@@ -77,7 +77,7 @@ export class Poll {
     this.now();
   }
 
-  /** Asks now, unless an answer is awaited or nobody looks. */
+  /** Sends the request now, unless one is in progress or the page is hidden. */
   async now() {
     if (this.#asking || document.hidden) return;
     clearTimeout(this.#timer);
@@ -87,7 +87,7 @@ export class Poll {
       this.#failures = 0;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      // The question has shown what went wrong; here it only means to leave the store in peace.
+      // `question` has already shown the error. Here it only makes the interval longer.
       this.#failures = Math.min(this.#failures + 1, 3);
     } finally {
       this.#asking = false;

@@ -1,4 +1,4 @@
-// Orders: looking one up by its number, also by the page's address (`#order-7`), and those of this visit.
+// Orders: looks one up by its number, also by the page's address (`#order-7`), and lists those of this visit.
 
 import { Failure, ask } from "./ask.js";
 import { visit } from "./visit.js";
@@ -27,7 +27,7 @@ export class Orders {
     if (number) this.#lookUp(number);
   }
 
-  /** The newest question counts: an older one that is still under way is given up. */
+  /** Looks up an order. An earlier lookup that is still in progress is cancelled. */
   async #lookUp(number) {
     this.#looking?.abort();
     this.#looking = new AbortController();
@@ -59,7 +59,7 @@ export class Orders {
   }
 }
 
-/** Why there is nothing to show. */
+/** The text for a failed lookup. */
 function reason(failure, number) {
   if (failure.status === 404) return `There is no order ${number}.`;
   if (failure.status === 400) return `${number} is not an order number: order numbers start at 1.`;

@@ -1,14 +1,14 @@
-// One purchase, from the button to the order number, however often the store has to be asked.
+// One purchase, from the button to the order number, with all its retries.
 //
-// Each time it is asked for with the same key, by which the store knows it again: so it is bought once,
-// even if the answer to the first request was lost on the way and the order stands already.
+// All attempts have the same key, so the store executes the purchase once, even if the answer to an
+// earlier attempt was lost.
 
 import { Failure, ask, pause } from "./ask.js";
 
-/** Together three quarters of a minute: a store that is started again is back by then. */
+/** Together 43 seconds, which is enough for a restart of the store. */
 const PAUSES_MS = [1000, 2000, 4000, 4000, 4000, 4000, 4000, 4000, 4000, 4000, 4000, 4000];
 
-/** A key that nobody else has. `crypto.randomUUID` is missing on pages that came by plain HTTP. */
+/** A unique key. `crypto.randomUUID` does not exist on pages loaded by plain HTTP. */
 export function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -16,8 +16,8 @@ export function newKey() {
 
 /**
  * Buys `{ name, quantity }` and returns the order's number. Calls `waiting` before each pause. Throws a
- * `Failure`: a passing one if the store fell silent and the order may stand, another one if it said no. Throws the
- * reason of `signal` if that is aborted; then, too, the order may stand.
+ * `Failure`: `isPassing` if the store does not answer and the order may exist, otherwise the store refused the
+ * purchase. Throws the reason of `signal` if that is aborted; the order may exist then, too.
  */
 export async function buy({ name, quantity, key }, signal, waiting) {
   const request = {

@@ -1,9 +1,9 @@
-// The shelf: a card for each toy, with its picture, price and stock, and how many of it to buy.
+// The shelf: a card for each toy, with its picture, price, stock and the quantity to buy.
 
 import { pictureOf } from "./picture.js";
 import { Slip } from "./slip.js";
 
-/** When no more are left, it is worth saying. */
+/** A stock of at most this many is shown as "only N left". */
 const FEW = 5;
 
 const money = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
@@ -20,7 +20,7 @@ export class Shelf {
     this.#bought = bought;
   }
 
-  /** Shows what there is now. */
+  /** Adds new toys and updates all of them. */
   show(toys) {
     for (const toy of toys) {
       let card = this.#cards.get(toy.name);
@@ -58,7 +58,7 @@ class Card {
     this.#slip.resume();
   }
 
-  /** Shows price and stock. What stays the same is not touched, so that nothing flickers. */
+  /** Shows price and stock. Unchanged elements are not written, so that they do not flicker. */
   show(toy) {
     this.#toy = toy;
     const { price, quantity } = toy;

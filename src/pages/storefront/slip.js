@@ -1,40 +1,40 @@
-// The slip below a toy: how its purchase goes, in words, up to the order number.
+// The slip below a toy: shows the state of its purchase, up to the order number.
 //
 //   buy ──▶ asking ──▶ bought
 //             │  ▲ └──▶ refused
-//    silence  ▼  │ "Try again", same key
+//  no answer  ▼  │ "Try again", same key
 //          waiting ──"Cancel", or too long──▶ stopped ──"Dismiss"──▶ nothing
 
 import { Failure, ask } from "./ask.js";
 import { buy, newKey } from "./purchase.js";
 import { forgetPurchase, rememberOrder, rememberPurchase, visit } from "./visit.js";
 
-/** Most answers come at once. One that does not is worth a word, and a way out. */
+/** After this time without an answer, a message and a cancel button are shown. */
 const SLOW_MS = 1500;
 
 /** One purchase at a time, of one toy. */
 export class Slip {
-  /** One of those above. */
+  /** One of the states in the diagram above. */
   state = "nothing";
   #place;
   #name;
   #changed;
 
-  /** Shows itself in `place`, which is read aloud when it changes. Calls `changed` when its state has. */
+  /** Shows itself in `place`, which screen readers read when it changes. Calls `changed` when its state has changed. */
   constructor(place, name, changed) {
     this.#place = place;
     this.#name = name;
     this.#changed = changed;
   }
 
-  /** Buys so many, for so much. */
+  /** Buys this quantity, which costs `cost`. */
   buy(quantity, cost) {
     const purchase = { name: this.#name, quantity, cost, key: newKey() };
     rememberPurchase(purchase);
     this.#ask(purchase);
   }
 
-  /** Takes up the purchase that was under way when the page was left, if there is one. */
+  /** Shows a purchase that was in progress when the page was left, if there is one, as stopped. */
   resume() {
     const purchase = visit.unfinished.find(({ name }) => name === this.#name);
     if (purchase) this.#stopped(purchase);
@@ -78,7 +78,7 @@ export class Slip {
 
   #stopped(purchase) {
     const words =
-      `The store may have your order of ${purchase.quantity}, or not. ` +
+      `The store may have received your order of ${purchase.quantity}, or not. ` +
       "Trying again is safe: the same key never buys twice.";
     const again = button("Try again", () => this.#ask(purchase));
     const forget = button("Dismiss", () => {
@@ -88,7 +88,7 @@ export class Slip {
     this.#show("stopped", [paragraph(words), again, forget]);
   }
 
-  /** Whoever has pressed a button that goes away finds the focus on the next one, or at the card's own. */
+  /** If a button with the focus is removed, the focus moves to the next button, or to the card's own button. */
   #show(state, children) {
     const hadFocus = this.#place.contains(document.activeElement);
     this.state = state;
@@ -102,7 +102,7 @@ export class Slip {
   }
 }
 
-/** Why the store said no. */
+/** Why the store refused the purchase. */
 async function reason({ name, quantity }, failure) {
   if (failure.status === 404) return `The store does not sell ${name} any more.`;
   if (failure.status !== 409) return `The store did not accept this order: ${failure.message}.`;
@@ -110,7 +110,7 @@ async function reason({ name, quantity }, failure) {
     const { quantity: left } = await ask(`products/${encodeURIComponent(name)}`);
     if (left === 0) return "Sold out: another customer bought the last one.";
     if (left < quantity) return `There are only ${left} left.`;
-    return `There were too few a moment ago. Now there are ${left}.`;
+    return `There were not enough a moment ago. Now there are ${left}.`;
   } catch {
     return "Not enough are left.";
   }

@@ -1,4 +1,4 @@
-// The shop: fills the shelf, keeps it fresh, and lists new orders.
+// The shop: shows the toys, updates them repeatedly, and lists new orders.
 
 import { Failure, Poll, ask, askPage } from "./ask.js";
 import { Orders } from "./orders.js";
@@ -27,7 +27,7 @@ const stock = new Poll(async () => {
     tell("");
   } catch (error) {
     if (error instanceof Failure) {
-      tell("The store is not answering. What you see may be old; we keep asking.");
+      tell("The store is not answering. The prices and stock shown may be old; we keep trying.");
     }
     throw error;
   }
@@ -55,7 +55,7 @@ async function showToys() {
   more.hidden = !next;
 }
 
-/** Said aloud when it changes, so it is not said again each second. */
+/** Writes only a changed text, so that screen readers do not read it each second. */
 function tell(words) {
   if (trouble.textContent !== words) trouble.textContent = words;
 }
