@@ -250,6 +250,6 @@ mod tests {
         assert_eq!(of(&[(0, 4)], 1.0), Some(0.000_01));
         assert_eq!(of(&[(0, 1), (18, 1)], 0.5), Some(0.000_01));
         assert_eq!(of(&[(0, 1), (18, 1)], 1.0), Some(10.0));
-        assert_eq!(of(&[(19, 1)], 0.5), Some(10.0), "longer than all bounds: at least that");
+        assert_eq!(of(&[(19, 1)], 0.5), Some(10.0), "above the last bound: the last bound");
     }
 }
