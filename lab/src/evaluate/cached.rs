@@ -1,6 +1,6 @@
 //! Experiment 4: what is in the cache, request by request. One client queries popular toys more often
-//! than others and buys now and then; the store restocks. After each request the front-end is asked what it
-//! has cached, and the differences say what came, what was evicted and what was invalidated.
+//! than others, and sometimes buys one; the store restocks. After each request the experiment reads the cache from the
+//! front-end's status. The differences show which toys were fetched, evicted and invalidated.
 
 use super::chapter::{Chapter, Figure, Table, csv};
 use super::lab::{Lab, OpenStore};
@@ -16,7 +16,7 @@ use toystore::error::{Error, Result};
 use toystore::model::{Item, Quantity};
 use toystore::monitoring::status::CacheStatus;
 
-/// How likely a request is a purchase.
+/// The probability that a request is a purchase.
 const PURCHASES: f64 = 0.1;
 
 /// How often the store restocks.
@@ -77,7 +77,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
     })
 }
 
-/// Makes the requests. Returns the toys, the most popular first, and what happened.
+/// Makes the requests. Returns the toys, the most popular first, and the steps.
 fn shop(lab: &Lab, store: &OpenStore, count: usize) -> Result<(Vec<String>, Vec<Step>)> {
     let tally = Mutex::default();
     let mut shop = store.shop(&tally);
@@ -109,7 +109,7 @@ fn ask(shop: &mut Shop<'_>, toy: &str, is_purchase: bool) -> Result<()> {
     }
 }
 
-/// The place of a toy by popularity: the n-th has weight 1/√n, after Zipf but less steep, so that
+/// The rank of a random toy. The n-th most popular has weight 1/√n: like Zipf's law but less steep, so that
 /// ten toys do not fit into a cache for seven.
 fn popular(random: &mut fastrand::Rng, toys: usize) -> usize {
     let weight = |n: usize| u32::try_from(n + 1).map_or(0.0, |n| f64::from(n).sqrt().recip());
@@ -121,7 +121,7 @@ fn popular(random: &mut fastrand::Rng, toys: usize) -> usize {
     chosen.unwrap_or(0)
 }
 
-/// What a request did to the cache.
+/// The effect of a request on the cache.
 fn compare(before: &CacheStatus, after: &CacheStatus, toy: String, is_purchase: bool) -> Step {
     let is_hit = after.hits > before.hits;
     let version = |cache: &CacheStatus, name: &str| {
@@ -145,12 +145,12 @@ fn compare(before: &CacheStatus, after: &CacheStatus, toy: String, is_purchase: 
     Step { is_purchase, toy, is_hit, cached, gone }
 }
 
-/// Whether this toy was used longest ago.
+/// Whether this toy is the least recently used.
 fn is_oldest(cache: &CacheStatus, name: &str) -> bool {
     cache.toys.last().is_some_and(|last| last.name == name)
 }
 
-/// How often something left for this reason.
+/// How often a toy left the cache for this reason.
 fn departures(steps: &[Step], why: Why) -> u64 {
     let gone = steps.iter().flat_map(|step| &step.gone);
     gone.filter(|(_, other)| *other == why).count() as u64
@@ -193,7 +193,7 @@ fn findings(steps: &[Step], capacity: usize, toys: usize) -> Vec<String> {
     ]
 }
 
-/// What the front-end's own counters say must be what was seen from outside.
+/// The differences between what was seen and the front-end's own counters.
 fn surprises(steps: &[Step], last: &CacheStatus) -> Vec<String> {
     let hits = steps.iter().filter(|step| step.is_hit).count() as u64;
     let evicted = departures(steps, Why::Evicted);

@@ -4,37 +4,37 @@ use super::plot::Picture;
 use serde::Serialize;
 use toystore::error::{Error, Result};
 
-/// An experiment, done.
+/// The result of one experiment.
 #[derive(Debug)]
 pub struct Chapter {
-    /// Its name in links.
+    /// Its id in links.
     pub id: &'static str,
     /// Its heading.
     pub title: &'static str,
-    /// What was done, in a sentence or two.
+    /// What was done, in one or two sentences.
     pub setup: String,
-    /// What is seen, computed from the data; a paragraph each.
+    /// What was found, computed from the data: one sentence or more each.
     pub findings: Vec<String>,
-    /// What was found otherwise than it should be; usually nothing.
+    /// What differs from what is expected; usually nothing.
     pub surprises: Vec<String>,
-    /// The pictures.
+    /// The figures.
     pub figures: Vec<Figure>,
-    /// The numbers, for people.
+    /// The numbers, for readers.
     pub table: Table,
 }
 
-/// A picture, with the data that it shows.
+/// A figure, with the data that it shows.
 #[derive(Debug)]
 pub struct Figure {
     /// The names of its files, without their endings.
     pub name: &'static str,
-    /// What it shows, for who does not see it.
+    /// What it shows, as the text alternative.
     pub title: String,
     /// How to read it.
     pub caption: String,
     /// The drawing.
     pub picture: Picture,
-    /// The rows behind it, as CSV.
+    /// The data, as CSV.
     pub csv: String,
 }
 
@@ -43,11 +43,11 @@ pub struct Figure {
 pub struct Table {
     /// The names of the columns.
     pub head: Vec<&'static str>,
-    /// What is in them.
+    /// The rows.
     pub rows: Vec<Vec<String>>,
 }
 
-/// Rows as CSV, under the names of their fields.
+/// Rows as CSV; the names of their fields are the header.
 pub fn csv<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let wrong = |why: String| Error::invalid(format!("cannot write the data as CSV: {why}"));

@@ -1,4 +1,4 @@
-//! Experiment 1: how long each kind of request takes while one to five clients shop, who only query,
+//! Experiment 1: the latency of each kind of request with one to five clients, which only query,
 //! only buy, or do both.
 
 use super::chapter::{Chapter, Figure, Table, csv};
@@ -15,7 +15,7 @@ use std::time::Duration;
 use toystore::client::measurements::Kind;
 use toystore::error::Result;
 
-/// How likely a query is followed by a purchase, where there are both.
+/// The workload with both. The probability is that of a purchase after a query.
 const MIXED: Workload = Workload::Mixed { probability: 0.75 };
 
 const WORKLOADS: [(&str, Workload); 3] =
@@ -64,7 +64,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
     })
 }
 
-/// What a kind is called in tables.
+/// The name of a kind in tables.
 pub fn name(kind: Kind) -> &'static str {
     if kind == Kind::Buy { "buy" } else { "query" }
 }
@@ -78,7 +78,7 @@ fn series<'a>(
     points.iter().filter(move |point| point.workload == workload && point.kind == kind)
 }
 
-/// The same series at the fewest and at the most clients.
+/// The first and the last point of a series.
 fn ends<'a>(points: &'a [Point], workload: &str, kind: &str) -> Option<(&'a Point, &'a Point)> {
     let mut series = series(points, workload, kind);
     let first = series.next()?;
@@ -120,7 +120,7 @@ fn findings(points: &[Point]) -> Vec<String> {
     findings
 }
 
-/// From which number of clients on more clients hardly bring more throughput.
+/// The number of clients beyond which more clients hardly increase the throughput.
 fn knee(points: &[Point], workload: &str, kind: &str) -> String {
     let series: Vec<_> = series(points, workload, kind).collect();
     let gains = series.windows(2).map(|pair| {

@@ -1,4 +1,4 @@
-//! Experiment 5: the leader is killed and comes back, then a follower, while customers arrive at a
+//! Experiment 5: the leader is killed and started again, then a follower, while customers arrive at a
 //! fixed rate. The experiment measures errors and latencies, and compares the replicas at the end.
 
 use super::chapter::{Chapter, Figure, Table, csv};
@@ -20,10 +20,10 @@ use toystore::supervisor::ServiceId;
 const RATE: f64 = 200.0;
 const CONNECTIONS: usize = 20;
 
-/// How often the front-end is asked who leads.
+/// How often the front-end's view is read.
 const POLL: Duration = Duration::from_millis(5);
 
-/// What is done to a replica, and when: in thousandths of the whole.
+/// What is done to a replica, and when: in thousandths of the duration.
 struct Deed {
     at: u32,
     what: What,
@@ -55,7 +55,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
     let begun = Instant::now();
     let mut requests = Vec::new();
     let (mut watch, summary) = thread::scope(|scope| {
-        // This thread kills and restarts; joined below, when the load is over.
+        // This thread kills and restarts replicas. It is joined below, when the load is over.
         let killer = scope.spawn(|| Watch::new(begun).follow_script(&mut store, duration));
         let summary = loadtest::run(&load, &mut |answer| requests.push(request(begun, answer)));
         let watch = killer.join().unwrap_or_else(|_| Err(Error::invalid("the script panicked")));
@@ -72,7 +72,7 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
     chapter(&Evidence { requests, summary, outages, moments, agreement, duration })
 }
 
-/// All that was seen.
+/// Everything that was measured.
 struct Evidence {
     requests: Vec<Request>,
     summary: Summary,
@@ -82,7 +82,7 @@ struct Evidence {
     duration: Duration,
 }
 
-/// What the closed store left on disk.
+/// What the closed store has on disk.
 struct Agreement {
     orders: u64,
     bytes: usize,
@@ -108,7 +108,7 @@ fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// What was done to the replicas, and who led meanwhile.
+/// The outages of replicas, and the views meanwhile.
 struct Watch {
     begun: Instant,
     outages: Vec<Outage>,
@@ -166,7 +166,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Writes down who leads and who is in sync, if that has changed.
+    /// Records the view, if it has changed.
     fn look(&mut self, store: &OpenStore) -> Result<()> {
         let Some(view) = store.status()?.view else { return Ok(()) };
         if self.moments.last().is_none_or(|last| last.view != view) {
@@ -176,7 +176,7 @@ impl Watch {
     }
 }
 
-/// When each that was killed was a member again.
+/// Adds when each killed replica was a member of the in-sync set again.
 fn returned(mut outages: Vec<Outage>, moments: &[Moment]) -> Vec<Outage> {
     for outage in &mut outages {
         let mut later = moments.iter().filter(|moment| moment.at_ms > outage.restarted_ms);
@@ -209,7 +209,7 @@ fn agreement(store: &mut OpenStore) -> Result<Agreement> {
     })
 }
 
-/// The longest time without a successful answer to this kind of request: when it began, how long it was.
+/// The longest time without a successful answer to this kind of request: its start and its length.
 fn longest_gap(requests: &[Request], kind: &str) -> (f64, f64) {
     let good = requests.iter().filter(|request| request.kind == kind && !request.is_error);
     let mut answered: Vec<_> = good.map(|request| request.due_ms + request.latency_ms).collect();
@@ -218,7 +218,7 @@ fn longest_gap(requests: &[Request], kind: &str) -> (f64, f64) {
     gaps.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or_default()
 }
 
-/// The longest latency among the requests that were due while something was the matter.
+/// The longest latency of the requests that were due in this time.
 fn worst(requests: &[Request], kind: &str, from_ms: f64, to_ms: f64) -> f64 {
     let due = requests.iter().filter(|r| r.kind == kind && (from_ms..to_ms).contains(&r.due_ms));
     due.map(|request| request.latency_ms).fold(0.0, f64::max)

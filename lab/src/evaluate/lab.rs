@@ -1,10 +1,10 @@
 //! Starts a store for an experiment, with the settings of the experiment, on free ports and
 //! with new data, and sends loads to it.
 //!
-//! - The data is below the results, on disk and not in memory, so that syncs take their real time. It is
-//!   removed when the store closes; the log of the services stays, in `services.log`.
-//! - Stores have plenty of every toy, restock hardly ever, and do not log requests, unless an
-//!   experiment says otherwise.
+//! - The data is in the directory of the results, on disk and not in memory, so that syncs take their real time. It
+//!   is removed when the store closes; the log of the services stays, in `services.log`.
+//! - Unless an experiment changes it, stores have plenty of every toy, restock once an hour, and do not log
+//!   requests.
 
 use super::measured::Measured;
 use crate::loadtest::{self, Load, Pace, Span, Summary, Workload};
@@ -26,28 +26,28 @@ use toystore::protocol::web::Data;
 use toystore::stop::Stop;
 use toystore::supervisor::{Opened, Output, Store};
 
-/// How often each point is measured, in a full evaluation.
+/// How often each point is measured in a full evaluation.
 const ROUNDS: usize = 3;
 
-/// How long an answer, or a change of the store that has to come, may take.
+/// Deadline for an answer, and for an expected change of the store.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How thoroughly things are measured.
+/// How long the evaluation measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// In some minutes.
+    /// Some minutes.
     Full,
-    /// In less than one, to see that all of it works.
+    /// Less than a minute, as a test.
     Quick,
 }
 
-/// Where experiments are made.
+/// Runs experiments.
 pub struct Lab {
     directory: PathBuf,
     stop: Stop,
     bar: ProgressBar,
     size: Size,
-    /// Of all random choices.
+    /// The seed of all random choices.
     pub seed: u64,
 }
 
@@ -59,7 +59,7 @@ impl Lab {
         Lab { directory: directory.to_owned(), stop, bar, size, seed }
     }
 
-    /// One or the other, by size.
+    /// One of the two, by size.
     pub fn pick<T>(&self, full: T, quick: T) -> T {
         match self.size {
             Size::Full => full,
@@ -67,7 +67,7 @@ impl Lab {
         }
     }
 
-    /// How points are measured, in a sentence.
+    /// A sentence about how points are measured.
     pub fn pace(&self, each: Duration) -> String {
         let seconds = each.as_secs_f64();
         match self.size {
@@ -78,7 +78,7 @@ impl Lab {
         }
     }
 
-    /// An experiment of so many steps begins: a bar for who looks, a line for who reads later.
+    /// Begins an experiment of this number of steps: shows a bar at a terminal, else prints a line.
     pub fn begin(&self, title: &str, steps: usize) {
         self.bar.reset();
         self.bar.set_length(steps as u64);
@@ -88,18 +88,18 @@ impl Lab {
         }
     }
 
-    /// A step is over. An error if somebody wants the whole to end.
+    /// Ends a step. An error if the evaluation was interrupted.
     pub fn step(&self) -> Result<()> {
         self.bar.inc(1);
         if self.stop.wait(Duration::ZERO) { Err(interrupted()) } else { Ok(()) }
     }
 
-    /// All is done.
+    /// Removes the bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// Writes a file of so many toys, for stores of this lab.
+    /// Writes a file with this number of toys, for stores of this lab.
     pub fn toys(&self, count: usize) -> Result<PathBuf> {
         let path = self.directory.join("toys.csv");
         let rows = (1..=count).map(|n| format!("Toy {n},{n},100\n"));
@@ -124,9 +124,9 @@ impl Lab {
         Ok(open)
     }
 
-    /// Measures all cases in several rounds; of each case and kind of request the median round counts.
-    /// What disturbs the machine for a while spoils a round of many cases, and not all rounds of one.
-    /// Returns them by case.
+    /// Measures all cases in several rounds. For each case and kind of request the median round counts.
+    /// A disturbance of the machine affects many cases of one round, but not all rounds of one case.
+    /// Returns the results by case.
     pub fn rounds<C: Copy>(
         &self,
         title: &str,
@@ -153,7 +153,7 @@ impl Lab {
         Ok(all)
     }
 
-    /// Customers who wait for each answer, for so long. Returns what was asked for and succeeded.
+    /// Measures a closed loop of this duration. Returns each kind of request that succeeded.
     pub fn measure(
         &self,
         store: &OpenStore,
@@ -162,7 +162,7 @@ impl Lab {
         duration: Duration,
     ) -> Result<Vec<(Kind, Measured)>> {
         let load = self.load(store, workload, connections, duration);
-        // What is only slow for the first time, such as connections to be made, is not measured.
+        // The first requests are slower, because connections have to be made. They are not measured.
         let warm_up = Load { span: Span::For(duration / 10), ..load.clone() };
         loadtest::run(&warm_up, &mut |_| {})?;
         let summary = loadtest::run(&load, &mut |_| {})?;
@@ -170,7 +170,7 @@ impl Lab {
         Ok(kinds.filter_map(|kind| Some((kind, Measured::of(&summary, kind)?))).collect())
     }
 
-    /// A load of customers who wait for each answer.
+    /// A load in a closed loop.
     pub fn load(
         &self,
         store: &OpenStore,
@@ -191,7 +191,7 @@ impl Lab {
     }
 }
 
-/// A store that is open. Dropped, it is closed and its data removed.
+/// An open store. Dropping it closes the store and removes its data.
 pub struct OpenStore {
     /// Its services.
     pub store: Store,
@@ -201,7 +201,7 @@ pub struct OpenStore {
 }
 
 impl OpenStore {
-    /// What the front-end says of itself.
+    /// The front-end's status.
     pub fn status(&self) -> Result<FrontendStatus> {
         let response =
             Client::new(&self.config.frontend.peer, PATIENCE).send("GET", "/status", &[], b"")?;
@@ -214,7 +214,7 @@ impl OpenStore {
     pub fn await_in_sync(&self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let all = self.config.order.replicas.len();
-        // The address of the status may open a moment after that of the customers.
+        // The peer address may open a moment after the request address.
         let view = || self.status().ok().and_then(|status| status.view);
         while view().is_none_or(|view| view.in_sync.len() < all) {
             if Instant::now() > deadline {
@@ -225,8 +225,8 @@ impl OpenStore {
         Ok(())
     }
 
-    /// Makes the first sale. It waits for half a second: a catalog that has just started does not know
-    /// whose caches its predecessor has promised to tell of changes.
+    /// Makes the first sale. It takes half a second: a catalog that has just started does not know
+    /// which leases the process before it granted.
     pub fn await_first_sale(&self) -> Result<()> {
         let measurements = Mutex::default();
         let mut shop = self.shop(&measurements);
@@ -235,7 +235,7 @@ impl OpenStore {
         shop.buy(&Item { name, quantity }).map(drop)
     }
 
-    /// A customer by hand.
+    /// A client that sends single requests.
     pub fn shop<'a>(&self, measurements: &'a Mutex<Measurements>) -> Shop<'a> {
         let address = self.config.frontend.listen.clone();
         Shop::new(address, &toystore::config::Client::default(), Keys::new(), measurements)
@@ -245,7 +245,7 @@ impl OpenStore {
 impl Drop for OpenStore {
     fn drop(&mut self) {
         self.store.close(|_, _| {});
-        // Files that cannot be removed do no harm.
+        // Files that stay are harmless.
         let _ = fs::remove_dir_all(&self.data);
     }
 }
@@ -290,8 +290,8 @@ fn plain_config(data: &Path) -> Result<Config> {
     Ok(config)
 }
 
-/// Addresses nobody listens at. On Linux they are on a host of their own, so that no client's port
-/// takes one from a service that is down for a moment.
+/// Free addresses. On Linux they are on a loopback host of their own, so that no client connection
+/// takes the port of a service that is down for a moment.
 fn free_addresses(count: usize) -> Result<Vec<String>> {
     let [_, a, b, c] = std::process::id().to_be_bytes();
     let host = if cfg!(target_os = "linux") {
@@ -300,7 +300,7 @@ fn free_addresses(count: usize) -> Result<Vec<String>> {
         "127.0.0.1".to_owned()
     };
     let bind = || TcpListener::bind((host.as_str(), 0));
-    // All are held until the last one is found, so that no two are the same.
+    // All are held until the last one is found, so that all are different.
     let listeners: std::io::Result<Vec<_>> = (0..count).map(|_| bind()).collect();
     let addresses = listeners.and_then(|listeners| {
         listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect()

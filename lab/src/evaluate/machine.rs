@@ -1,4 +1,4 @@
-//! What the numbers were measured on.
+//! The circumstances of a measurement: machine, disk, version, seed.
 
 use super::lab::Size;
 use super::measured::micros;
@@ -14,7 +14,7 @@ use toystore::error::{Error, Result};
 /// The circumstances of a run, each with its name, for the head of the report.
 pub type Facts = Vec<(&'static str, String)>;
 
-/// Finds them out; what the system does not tell is left out.
+/// Finds them out. What the system does not provide is left out.
 pub fn facts(directory: &Path, size: Size, seed: u64) -> Result<Facts> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut facts = vec![("Date", now())];
@@ -55,7 +55,7 @@ fn processor() -> Option<String> {
     Some(line.split_once(": ")?.1.trim().to_owned())
 }
 
-/// The version, and the commit if git knows it.
+/// The version, and the commit if git provides it.
 fn version() -> String {
     let version = env!("CARGO_PKG_VERSION");
     let git = Command::new("git").args(["describe", "--always", "--dirty"]).output();
@@ -67,8 +67,8 @@ fn version() -> String {
     }
 }
 
-/// The median time in microseconds to append a row to a file and bring it to disk: what every durable
-/// answer costs at least.
+/// The median time in microseconds to append a row to a file and sync it: no durable
+/// answer takes less.
 pub fn sync_cost(directory: &Path) -> Result<f64> {
     let path = directory.join("sync-cost");
     let measure = || -> std::io::Result<Vec<f64>> {

@@ -1,4 +1,4 @@
-//! What the requests of one kind took, as experiments compare it.
+//! The measured numbers of one kind of request, as experiments compare them.
 
 use super::chapter::Table;
 use super::plot::panel::Spread;
@@ -12,24 +12,24 @@ use toystore::client::report::exact;
 /// Counts and latencies of one kind of request, under one load. Times in microseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Measured {
-    /// Those that succeeded.
+    /// Requests that succeeded.
     pub requests: u64,
-    /// Those that did not, purchases refused for want of stock aside.
+    /// Requests that failed. Purchases refused for lack of stock are not counted.
     pub errors: u64,
-    /// Successes a second.
+    /// Successes per second.
     pub rate: f64,
     /// The mean.
     pub mean_us: f64,
-    /// Half of them took less.
+    /// The median.
     pub p50_us: f64,
-    /// 99 of 100 took less.
+    /// The 99th percentile.
     pub p99_us: f64,
     /// The longest.
     pub max_us: f64,
 }
 
 impl Measured {
-    /// The part of a summary that is about one kind; `None` if none of them succeeded.
+    /// The numbers of one kind in a summary; `None` if no request of it succeeded.
     pub fn of(summary: &Summary, kind: Kind) -> Option<Measured> {
         let counts = summary.of(kind);
         (counts.succeeded() > 0).then(|| Measured {
@@ -43,24 +43,24 @@ impl Measured {
         })
     }
 
-    /// The run with the median mean, of several that were made alike; with the errors of all.
+    /// The run with the median mean, with the errors of all runs.
     pub fn typical(mut runs: Vec<Measured>) -> Option<Measured> {
         runs.sort_by(|a, b| a.mean_us.total_cmp(&b.mean_us));
         let errors = runs.iter().map(|run| run.errors).sum();
         runs.get(runs.len() / 2).map(|median| Measured { errors, ..*median })
     }
 
-    /// With its median as the middle.
+    /// A point of a chart, with the median as its middle.
     pub fn median_spread(&self, x: f64) -> Spread {
         Spread { x, middle: self.p50_us, p99: self.p99_us }
     }
 
-    /// With its mean as the middle.
+    /// A point of a chart, with the mean as its middle.
     pub fn mean_spread(&self, x: f64) -> Spread {
         Spread { x, middle: self.mean_us, p99: self.p99_us.max(self.mean_us) }
     }
 
-    /// Its cells in a table.
+    /// The cells of a row in a table.
     pub fn cells(&self) -> Vec<String> {
         let times = [self.mean_us, self.p50_us, self.p99_us, self.max_us].map(words::time);
         let mut cells = vec![self.requests.to_string(), words::rate(self.rate)];
@@ -69,7 +69,7 @@ impl Measured {
         cells
     }
 
-    /// A table of what was measured, each behind what tells it from the others.
+    /// A table. The first cells of each row name what was measured.
     pub fn table<const N: usize>(
         names: [&'static str; N],
         rows: impl IntoIterator<Item = ([String; N], Measured)>,
@@ -79,14 +79,14 @@ impl Measured {
         Table { head: [&names[..], &cells].concat(), rows: rows.into_iter().map(row).collect() }
     }
 
-    /// What is to be said of its errors, if there are any.
+    /// A text about the errors, if there are any.
     pub fn complaint(&self, place: &str) -> Option<String> {
         let errors = words::count(self.errors, "error");
         (self.errors > 0).then(|| format!("{errors} at {place}"))
     }
 }
 
-/// A count as a number to reckon and draw with.
+/// A count as a floating-point number.
 pub fn number(count: usize) -> f64 {
     exact(count as u64)
 }

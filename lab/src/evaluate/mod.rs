@@ -6,16 +6,16 @@
 //!                                                      └▶ report: CSV, SVG, PNG, report.html
 //! ```
 //!
-//! * [`lab`]: a store with given settings, on free ports and fresh data.
+//! * [`lab`]: a store with given settings, on free ports and with new data.
 //! * [`clients`], [`probability`], [`queueing`], [`cached`] with its `mosaic`, [`failover`] with its
 //!   `timeline`, [`scaling`]: the experiments, in the order of the report.
-//! * [`measured`], [`words`]: numbers, and how they are worded.
-//! * [`chapter`]: what an experiment hands over; [`report`] writes it down, with the [`machine`].
+//! * [`measured`], [`words`]: numbers, and how they are written in text.
+//! * [`chapter`]: the result of an experiment; [`report`] writes it, with the [`machine`].
 //! * `plot`: figures.
 //!
-//! - What a paragraph says is computed from the data, and it says so when the data is not what was
+//! - Each paragraph is computed from the data, and says so if the data differs from what is
 //!   expected.
-//! - The same seed makes the same requests; what time does to them, no seed can repeat.
+//! - The same seed makes the same requests, but not the same times.
 
 pub mod lab;
 pub mod clients;
@@ -58,7 +58,7 @@ pub fn command() -> Command {
         ])
 }
 
-/// Makes all experiments and writes the report. Returns where the page is.
+/// Runs the experiments and writes the report. Returns the path of the page.
 pub fn run(arguments: &ArgMatches, stop: Stop) -> Result<PathBuf> {
     let size = if arguments.get_flag("quick") { Size::Quick } else { Size::Full };
     let seed = *arguments.get_one("seed").expect("it has a default");
@@ -68,7 +68,7 @@ pub fn run(arguments: &ArgMatches, stop: Stop) -> Result<PathBuf> {
     };
     let create = |e| Error::storage(&out, "cannot create it", e);
     fs::create_dir_all(&out).map_err(create)?;
-    // The services are told where their data is, wherever they run.
+    // The services get absolute paths of their data, because they may run in another directory.
     let out = out.canonicalize().map_err(create)?;
     let facts = machine::facts(&out, size, seed)?;
     let lab = Lab::new(&out, stop, size, seed);

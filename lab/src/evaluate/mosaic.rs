@@ -1,4 +1,4 @@
-//! The picture of experiment 4: a row per toy, a column per request, filled while the toy is cached.
+//! The figure of experiment 4: a row per toy, a column per request, filled while the toy is cached.
 
 use super::measured::number;
 use super::plot::panel::{Frame, LEFT};
@@ -9,35 +9,35 @@ use super::plot::{
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-/// What is drawn: the most popular toy on top. The cache has room for `capacity` toys.
+/// What is drawn: the most popular toy on top. `capacity` is that of the cache.
 pub struct Mosaic<'a> {
     /// The rows.
     pub toys: &'a [String],
     /// The columns.
     pub steps: &'a [Step],
-    /// Of the cache.
+    /// The capacity of the cache.
     pub capacity: usize,
 }
 
-/// What was asked for, and what the cache did.
+/// A request, and its effect on the cache.
 #[derive(Debug)]
 pub struct Step {
     /// A purchase, not a query.
     pub is_purchase: bool,
-    /// Of which toy.
+    /// The requested toy.
     pub toy: String,
     /// Whether it was a query that the cache answered.
     pub is_hit: bool,
     /// What is cached afterwards, most recently used first.
     pub cached: Vec<String>,
-    /// What went, and why.
+    /// The toys that left the cache, and why.
     pub gone: Vec<(String, Why)>,
 }
 
 /// Why a toy left the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// To make room.
+    /// The cache was full.
     Evicted,
     /// It was bought.
     Bought,
@@ -96,7 +96,7 @@ impl Mosaic<'_> {
         step: &Step,
     ) -> Drawn<DB> {
         for (rank, toy) in step.cached.iter().enumerate() {
-            // Of a full cache the last one is the palest: it goes next.
+            // In a full cache the last toy is the palest: it is evicted next.
             let opacity = 0.62 - 0.5 * number(rank) / number(self.capacity.max(2) - 1);
             let row = self.row(toy);
             let corners = [(column + 0.04, row + 0.07), (column + 0.96, row + 0.93)];
@@ -110,7 +110,7 @@ impl Mosaic<'_> {
     }
 }
 
-/// What is marked in the column of a request, and at which toy.
+/// The marks in the column of a request, with their toys.
 fn marks(step: &Step) -> impl Iterator<Item = (&String, Mark)> {
     let gone = step.gone.iter().map(|(toy, why)| match why {
         Why::Evicted => (toy, Mark::Evicted),
@@ -128,7 +128,7 @@ fn marks(step: &Step) -> impl Iterator<Item = (&String, Mark)> {
 }
 
 impl Mark {
-    /// The mark with its middle at a point.
+    /// The mark, with its middle at a point.
     fn at<'a, Coord: Clone + 'static, DB: DrawingBackend + 'a>(
         self,
         at: Coord,

@@ -1,5 +1,5 @@
-//! Experiments 2 and 3: how long each kind of request takes with five clients who buy more and more
-//! often, with the cache and without it; once with the catalog as it is, once with a slow database.
+//! Experiments 2 and 3: the latency of each kind of request with five clients, against the purchase
+//! probability, with the cache and without it. Experiment 3 is the same with a slow database.
 
 use super::chapter::{Chapter, Figure, Table, csv};
 use super::clients::name;
@@ -23,7 +23,7 @@ use toystore::error::Result;
 
 const CLIENTS: usize = 5;
 
-/// One kind of request, at one chance to buy, with or without the cache.
+/// One kind of request, at one purchase probability, with or without the cache.
 #[derive(Debug, Serialize)]
 struct Point {
     probability: f64,
@@ -33,7 +33,7 @@ struct Point {
     measured: Measured,
 }
 
-/// What tells experiment 3 from experiment 2.
+/// The difference between experiments 2 and 3.
 struct Variant {
     id: &'static str,
     title: &'static str,
@@ -60,8 +60,8 @@ pub fn run_delayed(lab: &Lab, delay: Duration) -> Result<Chapter> {
 fn run_variant(lab: &Lab, variant: &Variant) -> Result<Chapter> {
     let probabilities: &[f64] = lab.pick(&[0.0, 0.2, 0.4, 0.6, 0.8, 1.0], &[0.0, 0.4, 1.0]);
     let delay = variant.delay;
-    // Both are open at the same time and take turns, so that whatever else the machine does hits
-    // both alike.
+    // Both stores are open at the same time and are measured in turns, so that a disturbance of the machine
+    // affects both.
     let stores = [
         ("on", lab.open(|config| config.catalog.delay = delay)?),
         (
@@ -114,7 +114,7 @@ fn series<'a>(
     points.iter().filter(move |point| point.cache == cache && point.kind == kind)
 }
 
-/// The chance to buy, and by how many percent the cache shortens the mean.
+/// The purchase probabilities, and by how many percent the cache reduces the mean.
 fn benefits(points: &[Point], kind: &'static str) -> Vec<(f64, f64)> {
     let pairs = series(points, "on", kind).zip(series(points, "off", kind));
     pairs
@@ -169,7 +169,7 @@ fn mean(benefits: &[(f64, f64)]) -> Option<f64> {
     Some(benefits.iter().map(|(_, benefit)| benefit).sum::<f64>() / f64::from(count))
 }
 
-/// How the benefit goes with the purchases.
+/// How the benefit changes with the purchase probability.
 fn trend(benefits: &[(f64, f64)]) -> String {
     let (Some(first), Some(last)) = (benefits.first(), benefits.last()) else {
         return String::new();
@@ -197,7 +197,7 @@ fn errors(points: &[Point]) -> Vec<String> {
     points.iter().filter_map(complaint).collect()
 }
 
-/// A panel for each kind of request, and one for what the cache brings.
+/// A panel for each kind of request, and one for the benefit of the cache.
 struct CacheOnAndOff<'a> {
     title: &'static str,
     points: &'a [Point],

@@ -1,6 +1,6 @@
-//! Experiment 3: a slow database. First the cache against it, then the queue in front of it: more and
-//! more clients query without a cache, and the catalog has ten threads. (Purchases that wait go to the catalog with
-//! one call, so there is no queue of them.)
+//! Experiment 3: a slow database. First with the cache and without it. Then the queue for its threads: more and more
+//! clients query without a cache, and the catalog has ten threads. (Purchases that wait go to the catalog with one call,
+//! so they do not queue.)
 
 use super::chapter::{Chapter, Figure, csv};
 use super::lab::Lab;
@@ -20,20 +20,20 @@ use std::time::Duration;
 use toystore::client::measurements::Kind;
 use toystore::error::Result;
 
-/// How slow the database is.
+/// The time that a request takes at the database.
 const DELAY: Duration = Duration::from_millis(200);
 
 /// How many requests the catalog serves at the same time.
 const THREADS: u32 = 10;
 
-/// So many that two clients hardly ever ask for the same at the same time, and share the answer.
+/// Enough that two clients hardly ever query the same toy at the same time and share the answer.
 const TOYS: usize = 10_000;
 
-/// So many clients query.
+/// The result with this number of clients.
 #[derive(Debug, Serialize)]
 struct Point {
     clients: u32,
-    /// What the queueing law says of the mean.
+    /// The mean that the queueing law predicts.
     expected_us: f64,
     /// The mean without the time at the database.
     elsewhere_us: f64,
@@ -120,7 +120,7 @@ fn findings(points: &[Point]) -> String {
     )
 }
 
-/// What a query takes, and how many there are.
+/// The latency of a query, and the throughput.
 struct Queue<'a>(&'a [Point]);
 
 impl Drawing for Queue<'_> {

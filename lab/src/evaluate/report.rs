@@ -12,8 +12,8 @@ pub const PAGE: &str = "report.html";
 
 const TEMPLATE: &str = include_str!("report.html");
 
-/// Writes `report.html` and the files of the figures into a directory. Chapters
-/// have the numbers of their experiments.
+/// Writes `report.html` and the files of the figures into a directory. Each chapter comes with the number
+/// of its experiment.
 pub fn write(directory: &Path, facts: &Facts, chapters: &[(u8, Chapter)]) -> Result<()> {
     let save = |name: String, bytes: &[u8]| {
         let path = directory.join(name);
@@ -66,7 +66,7 @@ fn section(number: u8, chapter: &Chapter) -> String {
             escaped(caption)
         );
     }
-    // An experiment has one paragraph; its sentences were found one by one.
+    // The findings of an experiment form one paragraph.
     let _ = writeln!(out, "<p class=\"findings\">{}</p>", escaped(&findings.join(" ")));
     if !surprises.is_empty() {
         out += "<div class=\"surprises\"><strong>Not as it should be</strong><ul>";
@@ -95,7 +95,7 @@ fn table_in_html(table: &Table) -> String {
     out + "</table></div></details>\n"
 }
 
-/// A text in which nothing is read as markup.
+/// A text with its markup characters escaped.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

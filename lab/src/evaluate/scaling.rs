@@ -18,10 +18,10 @@ use toystore::client::measurements::Kind;
 use toystore::config::ThreadPer;
 use toystore::error::Result;
 
-/// The size of the pool while connections grow.
+/// The size of the pool while the number of connections grows.
 const POOL: usize = 10;
 
-/// How many connections there are while the pool grows.
+/// The number of connections while the pool grows.
 const CONNECTIONS: usize = 64;
 
 const MODELS: [(ThreadPer, &str, RGBColor); 2] =
@@ -100,7 +100,7 @@ fn against_pool(lab: &Lab, pools: &[usize], each: Duration) -> Result<Vec<Point>
         let store = lab.open(|config| {
             config.frontend.threads = pool;
             config.frontend.thread_per = MODELS[model].0;
-            // So that it is the front-end's pool that is seen.
+            // Large enough that only the front-end's pool limits the rate.
             config.order.threads = 64;
             config.catalog.threads = 64;
         })?;
@@ -125,7 +125,7 @@ fn measure(
     Ok(both)
 }
 
-/// What grows.
+/// What grows: the x axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Against {
     Connections,
@@ -184,13 +184,13 @@ fn best<'a>(series: &[&'a Point]) -> Option<&'a Point> {
     series.iter().copied().max_by(|a, b| a.measured.rate.total_cmp(&b.measured.rate))
 }
 
-/// The first that has nearly the best throughput.
+/// The first point with 90 % of the best throughput.
 fn knee<'a>(series: &[&'a Point]) -> Option<&'a Point> {
     let enough = 0.9 * best(series)?.measured.rate;
     series.iter().copied().find(|point| point.measured.rate >= enough)
 }
 
-/// How a thread per request does against a thread per session.
+/// Compares a thread per request with a thread per session.
 fn models(sessions: &[&Point], requests: &[&Point], against: Against) -> String {
     let pairs: Vec<_> = sessions
         .iter()

@@ -1,4 +1,4 @@
-//! The picture of experiment 5: the latency of every request over time, and who led.
+//! The figure of experiment 5: the latency of every request over time, and which replica leads.
 
 use super::plot::panel::Frame;
 use super::plot::scale::{micros, plain};
@@ -11,15 +11,15 @@ use plotters::style::text_anchor::HPos;
 use serde::Serialize;
 use toystore::model::{ReplicaId, View};
 
-/// To the right of both charts.
+/// The room to the right of both charts.
 const RIGHT: u32 = 108;
 
-/// From this moment on this view was in force.
+/// A view, and since when it is the current one.
 #[derive(Debug)]
 pub struct Moment {
     /// In milliseconds since the beginning.
     pub at_ms: f64,
-    /// Who leads, and who is in sync.
+    /// The leader and the in-sync set.
     pub view: View,
 }
 
@@ -37,36 +37,36 @@ pub struct Request {
     pub due_ms: f64,
     /// A query or a purchase.
     pub kind: &'static str,
-    /// From when it was due until its answer.
+    /// From its due time to its answer.
     pub latency_ms: f64,
-    /// The status of the answer, or why there is none.
+    /// The status of the answer, or why there is no answer.
     pub outcome: String,
-    /// Whether the store did not do its duty.
+    /// Whether it counts as an error of the store.
     pub is_error: bool,
 }
 
-/// A replica's absence, in milliseconds since the beginning.
+/// An outage of a replica. Times are in milliseconds since the beginning.
 #[derive(Debug, Clone)]
 pub struct Outage {
-    /// Which one.
+    /// The replica.
     pub replica: ReplicaId,
-    /// What it was.
+    /// Its role: leader or follower.
     pub role: &'static str,
     /// When it was killed.
     pub killed_ms: f64,
     /// When it was started again.
     pub restarted_ms: f64,
-    /// When it was a member again, if it came to be.
+    /// When it was a member of the in-sync set again, if it was.
     pub member_ms: Option<f64>,
 }
 
 /// What is drawn. `seconds` is when the last request was due.
 pub struct Timeline<'a> {
-    /// Every one.
+    /// All requests.
     pub requests: &'a [Request],
-    /// Who was down.
+    /// When replicas were down.
     pub outages: &'a [Outage],
-    /// Who led, and who was in sync.
+    /// The views.
     pub moments: &'a [Moment],
     /// The length of the x axis.
     pub seconds: f64,

@@ -1,8 +1,8 @@
-//! How numbers are worded in paragraphs and tables, so that both, and the CSV, say the same.
+//! How numbers are written in paragraphs and tables. The CSV files have the same numbers.
 
 pub use toystore::client::report::in_words as time;
 
-/// Requests a second.
+/// Requests per second.
 pub fn rate(per_second: f64) -> String {
     match per_second {
         ..9.95 => format!("{per_second:.1}/s"),
@@ -11,7 +11,7 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
-/// By how much something changed from one number to another.
+/// The change from one number to another, in words.
 pub fn change(from: f64, to: f64) -> String {
     let percent = percent(from, to);
     match percent {
@@ -22,7 +22,7 @@ pub fn change(from: f64, to: f64) -> String {
     }
 }
 
-/// What percentage of the first number has to be added to get the second.
+/// The change from the first number to the second, in percent of the first.
 pub fn percent(from: f64, to: f64) -> f64 {
     if from == 0.0 { 0.0 } else { (to / from - 1.0) * 100.0 }
 }
@@ -42,7 +42,7 @@ pub fn count(number: u64, noun: &str) -> String {
     }
 }
 
-/// A sentence's beginning.
+/// A text with a capital letter at its beginning.
 pub fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
