@@ -118,7 +118,7 @@ fn assert_says_what_the_data_says(page: &str, data: &BTreeMap<&str, Vec<Row>>) {
     let queue = data["3-queueing"].last().expect("rows");
     let (clients, mean) = (&queue["clients"], time(queue, "mean_us"));
     let elsewhere = time(queue, "elsewhere_us");
-    says(format!("{clients} clients {mean}, of which {elsewhere} not at the database"));
+    says(format!("{clients} clients {mean}, of which {elsewhere} outside the database"));
 
     let count = |column: &str, value: &str| {
         data["4-cache"].iter().filter(|row| row[column] == value).count()

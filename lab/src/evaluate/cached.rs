@@ -166,15 +166,15 @@ fn findings(steps: &[Step], capacity: usize, toys: usize) -> Vec<String> {
     let full = steps.iter().filter(|step| step.cached.len() == capacity).count() as u64;
     vec![
         format!(
-            "Of {queries} queries {hits} were answered from the cache ({}); one that always held some {capacity} of \
-             the {toys} toys, whichever, would answer {}: {}. It was full {} and after {} of all requests.",
+            "Of {queries} queries {hits} were answered from the cache ({}); a cache that always held the same \
+             {capacity} of the {toys} toys would answer {}: {}. It was full {} and after {} of all requests.",
             words::share(hits, queries),
             words::share(capacity as u64, toys as u64),
             if hits * toys as u64 >= queries * capacity as u64 {
-                "it pays to keep what was used last"
+                "keeping the most recently used toys helps"
             } else {
-                "purchases and restocks, which leave places empty, cost more than it brings to keep what was \
-                 used last"
+                "purchases and restocks, which remove toys, cost more hits than keeping the most recently used toys \
+                 adds"
             },
             filled.map_or_else(
                 || "at no time".to_owned(),
@@ -183,10 +183,10 @@ fn findings(steps: &[Step], capacity: usize, toys: usize) -> Vec<String> {
             words::share(full, steps.len() as u64),
         ),
         format!(
-            "A toy left the cache {} times: {evicted} times the one that had not been used for longest, \
-             to make room; {bought} times because it was bought ({} in all, the others of \
-             toys that were not cached); {restocked} times because it was restocked. An invalidated toy comes back \
-             only when it is asked for.",
+            "A toy left the cache {} times: {evicted} times because the cache was full and the toy was the least \
+             recently used; {bought} times because it was bought ({} in all, the others of \
+             toys that were not cached); {restocked} times because it was restocked. An invalidated toy is cached \
+             again only when it is queried.",
             evicted + bought + restocked,
             words::count(purchases, "purchase"),
         ),

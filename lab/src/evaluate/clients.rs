@@ -52,9 +52,9 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
         id: "clients",
         title: "Latency against clients",
         setup: format!(
-            "One to five clients, each on a connection of its own and each waiting for its answer \
-             before it asks again. They only query, only buy, or query and buy what they saw with a \
-             chance of 0.75. The cache is on. {}",
+            "One to five clients, each on its own connection. Each waits for an answer before its next \
+             request. They only query, only buy, or query and then buy the same toy with probability \
+             0.75. The cache is on. {}",
             lab.pace(each)
         ),
         findings: findings(&points),
@@ -110,7 +110,7 @@ fn findings(points: &[Point]) -> Vec<String> {
     });
     let parts = pairs.into_iter().flatten().map(|(kind, alone, mixed)| {
         format!(
-            "a {kind} has a median of {} against {} when all do the same",
+            "a {kind} has a median of {} ({} if all requests are of this kind)",
             words::time(mixed.measured.p50_us),
             words::time(alone.measured.p50_us)
         )
@@ -133,11 +133,11 @@ fn knee(points: &[Point], workload: &str, kind: &str) -> String {
         Some((at, _)) => {
             let plural = if at == 1 { "" } else { "s" };
             format!(
-                "Beyond {at} client{plural} another one brings less than a quarter of what it would \
-                 if nobody shared anything: they mostly wait for each other."
+                "With more than {at} client{plural}, a further client adds less than a quarter of its \
+                 ideal share: the clients mostly wait for each other."
             )
         }
-        None => "Every further client still brings more than a quarter of its ideal share.".into(),
+        None => "Each further client still adds more than a quarter of its ideal share.".into(),
     }
 }
 

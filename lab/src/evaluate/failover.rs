@@ -138,7 +138,7 @@ impl Watch {
     }
 
     fn kill(&mut self, store: &mut OpenStore, what: &What) -> Result<()> {
-        let view = store.status()?.view.ok_or_else(|| Error::unavailable("nobody leads"))?;
+        let view = store.status()?.view.ok_or_else(|| Error::unavailable("no leader"))?;
         let (replica, role) = match what {
             What::KillLeader => (Some(view.leader), "leader"),
             _ => (view.ids().filter(|id| *id != view.leader).max(), "follower"),
@@ -240,11 +240,11 @@ fn chapter(evidence: &Evidence) -> Result<Chapter> {
         figures: vec![Figure {
             name: "5-failover",
             title:
-                "Latency of each request, and who leads, while replicas are killed and come back"
+                "Latency of each request, and the leader, while replicas are killed and restarted"
                     .into(),
             caption:
-                "A dot per request, at the moment at which it was due. Shaded: a replica is down. \
-                      Below: who leads (dark), who is in sync (light), who is not (blank)."
+                "A dot per request, at the time when it was due. Shaded: a replica is down. \
+                      Below: the leader (dark), replicas in sync (light), replicas not in sync (blank)."
                     .into(),
             picture: Picture::of(&Timeline { requests, outages, moments, seconds })?,
             csv: csv(requests)?,
@@ -278,7 +278,7 @@ fn findings(evidence: &Evidence) -> Vec<String> {
     )];
     findings.extend(outages.iter().map(|outage| {
         let back = outage.member_ms.map_or_else(
-            || "it did not become a member again while customers came".to_owned(),
+            || "it was not in sync again before the load ended".to_owned(),
             |member| format!("it was in sync again {:.1} s after its restart", (member - outage.restarted_ms) / 1e3),
         );
         format!(
@@ -297,7 +297,7 @@ fn findings(evidence: &Evidence) -> Vec<String> {
             agreement.orders, agreement.bytes
         )
     } else {
-        "At the end the replicas do not agree, or the books do not balance; see below.".to_owned()
+        "At the end the logs differ, or the books do not balance; see below.".to_owned()
     });
     findings
 }

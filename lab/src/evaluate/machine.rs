@@ -26,7 +26,7 @@ pub fn facts(directory: &Path, size: Size, seed: u64) -> Result<Facts> {
     facts.push(("Seed", seed.to_string()));
     let size = match size {
         Size::Full => "full",
-        Size::Quick => "quick: short runs, to see that all of it works; the numbers are rough",
+        Size::Quick => "quick: short runs, as a test; the numbers are rough",
     };
     facts.push(("Size", size.to_owned()));
     let build = if cfg!(debug_assertions) { "unoptimized" } else { "optimized" };

@@ -87,16 +87,16 @@ fn run_variant(lab: &Lab, variant: &Variant) -> Result<Chapter> {
     let database = match delay.as_millis() {
         0 => String::new(),
         ms => format!(
-            " Every request takes the catalog {ms} ms longer, as if its database were slow."
+            " Every request takes {ms} ms longer at the catalog, to simulate a slow database."
         ),
     };
     Ok(Chapter {
         id: variant.id,
         title: variant.title,
         setup: format!(
-            "{CLIENTS} clients query random toys of ten and buy what they saw with a chance from 0 \
-             to 1. A cache for seven toys against none.{database} The benefit is how much less a \
-             request takes on average with the cache. {}",
+            "{CLIENTS} clients query ten toys at random, and then buy the same toy with a probability from 0 \
+             to 1. One store has a cache for seven toys, the other has no cache.{database} The benefit is by how \
+             much the cache reduces the mean latency. {}",
             lab.pace(variant.each)
         ),
         findings: findings(&points),
@@ -146,10 +146,8 @@ fn findings(points: &[Point]) -> Vec<String> {
     if let Some(mean) = mean(&purchases) {
         let verdict = match mean {
             10.0.. => "so less work at the catalog helps them too",
-            -10.0.. => "as was to be expected: no purchase goes through the cache",
-            _ => {
-                "which is not what a cache is for: the price of telling the front-end of each change"
-            }
+            -10.0.. => "as expected: no purchase uses the cache",
+            _ => "which is the cost of the invalidations",
         };
         findings.push(format!("Purchases: {} on average, {verdict}.", saved(mean)));
     }
@@ -177,13 +175,13 @@ fn trend(benefits: &[(f64, f64)]) -> String {
     let best = benefits.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(*first);
     if last.1 < first.1 - 5.0 {
         format!(
-            "The more is bought the less the cache helps, from {:.0} % to {:.0} %: each purchase \
-             drops the toy it bought, and the next query for it has to ask the catalog.",
+            "With more purchases the benefit falls from {:.0} % to {:.0} %: each purchase drops the \
+             bought toy from the cache, and the next query for it goes to the catalog.",
             first.1, last.1
         )
     } else {
         format!(
-            "Against expectation, purchases do not take the benefit away: it is {:.0} % at p = {} and \
+            "Unexpectedly, purchases do not reduce the benefit: it is {:.0} % at p = {} and \
              at most {:.0} %, at p = {}.",
             last.1, last.0, best.1, best.0
         )
@@ -268,9 +266,9 @@ impl CacheOnAndOff<'_> {
 fn figure(points: &[Point], variant: &Variant) -> Result<Figure> {
     Ok(Figure {
         name: variant.name,
-        title: format!("{}, by chance to buy", variant.title),
+        title: format!("{}, by purchase probability", variant.title),
         caption:
-            "Lines: means. Bands: up to the 99th percentile. Bars: by how much the cache shortens \
+            "Lines: means. Bands: up to the 99th percentile. Bars: by how much the cache reduces \
                   the mean."
                 .into(),
         picture: Picture::of(&CacheOnAndOff { title: variant.title, points })?,

@@ -46,8 +46,8 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
     let mut chapter = probability::run_delayed(lab, DELAY)?;
     let points = measure(lab)?;
     let queue = format!(
-        " Then one to {} clients query {TOYS} toys without a cache, while the front-end has threads for all of them, so \
-         that the catalog with its {THREADS} is the only place to wait.",
+        " Then one to {} clients query {TOYS} toys without a cache. The front-end has threads for all of them, so \
+         requests wait only for one of the {THREADS} threads of the catalog.",
         points.last().map_or(0, |point| point.clients)
     );
     chapter.setup += &queue;
@@ -73,7 +73,7 @@ fn measure(lab: &Lab) -> Result<Vec<Point>> {
         config.frontend.threads = 64;
         config.frontend.cache_capacity = 0;
     })?;
-    let points = lab.rounds("3 Queueing before a slow database", clients, |clients| {
+    let points = lab.rounds("3 Queueing at a slow database", clients, |clients| {
         lab.measure(&store, Workload::Query, clients as usize, each)
     })?;
     let service_us = DELAY.as_secs_f64() * 1e6;
@@ -96,7 +96,7 @@ fn findings(points: &[Point]) -> String {
     let limit = f64::from(THREADS) / DELAY.as_secs_f64();
     let at = |point: &Point| {
         format!(
-            "{} clients {}, of which {} not at the database",
+            "with {} clients {}, of which {} outside the database",
             point.clients,
             words::time(point.measured.mean_us),
             words::time(point.elsewhere_us)
@@ -105,10 +105,10 @@ fn findings(points: &[Point]) -> String {
     let within = points.iter().rfind(|point| point.clients <= THREADS).map(at);
     let beyond = points.last().map(at);
     format!(
-        "The queue: {THREADS} threads of {} each can do {}, and the most that was seen is {}. Up to \
-         {THREADS} clients nobody waits for a thread; from there on every further client only makes the queue \
-         longer. It takes {}; {}. The law for this (mean = {} × clients / {THREADS}) is off by at most \
-         {:.0} %, at {} clients.",
+        "The queue: {THREADS} threads that take {} each can answer {}; the highest measured rate is {}. Up to \
+         {THREADS} clients no request waits for a thread. Each further client only makes the queue \
+         longer. Mean latency: {}; {}. The queueing law (mean = {} × clients / {THREADS}) differs from the \
+         measurement by at most {:.0} %, at {} clients.",
         words::time(DELAY.as_secs_f64() * 1e6),
         words::rate(limit),
         words::rate(best),
@@ -125,7 +125,7 @@ struct Queue<'a>(&'a [Point]);
 
 impl Drawing for Queue<'_> {
     fn heading(&self) -> (&str, u32) {
-        ("Queueing before a slow database", 1_200)
+        ("Queueing at a slow database", 1_200)
     }
 
     fn draw<DB: DrawingBackend>(&self, sheet: &Sheet<DB>) -> Drawn<DB> {
@@ -166,7 +166,7 @@ impl Queue<'_> {
         let right = most * 0.97;
         let at_database = "at the database: 200 ms";
         panel.text((right, service * 0.5), at_database, note(GREEN, HPos::Right))?;
-        let waiting = "waiting for a thread, and the rest of the way";
+        let waiting = "waiting for a thread, and the other services";
         panel.text((right, service * 1.35), waiting, note(VERMILION, HPos::Right))?;
         let law = "dashed: 200 ms × clients / 10";
         panel.text((most * 0.05, highest), law, note(TEXT, HPos::Left))
@@ -191,7 +191,7 @@ fn figure(points: &[Point]) -> Result<Figure> {
         name: "3-queueing",
         title: "Waiting time and throughput of queries against clients, with a slow database and no cache"
             .into(),
-        caption: "Dots: measured. Dashed: what ten threads of 200 ms can do at best.".into(),
+        caption: "Dots: measured. Dashed: the most that ten threads of 200 ms can do.".into(),
         picture: Picture::of(&Queue(points))?,
         csv: csv(points.iter().map(|point| (point, point.measured)))?,
     })

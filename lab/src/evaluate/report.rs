@@ -69,7 +69,7 @@ fn section(number: u8, chapter: &Chapter) -> String {
     // The findings of an experiment form one paragraph.
     let _ = writeln!(out, "<p class=\"findings\">{}</p>", escaped(&findings.join(" ")));
     if !surprises.is_empty() {
-        out += "<div class=\"surprises\"><strong>Not as it should be</strong><ul>";
+        out += "<div class=\"surprises\"><strong>Unexpected</strong><ul>";
         for surprise in surprises {
             let _ = write!(out, "<li>{}</li>", escaped(surprise));
         }

@@ -48,12 +48,12 @@ pub fn run(lab: &Lab) -> Result<Chapter> {
     let all = by_connections.iter().chain(&by_pool);
     Ok(Chapter {
         id: "scaling",
-        title: "Scaling: connections, pool size, and what a thread is given to",
+        title: "Scaling: connections, pool size, thread per session or request",
         setup: format!(
-            "Connections that only query, or only buy, each waiting for its answer. \
-             First 1 to {} connections at a pool of {POOL} threads, then {CONNECTIONS} connections at \
-             pools of 1 to {} threads. A thread is given to a session, which keeps it between its requests \
-             while there are threads for all, or to a request. {}",
+            "Clients only query, or only buy. Each waits for an answer before its next request. \
+             First 1 to {} connections with a pool of {POOL} threads, then {CONNECTIONS} connections with \
+             pools of 1 to {} threads. Either a session keeps its thread between its requests while there \
+             are threads for all, or a thread serves one request, then any other. {}",
             connections.last().unwrap_or(&0),
             pools.last().unwrap_or(&0),
             lab.pace(each),
@@ -164,8 +164,8 @@ fn findings(points: &[Point], against: Against) -> Vec<String> {
             _ => String::new(),
         };
         findings.push(format!(
-            "{plural} against {noun}: {} at {}, at most {} at {}{end}; 90 % of the most is reached with \
-             {}. At {} {noun} the median is {} and the 99th percentile {}. {}",
+            "{plural} against {noun}: {} at {}, at most {} at {}{end}; 90 % of the maximum is reached \
+             at {}. At {} {noun} the median is {} and the 99th percentile {}. {}",
             words::rate(first.measured.rate),
             against.of(first),
             words::rate(best.measured.rate),
@@ -201,7 +201,7 @@ fn models(sessions: &[&Point], requests: &[&Point], against: Against) -> String 
     let best = pairs.iter().max_by(|a, b| a.1.total_cmp(&b.1));
     let (Some(worst), Some(best)) = (worst, best) else { return String::new() };
     if worst.1 > -5.0 && best.1 < 5.0 {
-        return "A thread per request makes no difference beyond 5 %.".to_owned();
+        return "A thread per request changes the throughput by less than 5 %.".to_owned();
     }
     let signed = |percent: f64| format!("{percent:+.0} %").replace('-', "−");
     format!(
@@ -316,7 +316,7 @@ fn figure(points: &[Point], against: Against) -> Result<Figure> {
             Against::Pool => "6-pool",
         },
         title: drawing.heading().0.to_owned(),
-        caption: "A thread per session against a thread per request.".into(),
+        caption: "A thread per session compared with a thread per request.".into(),
         picture: Picture::of(&drawing)?,
         csv: csv(points.iter().map(|point| (point, point.measured)))?,
     })

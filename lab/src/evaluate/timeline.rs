@@ -89,7 +89,7 @@ impl Timeline<'_> {
         let latencies = self.requests.iter().map(|request| request.latency_ms * 1e3);
         let (x, y) = (Scale::linear(0.0, self.seconds, plain), Scale::log(latencies, micros));
         let (low, high) = (y.range().start, y.range().end);
-        let latency = "latency from when it was due";
+        let latency = "latency since the due time";
         let frame = Frame { title: "Latency", x: "seconds", y: latency, right: RIGHT };
         let mut panel = Panel::new(sheet, frame, x, y)?;
         for outage in self.outages {
