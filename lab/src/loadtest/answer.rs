@@ -7,24 +7,24 @@ use toystore::client::measurements::Kind;
 /// The outcome of one request, with its times.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
-    /// What was asked for.
+    /// The kind of request.
     pub kind: Kind,
-    /// Of which toy.
+    /// The requested toy.
     pub toy: &'a str,
-    /// On which connection, counted from 0.
+    /// The connection, counted from 0.
     pub connection: usize,
     /// When it should have been sent; the same as `sent` in a closed loop.
     pub due: Instant,
     /// When it was sent.
     pub sent: Instant,
-    /// When its answer was there, or it was given up.
+    /// When its answer arrived, or the request was given up.
     pub received: Instant,
     /// How it ended.
     pub outcome: Outcome,
 }
 
 impl Answer<'_> {
-    /// What the customer waited, from the moment at which the request was due.
+    /// The time from when the request was due until its answer.
     pub fn latency(&self) -> Duration {
         self.received.saturating_duration_since(self.due)
     }
@@ -33,19 +33,19 @@ impl Answer<'_> {
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// With an answer of this status.
+    /// Answered with this status.
     Status(u16),
-    /// Without one.
+    /// Not answered.
     Failed(Failure),
 }
 
 impl Outcome {
-    /// Whether it did what it was asked to.
+    /// Whether the request succeeded.
     pub fn is_success(self) -> bool {
         self == Outcome::Status(200)
     }
 
-    /// Whether it was a purchase that was refused for want of stock, which is neither a success nor an
+    /// Whether it was a purchase that was refused for lack of stock. This is neither a success nor an
     /// error.
     pub fn is_sold_out(self) -> bool {
         self == Outcome::Status(409)
@@ -60,15 +60,15 @@ impl Outcome {
 /// Why a request has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Failure {
-    /// Nobody listens at the address.
+    /// No process listens at the address.
     Refused,
     /// The connection could not be made for another reason.
     Unreachable,
-    /// The connection broke, or was closed, before the answer was whole.
+    /// The connection broke, or was closed, before the answer was complete.
     Lost,
     /// The answer did not come within the deadline.
     TimedOut,
-    /// What came was no HTTP answer.
+    /// The answer is not HTTP.
     Malformed,
 }
 

@@ -1,4 +1,4 @@
-//! The command line of `loadtest`: a subcommand for each workload, and the [`Load`] that one asks for.
+//! The command line of `loadtest`: a subcommand for each workload, and the [`Load`] that it describes.
 
 use super::load::{Load, Pace, Span, Workload};
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -6,7 +6,7 @@ use std::time::Duration;
 use toystore::config::Config;
 use toystore::error::{Error, Result};
 
-/// How long a load goes on of which nothing is said.
+/// The duration of a load if neither `-n` nor `-d` is given.
 const USUAL_SPAN: Duration = Duration::from_secs(10);
 
 /// The subcommands `query`, `buy` and `mixed`.
@@ -16,7 +16,7 @@ pub fn workloads() -> [Command; 3] {
     );
     [
         workload("query", "Queries random toys", "loadtest query -c 64 -d 10s"),
-        workload("buy", "Buys one of a random toy, again and again", "loadtest buy -c 10 -n 1000"),
+        workload("buy", "Buys random toys, one at a time", "loadtest buy -c 10 -n 1000"),
         workload(
             "mixed",
             "Queries random toys, and buys some of them",
@@ -52,12 +52,12 @@ fn workload(name: &'static str, about: &'static str, example: &str) -> Command {
             .value_name("N")
             .default_value("1")
             .value_parser(count)
-            .help("Requests under way on one connection"),
+            .help("Requests in flight on one connection"),
         Arg::new("seed")
             .long("seed")
             .value_name("N")
             .value_parser(value_parser!(u64))
-            .help("Repeats the choices of the run that showed this seed"),
+            .help("Repeats the requests of the run that showed this seed"),
         file("json").help("Write the numbers as JSON, - for standard output"),
         file("csv").help("Write the numbers as CSV, - for standard output"),
     ];
@@ -69,12 +69,12 @@ fn number(name: &'static str, short: char, value: &'static str) -> Arg {
 }
 
 impl Load {
-    /// The load that the arguments of a subcommand ask for; what they leave open, the configuration
-    /// of the client decides.
+    /// The load that the arguments of a subcommand describe. Missing arguments have their values from the
+    /// configuration of the client.
     pub fn from_arguments(name: &str, arguments: &ArgMatches, config: &Config) -> Result<Load> {
         let config = &config.client;
         if config.authority.is_some() {
-            let why = "this program speaks HTTP only, expected nothing";
+            let why = "this program uses HTTP only, expected an empty value";
             let place = "client.authority".to_owned();
             return Err(Error::Config { place, why: why.to_owned() });
         }

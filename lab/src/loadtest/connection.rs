@@ -1,9 +1,9 @@
-//! One connection of the load: a non-blocking socket, what is to be written to it, what was read from
-//! it, and the requests that are under way, which are answered in their order.
+//! One connection of the load: a non-blocking socket, the bytes to write, the bytes that were read,
+//! and the requests in flight, which are answered in their order.
 //!
-//! - It connects when it has something to send. A failure takes all its requests with it; then it
-//!   rests for a moment, so that a store that is gone does not keep us busy.
-//! - A connection that the store closes while nothing is under way is no failure.
+//! - It connects when it has something to send. If it fails, all its requests fail. Then it pauses, so that a
+//!   store that is down does not keep the load test busy.
+//! - If the store closes the connection while no request is in flight, this is not a failure.
 
 use super::answer::{Failure, Outcome};
 use super::customer::{Choice, Customer};
@@ -17,31 +17,31 @@ use std::time::{Duration, Instant};
 use toystore::client::api::Keys;
 use toystore::http::Arrival;
 
-/// The first size of the input buffer: room for some sixty answers to pipelined queries. It grows for
-/// answers that are longer, up to what [`Arrival`] takes for an answer.
+/// The first size of the input buffer: enough for about sixty answers to pipelined queries. It grows for
+/// longer answers, up to the limit of [`Arrival`].
 const INPUT_BYTES: usize = 16 * 1024;
-/// How long a connection rests after a failure.
+/// The pause after a failure.
 const REST: Duration = Duration::from_millis(50);
 
 /// A connection and its customer.
 pub(super) struct Connection {
-    /// `None` before the first request, and after the connection was closed or broke.
+    /// `None` before the first request, and after the connection was closed or failed.
     socket: Option<TcpStream>,
     is_connecting: bool,
     customer: Customer,
     keys: Keys,
-    /// What is to be written; the first `written` bytes have been.
+    /// The bytes to write, of which the first `written` are written.
     output: Vec<u8>,
     written: usize,
-    /// What has been read, in the first `filled` bytes.
+    /// The input, of which the first `filled` bytes were read.
     input: Vec<u8>,
     filled: usize,
-    /// The requests under way, the oldest first.
+    /// The requests in flight, the oldest first.
     pub asked: VecDeque<Asked>,
     rests_until: Option<Instant>,
 }
 
-/// A request that is under way.
+/// A request in flight.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     pub choice: Choice,
@@ -49,7 +49,7 @@ pub(super) struct Asked {
     pub sent: Instant,
 }
 
-/// What came of a request.
+/// A request that has ended.
 pub(super) type Ended = (Asked, Instant, Outcome);
 
 impl Connection {
@@ -68,12 +68,12 @@ impl Connection {
         }
     }
 
-    /// The socket, if it is to be watched.
+    /// The socket to poll, if there is one.
     pub(super) fn socket(&self) -> Option<&TcpStream> {
         self.socket.as_ref()
     }
 
-    /// Whether it waits until it can write.
+    /// Whether it waits until the socket is writable.
     pub(super) fn has_output(&self) -> bool {
         self.is_connecting || self.written < self.output.len()
     }
@@ -82,19 +82,19 @@ impl Connection {
         self.rests_until.is_some()
     }
 
-    /// Ends the rest if it was long enough; whether it did.
+    /// Ends the pause if it was long enough. Returns whether it ended.
     pub(super) fn wake(&mut self, now: Instant) -> bool {
         self.rests_until.take_if(|until| *until <= now).is_some()
     }
 
-    /// Makes up a request; `flush` sends it.
+    /// Makes the next request; `flush` sends it.
     pub(super) fn ask(&mut self, requests: &Requests, due: Instant, now: Instant) {
         let choice = self.customer.choose();
         requests.write(choice, &mut self.keys, &mut self.output);
         self.asked.push_back(Asked { choice, due, sent: now });
     }
 
-    /// Writes what can be written; connects first if need be.
+    /// Writes what the socket accepts; connects first if it is not connected.
     pub(super) fn flush(&mut self, address: SocketAddr) -> Result<(), Failure> {
         let Some(socket) = &mut self.socket else {
             self.socket = Some(begin_to_connect(address).map_err(|e| failure_to_connect(&e))?);
@@ -117,7 +117,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The socket can be written to: the connection stands, or could not be made.
+    /// The socket is writable: it has connected, or connecting failed.
     pub(super) fn continue_to_write(&mut self, address: SocketAddr) -> Result<(), Failure> {
         if let Some(socket) = self.socket.as_ref().filter(|_| self.is_connecting) {
             match socket.take_error() {
@@ -128,7 +128,7 @@ impl Connection {
         self.flush(address)
     }
 
-    /// Reads once, and passes on every answer that is whole.
+    /// Reads once, and passes on every complete answer.
     pub(super) fn receive(&mut self, mut end: impl FnMut(Ended)) -> Result<(), Failure> {
         let Some(socket) = self.socket.as_mut().filter(|_| !self.is_connecting) else {
             return Ok(());
@@ -146,7 +146,7 @@ impl Connection {
             match Arrival::first(&self.input[start..self.filled]) {
                 Ok(Some(answer)) => {
                     start += answer.bytes;
-                    // 100 Continue and its like come before the answer (RFC 9110 §15.2).
+                    // 100 Continue and other interim answers come before the answer (RFC 9110 §15.2).
                     if answer.status < 200 {
                         continue;
                     }
@@ -168,7 +168,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Closes the connection and passes on what was under way. It rests if that was anything.
+    /// Closes the connection and passes on the requests in flight as failed. If there were any, it pauses.
     pub(super) fn fail(&mut self, failure: Failure, mut end: impl FnMut(Ended)) {
         let now = Instant::now();
         self.socket = None;
@@ -185,7 +185,7 @@ impl Connection {
     }
 }
 
-/// A socket that connects by itself; it can be written to once it has, or has failed to.
+/// A socket that begins to connect. It becomes writable when it is connected or connecting failed.
 fn begin_to_connect(address: SocketAddr) -> io::Result<TcpStream> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let descriptor = socket(family, SocketType::STREAM, None)?;

@@ -1,18 +1,18 @@
-//! What the customer at one connection asks for, request by request: the client's random
-//! [`Choices`], as the workload has them. Pure: no answer changes it, so the same seed makes the same requests.
+//! The requests of one connection, in order: the client's random [`Choices`], for each workload.
+//! Pure: no answer changes them, so the same seed makes the same requests.
 
 use super::load::Workload;
 use fastrand::Rng;
 use toystore::client::choices::Choices;
 use toystore::client::measurements::Kind;
 
-/// The customer of one connection; its requests never end.
+/// The customer of one connection. The requests never end.
 #[derive(Debug)]
 pub struct Customer {
     choices: Choices,
     workload: Workload,
     toys: usize,
-    /// The toy that was queried and is to be bought next.
+    /// The toy that was queried and is bought next.
     wanted: Option<usize>,
 }
 
@@ -21,12 +21,12 @@ pub struct Customer {
 pub struct Choice {
     /// A query or a purchase.
     pub kind: Kind,
-    /// The place of the toy among those there are.
+    /// The index of the toy in the list of toys.
     pub toy: usize,
 }
 
 impl Customer {
-    /// The customers at so many connections, in a store that has so many toys, at least one.
+    /// The customers of this number of connections, in a store with this number of toys, at least one.
     pub fn of_each(
         connections: usize,
         seed: u64,

@@ -1,11 +1,11 @@
 //! The event loop: one thread, all connections.
 //!
-//! Each turn sends what is due on connections that have room, waits until a socket is ready or the next
-//! request is due, and serves the ready ones: read, count, ask the next, write. So in a closed loop a
-//! request costs one read and one write, and the wait is shared by all that were ready.
+//! Each turn sends the due requests on connections that have room, waits until a socket is ready or the next
+//! request is due, and serves the ready sockets: read, count, make the next request, write. So in a closed loop a
+//! request costs one read and one write, and all ready sockets share one wait.
 //!
-//! It waits with poll(2), which looks at all descriptors each time: for the hundreds of connections
-//! that a test has, that is cheaper than what a portable epoll does around each wait.
+//! It waits with poll(2), which checks all descriptors each time. For the hundreds of connections
+//! of a load test this is cheaper than a portable epoll.
 
 use super::answer::{Answer, Failure};
 use super::connection::{Connection, Ended};
@@ -20,10 +20,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use toystore::client::api::Keys;
 
-/// How often overdue answers and rested connections are looked for.
+/// How often overdue answers and pauses that are over are checked.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long the answers that are under way are waited for when somebody interrupts the load.
+/// How long it waits for the answers in flight when the load is interrupted.
 const END_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Engine<'a> {
@@ -33,14 +33,14 @@ pub(super) struct Engine<'a> {
     begun: Instant,
     schedule: Schedule,
     connections: Vec<Connection>,
-    /// Connections that may have room, those that have waited longest first. Each is in it at most
-    /// once, as its `is_listed` says.
+    /// Connections that may have room, those that have waited longest first. Each is in the list at most
+    /// once; `is_listed` records it.
     free: VecDeque<usize>,
     is_listed: Vec<bool>,
     recorder: Recorder<'a>,
 }
 
-/// Who is told of every answer.
+/// Gets every answer.
 struct Recorder<'a> {
     requests: &'a Requests,
     summary: Summary,
@@ -73,7 +73,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Goes on until the schedule is over and nothing is under way, or somebody interrupts it.
+    /// Runs until the schedule is over and no request is in flight, or until it is interrupted.
     pub(super) fn run(mut self, interrupted: &dyn Fn() -> bool) -> Summary {
         let mut ready = Vec::with_capacity(self.connections.len());
         let mut next_sweep = self.begun;
@@ -124,8 +124,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Sends the requests that are due, one connection after the other, as long as one has room.
-    /// Returns what is to be done when one has room again.
+    /// Sends the due requests, one connection after the other, as long as one has room.
+    /// Returns what to do when one has room again.
     fn send_what_is_due(&mut self, now: Instant) -> Next {
         while let Some(&i) = self.free.front() {
             if self.has_room(i) {
@@ -143,7 +143,7 @@ impl<'a> Engine<'a> {
         Next::Wait { until: Duration::MAX }
     }
 
-    /// Has a connection with room make up the next request, if one is due.
+    /// Makes the next request on a connection with room, if one is due.
     fn ask(&mut self, i: usize, now: Instant) -> Next {
         let next = self.schedule.next(now.saturating_duration_since(self.begun));
         if let Next::Send { due } = next {
@@ -177,7 +177,7 @@ impl<'a> Engine<'a> {
         });
         let (places, mut descriptors): (Vec<usize>, Vec<PollFd<'_>>) = watched.unzip();
         let timeout = until.saturating_duration_since(Instant::now());
-        // It may be interrupted, and then nothing is ready.
+        // It may be interrupted; then no socket is ready.
         let timeout = Timespec::try_from(timeout).ok();
         if poll(&mut descriptors, timeout.as_ref()).is_ok() {
             let events = places.into_iter().zip(descriptors.iter().map(PollFd::revents));
@@ -185,7 +185,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// A turn with a connection that is ready: takes its answers and asks anew.
+    /// A turn with a ready connection: takes its answers and makes its next requests.
     fn serve(&mut self, i: usize, events: PollFlags) {
         let connection = &mut self.connections[i];
         let mut outcome = Ok(());
@@ -207,7 +207,7 @@ impl<'a> Engine<'a> {
         self.flush(i);
     }
 
-    /// Gives up what is overdue, and wakes connections that have rested.
+    /// Gives up overdue requests, and ends the pauses that are over.
     fn sweep(&mut self, now: Instant) {
         for i in 0..self.connections.len() {
             let oldest = self.connections[i].asked.front();

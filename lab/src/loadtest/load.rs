@@ -8,32 +8,32 @@ use std::time::Duration;
 pub struct Load {
     /// The front-end, `host:port`.
     pub address: String,
-    /// What is asked for.
+    /// Which requests are sent.
     pub workload: Workload,
-    /// When.
+    /// When they are sent.
     pub pace: Pace,
-    /// How long.
+    /// How long the load lasts.
     pub span: Span,
     /// Connections, all open at the same time; at least one.
     pub connections: usize,
-    /// Requests that may be under way on one connection; at least one. More than one is HTTP
+    /// Requests in flight on one connection, at most; at least one. More than one is HTTP
     /// pipelining.
     pub pipeline: usize,
     /// The same seed makes the same requests on each connection.
     pub seed: u64,
-    /// How long one answer may take, counted from when its request was sent.
+    /// Deadline of an answer, counted from when its request was sent.
     pub deadline: Duration,
 }
 
-/// What is asked for. Toys are chosen at random, and of each is bought one.
+/// The requests. Toys are chosen at random; a purchase buys one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Workload {
-    /// Toys by name.
+    /// Queries of toys.
     Query,
-    /// Purchases, each with an idempotency key of its own.
+    /// Purchases, each with its own idempotency key.
     Buy,
-    /// Queries, each followed with this probability by a purchase of the same toy, whatever the answer
-    /// to the query was.
+    /// Queries. Each is followed with this probability by a purchase of the same toy, whatever the answer
+    /// to the query.
     Mixed {
         /// From 0 to 1.
         probability: f64,
@@ -43,20 +43,21 @@ pub enum Workload {
 /// When requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// As soon as the answer before is there: the connections are customers who wait.
+    /// A closed loop: each request is sent as soon as the answer before is received.
     Closed,
-    /// At a fixed rate, whatever the store does: many customers share the connections. A request that is due while all connections are busy is sent late.
+    /// An open loop: at a fixed rate, independent of the answers. A request that is due while all connections are
+    /// busy is sent late.
     Open {
-        /// Requests a second, over all connections; above 0.
+        /// Requests per second, over all connections; above 0.
         rate: f64,
     },
 }
 
-/// How long it goes on. Requests that are under way then are waited for, for the deadline at most.
+/// How long it lasts. The answers in flight at the end are still received, until their deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
-    /// For so many requests.
+    /// For this number of requests.
     Requests(u64),
-    /// For so long.
+    /// For this duration.
     For(Duration),
 }

@@ -9,22 +9,22 @@
 //!          │        ◀─ bytes ─── (http::Arrival finds the end of each answer)
 //!          ▼
 //!        summary: latencies and outcomes ──▶ report: table, JSON, CSV
-//!          └─────▶ observe: every answer, for whoever wants more (progress, the evaluation's plots)
+//!          └─────▶ observe: every answer, for the progress bar and the figures of the evaluation
 //! ```
 //!
 //! * [`schedule`] (pure): closed loop or open loop, and when it is over.
 //! * [`customer`] (pure): the random customer of a connection, repeatable by its seed.
 //! * [`requests`] (pure): the bytes to send.
-//! * `connection`: a non-blocking socket with what it has asked.
+//! * `connection`: a non-blocking socket with its requests in flight.
 //! * `engine`: the event loop.
-//! * [`summary`] (pure), [`report`]: what was measured, and how it is shown.
-//! * [`load`], [`answer`]: what is to be done, and what one request came to.
+//! * [`summary`] (pure), [`report`]: the measured numbers, and how they are shown.
+//! * [`load`], [`answer`]: the description of a load, and the outcome of one request.
 //! * [`arguments`], [`progress`]: the program's command line and its bar.
 //!
 //! - One thread, no allocation per query and no lock, so that one core can saturate the front-end.
-//! - Every request that is sent has exactly one [`Outcome`], and the load goes on whatever it is.
+//! - Every request that is sent has exactly one [`Outcome`], and the load continues after each.
 //! - In an open loop a latency counts from when the request was *due*. A closed loop sends less to a store
-//!   that stalls, and so hardly measures the stall ("coordinated omission"); an open loop measures it.
+//!   that stalls, so it hardly measures the stall ("coordinated omission"); an open loop measures it.
 
 pub mod schedule;
 pub mod customer;
@@ -53,14 +53,14 @@ use toystore::error::{Error, Result};
 use toystore::model::ToyName;
 use toystore::net::Resolver;
 
-/// Sends the load to the store, from this thread, and passes every answer to `observe`, in the order in
-/// which they arrived. An error means that it could not begin: the load makes no sense, or the store did
-/// not name its toys. What goes wrong later is in the summary.
+/// Sends the load to the store, from this thread, and passes every answer to `observe`, in the order of
+/// arrival. An error means that the load could not begin: it is invalid, or the store did
+/// not list its toys. Later failures are in the summary.
 pub fn run(load: &Load, observe: &mut dyn FnMut(&Answer<'_>)) -> Result<Summary> {
     Ok(Ready::new(load)?.run(observe, &|| false))
 }
 
-/// A load that can begin.
+/// A load that is ready to begin.
 pub struct Ready<'a> {
     load: &'a Load,
     address: SocketAddr,
@@ -68,15 +68,15 @@ pub struct Ready<'a> {
 }
 
 impl<'a> Ready<'a> {
-    /// Asks the store for its toys. An error if the load makes no sense, or the store does not answer.
+    /// Asks the store for its toys. An error if the load is invalid, or the store does not answer.
     pub fn new(load: &'a Load) -> Result<Ready<'a>> {
         check(load)?;
         let requests = Requests::new(&load.address, &toys(load)?);
         Ok(Ready { load, address: first_that_accepts(load)?, requests })
     }
 
-    /// Does what [`run`] does. When `interrupted` becomes true nothing more is asked for; what is not answered
-    /// within a second then is not counted.
+    /// Does what [`run`] does. When `interrupted` becomes true, no more requests are sent. Answers that do not arrive
+    /// within a second after that are not counted.
     pub fn run(
         &self,
         observe: &mut dyn FnMut(&Answer<'_>),
@@ -109,7 +109,7 @@ fn toys(load: &Load) -> Result<Vec<ToyName>> {
     Ok(toys)
 }
 
-/// The first of the address's meanings that accepts. The engine itself asks no resolver.
+/// The first address of the name that accepts a connection, so that the engine resolves no names.
 fn first_that_accepts(load: &Load) -> Result<SocketAddr> {
     let mut why = "the name has no address".to_owned();
     let deadline = Instant::now() + load.deadline;

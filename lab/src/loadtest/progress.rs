@@ -1,20 +1,20 @@
-//! The bar that a person at a terminal sees while the load goes on, with the rate of the last moment.
+//! The progress bar at a terminal, with the current rate.
 
 use super::answer::Answer;
 use super::load::{Load, Span};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 
-/// How often the bar moves. In between an answer costs it one comparison.
+/// How often the bar is drawn. Between two drawings an answer costs it one comparison.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Counts answers; invisible where nobody looks.
+/// Counts answers; invisible without a terminal.
 pub struct Progress {
     bar: ProgressBar,
     span: Span,
     begun: Instant,
     answers: u64,
-    /// When the bar moved last, and how many answers there were then.
+    /// When the bar was drawn last, and the number of answers then.
     shown: (Instant, u64),
 }
 
@@ -49,7 +49,7 @@ impl Progress {
         });
     }
 
-    /// Takes the bar off the screen.
+    /// Removes the bar.
     pub fn finish(self) {
         self.bar.finish_and_clear();
     }

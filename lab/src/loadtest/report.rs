@@ -1,4 +1,4 @@
-//! Shows a [`Summary`]: to people as text, to programs as JSON and CSV. All say the same numbers.
+//! Shows a [`Summary`]: as text for people, as JSON and CSV for programs, with the same numbers.
 
 use super::summary::{Counts, Summary};
 use clap::ArgMatches;
@@ -12,25 +12,25 @@ use toystore::client::report::{exact, in_words};
 use toystore::error::{Error, Result};
 use toystore::output;
 
-/// The percentiles that are shown, by name.
+/// The percentiles that are shown, with their names.
 pub const QUANTILES: [(&str, f64); 4] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 /// The longest bar of the histogram, in characters.
 const BAR_CHARS: usize = 40;
 
-/// Shows the numbers in the ways that were asked for.
+/// Shows the numbers in the requested forms.
 pub fn show(summary: &Summary, arguments: &ArgMatches) -> Result<()> {
     let file = |name| arguments.get_one::<String>(name).map(String::as_str);
     let json = file("json").map(|file| (file, format!("{:#}\n", summary.to_json())));
     let csv = file("csv").map(|file| (file, summary.to_csv()));
     let (printed, saved): (Vec<_>, Vec<_>) =
         json.into_iter().chain(csv).partition(|(file, _)| *file == "-");
-    // The files come first: nobody has to read what is printed.
+    // The files come first, because standard output may fail.
     for (file, text) in saved {
         fs::write(file, text)
             .map_err(|error| Error::storage(Path::new(file), "cannot write it", error))?;
     }
-    // Who wants numbers on standard output wants nothing else there.
+    // With numbers on standard output, nothing else is printed there.
     if printed.is_empty() {
         output::print(summary)?;
     }
@@ -102,8 +102,8 @@ fn write_histogram(f: &mut fmt::Formatter<'_>, kind: Kind, counts: &Counts) -> f
     Ok(())
 }
 
-/// How many latencies are up to 1, 2, 5, 10, 20, 50 … microseconds and above the bound before, as far
-/// as there are any; the bounds are in nanoseconds.
+/// The number of latencies up to 1, 2, 5, 10, 20, 50 … microseconds and above the bound before, from the first
+/// to the last that is not 0; the bounds are in nanoseconds.
 fn ranges(counts: &Counts) -> Vec<(u64, u64)> {
     let bounds = (3..13).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power)));
     let mut ranges: Vec<_> = bounds.map(|bound| (bound, 0)).collect();
@@ -121,7 +121,7 @@ fn ranges(counts: &Counts) -> Vec<(u64, u64)> {
     ranges[first..end].to_vec()
 }
 
-/// The times that are shown of each kind, by name.
+/// The times that are shown for each kind, with their names.
 fn times(counts: &Counts) -> impl Iterator<Item = (&'static str, Duration)> {
     let quantiles = QUANTILES.map(|(name, quantile)| (name, counts.quantile(quantile)));
     [("mean", counts.mean())].into_iter().chain(quantiles).chain([("max", counts.max())])

@@ -18,17 +18,17 @@ struct OfToy {
     query: Vec<u8>,
     /// A purchase, up to its key.
     buy: Vec<u8>,
-    /// What follows the key.
+    /// The bytes after the key.
     buy_rest: Vec<u8>,
 }
 
 impl Requests {
-    /// The requests to a store at `address` that has these toys.
+    /// The requests to a store at `address` with these toys.
     pub fn new(address: &str, toys: &[ToyName]) -> Requests {
         Requests(toys.iter().map(|name| OfToy::new(address, name)).collect())
     }
 
-    /// How many toys there are.
+    /// The number of toys.
     pub fn toys(&self) -> usize {
         self.0.len()
     }
@@ -38,7 +38,7 @@ impl Requests {
         &self.0[toy].name
     }
 
-    /// Appends a request to what is to be sent.
+    /// Appends a request to the output.
     pub fn write(&self, choice: Choice, keys: &mut Keys, output: &mut Vec<u8>) {
         let requests = &self.0[choice.toy];
         if choice.kind == Kind::Buy {

@@ -1,8 +1,8 @@
-//! When requests are due, and when it is over. Pure: it is told how long ago the
-//! load began, and says how long after the beginning a request is due.
+//! When requests are due, and when the load is over. Pure: its input is the time since the load
+//! began, its output the time at which a request is due.
 //!
 //! In an open loop request number k, counted from 0, is due at k / rate. So the requests that wait
-//! because all connections are busy need no queue: the number of the next one says it all.
+//! because all connections are busy need no queue: the number of the next one is enough.
 
 use super::load::{Pace, Span};
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct Schedule {
     given: u64,
 }
 
-/// What is to be done now.
+/// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Send a request. It counts as given out.
@@ -24,12 +24,12 @@ pub enum Next {
         /// When it should have been sent; not after now.
         due: Duration,
     },
-    /// Nothing, until then.
+    /// Wait until then.
     Wait {
         /// When the next request is due.
         until: Duration,
     },
-    /// Nothing any more.
+    /// The load is over.
     Over,
 }
 
@@ -39,7 +39,7 @@ impl Schedule {
         Schedule { pace, span, given: 0 }
     }
 
-    /// What is to be done now, by a connection that has room for a request.
+    /// What a connection with room has to do now.
     pub fn next(&mut self, elapsed: Duration) -> Next {
         let due = self.due(elapsed);
         let is_over = match self.span {
@@ -61,8 +61,8 @@ impl Schedule {
         self.span = Span::For(elapsed);
     }
 
-    /// How many requests were due before the end, but never given out because no connection had room.
-    /// To be asked when it is over.
+    /// The number of requests that were due before the end but never given out, because no connection had room.
+    /// Call it after the end.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -1,10 +1,10 @@
 //! Figures: drawn by the `plotters` crate, once as SVG for the report and once as PNG for slides and
-//! README files. Called by the experiments, which know what is to be seen.
+//! README files. Called by the experiments, which define what is drawn.
 //!
-//! * [`Drawing`]: what an experiment has to show; [`Picture`]: the two files that come of it.
-//! * [`scale`]: what is measured on an axis, and which values are written there.
+//! * [`Drawing`]: what an experiment draws; [`Picture`]: the two files that it becomes.
+//! * [`scale`]: the axes, with their ticks.
 //! * [`panel`]: a chart in the style of the report.
-//! * `style`: colours and letters of all figures.
+//! * `style`: colours and fonts of all figures.
 
 pub mod panel;
 pub mod scale;
@@ -20,11 +20,11 @@ use plotters::style::text_anchor::HPos;
 use style::{FAMILY, REGULAR, SEMIBOLD, bold};
 use toystore::error::{Error, Result};
 
-/// All sheets are as wide.
+/// The width of all sheets.
 const WIDTH: u32 = 3_000;
 const HEADING_HEIGHT: u32 = 132;
 
-/// Something to see, drawn alike on every kind of sheet.
+/// A figure that can be drawn on every kind of sheet.
 pub trait Drawing {
     /// Its heading, and the height of its sheet.
     fn heading(&self) -> (&str, u32);

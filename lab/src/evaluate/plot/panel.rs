@@ -13,37 +13,37 @@ pub struct Panel<'a, DB: DrawingBackend> {
     sheet: Sheet<DB>,
 }
 
-/// What surrounds the data of a panel.
+/// The texts around the data of a panel.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
-    /// Of the panel.
+    /// The title of the panel.
     pub title: &'a str,
-    /// What is measured on the x axis.
+    /// The name of the x axis.
     pub x: &'a str,
-    /// What is measured on the y axis, with its unit.
+    /// The name of the y axis, with its unit.
     pub y: &'a str,
     /// The room to the right of the data, for the names of series.
     pub right: u32,
 }
 
-/// What was measured at one place of the x axis: a middle, and how far it spreads upwards.
+/// The measurements at one place of the x axis.
 #[derive(Debug, Clone, Copy)]
 pub struct Spread {
-    /// Where.
+    /// The place.
     pub x: f64,
     /// The median, or the mean.
     pub middle: f64,
-    /// What 99 of 100 do not exceed.
+    /// The 99th percentile.
     pub p99: f64,
 }
 
-/// The room for what is written at the ticks of a y axis.
+/// The room for the ticks of a y axis.
 pub const LEFT: i32 = 200;
 
-/// The room for the title and for what is measured.
+/// The room for the title and the name of the y axis.
 const TOP: i32 = 132;
 
-/// Between the middles of labels that would touch.
+/// The distance between the middles of two labels, at least.
 const LABEL_HEIGHT: i32 = 45;
 
 impl<DB: DrawingBackend> Panel<'_, DB> {
@@ -64,7 +64,7 @@ impl<DB: DrawingBackend> Panel<'_, DB> {
             .light_line_style(TRANSPARENT)
             .axis_style(FAINT.stroke_width(3))
             .set_all_tick_mark_size(10)
-            // In the bitmap a text is somewhat higher than in the SVG.
+            // In the PNG text is somewhat higher than in the SVG.
             .y_label_offset(5)
             .label_style(note(FAINT, HPos::Center))
             .axis_desc_style(note(FAINT, HPos::Center))
@@ -96,13 +96,13 @@ impl<DB: DrawingBackend> Panel<'_, DB> {
         Ok(())
     }
 
-    /// What is between the points.
+    /// A polygon with these corners.
     pub fn area(&mut self, points: Vec<(f64, f64)>, ink: RGBAColor) -> Drawn<DB> {
         self.chart.draw_series([Polygon::new(points, ink)])?;
         Ok(())
     }
 
-    /// What is between two corners.
+    /// A rectangle between two corners.
     pub fn rectangle(&mut self, corners: [(f64, f64); 2], ink: RGBAColor) -> Drawn<DB> {
         self.chart.draw_series([Rectangle::new(corners, ink.filled())])?;
         Ok(())
@@ -114,7 +114,7 @@ impl<DB: DrawingBackend> Panel<'_, DB> {
         Ok(())
     }
 
-    /// The middles as a line with dots; above it, up to the 99th percentile, a band.
+    /// The middles as a line with dots, and a band from there up to the 99th percentile.
     pub fn spread(&mut self, points: &[Spread], ink: RGBColor) -> Drawn<DB> {
         let middles: Vec<_> = points.iter().map(|p| (p.x, p.middle)).collect();
         let tops: Vec<_> = points.iter().map(|p| (p.x, p.p99)).collect();
@@ -125,7 +125,7 @@ impl<DB: DrawingBackend> Panel<'_, DB> {
         self.dots(&middles, 10, ink)
     }
 
-    /// Says beside the title, at the right, which ink is what.
+    /// The key: the text of each colour, to the right of the title.
     pub fn key(&mut self, inks: &[(&str, RGBColor)]) -> Drawn<DB> {
         let mut right = self.chart.plotting_area().get_pixel_range().0.end;
         right -= self.sheet.get_base_pixel().0;
@@ -137,8 +137,8 @@ impl<DB: DrawingBackend> Panel<'_, DB> {
         Ok(())
     }
 
-    /// Names series at the right, each beside the value at which it ends, moved apart where they would
-    /// touch.
+    /// Names the series at the right, each beside its last value, moved apart where they would
+    /// overlap.
     pub fn name(&mut self, series: &[(f64, RGBColor, &str)]) -> Drawn<DB> {
         let area = self.chart.plotting_area();
         let (base, (width, height)) = (self.sheet.get_base_pixel(), area.get_pixel_range());
@@ -151,7 +151,7 @@ impl<DB: DrawingBackend> Panel<'_, DB> {
             label.0 = label.0.max(lowest);
             lowest = label.0 + LABEL_HEIGHT;
         }
-        // Those that were moved below the axis push the others up again.
+        // Labels that were moved below the axis move the others up again.
         let mut highest = height.end;
         for label in labels.iter_mut().rev() {
             label.0 = label.0.min(highest);

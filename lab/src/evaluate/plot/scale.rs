@@ -1,4 +1,4 @@
-//! What is measured on an axis, and the values that are written there. The places are `plotters`'.
+//! The axes of a chart and their ticks. `plotters` computes the positions.
 
 use plotters::coord::combinators::{IntoLogRange, LogCoord};
 use plotters::coord::ranged1d::{
@@ -8,32 +8,32 @@ use plotters::coord::types::RangedCoordf64;
 use std::ops::Range;
 use toystore::client::report::in_words;
 
-/// How values are laid out on an axis.
+/// An axis.
 #[derive(Debug, Clone)]
 pub struct Scale {
     range: Range<f64>,
     is_log: bool,
-    /// The values are rows with names, between which there is nothing.
+    /// The values are rows with names; there are no values between two rows.
     pub(super) is_rows: bool,
-    /// Values that are marked, with what is written there.
+    /// Values that are marked, with their labels.
     ticks: Vec<(f64, String)>,
 }
 
 impl Scale {
-    /// Equal differences are equally far.
+    /// A linear axis.
     pub fn linear(from: f64, to: f64, write: fn(f64) -> String) -> Scale {
         let range = from..to;
         let ticks = RangedCoordf64::from(range.clone()).key_points(BoldPoints(6));
         Scale::new(range, false, ticks.into_iter().map(|v| (v, write(v))))
     }
 
-    /// Equal ratios are equally far: for what spans decades. Covers these values, all above 0.
+    /// A logarithmic axis, for values that span decades. Covers these values, all above 0.
     pub fn log(values: impl IntoIterator<Item = f64>, write: fn(f64) -> String) -> Scale {
         let positive = values.into_iter().filter(|value| *value > 0.0);
         let (low, high) =
             positive.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
         let (low, high) = if low > high { (1.0, 10.0) } else { (low / 1.3, high * 1.3) };
-        // `plotters` marks powers of ten; a few decades need more.
+        // `plotters` marks powers of ten; an axis of a few decades needs more ticks.
         let mantissas: &[f64] = match high / low {
             ..30.0 => &[1.0, 2.0, 5.0],
             ..3_000.0 => &[1.0, 3.0],
@@ -47,15 +47,15 @@ impl Scale {
         Scale::new(low..high, true, ticks)
     }
 
-    /// Each of these values is marked, in whatever order and however often they come; with `Ratios`,
-    /// doublings are equally far.
+    /// An axis that marks each of these values, given in any order. Duplicates are removed. With `Ratios` the axis is
+    /// logarithmic.
     pub fn marked(values: impl IntoIterator<Item = f64>, spacing: Spacing) -> Scale {
         let mut values: Vec<_> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         values.dedup();
         let (first, last) = (values.first().copied(), values.last().copied());
         let (first, last) = (first.unwrap_or(0.0), last.unwrap_or(1.0));
-        // Room on both sides, so that nothing is drawn on the axis.
+        // Room on both sides, so that no point is drawn on the axis.
         let is_log = spacing == Spacing::Ratios;
         let range = if is_log {
             let room = (last / first).powf(0.05);
@@ -67,7 +67,7 @@ impl Scale {
         Scale::new(range, is_log, values.iter().map(|v| (*v, plain(*v))))
     }
 
-    /// From 0 to an end, with texts at some values.
+    /// From 0 to `to`, with labels at some values.
     pub fn labelled(to: f64, ticks: impl IntoIterator<Item = (f64, String)>) -> Scale {
         Scale::new(0.0..to, false, ticks)
     }
@@ -118,16 +118,16 @@ impl ValueFormatter<f64> for Scale {
     }
 }
 
-/// What is equally far on an axis with marked values.
+/// How values are spaced on an axis with marked values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spacing {
-    /// Equal differences.
+    /// Linear.
     Differences,
-    /// Equal ratios.
+    /// Logarithmic.
     Ratios,
 }
 
-/// A number as short as it goes.
+/// A number in its shortest form.
 pub fn plain(value: f64) -> String {
     let rounded = (value * 1e6).round() / 1e6;
     format!("{rounded}").replace('-', "−")
@@ -141,7 +141,7 @@ pub fn thousands(value: f64) -> String {
     }
 }
 
-/// Microseconds, round ones, without the zeros behind the point.
+/// Microseconds with a unit, without zeros after the decimal point.
 pub fn micros(value: f64) -> String {
     match in_words(value).split_once(' ') {
         Some((number, unit)) if number.contains('.') => {
