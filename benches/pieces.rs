@@ -1,8 +1,8 @@
-//! The hot pieces, each alone: `make bench ARGS="--bench pieces"`, or `-- storage` for those whose name has
-//! that word.
+//! The parts of the code that cost most, each alone: `make bench ARGS="--bench pieces"`, or `-- storage` for those with
+//! this word in their name.
 //!
-//! What grows with each call, such as a log, is measured a thousand calls at a time from the same start:
-//! a copy, to which one more was added outside of the measurement, because that makes room for the others.
+//! A structure that grows with each call, such as a log, is measured in batches of a thousand calls from the same
+//! start. Each batch gets a copy to which one element was added before the measurement, so that it has room for more.
 
 use criterion::{BatchSize, Criterion, Throughput};
 use std::hint::black_box;
@@ -41,7 +41,7 @@ use toystore::storage::{CsvLog, Directory};
 
 const QUERY: &[u8] = b"GET /products/Tux HTTP/1.1\r\nHost: 127.0.0.1:8081\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n";
 const CALLS: u64 = 1_000;
-/// What a log has behind it when it is measured.
+/// The number of entries in a log before the measurement.
 const BEFORE: u64 = 100_000;
 
 fn main() {
@@ -79,7 +79,7 @@ fn http(c: &mut Criterion) {
     });
 }
 
-/// The front-end's answer to a query, from the bytes of the request to those of the answer.
+/// A cached query at the front-end, from the bytes of the request to the bytes of the answer.
 fn query(c: &mut Criterion) {
     let mut cache = Cache::new(10);
     cache.renew(1, Moment::START, Moment::START);
@@ -265,7 +265,7 @@ fn replication(c: &mut Criterion) {
     });
 }
 
-/// Of the calls that are measured.
+/// The sequence numbers of the measured calls.
 fn numbers() -> impl Iterator<Item = u64> {
     BEFORE + 2..BEFORE + 2 + CALLS
 }
@@ -297,7 +297,7 @@ fn stock(c: &mut Criterion) {
     }
 }
 
-/// Drives one purchase through the leader, with followers that have synced everything at once.
+/// One purchase at the leader, with followers that have synced everything at once.
 fn sell(leader: &mut Replica, purchase: &Purchase) {
     leader.begin(purchase).expect("it leads");
     let number = leader.sold(purchase).expect("it leads");
@@ -310,7 +310,7 @@ fn sell(leader: &mut Replica, purchase: &Purchase) {
     leader.outcome(number, &purchase.key).expect("it leads").expect("committed");
 }
 
-/// The follower's side of it.
+/// One append at the follower.
 fn take(follower: &mut Replica, append: Append) {
     let last = append.last();
     assert!(matches!(follower.take(append), Ok(Taken::Entries { .. })));
@@ -324,7 +324,7 @@ fn acknowledge(leader: &mut Replica, follower: ReplicaId, last: OrderNumber) {
     leader.answered(Epoch(1), follower, &answer, Moment::START);
 }
 
-/// Replica 3, in office.
+/// Replica 3 as a serving leader.
 fn leader(log: &Log) -> Replica {
     let mut leader = replica(3, log);
     for id in [1, 2].map(ReplicaId) {

@@ -1,4 +1,4 @@
-//! What a purchase by a single client is made of: `make bench ARGS="--bench budget"`.
+//! The parts of a purchase by a single client: `make bench ARGS="--bench budget"`.
 //!
 //! ```text
 //! client ─ http ─▶ front-end ─ frame ─▶ leader ─ frame ─▶ catalog ─ journal sync ∥ changes ─▶ front-end
@@ -6,11 +6,10 @@
 //!                                         └─ wake ─ frame ─▶ followers ─ sync ──┴─ wake ─▶ answer
 //! ```
 //!
-//! Each part is measured alone, with our own server, calls and files but without the services, in turns
-//! with whole purchases in a real store: a hop's other side is a process of its own (this program once
-//! more) and answers at once what the service would; files are where the store has its own. The sum
-//! takes of what goes in parallel only the longer way. What a purchase takes beyond the sum is ours to
-//! explain.
+//! Each part is measured alone, with the store's own server, calls and files but without the services, in turns
+//! with whole purchases in a real store. The other side of a call is a process of its own (this program, started once
+//! more), which answers at once as the service would. Files are where the store has its own. Of two parallel parts the
+//! sum has the longer one. If a purchase takes longer than the sum, the reason has to be found.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -49,7 +48,7 @@ use toystore::storage::CsvLog;
 /// How long each part is repeated in a round.
 const ROUND: Duration = Duration::from_millis(400);
 
-/// What a purchase waits for, in order.
+/// The parts of a purchase, in order.
 const PARTS: [&str; 7] = [
     "http: client, front-end",
     "frame: front-end, leader (buy)",
@@ -60,7 +59,7 @@ const PARTS: [&str; 7] = [
     "logs: wake-ups, three syncs at once",
 ];
 
-/// What a purchase takes if nothing is lost between its parts.
+/// The time of a purchase if nothing is lost between its parts.
 fn sum([http, buy, sell, journal, changes, append, logs]: [f64; 7]) -> f64 {
     http + buy + sell + journal.max(changes) + append + logs
 }
@@ -114,7 +113,7 @@ fn measure_parts(other_side: &str, directory: &Path) -> [f64; 7] {
     ]
 }
 
-/// A question and its answer.
+/// Sends one request and waits for its answer.
 fn frame<A: DeserializeOwned>(rpc: &Rpc, question: &impl Serialize) -> f64 {
     median_micros(|| {
         let deadline = Instant::now() + PATIENCE;
@@ -122,7 +121,7 @@ fn frame<A: DeserializeOwned>(rpc: &Rpc, question: &impl Serialize) -> f64 {
     })
 }
 
-/// Appends and syncs a row in each of so many logs at the same time, until all have.
+/// Appends and syncs a row in each of this number of logs at the same time, until all are synced.
 fn sync_at_once(directory: &Path, logs: usize) -> f64 {
     let directory = tempfile::tempdir_in(directory).expect("a directory");
     let open = |n: usize| {
@@ -141,7 +140,7 @@ fn sync_at_once(directory: &Path, logs: usize) -> f64 {
             let (begin, orders) = sync_channel::<()>(0);
             let (log, done) = (open(n), done.clone());
             others.push(begin);
-            // Ends with its sender; the scope joins it.
+            // It ends with its sender; the scope joins it.
             scope.spawn(move || {
                 for () in orders {
                     append(&log);
@@ -163,7 +162,7 @@ fn sync_at_once(directory: &Path, logs: usize) -> f64 {
     })
 }
 
-/// Repeats it for a round.
+/// Repeats a part for a round.
 fn median_micros(mut once: impl FnMut()) -> f64 {
     let (begun, mut nanos) = (Instant::now(), Vec::new());
     while begun.elapsed() < ROUND {
@@ -171,7 +170,7 @@ fn median_micros(mut once: impl FnMut()) -> f64 {
         once();
         nanos.push(u64::try_from(begun.elapsed().as_nanos()).expect("short"));
     }
-    // The first ones connect and create.
+    // The first repetitions connect and create.
     let nanos = nanos.into_iter().skip(20).map(float);
     Spread::of(nanos).median / 1_000.0
 }
@@ -191,7 +190,7 @@ struct OtherSide;
 
 impl Handler for OtherSide {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
-        // What is asked is read as the service of that question would.
+        // The payload is read as the service of this request would read it.
         let starts =
             |method: &str| payload[b"{\"method_name\":\"".len()..].starts_with(method.as_bytes());
         let outcome = if starts("buy") {

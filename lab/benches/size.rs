@@ -1,8 +1,8 @@
-//! What a million orders and a hundred thousand toys cost: `make bench ARGS="--bench size"`.
+//! The cost of a million orders and a hundred thousand toys: `make bench ARGS="--bench size"`.
 //!
 //! Memory of the front-end and of a replica, the start with a million orders, and the latency of a purchase
-//! in such a store beside that in an empty one, in turns. The orders are written into the files of a
-//! store that has been open once, with the modules that the store itself writes them with.
+//! in such a store compared with an empty one, in turns. The orders are written into the files of a
+//! store that was open once, with the store's own modules.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -63,7 +63,7 @@ fn main() {
     }
 }
 
-/// Latencies in the full store beside those in the empty one.
+/// Latencies in the full store and in the empty one.
 fn compare(empty: &Cluster, full: &Cluster, clients: usize) {
     let mut latencies = [Vec::new(), Vec::new()];
     for round in 0..ROUNDS {
@@ -86,8 +86,8 @@ fn compare(empty: &Cluster, full: &Cluster, clients: usize) {
     }
 }
 
-/// How long purchases of any of so many toys take, in µs. The load test would ask for the list of all toys
-/// first, which is longer than a client of ours takes.
+/// Latencies of purchases, each of one of this number of toys, in µs. The load test would first ask for the list of all
+/// toys, which takes longer than a client may wait.
 fn buy(address: &str, toys: usize, clients: usize) -> Histogram<u64> {
     let waits = Mutex::new(Histogram::<u64>::new(3).expect("valid"));
     let until = Instant::now() + ROUND;
@@ -124,7 +124,7 @@ fn start(store: &mut Cluster) -> f64 {
     seconds
 }
 
-/// Resident, while so many sessions have asked for all sorts of things.
+/// Resident memory, while this number of sessions have sent requests of all kinds.
 fn frontend_megabytes(store: &Cluster) -> f64 {
     let mut sessions: Vec<Client> =
         (0..SESSIONS).map(|_| Client::new(store.address(Id::Frontend), PATIENCE)).collect();
@@ -142,7 +142,7 @@ fn frontend_megabytes(store: &Cluster) -> f64 {
     float(status(store.pid(Id::Frontend)).0) / 1024.0
 }
 
-/// Puts the orders into the closed store, and takes what they sold from the shelves.
+/// Writes the orders into the closed store, and decrements the stock by what they sold.
 fn write_orders(store: &Cluster) {
     let toys = store.data(Id::Catalog).join("toys.csv");
     let stock = read_toys(&toys).expect("it is whole");
@@ -168,7 +168,7 @@ fn write_orders(store: &Cluster) {
             copy(&orders, &store.data(Id::Order(*id)), file);
         }
     }
-    // Behind the journal, which has nothing that these shelves do not.
+    // After the journal, which has no record that these shelves lack.
     write_toys(&toys, &Stock::new(shelves, position + 10 * ORDERS)).expect("a good disk");
     for id in ALL {
         fs::write(store.path(&format!("{}.log", id.section())), "").expect("a file");
@@ -179,7 +179,7 @@ fn copy(from: &Path, to: &Path, file: &str) {
     fs::copy(from.join(file), to.join(file)).expect("a good disk");
 }
 
-/// An order as the front-end's customers make them.
+/// An order as the front-end's customers make it.
 fn order(number: u64, toy: &str) -> Entry {
     let call = CallId { caller: 0, incarnation: Epoch(1), sequence: number };
     let quantity = Quantity::try_from(1).expect("allowed");

@@ -46,7 +46,7 @@ fn main() {
     }
 }
 
-/// Many keep-alive clients on ten threads: nobody starves.
+/// Many keep-alive clients on ten threads: all are served alike.
 fn fair() {
     const CLIENTS: usize = 200;
     const REQUESTS: usize = 200;
@@ -124,8 +124,8 @@ fn buy() {
     }
 }
 
-/// The same purchases in turns, at a store whose services speak plainly and at one whose services speak
-/// mutual TLS. Many short rounds, because a disk changes its mind.
+/// The same purchases in turns, at a store with plain TCP between its services and at one with
+/// mutual TLS. Many short rounds, because the speed of a disk changes.
 fn tls() {
     const TURNS: usize = 21;
     let plain = Cluster::open(&ENDLESS_STOCK);
@@ -271,7 +271,7 @@ fn connect(address: &str) -> TcpStream {
     stream
 }
 
-/// One cached query; returns the answer, which comes in one piece.
+/// One cached query; returns the answer, which arrives in one read.
 fn exchange(connection: &mut TcpStream) -> Vec<u8> {
     connection.write_all(REQUEST).expect("open");
     let mut answer = [0; 1024];

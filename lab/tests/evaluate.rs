@@ -1,5 +1,5 @@
-//! `loadtest evaluate`: that the quick variant makes all six experiments, writes every figure in its
-//! three forms and one page that needs nothing else, and that the page says what the data says.
+//! `loadtest evaluate`: the quick variant runs all six experiments, writes every figure in its
+//! three forms and one page that needs no other file. The page says what the data says.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -60,7 +60,7 @@ fn rows(path: &Path) -> Vec<Row> {
     reader.deserialize().map(|row| row.expect("a row like its head")).collect()
 }
 
-/// Every element that is opened is closed, and there is more than a sheet of paper.
+/// Every element that is opened is closed, and the figure has labels.
 fn assert_is_drawing(svg: &str) {
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{}", &svg[..80]);
     for element in ["svg", "text"] {
@@ -80,7 +80,7 @@ fn assert_is_picture(png: &[u8]) {
     assert!(drawn > 5_000, "{drawn} pixels are not paper");
 }
 
-/// Nothing is loaded from anywhere: every picture is in the page, every link leads within it.
+/// The page loads nothing: every figure is in it, and every link leads to a place in it.
 fn assert_is_self_contained(page: &str) {
     assert_eq!(page.matches("<svg ").count(), FIGURES.len(), "every figure is in the page");
     for attribute in ["src=\"", "href=\""] {

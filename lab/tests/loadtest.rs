@@ -1,5 +1,5 @@
-//! What the load test promises: each request is counted once and truly, whatever the store does, and a
-//! store that stalls cannot hide it (L1 to L12).
+//! The load test: each request is counted once and correctly, whatever the store does, and the
+//! latencies of an open loop show when the store stalls.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -34,7 +34,7 @@ fn load_of(store: &Cluster, workload: Workload, requests: u64) -> Load {
     load(store.address(Frontend), workload, requests)
 }
 
-/// What was asked, and what came of it.
+/// A request, with its outcome.
 #[derive(Debug, Clone, PartialEq)]
 struct Seen {
     kind: Kind,
@@ -45,7 +45,7 @@ struct Seen {
     outcome: Outcome,
 }
 
-/// Runs a load and returns all answers; `react` is told how many there were before.
+/// Runs a load and returns all answers; `react` gets each answer, with the number of answers before it.
 fn watch(load: &Load, mut react: impl FnMut(usize, &Answer<'_>)) -> (Vec<Seen>, Summary) {
     let mut seen = Vec::new();
     let summary = run(load, &mut |answer| {
@@ -58,7 +58,7 @@ fn watch(load: &Load, mut react: impl FnMut(usize, &Answer<'_>)) -> (Vec<Seen>, 
 
 const OK: Outcome = Outcome::Status(200);
 
-/// L1: a request is answered once, shown once and counted once.
+/// A request is answered once, shown once and counted once.
 #[test]
 fn every_query_is_counted_once() {
     let store = Cluster::open(&[]);
@@ -71,7 +71,7 @@ fn every_query_is_counted_once() {
     assert!(summary.max() >= slowest && summary.elapsed >= slowest, "{slowest:?}");
 }
 
-/// L2: the purchases that succeeded are the orders there are; those refused for stock are no errors.
+/// The purchases that succeeded are the orders of the store; those refused for lack of stock are no errors.
 #[test]
 fn purchases_are_the_orders_of_the_store() {
     let store = Cluster::open(&[]);
@@ -84,7 +84,7 @@ fn purchases_are_the_orders_of_the_store() {
     assert_eq!(buys.succeeded() + buys.sold_out(), 1_100);
 }
 
-/// L3: what is bought was queried just before, on the same connection, as often as it should.
+/// A toy that is bought was queried just before on the same connection, with the given probability.
 #[test]
 fn a_mixed_load_buys_some_of_what_it_queries() {
     let store = Cluster::open(&[]);
@@ -104,8 +104,8 @@ fn a_mixed_load_buys_some_of_what_it_queries() {
     assert!((3..=5).contains(&of_ten), "{summary}");
 }
 
-/// L4: in an open loop the requests that were due while the store stood still are late by what they
-/// waited, although two connections could send only two of them.
+/// In an open loop, the latency of a request that was due during a stall includes the stall, although two
+/// connections could send only two of these requests.
 #[test]
 fn a_stall_cannot_hide_from_an_open_loop() {
     const RATE: f64 = 200.0;
@@ -151,7 +151,7 @@ fn is_stopped(pid: u32) -> bool {
     stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
 }
 
-/// L5: an open loop over a store that is too slow ends in time and tells what it could not send.
+/// An open loop ends in time although the store is too slow, and reports the number of requests that it could not send.
 #[test]
 fn what_an_open_loop_could_not_send_is_told() {
     let store = Cluster::open(&["--frontend-cache-capacity=0", "--catalog-delay-ms=100"]);
@@ -167,7 +167,7 @@ fn what_an_open_loop_could_not_send_is_told() {
     assert!(summary.to_string().contains("more were due but never sent"), "{summary}");
 }
 
-/// L6: the same seed makes the same requests on each connection.
+/// The same seed makes the same requests on each connection.
 #[test]
 fn a_seed_repeats_the_requests_of_each_connection() {
     let store = Cluster::open(&[]);
@@ -183,7 +183,7 @@ fn a_seed_repeats_the_requests_of_each_connection() {
     let [first, again, other] = [7, 7, 8].map(requests);
     assert_eq!(first.len(), 3);
     for (connection, requests) in &first {
-        // How many each connection sends is a matter of time; what it sends is not.
+        // The number of requests on each connection depends on time, their content does not.
         let both = requests.len().min(again[connection].len());
         assert!(both > 10, "each has its share");
         assert_eq!(requests[..both], again[connection][..both]);
@@ -191,7 +191,7 @@ fn a_seed_repeats_the_requests_of_each_connection() {
     }
 }
 
-/// L7: a store that goes away is counted as what it looks like, and one that comes back is loaded again.
+/// If the store is down, requests are counted as lost or refused. When it is up again, the load continues.
 #[test]
 fn the_load_goes_on_when_the_store_is_gone_and_back() {
     let mut store = Cluster::open(&[]);
@@ -216,7 +216,7 @@ fn the_load_goes_on_when_the_store_is_gone_and_back() {
     assert_eq!(queries.succeeded() + queries.errors(), 400, "{summary}");
 }
 
-/// L8: an answer that does not come within the deadline is given up, and the load goes on.
+/// An answer that does not arrive within the deadline is given up, and the load continues.
 #[test]
 fn an_answer_that_does_not_come_is_given_up() {
     let store = Cluster::open(&[]);
@@ -238,7 +238,7 @@ fn an_answer_that_does_not_come_is_given_up() {
     assert_eq!(summary.requests(), 100);
 }
 
-/// L9: a store that is gone for good does not keep a load of some duration beyond it.
+/// A store that is down does not make a load of some duration longer.
 #[test]
 fn a_load_ends_with_its_span_although_nobody_answers() {
     let mut store = Cluster::open(&[]);
@@ -256,7 +256,7 @@ fn a_load_ends_with_its_span_although_nobody_answers() {
     assert!(refused <= 3 * 9, "a connection rests after each failure, 50 ms: {summary}");
 }
 
-/// A store of our own, to answer as no real one does. Each answer is for the path that was asked, and
+/// A server for answers that a real store does not give. Each answer is for the path that was requested, and
 /// the bytes come in pieces of this size.
 fn fake(piece: usize, close: bool, status: fn(&str) -> u16) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -300,7 +300,7 @@ fn answer(status: u16, body: &str, close: bool) -> String {
     format!("HTTP/1.1 {status} x\r\n{closing}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// L10: answers that arrive in pieces, or several in one read, belong to their requests.
+/// Answers that arrive in pieces, or several in one read, are matched to their requests.
 #[test]
 fn pipelined_answers_belong_to_their_requests() {
     for piece in [7, 50, 100_000] {
@@ -321,7 +321,7 @@ fn pipelined_answers_belong_to_their_requests() {
     assert_eq!(summary.of(Kind::Buy).succeeded(), store.assert_conserved());
 }
 
-/// L11: a store that closes after each answer, as it may, is no failure.
+/// A store that closes the connection after each answer is allowed to, and is no failure.
 #[test]
 fn a_connection_closed_after_its_answer_is_made_anew() {
     let address = fake(100_000, true, |_| 200);
@@ -329,7 +329,7 @@ fn a_connection_closed_after_its_answer_is_made_anew() {
     assert_eq!((summary.requests(), summary.errors()), (100, 0), "{summary}");
 }
 
-/// A summary with all there is to show.
+/// A summary with everything that can be shown.
 fn example() -> Summary {
     let mut summary = Summary::new(7);
     for micros in 1..=1_000 {
@@ -344,7 +344,7 @@ fn example() -> Summary {
     summary
 }
 
-/// L12: people and programs are told the same numbers, in a form that stays.
+/// Text, JSON and CSV show the same numbers, in a fixed form.
 #[test]
 fn a_summary_is_shown_as_table_json_and_csv() {
     assert_eq!(
@@ -411,7 +411,7 @@ fn loadtest(arguments: &[&str]) -> Output {
     program.output().expect("it is built")
 }
 
-/// L13: the exit code says whether there was anything to measure.
+/// The exit code shows whether any request succeeded.
 #[test]
 fn the_exit_code_says_whether_anything_was_served() {
     for (address, code, expected) in [
@@ -426,7 +426,7 @@ fn the_exit_code_says_whether_anything_was_served() {
     }
 }
 
-/// L14: the command line is what is done; standard output has the JSON and nothing else.
+/// The arguments are followed, and standard output has only the JSON.
 #[test]
 fn the_command_line_decides_the_load() {
     let address = fake(100_000, false, |_| 200);

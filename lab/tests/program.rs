@@ -1,4 +1,4 @@
-//! How the program `loadtest` ends: its output may have nowhere to go, or it is interrupted.
+//! How the program `loadtest` ends when its output cannot be written, or when it is interrupted.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;

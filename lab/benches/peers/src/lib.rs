@@ -1,6 +1,6 @@
-//! The shop that the axum and the actix-web server share: ten toys behind a read-write lock, each with
-//! its answer ready to be sent, as in the store's cache. So what is compared is the way of a request
-//! through the server, not JSON.
+//! The shop of the axum and the actix-web server: ten toys behind a read-write lock, each with
+//! its answer ready to be sent, as in the store's cache. So the benchmark compares how a server handles a request,
+//! not JSON.
 
 use serde::Serialize;
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ struct Toy {
     quantity: u32,
 }
 
-/// The toys, and their answers as the store gives them.
+/// The toys, and their answers, the same as the store's.
 pub struct Shop {
     answers: RwLock<HashMap<&'static str, &'static str>>,
     /// The answer to `GET /products`.
@@ -53,7 +53,7 @@ impl Shop {
     }
 }
 
-/// The answer to whatever is not there.
+/// The answer for an unknown path.
 pub const UNKNOWN: &str = r#"{"error":{"code":404,"message":"unknown toy"}}"#;
 
 /// Where to listen: the first argument.
@@ -61,7 +61,7 @@ pub fn address() -> String {
     env::args().nth(1).expect("usage: <program> HOST:PORT")
 }
 
-/// Lives as long as the program.
+/// Kept until the program ends.
 fn json<T: Serialize>(data: &T) -> &'static str {
     serde_json::to_string(&Data { data }).expect("no maps").leak()
 }

@@ -1,6 +1,6 @@
 //! Puts to etcd in a closed loop: `etcd-load HOST:PORT CLIENTS SECONDS`, at the leader's endpoint.
 //!
-//! Each client is a task with a connection of its own and puts one new key after the other, of about
+//! Each client is a task with its own connection. It puts one new key after the other, of about
 //! the size of an order: 20 bytes of key, 60 of value. Prints `puts seconds p50 p99`, times in µs.
 
 use etcd_client::{Client, Error, KvClient};
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Error> {
     for _ in 0..clients {
         connections.push(Client::connect([address], None).await?.kv_client());
     }
-    // Keys of one run follow those of the run before.
+    // The keys of a run continue those of the run before.
     let run = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs() % 1_000_000;
     let begin = Instant::now() + WARM_UP;
     let mut tasks = JoinSet::new();
