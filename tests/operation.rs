@@ -136,10 +136,10 @@ fn without_open_files_new_customers_wait_and_the_store_goes_on() {
     assert_eq!(store.assert_conserved(), 3);
 }
 
-/// How often a service has lost the catalog, as the front-end and the replicas say it.
+/// How often the front-end and the replicas lost the catalog, by their logs.
 fn losses(store: &Cluster) -> usize {
-    let replicas = REPLICAS.map(|id| store.log(Order(id)).matches("is out of reach").count());
-    let bypassed = store.log(Frontend).matches("the cache is bypassed").count();
+    let replicas = REPLICAS.map(|id| store.log(Order(id)).matches("cannot be reached").count());
+    let bypassed = store.log(Frontend).matches("cache disabled").count();
     bypassed + replicas.iter().sum::<usize>()
 }
 
