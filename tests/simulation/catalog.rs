@@ -1,4 +1,4 @@
-//! The catalog as `src/catalog/{service,subscribers,file,restock}.rs` run it.
+//! The catalog, as `src/catalog/{service,subscribers,file,restock}.rs` run it.
 
 use crate::wire::{Answer, CustomerRequest, Input, Question, Reply, SYNC, Tag, Timer};
 use crate::world::{Context, between, ms};
@@ -12,22 +12,22 @@ use toystore::model::{Moment, Price, ToyName};
 use toystore::protocol::catalog::{CHANGES_HELD_MS, Office, Open, Peer, Request};
 use toystore::protocol::purchase::Purchase;
 
-/// The toys of the simulation: few, so that they are fought over.
+/// The toys of the simulation: few, so that customers compete for them.
 pub const TOYS: [&str; 2] = ["Tux", "Lego"];
-/// Shelves are filled up to this.
+/// The quantity after a restock.
 const RESTOCK_TO: u64 = 6;
 
-/// What the catalog has on its disk.
+/// The catalog's disk.
 #[derive(Debug, Clone)]
 pub struct Disk {
-    /// `toys.csv`: the shelves, and the position up to which they are right.
+    /// `toys.csv`: the shelves, and the position up to which they are complete.
     shelves: Vec<Shelf>,
     position: u64,
     /// `journal.csv`.
     journal: Vec<(u64, Record)>,
     /// Everything up to this position is synced.
     pub durable: u64,
-    /// All records there ever were, for the judge.
+    /// All records ever written, for the judge.
     pub history: Vec<(u64, Record)>,
 }
 
@@ -70,7 +70,7 @@ impl Disk {
         self.durable = stock.position();
     }
 
-    /// The versions that these sales led to.
+    /// The versions of these sales.
     fn versions(&self, sales: &[Open]) -> Vec<(ToyName, u64)> {
         let version = |sale: &Open| {
             self.history.iter().find_map(|(_, record)| match record {
@@ -101,17 +101,17 @@ pub struct Catalog {
     held: Vec<Held>,
 }
 
-/// A thread that waits for a sync, and then for the caches.
+/// A thread that waits for a sync, and then for the acknowledgements of the caches.
 struct Waiting {
     tag: Tag,
     reply: Reply,
     position: u64,
     change: Option<u64>,
-    /// The versions that every query shows once this is answered, or newer ones.
+    /// The versions, or newer ones, that every query must show after the answer.
     shown: Vec<(ToyName, u64)>,
 }
 
-/// A thread that holds back an answer to `changes`.
+/// A thread that holds back the answer to `changes`.
 struct Held {
     tag: Tag,
     question: Peer,
@@ -153,7 +153,7 @@ impl Catalog {
                 let wait = between(context.rng, &(ms(100)..ms(1_500)));
                 context.after(wait, Timer::Restock);
             }
-            // The first input there is.
+            // The first input.
             Input::Timer(Timer::Tick) => context.after(ms(300), Timer::Restock),
             Input::Timer(Timer::Wake) | Input::Reply(..) => {}
         }
@@ -270,7 +270,7 @@ impl Catalog {
             context.after(wake, Timer::Wake);
         }
         let position = self.stock.position();
-        // Nobody waits for the sync of a settlement; it reaches the disk with what comes after.
+        // No thread waits for the sync of a settlement; the next sync includes it.
         let is_wanted = self.waiting.iter().any(|waiting| waiting.position > durable);
         if is_wanted && !self.syncing {
             self.syncing = true;

@@ -1,5 +1,5 @@
-//! Customers: they query, buy, look up, and buy again with the same key when they got no answer. Some buy by hand at a
-//! replica, and some send no key: these buy again only when surely nothing was bought.
+//! Customers: they query, buy and look orders up. Without an answer they buy again with the same key. Some buy by hand
+//! at a replica. Some send no key: these buy again only if the error says that nothing was bought.
 
 use crate::catalog::TOYS;
 use crate::judge::Judge;
@@ -11,18 +11,18 @@ use toystore::model::{Item, Key, Moment, OrderNumber, Quantity, ReplicaId};
 
 const DEADLINE: Duration = ms(5_000);
 
-/// A customer, who does one thing at a time.
+/// A customer, with one request at a time.
 pub struct Client {
     pub id: u32,
     purchases: u32,
     doing: Option<Doing>,
-    /// The store is to come to rest: nothing new is begun.
+    /// The end of the run: no new request is begun.
     pub closing: bool,
 }
 
 struct Doing {
     what: CustomerRequest,
-    /// When it was asked for the first time.
+    /// When its first attempt was sent.
     begun: Moment,
     tag: Option<Tag>,
     attempts: u32,
@@ -33,12 +33,12 @@ impl Client {
         Client { id, purchases: 0, doing: None, closing: false }
     }
 
-    /// Whether it has nothing on its mind.
+    /// Whether it has no request in flight and none to repeat.
     pub fn is_done(&self) -> bool {
         self.doing.is_none()
     }
 
-    /// Has it buy something when it is done.
+    /// Makes it buy something after its current request.
     pub fn buy_last(&mut self, context_now: Moment) {
         self.purchases += 1;
         let what = self.purchase("Lego", 1, true);
@@ -150,7 +150,7 @@ impl Client {
                     judge.refused(tag);
                 }
                 let may_repeat = key.is_some() || error.is_definite();
-                // Some give up, and never learn whether the order stands.
+                // Some give up, and never know whether there is an order.
                 let wants_to = self.closing || doing.attempts < 3 || context.rng.bool();
                 if error.is_passing() && may_repeat && wants_to {
                     doing.tag = None;

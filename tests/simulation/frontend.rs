@@ -1,5 +1,6 @@
-//! The front-end as `src/frontend/{election,orders,products,subscription}.rs` run it: what they wait for and what they
-//! call. What they decide is decided by the same code (`controller`, `elected`, `calls`, `asking`, `querying`, `cache`).
+//! The front-end, as `src/frontend/{election,orders,products,subscription}.rs` run it: their waits and
+//! calls. The decisions are made by the production code (`controller`, `elected`, `calls`, `asking`, `querying`,
+//! `cache`).
 
 use crate::wire::{Answer, CustomerRequest, Input, Node, Question, Reply, Tag, Timer, unanswered};
 use crate::world::{Context, REPLICAS, between, ms};
@@ -21,13 +22,13 @@ use toystore::protocol::order::{Bought, Peer, Request};
 
 const CHECK_INTERVAL: Duration = ms(100);
 const RECHECK_PAUSE: Duration = ms(5);
-/// `frontend.purchase_deadline_ms`, as somebody set it.
+/// `frontend.purchase_deadline_ms`, shorter than its default.
 const ASK_DEADLINE: Range<Duration> = ms(200)..ms(4_000);
 const ASK_PAUSE: Duration = ms(10);
 const QUERY_DEADLINE: Duration = ms(5_000);
 const CHANGES_DEADLINE: Duration = ms(350);
 const CHANGES_PAUSE: Duration = ms(50);
-/// Small, so that orders reach it.
+/// Small, so that the number of orders reaches it.
 const REMEMBER_EVERY: u64 = 5;
 
 /// `view.json`.
@@ -45,7 +46,7 @@ pub struct Frontend {
     checkers: BTreeMap<ReplicaId, HealthChecker>,
     ask_deadline: Duration,
     calls: Calls<Tag>,
-    /// What the purchases were asked with, in the order of their sequences.
+    /// The calls of the purchases, in the order of their sequences.
     tags: Vec<Tag>,
     buying: Vec<Buying>,
     sending: Vec<Sending>,
@@ -69,13 +70,13 @@ struct Buying {
     sequence: u64,
     name: ToyName,
     deadline: Moment,
-    /// It was woken, or has just come: it has a thread.
+    /// It was woken, or has just arrived: it has a thread.
     is_awake: bool,
 }
 
 /// A thread in `Orders::send`.
 struct Sending {
-    /// Whose thread it is.
+    /// The purchase whose thread it is.
     sequence: u64,
     batch: Batch,
     attempt: Attempt,
@@ -248,7 +249,7 @@ impl Frontend {
                 HealthReport::Healthy { health, asked, expected }
             }
             Err(Error::Unreachable { .. }) => {
-                // Not at once again, though it has not heard of the view.
+                // Not again at once, although it has not received the view.
                 checker.has = self.elected.epoch();
                 HealthReport::Refused
             }
@@ -293,7 +294,7 @@ impl Frontend {
 
 /// `orders`.
 impl Frontend {
-    /// `Buying::proceed`, of each that is awake. Whether a call is to be sent.
+    /// `Buying::proceed`, for each purchase that is awake. Returns whether a call is to be sent.
     fn buy(&mut self, context: &mut Context<'_>) -> bool {
         let mut is_to_send = false;
         let mut woken = Vec::new();
@@ -332,7 +333,7 @@ impl Frontend {
         }
     }
 
-    /// `Orders::send`, of each call that is under way.
+    /// `Orders::send`, for each call under way.
     fn send(&mut self, context: &mut Context<'_>) {
         for mut task in mem::take(&mut self.sending) {
             if task.answers.is_none() {
@@ -367,7 +368,7 @@ impl Frontend {
         }
     }
 
-    /// `Orders::look_up_at_leader`, of each that is under way.
+    /// `Orders::look_up_at_leader`, for each call under way.
     fn look_up(&mut self, context: &mut Context<'_>) {
         for mut task in mem::take(&mut self.looking_up) {
             if context.now >= task.attempt.paused_until {
@@ -393,7 +394,7 @@ impl Frontend {
         sent.chain(self.looking_up.iter_mut().map(|task| &mut task.attempt))
     }
 
-    /// `Orders::at_leader`, as far as it comes now.
+    /// `Orders::at_leader`, as far as it can go now.
     fn at_leader(
         &mut self,
         attempt: &mut Attempt,
@@ -437,10 +438,10 @@ impl Attempt {
 
 /// `products`.
 impl Frontend {
-    /// `Products::toy`, as far as it comes now. Whether it goes on.
+    /// `Products::toy`, as far as it can go now. Returns whether it continues.
     fn query(&mut self, query: &mut Query, context: &mut Context<'_>) -> bool {
         if context.rng.u32(0..16) == 0 {
-            // Its thread wakes up later.
+            // Its thread is woken later.
             let wait = between(context.rng, &(ms(0)..ms(20)));
             context.after(wait, Timer::Wake);
             return true;

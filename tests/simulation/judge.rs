@@ -1,4 +1,4 @@
-//! What must hold, always (replication.md), looked at from outside after every step.
+//! Checks the properties that must always hold (replication.md), from outside, after every step.
 
 use crate::catalog::Catalog;
 use crate::order::{self, Order};
@@ -10,42 +10,42 @@ use toystore::model::{
     CallId, Entry, Epoch, Item, Key, Member, Moment, OrderNumber, ReplicaId, Toy, View,
 };
 
-/// What has been seen so far.
+/// What has been observed so far.
 #[derive(Default)]
 pub struct Judge {
-    /// Every order that any replica held to be committed.
+    /// Every order that any replica reported as committed.
     committed: Vec<Entry>,
-    /// How far each replica's log was compared with that.
+    /// Up to which number each replica's log was compared with them.
     compared: BTreeMap<ReplicaId, OrderNumber>,
     /// The newest view that the controller made.
     view: Option<View>,
-    /// Whether a disk, a view or the commit has changed since the members were looked at.
+    /// Whether a disk, a view or the commit has changed since the members were checked.
     is_dirty: bool,
-    /// The highest number acknowledged by each moment.
+    /// The highest number that was acknowledged by each moment.
     acknowledged: Vec<(Moment, OrderNumber)>,
-    /// For each toy and moment, the version that every query from then on has to reflect.
+    /// For each toy and moment, the version that every later query must show, at least.
     floors: BTreeMap<String, Vec<(Moment, u64)>>,
-    /// The version that the sale of each key led to.
+    /// The version of the sale of each key.
     versions: BTreeMap<Key, u64>,
-    /// What customers asked, by the call that it became, and the key that it is bought under.
+    /// The requests of customers, by their call, with the key that they are bought under.
     calls: BTreeMap<CallId, (Tag, Key)>,
-    /// Of what they asked with this, customers were told that it surely did nothing.
+    /// Requests whose customers got a definite error.
     refused: BTreeSet<Tag>,
-    /// How much of the catalog's journal was looked at.
+    /// Up to which position the catalog's journal was checked.
     history: usize,
 }
 
 type Replicas = BTreeMap<ReplicaId, Slot<Order, order::Disk>>;
 type Verdict = Result<(), String>;
 
-/// What customers saw.
+/// What customers observed.
 impl Judge {
-    /// How many orders are known to be acknowledged.
+    /// The number of orders that are known to be acknowledged.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged.last().map_or(0, |(_, number)| number.0)
     }
 
-    /// What was asked with `tag` is sent on as this call. No two attempts to buy have the same.
+    /// The request with `tag` is sent on as this call. No two attempts to buy have the same call.
     pub fn begun(&mut self, tag: Tag, call: CallId, key: Key) -> Verdict {
         match self.calls.insert(call, (tag, key)) {
             Some((other, _)) if other != tag => Err(format!("#{tag} and #{other} are {call:?}")),
@@ -53,7 +53,7 @@ impl Judge {
         }
     }
 
-    /// The key under which what was asked with `tag` was bought: the customer's, or else the call's own.
+    /// The key under which the request with `tag` was bought: the customer's, or one made from its call.
     fn key_of(&self, tag: Tag, asked: Option<&Key>) -> Result<Key, String> {
         let begun = self.calls.iter().find(|(_, (begun, _))| *begun == tag);
         let (call, (_, key)) = begun.ok_or_else(|| format!("nobody bought for #{tag}"))?;
@@ -92,21 +92,21 @@ impl Judge {
         Ok(())
     }
 
-    /// A sale of this version was answered, so every query from now on has to reflect it.
+    /// A sale of this version was answered: every query from now on must show it.
     pub fn raise_floor(&mut self, name: &str, version: u64, now: Moment) {
         let floors = self.floors.entry(name.to_owned()).or_default();
         let floor = floors.last().map_or(0, |(_, version)| *version).max(version);
         floors.push((now, floor));
     }
 
-    /// The customer was told that what was asked with `tag` surely did nothing. Of earlier attempts with the same key
-    /// that says nothing: each has its own call, and its own answer.
+    /// The customer got a definite error for the request with `tag`. It says nothing about earlier attempts with the
+    /// same key: each has its own call, and its own answer.
     pub fn refused(&mut self, tag: Tag) {
         self.refused.insert(tag);
         self.history = usize::MAX;
     }
 
-    /// A query that was begun then was answered with this.
+    /// A query that began at this moment got this answer.
     pub fn shown(&self, name: &str, toy: &Toy, begun: Moment) -> Verdict {
         let floors = self.floors.get(name).map_or(&[][..], |floors| &floors[..]);
         let before = floors.partition_point(|(at, _)| *at < begun);
@@ -142,15 +142,15 @@ impl Judge {
     }
 }
 
-/// What an omniscient observer sees.
+/// What an observer with access to all processes and disks sees.
 impl Judge {
-    /// A disk lost something.
+    /// A disk lost data.
     pub fn disk_changed(&mut self) {
         self.is_dirty = true;
         self.history = usize::MAX;
     }
 
-    /// Looks at what the last step did at `node`.
+    /// Checks what the last step did at `node`.
     pub fn check(world: &mut World, node: Node) -> Verdict {
         let World { judge, frontend, catalog, replicas, .. } = world;
         match node {
@@ -190,8 +190,8 @@ impl Judge {
         Ok(())
     }
 
-    /// The front-end lost its disk: the newest view is now the newest that a replica accepted. In a newer one nobody
-    /// took office, so there were no sales, and calls of it may be made again.
+    /// The front-end lost its disk: the newest view is now the newest that a replica accepted. In newer views no
+    /// replica took office, so there were no sales, and their calls may be used again.
     pub fn forget_view(&mut self, replicas: &Replicas) {
         let views = replicas.values().filter_map(|slot| disk(slot).view.as_ref());
         self.view = views.max_by_key(|view| view.epoch).cloned();
@@ -218,7 +218,7 @@ impl Judge {
         Ok(())
     }
 
-    /// What is committed is the same everywhere.
+    /// Committed orders are the same everywhere.
     fn check_replica(&mut self, id: ReplicaId, order: &Order) -> Verdict {
         let compared = self.compared.entry(id).or_default();
         let committed = order.replica.committed();
@@ -249,7 +249,7 @@ impl Judge {
         Ok(())
     }
 
-    /// Every member of the newest in-sync set has everything committed on its disk.
+    /// Every member of the newest in-sync set has all committed orders on its disk.
     fn check_members(&self, replicas: &Replicas) -> Verdict {
         let Some(view) = &self.view else { return Ok(()) };
         for member in &view.in_sync {
@@ -270,7 +270,7 @@ impl Judge {
         Ok(())
     }
 
-    /// One key, one decrement; the books balance.
+    /// One key has one decrement, and the books balance.
     fn check_stock(&mut self, catalog: &Catalog) -> Verdict {
         let history = &catalog.disk.history;
         if history.len() == self.history {
@@ -335,7 +335,7 @@ impl Judge {
         }
     }
 
-    /// Everything is at rest, and nothing was lost on the way. `Err` is what is still missing.
+    /// The store is at rest, and nothing was lost. `Err` says what is still missing.
     pub fn at_rest(world: &World) -> Verdict {
         let judge = &world.judge;
         let (Some(catalog), Some(view)) = (world.catalog.up(), &judge.view) else {
@@ -375,7 +375,7 @@ impl Judge {
         Ok(())
     }
 
-    /// Whether a member of the newest view, other than this, has its disk.
+    /// Whether a member of the newest view, other than this one, has its disk.
     pub fn has_intact_member(&self, replicas: &Replicas, other_than: Option<ReplicaId>) -> bool {
         let is_intact = |member: &Member| {
             Some(member.id) != other_than && disk(&replicas[&member.id]).identity == member.identity
@@ -389,7 +389,7 @@ impl Judge {
     }
 }
 
-/// A replica's disk, whether it runs or not.
+/// A replica's disk, whether the replica runs or not.
 pub fn disk(slot: &Slot<Order, order::Disk>) -> &order::Disk {
     match slot {
         Slot::Up(order) => &order.disk,

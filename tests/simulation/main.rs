@@ -1,12 +1,12 @@
-//! The whole store on a clock, a network and disks made of random numbers: what must hold, always
-//! (replication.md) is looked at after every step, and at the end, when nothing is broken any more,
-//! the store has to serve and every log, sale and book to agree.
+//! The whole store on a simulated clock, network and disks, driven by random numbers. The properties that must always
+//! hold (replication.md) are checked after every step. At the end, when there are no more faults, the store must serve,
+//! and all logs, sales and books must agree.
 //!
-//! The protocol is the very code that runs: `order::{replica, buying}`, `catalog::{stock, leases}` and
-//! `frontend::{controller, elected, calls, asking, querying, cache}` decide what comes next. The files [`order`],
-//! [`catalog`] and [`frontend`] here are to these what the threads are in `src`, step by step: they wait, call and
-//! write. Whoever changes one of the two changes the other. What they still decide for themselves is little: when a
-//! heartbeat, an append or a subscription is due again, and to whom a heartbeat tells the view.
+//! The protocol is the production code: `order::{replica, buying}`, `catalog::{stock, leases}` and
+//! `frontend::{controller, elected, calls, asking, querying, cache}` decide the next step. The files [`order`],
+//! [`catalog`] and [`frontend`] here do what the threads in `src` do, step by step: they wait, call and
+//! write. Whoever changes one side must change the other. They decide only a little themselves: when a
+//! heartbeat, an append or a subscription is due again, and which replicas get the view with a heartbeat.
 //!
 //! ```text
 //!  nemesis ── kills, pauses, cuts, wipes ──▶ world: one queue of events, one seed
@@ -16,8 +16,8 @@
 //!                                            judge
 //! ```
 //!
-//! A seed that fails is played again with a trace; `SIM_SEED=n` does it by hand. `make soak` plays
-//! seeds that nobody played before, for `SOAK_SECONDS`, or those that follow `SOAK_FROM`.
+//! A seed that fails is replayed with a trace; `SIM_SEED=n` replays one by hand. `make soak` runs new seeds
+//! for `SOAK_SECONDS`, or those from `SOAK_FROM` on.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the seed")]
 
@@ -42,18 +42,18 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 use world::{Trace, World, ms};
 
-/// How many seeds `make test` plays.
+/// How many seeds `make test` runs.
 const SEEDS: u64 = 2_000;
-/// How often a soak says how far it is.
+/// How often a soak reports its progress.
 const REPORT_EVERY: Duration = ms(30_000);
-/// After this the controller knows who is well, and decides nothing on what it heard before.
+/// After this time the controller knows the state of each replica from new reports only.
 const KNOWN: Duration = ms(1_000);
-/// How long the store may take to come to rest when everything is whole again.
+/// How long the store may take to come to rest after the last fault.
 const RECOVERY: Duration = ms(20_000);
-/// Of a trace, so many of the last lines are shown.
+/// How many of the last lines of a trace are shown.
 const LINES_SHOWN: usize = 300;
 
-/// Plays a seed to its end.
+/// Runs a seed to its end.
 fn play(world: &mut World) -> Result<(), String> {
     let until = world.nemesis().until;
     world.run_until(until)?;
@@ -61,8 +61,8 @@ fn play(world: &mut World) -> Result<(), String> {
     world.heal();
     world.run_until(world.now + KNOWN)?;
     if !world.judge.has_intact_member(&world.replicas, None) {
-        // A disk was lost, and before the controller knew, all the others failed: it counts on the
-        // lost one alone. To stand still is right then, and all there is to see.
+        // A disk was lost, and before the controller knew this, all others failed: the in-sync set is this replica
+        // alone. Then the store must not serve, and there is nothing more to check.
         return Ok(());
     }
     let deadline = world.now + RECOVERY;
@@ -88,7 +88,7 @@ fn play(world: &mut World) -> Result<(), String> {
     Err(format!("not at rest {RECOVERY:?} after everything was whole: {unrest}"))
 }
 
-/// Plays a seed; the trace comes back too.
+/// Runs a seed; also returns the trace.
 fn attempt(seed: u64, trace: Trace) -> (Result<(), String>, World) {
     let mut world = World::new(seed, trace);
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| play(&mut world)));
@@ -99,7 +99,7 @@ fn attempt(seed: u64, trace: Trace) -> (Result<(), String>, World) {
     (outcome, world)
 }
 
-/// Fails with the story of a seed.
+/// Fails with the trace of a seed.
 fn tell(seed: u64) {
     let (outcome, world) = attempt(seed, Trace::kept());
     let lines = world.trace.lines();
@@ -113,8 +113,8 @@ fn tell(seed: u64) {
     }
 }
 
-/// Plays seeds on every processor until one fails, or there is no more time. Returns how many were
-/// played.
+/// Runs seeds on every processor until one fails, or the time is over. Returns how many were
+/// run.
 fn play_all(seeds: Range<u64>, until: Option<Instant>) -> u64 {
     let (next, failed) = (AtomicU64::new(seeds.start), AtomicU64::new(u64::MAX));
     let in_time = || until.is_none_or(|until| Instant::now() < until);
@@ -155,7 +155,7 @@ fn nothing_is_lost_whatever_breaks() {
 fn soak() {
     let begun = Instant::now();
     let lasting = Duration::from_secs(given("SOAK_SECONDS").unwrap_or(300));
-    // A second's seeds are a million apart, so no two soaks play the same.
+    // The first seeds of two seconds differ by a million, so no two soaks run the same seeds.
     let first = given("SOAK_FROM").unwrap_or_else(|| {
         let date = SystemTime::UNIX_EPOCH.elapsed().unwrap();
         date.as_secs() * 1_000_000

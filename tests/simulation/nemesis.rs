@@ -1,5 +1,4 @@
-//! Who breaks things: kills, pauses, cuts links, loses disks, as the fault model of replication.md
-//! allows.
+//! Injects faults: kills, pauses, cuts links, wipes disks, within the assumptions of docs/correctness.md.
 
 use crate::frontend;
 use crate::order;
@@ -9,11 +8,11 @@ use fastrand::Rng;
 use std::time::Duration;
 use toystore::model::{Moment, ReplicaId};
 
-/// What it is up to.
+/// Its state.
 pub struct Nemesis {
-    /// After this it leaves the store in peace.
+    /// After this it injects no more faults.
     pub until: Moment,
-    /// How long it pauses between two faults, at most.
+    /// The longest pause between two faults.
     pause: Duration,
     wipes: u64,
 }
@@ -32,14 +31,14 @@ impl Nemesis {
         }
     }
 
-    /// Does something bad. Returns when it will again, if it will.
+    /// Injects a fault. Returns when it will inject the next one, if it will.
     pub fn strike(world: &mut World) -> Option<Duration> {
         let until = world.nemesis().until;
         if world.now >= until {
             return None;
         }
         let node = Nemesis::choose(world);
-        // Often so short that nobody notices but those who are concerned.
+        // Often so short that only the processes concerned notice.
         let longest = if world.rng.u32(0..3) == 0 { ms(30) } else { ms(1_500) };
         let outage = between(&mut world.rng, &(ms(1)..longest));
         match world.rng.u32(0..100) {
@@ -71,7 +70,7 @@ impl Nemesis {
         Some(between(&mut world.rng, &(ms(1)..pause)))
     }
 
-    /// Somebody, preferably the leader.
+    /// A random process, more often the leader.
     fn choose(world: &mut World) -> Node {
         let leader = world.judge.view().map_or(ReplicaId(3), |view| view.leader);
         match world.rng.u32(0..10) {
@@ -88,16 +87,16 @@ impl Nemesis {
         world.restart_after(node, outage);
     }
 
-    /// Cuts a node off from another one, from all, or from all but the catalog, in one direction or both.
+    /// Cuts a node off from one other node, from all, or from all but the catalog, in one direction or both.
     fn cut(world: &mut World, node: Node, time: Duration) {
         let mut others = vec![Node::Frontend, Node::Catalog];
         others.extend((1..=REPLICAS).map(|id| Node::Replica(ReplicaId(id))));
         others.retain(|other| *other != node);
         match world.rng.u32(0..8) {
             0 => {}
-            // A leader that is fenced at the catalog, and nowhere else.
+            // A leader that is fenced at the catalog only.
             1 => others.retain(|other| *other != Node::Catalog),
-            // Questions reach the catalog, but answers and changes stall for longer than a lease.
+            // Requests reach the catalog, but its answers and changes are delayed for longer than a lease.
             2 => {
                 let time = between(&mut world.rng, &(ms(500)..ms(1_500)));
                 world.trace.add(world.now, || format!("the catalog's answers STALL for {time:?}"));
@@ -123,9 +122,9 @@ impl Nemesis {
         }
     }
 
-    /// A replica's disk is replaced by an empty one.
+    /// Replaces a replica's disk by an empty one.
     fn wipe(world: &mut World, id: ReplicaId, outage: Duration) {
-        // A new controller asks all the disks there are for the newest view.
+        // A new controller asks all disks for the newest view.
         let is_view_lost = frontend_disk(world).view.is_none();
         if is_view_lost || !world.judge.has_intact_member(&world.replicas, Some(id)) {
             return;
@@ -139,8 +138,8 @@ impl Nemesis {
         world.restart_after(Node::Replica(id), outage);
     }
 
-    /// The front-end's disk is replaced by an empty one, which takes so long that nothing of what it
-    /// said is still on its way.
+    /// Replaces the front-end's disk by an empty one. This takes long enough that no message of the front-end is
+    /// still in flight.
     fn lose_view(world: &mut World, outage: Duration) {
         world.trace.add(world.now, || "frontend LOSES ITS DISK".into());
         world.crash(Node::Frontend);

@@ -1,5 +1,5 @@
-//! A replica as `src/order/{service,purchase,replication,office,recovery}.rs` run it, with their
-//! threads as small machines: each looks whether it can go on whenever something happened here.
+//! A replica, as `src/order/{service,purchase,replication,office,recovery}.rs` run it. Each of their
+//! threads is a small state machine, which is run whenever something has happened at this replica.
 
 use crate::wire::{
     Answer, CustomerRequest, Input, Node, Question, Reply, SYNC, Tag, Timer, unanswered,
@@ -26,22 +26,22 @@ const OFFICE_DEADLINE: Duration = ms(1_000);
 const OFFICE_PAUSE: Duration = ms(20);
 const WATCH_DEADLINE: Duration = ms(300);
 
-/// What a replica has on its disk, as `src/order/file.rs` writes it.
+/// A replica's disk, as `src/order/file.rs` writes it.
 #[derive(Debug, Clone)]
 pub struct Disk {
     pub identity: Identity,
-    /// As they stand in the file or wait to be written.
+    /// The entries in the file, or waiting to be written.
     pub entries: Vec<Entry>,
-    /// So many of them are synced.
+    /// How many of them are synced.
     pub durable: usize,
     pub view: Option<View>,
     pub committed: OrderNumber,
-    /// Grows when entries are cut: a sync that began before says nothing of those after.
+    /// Grows when entries are cut: a sync that began before says nothing about the entries after.
     generation: u64,
 }
 
 impl Disk {
-    /// An empty one, the how-manieth of this replica.
+    /// An empty disk, with its sequence number among the disks of this replica.
     pub fn new(id: ReplicaId, nth: u64) -> Disk {
         Disk {
             identity: Identity(format!("disk-{id}-{nth}")),
@@ -53,7 +53,7 @@ impl Disk {
         }
     }
 
-    /// What was synced is there; of the rest some first part may be.
+    /// After a crash: synced entries are there; of the others some prefix may be.
     pub fn after_crash(&self, rng: &mut Rng) -> Disk {
         let mut disk = self.clone();
         disk.entries.truncate(rng.usize(self.durable..=self.entries.len()));
@@ -75,7 +75,7 @@ pub struct Order {
     pub disk: Disk,
     pub replica: Replica,
     syncing: bool,
-    /// Whom it has still to ask what it missed; it does not listen meanwhile.
+    /// The replicas that it still asks for missing orders. It does not listen until it has asked all.
     recovering: Vec<ReplicaId>,
     recovery: Option<Tag>,
     appends: Vec<Appending>,
@@ -101,7 +101,7 @@ struct Purchasing {
     tag: Tag,
     keys: Vec<Key>,
     buying: Buying,
-    /// What the catalog was asked for.
+    /// The purchases that the catalog was asked for.
     asked: Vec<Key>,
     deadline: Moment,
     stage: Stage,
@@ -141,7 +141,7 @@ struct Sender {
     paused_until: Moment,
 }
 
-/// The thread that holds office.
+/// The thread that takes office and settles.
 #[derive(Default)]
 struct Officer {
     asked: Option<(Tag, Duty)>,
@@ -346,7 +346,7 @@ impl Order {
         }
     }
 
-    /// Every thread does what it can.
+    /// Lets every thread do what it can.
     fn go_on(&mut self, context: &mut Context<'_>) {
         if self.recover(context) {
             self.start_sync(context);
@@ -395,7 +395,7 @@ impl Order {
         }
     }
 
-    /// `recovery::catch_up`. Whether it goes on.
+    /// `recovery::catch_up`. Returns whether it continues.
     fn recover(&mut self, context: &mut Context<'_>) -> bool {
         let Some(peer) = self.recovering.last() else { return false };
         let is_synced = self.disk.durable == self.disk.entries.len();
@@ -435,7 +435,7 @@ impl Order {
         });
     }
 
-    /// `Order::purchase`, as far as it comes now.
+    /// `Order::purchase`, as far as it can go now.
     fn purchase(
         &mut self,
         task: &mut Purchasing,

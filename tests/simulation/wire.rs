@@ -1,4 +1,4 @@
-//! Who there is, and what they say to each other: the store's own messages, not in bytes.
+//! The processes, and the messages between them: the store's own messages, not encoded as bytes.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,10 +27,10 @@ impl fmt::Debug for Node {
     }
 }
 
-/// One call; its question and its answer carry the same tag.
+/// One call. Its question and its answer have the same tag.
 pub type Tag = u64;
 
-/// What is asked, and where.
+/// A question, and the address it is sent to.
 #[derive(Debug, Clone)]
 pub enum Question {
     Order(order::Request),
@@ -40,7 +40,8 @@ pub enum Question {
     Customer(CustomerRequest),
 }
 
-/// What a customer asks the front-end; or a replica, to buy by hand (O7), or the catalog, to withdraw by hand (C6).
+/// A customer's request to the front-end; to a replica, to buy by hand (O7); or to the catalog, to withdraw by hand
+/// (C6).
 #[derive(Debug, Clone)]
 pub enum CustomerRequest {
     Buy { key: Option<Key>, item: Item },
@@ -49,7 +50,7 @@ pub enum CustomerRequest {
     Withdraw { item: Item },
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Debug, Clone)]
 pub enum Answer {
     Done,
@@ -68,31 +69,31 @@ pub enum Answer {
 
 pub type Reply = Result<Answer>;
 
-/// What happens to a process.
+/// An input of a process.
 pub enum Input {
     Question(Tag, Question),
     Reply(Tag, Reply),
-    /// It set a timer for now.
+    /// A timer has fired.
     Timer(Timer),
 }
 
-/// What a process set a timer for.
+/// The purpose of a timer.
 #[derive(Debug, Clone, Copy)]
 pub enum Timer {
-    /// To look whether something is due.
+    /// To check whether something is due.
     Wake,
-    /// To look at the clock now and then.
+    /// To check the clock from time to time.
     Tick,
-    /// Its disk has synced what was written when the sync began, in this generation of the file.
+    /// Its disk has synced what was written before the sync began, in this generation of the file.
     Synced { generation: u64, upto: u64 },
-    /// To fill shelves.
+    /// To restock.
     Restock,
 }
 
-/// How long after a sync began it ends.
+/// The duration of a sync.
 pub const SYNC: std::ops::Range<Duration> = Duration::from_micros(200)..Duration::from_millis(8);
 
-/// The question without its less interesting parts.
+/// The question in short, for the trace.
 pub fn describe(question: &Question) -> String {
     use order::Peer::{Append, HealthCheck, MissedOrders, UpdateLeader};
     match question {
@@ -121,7 +122,7 @@ pub fn describe(question: &Question) -> String {
     }
 }
 
-/// The answer without its less interesting parts.
+/// The answer in short, for the trace.
 pub fn describe_reply(reply: &Reply) -> String {
     match reply {
         Ok(Answer::Health(health)) => format!(
@@ -141,12 +142,12 @@ pub fn describe_reply(reply: &Reply) -> String {
     }
 }
 
-/// No answer came.
+/// An error for a call without an answer.
 pub fn unanswered(why: &str) -> Error {
     Error::unanswered(why)
 }
 
-/// The reply to a question that was sent twice, as `protocol::ask` and `ask_each` take it.
+/// The reply to a question that was sent twice, as `protocol::ask` and `ask_each` treat it.
 pub fn of_repeated(reply: Reply) -> Reply {
     protocol::of_repeated(reply).map(|answer| match answer {
         Answer::Bought(all) => Answer::Bought(all.into_iter().map(protocol::of_repeated).collect()),

@@ -1,9 +1,9 @@
 //! Time, network and processes: one queue of events, one source of randomness, one step at a time.
 //!
-//! A call is answered, or fails at its deadline, or when its connection breaks: then the question
-//! may have been lost, or be worked on all the same, now or later. A question to a process that was
-//! killed meanwhile never reaches the next one at the same address. A paused process works on what
-//! it was sent when it wakes. On a cut link nothing gets through; part of it comes when it heals.
+//! A call is answered, or fails at its deadline, or fails when its connection breaks. Then the question
+//! may be lost, or may still be handled, now or later. A question to a process that was
+//! killed never reaches the next process at the same address. A paused process handles the messages
+//! that it was sent when it resumes. A cut link delivers nothing; a part of it is delivered when the link heals.
 
 use crate::catalog;
 use crate::client::Client;
@@ -75,7 +75,7 @@ enum Effect {
 }
 
 impl Context<'_> {
-    /// Asks; the reply comes as an input, at the deadline at the latest.
+    /// Sends a question. The reply is an input, at the deadline at the latest.
     pub fn ask(&mut self, to: Node, question: Question, deadline: Moment) -> Tag {
         *self.next_tag += 1;
         let tag = *self.next_tag;
@@ -87,7 +87,7 @@ impl Context<'_> {
         self.effects.push(Effect::Answer { tag, reply });
     }
 
-    /// For the judge: what a customer asked with `tag` goes on as this.
+    /// For the judge: the request with `tag` is sent on as this call.
     pub fn begins(&mut self, tag: Tag, purchase: &Purchase) {
         self.effects.push(Effect::Begin { tag, call: purchase.call, key: purchase.key.clone() });
     }
@@ -110,7 +110,7 @@ impl Context<'_> {
     }
 }
 
-/// What happened, in words; kept only when somebody will read it.
+/// What happened, in words. Kept only if it will be shown.
 #[derive(Default)]
 pub struct Trace(Option<Vec<String>>);
 
@@ -134,7 +134,7 @@ impl Trace {
     }
 }
 
-/// A process that runs or does not; what is on its disk is there all the same.
+/// A process that may be running or not, with its disk.
 pub enum Slot<P, D> {
     Up(Box<P>),
     Down(D),
@@ -175,7 +175,7 @@ enum Event {
     Nothing,
 }
 
-/// When, and the how-manieth event it is; a number, as comparing is most of the work of the queue.
+/// The time of an event and its sequence number, in one number, because the queue mostly compares.
 type Place = u128;
 
 fn place(at: Moment, order: u64) -> Place {
@@ -195,9 +195,9 @@ pub struct World {
     nemesis: Nemesis,
     nodes: Vec<Node>,
     hosts: Vec<Host>,
-    /// Nothing gets through from the first to the second.
+    /// Nothing is delivered from the first to the second.
     cuts: BTreeSet<(Node, Node)>,
-    /// Of so many calls in ten thousand the connection breaks.
+    /// Of ten thousand calls, the number whose connection breaks.
     pub flaky: u32,
     queue: BinaryHeap<Reverse<Place>>,
     events: HashMap<u64, (Moment, Event)>,
@@ -216,7 +216,7 @@ fn index(node: Node) -> usize {
     index as usize
 }
 
-/// How many replicas there are.
+/// The number of replicas.
 pub const REPLICAS: u32 = 3;
 
 impl World {
@@ -257,7 +257,7 @@ impl World {
         world
     }
 
-    /// Lets everything happen that happens before `until`.
+    /// Handles all events before `until`.
     pub fn run_until(&mut self, until: Moment) -> Result<(), String> {
         while self.now < until {
             self.step()?;
@@ -265,7 +265,7 @@ impl World {
         Ok(())
     }
 
-    /// Lets the next event happen, and judges what it led to.
+    /// Handles the next event, and checks its result.
     fn step(&mut self) -> Result<(), String> {
         let next = self.queue.pop();
         #[expect(clippy::cast_possible_truncation, reason = "the order is the lower half")]
@@ -332,7 +332,7 @@ impl World {
         self.give(asker, Input::Reply(tag, reply))
     }
 
-    /// Has a process handle an input.
+    /// Makes a process handle an input.
     fn give(&mut self, node: Node, input: Input) -> Result<(), String> {
         let mut context = Context {
             me: node,
@@ -417,7 +417,7 @@ impl World {
             self.schedule(delay, event);
             return;
         }
-        // Between services one is sent again by itself; a customer decides that for themselves.
+        // Between services a request is sent again automatically; customers decide themselves.
         let kinds = if matches!(from, Node::Client(_)) { 3 } else { 4 };
         match self.rng.u32(0..kinds) {
             0 => {}
@@ -427,7 +427,7 @@ impl World {
                 self.schedule(late, event);
             }
             _ => {
-                // The caller sends it once more at once; the first is worked on later.
+                // The caller sends it once more at once; the first one is handled later.
                 let late = between(&mut self.rng, &late);
                 self.schedule(late, event);
                 return self.send_again(tag);
@@ -446,7 +446,8 @@ impl World {
         self.schedule(delay, Event::Question { tag, from, to, incarnation, question });
     }
 
-    /// A message on a cut link: lost, or there when the link heals, or, as TCP doubles its pauses, long after.
+    /// A message on a cut link: lost, or delivered when the link heals, or long after that, because TCP doubles its
+    /// pauses.
     fn hold_back(&mut self, event: Event) {
         if self.rng.u32(0..3) > 0 {
             let longest = if self.rng.u32(0..3) == 0 { ms(3_000) } else { ms(300) };
@@ -461,7 +462,7 @@ impl World {
         between(&mut self.rng, &range)
     }
 
-    /// When a process wakes, its threads run in any order.
+    /// When a process resumes, its threads run in any order.
     fn postpone(&mut self, node: Node, event: Event) {
         let wait = self.host(node).paused_until - self.now;
         let wait = wait + self.rng.u32(0..5) * Duration::from_micros(200);
@@ -489,9 +490,9 @@ impl World {
     }
 }
 
-/// What the nemesis does to it.
+/// Faults.
 impl World {
-    /// Kills a process: what it had not synced may be lost, its connections are reset.
+    /// Kills a process: what it had not synced may be lost, and its connections are reset.
     pub fn crash(&mut self, node: Node) {
         if mem::replace(&mut self.host(node).down, true) {
             return;
@@ -523,7 +524,7 @@ impl World {
         self.judge.disk_changed();
     }
 
-    /// Breaks the connections to a process. What it was asked it goes on with, if it lives, and is asked some of it
+    /// Breaks the connections to a process. If it lives, it handles the requests that it has, and some of them are sent
     /// again.
     pub fn break_connections(&mut self, node: Node) {
         let mut broken: Vec<Tag> =
@@ -540,7 +541,7 @@ impl World {
         }
     }
 
-    /// Whatever this process asked and nobody has received is lost.
+    /// Requests of this process that no process has received are lost.
     pub fn forget_questions(&mut self, asker: Node) {
         for (_, event) in self.events.values_mut() {
             if matches!(event, Event::Question { from, .. } if *from == asker) {
@@ -571,7 +572,7 @@ impl World {
         &mut self.nemesis
     }
 
-    /// No more faults: links are whole, processes run.
+    /// Ends all faults: links are whole, and processes run.
     pub fn heal(&mut self) {
         self.flaky = 0;
         self.cuts.clear();
