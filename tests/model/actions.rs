@@ -1,7 +1,7 @@
-//! The order side of the store as a transition system: what can happen next.
+//! The order side of the store as a transition system: which actions are possible.
 //!
-//! A pause or a partition is an action that is not taken for a while; a replica that is down is one
-//! that takes none. So there is no action for any of these.
+//! A pause or a partition is an action that is not taken for a while; a replica that is down takes
+//! no action. So none of these needs an action of its own.
 
 use crate::bounds::{Bounds, Chooser};
 use crate::properties;
@@ -16,13 +16,13 @@ use toystore::order::leadership::Office;
 pub enum Action {
     /// The controller makes a view.
     Choose(View),
-    /// The controller lets an outsider in, as the leader of this epoch asked.
+    /// The controller adds an outsider to the in-sync set, as the leader of this epoch reported it.
     Admit(Epoch, Member),
-    /// The controller hears from these replicas, and is refused by the others.
+    /// The controller gets reports from these replicas, and is refused by the others.
     Look(Vec<ReplicaId>),
-    /// A leader looks whether it can let an outsider in, and asks the controller.
+    /// A leader checks whether it can add an outsider, and reports it to the controller.
     LetIn(ReplicaId),
-    /// A replica hears of a view from the front-end.
+    /// A replica receives a view from the front-end.
     Learn(ReplicaId, Epoch),
     /// A leader sends an append.
     Append(ReplicaId, ReplicaId, Fate),
@@ -30,23 +30,23 @@ pub enum Action {
     Arrive(usize),
     /// A replica's log is synced.
     Sync(ReplicaId),
-    /// A leader tells the catalog what it owes.
+    /// A leader settles purchases at the catalog.
     Duty(ReplicaId),
-    /// The answer to `take_office` comes.
+    /// The answer to `take_office` arrives.
     TakeOffice(ReplicaId),
     /// The answer to `take_office` is lost.
     LoseOffice(ReplicaId),
-    /// A purchase comes to a leader.
+    /// A purchase arrives at a leader.
     Buy(ReplicaId, usize),
-    /// A purchase comes to the catalog.
+    /// A purchase arrives at the catalog.
     Sell(Sent),
-    /// The catalog's answer comes to the leader.
+    /// The catalog's answer arrives at the leader.
     Answered(Sent, Answer),
     /// A leader gives up waiting for the catalog.
     Doubt(ReplicaId, usize),
     /// A customer gives up waiting, and asks again with the same key.
     Retry(usize),
-    /// A customer is told the number.
+    /// A customer gets the number.
     Acknowledge(ReplicaId, usize),
     /// A replica is killed and starts, with the help of another.
     Crash(ReplicaId, Option<ReplicaId>),
@@ -214,7 +214,7 @@ impl Bounds {
     fn server_actions(&self, store: &Store, id: ReplicaId, actions: &mut Vec<Action>) {
         let (server, spent, faults) = (store.server(id), &store.spent, &self.faults);
         let accepted = server.replica.view().map_or(Epoch(0), |view| view.epoch);
-        // A view may be told again, to one that has started since.
+        // A view may be sent again, to a replica that has started since.
         let views = store.views.iter().filter(|view| view.epoch >= accepted);
         actions.extend(views.map(|view| Action::Learn(id, view.epoch)));
         if server.durable < server.replica.log().last().0 {
@@ -288,7 +288,7 @@ impl Bounds {
     }
 }
 
-/// Whether a customer may ask. Customers are alike, so the first one asks first.
+/// Whether a customer may ask. All customers are alike, so they ask in order.
 fn is_wanted(store: &Store, order: usize) -> bool {
     let is_turn = order == 0 || store.orders[order - 1].begun_after.is_some();
     is_turn && !store.orders[order].is_done()

@@ -1,8 +1,8 @@
-//! How much of the order side is explored: small bounds for `cargo test`, larger ones for `make model`.
+//! The bounds of the order side: small ones for `cargo test`, larger ones for `make model`.
 
 use std::fmt::{self, Display, Formatter};
 
-/// What is explored.
+/// Bounds.
 #[derive(Debug, Clone)]
 pub struct Bounds {
     pub name: &'static str,
@@ -12,20 +12,20 @@ pub struct Bounds {
     pub orders: usize,
     /// How many toys there are to sell.
     pub stock: u64,
-    /// How often each thing goes wrong.
+    /// How often each fault happens.
     pub faults: Faults,
 }
 
-/// Who makes views.
+/// What makes views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chooser {
-    /// Whatever may be right to choose, with whatever delay.
+    /// Any legal view, at any time.
     Any,
     /// `frontend::controller`.
     Controller,
 }
 
-/// How often each thing goes wrong.
+/// How often each fault happens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Faults {
     /// A replica is killed.
@@ -38,9 +38,9 @@ pub struct Faults {
     pub reloads: u8,
     /// A customer or a leader gives up waiting for an answer.
     pub doubts: u8,
-    /// An append is taken, but neither synced nor answered.
+    /// An append arrives, but is neither synced nor answered.
     pub losses: u8,
-    /// An append, or the answer to one, comes late.
+    /// An append, or the answer to one, arrives late.
     pub delays: u8,
 }
 

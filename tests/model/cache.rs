@@ -1,8 +1,8 @@
-//! The cache of one front-end and the leases of one catalog as a transition system, with one toy, on
-//! one clock that goes in steps: both sides measure durations only, so that is no restriction.
+//! The cache of one front-end and the leases of one catalog as a transition system, with one toy and
+//! one clock that moves in steps. One clock is enough, because both sides measure durations only.
 //!
-//! Calls for changes and their answers come late, twice or never; fetches come late; the catalog is
-//! killed, with and without its last change on disk.
+//! Calls for changes and their answers arrive late, twice or never; fetches arrive late; the catalog is
+//! killed, with its last change on disk or without.
 
 use stateright::{Model, Property};
 use std::collections::BTreeSet;
@@ -15,19 +15,19 @@ use toystore::model::Moment;
 use toystore::protocol::catalog::Changes;
 
 const TOY: &str = "Tux";
-/// A lease after the catalog's start, so that nothing is left of the time before.
+/// A lease after the catalog's start, so that no earlier lease is left.
 const START: Moment = Moment::after(LEASE_OVER);
 
-/// What is explored.
+/// Bounds.
 #[derive(Debug, Clone)]
 pub struct Bounds {
     pub name: &'static str,
-    /// How far the clock goes at once.
+    /// The length of a step of the clock.
     pub step_ms: u64,
-    /// How often.
+    /// The number of steps.
     pub steps: u32,
     pub purchases: u64,
-    /// Queries that the cache cannot answer. What it would answer is looked at in every state.
+    /// Queries that the cache cannot answer. What it would answer is checked in every state.
     pub fetches: u8,
     pub subscriptions: u64,
     /// Kills of the catalog.
@@ -82,13 +82,13 @@ pub struct State {
     frontend: Frontend,
     /// Calls for changes, which may arrive at any time.
     calls: BTreeSet<Call>,
-    /// The catalog's answers to the call at hand.
+    /// The catalog's answers to the current call.
     answers: BTreeSet<Reply>,
-    /// The highest version that a customer was told of.
+    /// The highest version that was acknowledged to a customer.
     acknowledged: u64,
     fetches: u8,
     restarts: u8,
-    /// Somebody was shown what was over, or not on disk yet.
+    /// A query showed a version that was old, or not on disk yet.
     shown: Shown,
 }
 
@@ -107,12 +107,12 @@ struct Frontend {
     cache: Cached,
     subscription: u64,
     acknowledged: Option<u64>,
-    /// When the call at hand was sent.
+    /// When the current call was sent.
     asked: Option<Moment>,
     fetch: Option<Fetch>,
 }
 
-/// With one toy its text says all there is, in one way.
+/// With one toy, its text contains the whole state in one form.
 #[derive(Debug, Clone)]
 struct Cached(Cache<u64>);
 
@@ -152,7 +152,7 @@ struct Fetch {
     version: Option<u64>,
 }
 
-/// What a fetch showed that it must not.
+/// The error that a fetch showed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Shown {
     stale: bool,
@@ -161,37 +161,37 @@ struct Shown {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// The clock goes on.
+    /// The clock moves.
     Step,
-    /// The front-end asks for changes.
+    /// The front-end sends a call for changes.
     Ask,
     /// It sends the same call on a new connection, because the catalog was killed.
     AskAgain,
-    /// A call comes to the catalog.
+    /// A call arrives at the catalog.
     Arrive(Call),
-    /// The catalog's answer comes to the front-end.
+    /// The catalog's answer arrives at the front-end.
     Answered(Reply),
-    /// The front-end gives up its subscription, and begins another.
+    /// The front-end gives up its subscription, and begins another one.
     Subscribe,
     /// The catalog sells.
     Sell,
-    /// The leader asks for the same purchase again, because the catalog was killed.
+    /// The leader sends the same purchase again, because the catalog was killed.
     SellAgain,
     /// Its change is on disk.
     Sync,
-    /// It is out of every cache, and the customer is told; with its version, or without.
+    /// Its change is out of every cache, and the customer gets the answer, with its version or without.
     Acknowledge(Telling),
-    /// A customer asks for the toy, and the cache does not have it.
+    /// A customer queries the toy, and the cache does not have it.
     Fetch,
     /// The catalog reads the toy for a fetch.
     Read,
-    /// The answer to a fetch comes.
+    /// The answer to a fetch arrives.
     Fetched,
     /// The catalog is killed and starts.
     Restart,
 }
 
-/// What the answer to a purchase says.
+/// The answer to a purchase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Telling {
     Version,
@@ -200,7 +200,7 @@ pub enum Telling {
 }
 
 impl State {
-    /// What a query would be shown now from the cache. It leaves no trace, but for counters.
+    /// What the cache would show to a query now. It changes only counters.
     fn cached(&self) -> Option<u64> {
         self.frontend.cache.0.clone().get(TOY, self.now)
     }
@@ -211,14 +211,14 @@ impl State {
         asked.map(|_| Call { subscription, acknowledged })
     }
 
-    /// What was answered to earlier calls finds nobody who waits for it.
+    /// Answers to earlier calls are no longer waited for.
     fn ask(&mut self) {
         self.frontend.asked = Some(self.now);
         self.answers.clear();
         self.calls.extend(self.at_hand());
     }
 
-    /// `Subscribers::changes`, with the time that it holds the answer back left out.
+    /// `Subscribers::changes`, without the time that it holds the answer back.
     fn arrive(&mut self, call: Call) -> Option<()> {
         let leases = &mut self.catalog.leases;
         leases.hear(call.subscription, call.acknowledged, self.now).ok()?;
@@ -230,7 +230,7 @@ impl State {
         Some(())
     }
 
-    /// The connection was reset, so that no answer can come on it.
+    /// The connection was reset, so no answer can arrive on it.
     fn ask_again(&mut self) {
         self.answers.clear();
         self.calls.extend(self.at_hand());
@@ -277,7 +277,7 @@ impl State {
 
     fn restart(&mut self) {
         self.restarts += 1;
-        // What waits in a connection to the process dies with it, but not what it has answered.
+        // Requests in a connection to the process are lost with it, but not its answers.
         self.calls.clear();
         let Catalog { durable, .. } = self.catalog;
         let leases = Leases::new(self.now);

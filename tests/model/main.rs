@@ -1,5 +1,5 @@
 //! Every state that the protocol can reach, within bounds: a model checker (stateright) drives the
-//! very modules that production runs, and looks at what must hold.
+//! modules of production, and checks the properties in every state.
 //!
 //! Two models: the order side of the store ([`actions`]), over `order::replica`, `catalog::stock` and
 //! `frontend::controller`; and the cache with its leases ([`cache`]), over `frontend::cache` and
@@ -21,8 +21,8 @@ use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Instant;
 
-/// Explores all that can be reached. Fails if something is broken, or if something that should be
-/// possible never happens.
+/// Explores every state that can be reached. Fails if a property is broken, or if a state that must be
+/// possible is never reached.
 fn explore<M>(model: &M)
 where
     M: Model + Clone + Display + Send + Sync + 'static,
@@ -30,7 +30,7 @@ where
     M::Action: Debug + Clone + PartialEq + Send + Sync,
 {
     let begun = Instant::now();
-    // Depth first, because the states that wait are few.
+    // Depth first, because then few states wait.
     let checker = search(model).spawn_dfs().join();
     println!(
         "{model}: {} states, {} of them different, {} steps deep, {:.0} s",
@@ -54,7 +54,7 @@ where
     }
 }
 
-/// How a property is broken in the fewest steps, if that is found among so many states.
+/// The shortest trace to a broken property, if it can be found among so many states.
 fn shortest_story<M>(model: &M, property: &'static str) -> Option<Vec<M::Action>>
 where
     M: Model + Clone + Send + Sync + 'static,

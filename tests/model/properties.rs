@@ -1,5 +1,5 @@
-//! What must hold, always (replication.md, with its numbers), and what has to be reachable for that
-//! to mean something.
+//! The properties that must always hold (replication.md, with its numbers), and states that must be reachable,
+//! to show that the model explores enough.
 
 use crate::bounds::Bounds;
 use crate::server::{Server, member};
@@ -76,7 +76,7 @@ fn served(bounds: &Bounds, store: &Store) -> bool {
 fn in_sync(_: &Bounds, store: &Store) -> bool {
     let members = store.view().in_sync.iter();
     let mut servers = members.map(|member| (member, store.server(member.id)));
-    // Of a member that lost its disk there is nothing left, and nobody takes it for a member.
+    // A member that lost its disk has nothing left, and no replica takes it for a member.
     servers.all(|(member, server)| {
         server.member != *member || entries(server, server.durable).starts_with(&store.committed)
     })

@@ -1,4 +1,4 @@
-//! An order replica as a process with a disk: what it does with one message, all at once.
+//! An order replica as a process with a disk: it handles one message in one step.
 
 use std::mem;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use toystore::protocol::catalog::{Office, Open};
 use toystore::protocol::order::{Append, AppendOutcome, Appended};
 use toystore::protocol::purchase::Purchase;
 
-/// When everything begins.
+/// The time of the beginning.
 pub const EARLY: Moment = Moment::START;
-/// Long after: who was heard only `EARLY` is overdue now, and who was heard then and now has kept up.
+/// Much later: a replica that answered only at `EARLY` is overdue now; one that answered then and now has kept up.
 pub const LATE: Moment = Moment::after(Duration::from_secs(3));
 
 pub const IDS: [ReplicaId; 3] = [ReplicaId(1), ReplicaId(2), ReplicaId(3)];
@@ -26,22 +26,22 @@ pub fn member(id: ReplicaId) -> Member {
     Member { id, identity: Identity(format!("disk {id}")) }
 }
 
-/// A replica, what of its log is on its disk, and what its threads wait for. The accepted view is
+/// A replica, which part of its log is on its disk, and what its threads wait for. The accepted view is
 /// always on the disk.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
     pub member: Member,
     pub replica: Replica,
-    /// So many entries are synced.
+    /// How many entries are synced.
     pub durable: u64,
-    /// An answer to `take_office` that is still on its way.
+    /// An answer to `take_office` that is still in flight.
     pub office: Option<(Epoch, Vec<Open>)>,
-    /// It was asked for something that cannot be, which a correct store never does.
+    /// It got a request that a correct store never sends.
     pub is_confused: bool,
 }
 
 impl Server {
-    /// It starts with this on its disk. How far that is committed is only a hint, and may be older.
+    /// It starts with this disk. The committed number on disk is only a hint, and may be older.
     pub fn start(member: Member, log: Log, view: Option<View>) -> Server {
         let durable = log.last().0;
         let replica = Replica::new(member.clone(), others(member.id), log, view, OrderNumber(0));
@@ -65,7 +65,7 @@ impl Server {
         *self = Server::start(self.member.clone(), Log::default(), None);
     }
 
-    /// It asks another replica for what it missed, before anybody can reach it.
+    /// It fetches missing orders from another replica, before it accepts connections.
     pub fn catch_up_from(&mut self, helper: &Server) {
         let log = self.replica.log();
         let missed = helper.replica.missed(log.last(), log.last_epoch());
@@ -80,20 +80,20 @@ impl Server {
         self.replica.synced(last);
     }
 
-    /// It hears of a view.
+    /// It receives a view.
     pub fn learn(&mut self, view: &View) {
         if let Ok(true) = self.replica.is_news(view) {
             self.replica.accept(view.clone(), EARLY);
         }
     }
 
-    /// The next append for a follower. When it is due, and how far behind a follower may be to count
-    /// as one that keeps up, is a matter of time: so this may be any moment, and leaves no trace.
+    /// The next append for a follower. When it is due, and whether a follower keeps up, depend on time: so any moment
+    /// is possible, and the call changes no state.
     pub fn next_append(&self, to: ReplicaId) -> Option<Append> {
         self.replica.clone().next_append(to, LATE)
     }
 
-    /// Takes an append, without the sync.
+    /// Receives an append, without the sync.
     pub fn take(&mut self, append: &Append) -> Result<AppendOutcome, Error> {
         self.learn(&append.view);
         self.replica.is_news(&append.view)?;
@@ -106,8 +106,8 @@ impl Server {
                 Ok(AppendOutcome::Synced(last))
             }
             Err(error) => {
-                // A deposed leader may ask that of an outsider which has lost its disk, and with it
-                // the newer view.
+                // A deposed leader may send this to an outsider that has lost its disk, and the newer view
+                // with it.
                 let is_member = append.view.has(self.member.id, &self.member.identity);
                 self.is_confused |= is_member && matches!(error, Error::Invalid { .. });
                 Err(error)
@@ -115,7 +115,7 @@ impl Server {
         }
     }
 
-    /// Takes an append, syncs, and acknowledges.
+    /// Receives an append, syncs, and acknowledges.
     pub fn append(&mut self, append: &Append) -> Result<Appended, Error> {
         let outcome = self.take(append)?;
         if let AppendOutcome::Synced(_) = outcome {
@@ -124,7 +124,7 @@ impl Server {
         self.replica.acknowledge(append.view.epoch, outcome)
     }
 
-    /// An answer to an append comes. It may always be the last of two seconds of answers, so that an
+    /// An answer to an append arrives. It may always be the last of two seconds of answers, so that an
     /// outsider has kept up.
     pub fn answered(&mut self, epoch: Epoch, from: ReplicaId, answer: &Appended) {
         self.replica.answered(epoch, from, answer, EARLY);
@@ -137,7 +137,7 @@ impl Server {
         self.is_confused |= sold.is_err_and(|error| !matches!(error, Error::Unanswered { .. }));
     }
 
-    /// The answer to `take_office` has come.
+    /// The answer to `take_office` has arrived.
     pub fn take_office(&mut self) {
         if let Some((epoch, open)) = mem::take(&mut self.office) {
             self.is_confused |=
@@ -152,7 +152,7 @@ impl Server {
         }
     }
 
-    /// The number of a committed purchase, as a customer would be told it.
+    /// The number of a committed purchase, as a customer would get it.
     pub fn bought(&self, key: &Key) -> Option<OrderNumber> {
         let number = self.replica.log().find(key)?.number;
         self.replica.outcome(number, key).ok()?.map(|bought| bought.number)

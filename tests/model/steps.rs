@@ -1,5 +1,5 @@
-//! What happens in one step of the store: the front-end's, the catalog's and the replicas' side of
-//! each message, over the pure modules, in the manner of the threads around them in `src/`.
+//! The effect of each step of the store: the front-end's, the catalog's and the replicas' side of
+//! each message. They call the pure modules as the threads in `src/` do.
 
 use crate::server::{EARLY, IDS, LATE, Server};
 use crate::store::{Answer, Late, Sent, Store};
@@ -11,28 +11,28 @@ use toystore::model::{CallId, Epoch, Member, OrderNumber, ReplicaId, View};
 use toystore::order::leadership::{Begin, Duty};
 use toystore::protocol::order::{Append, Appended, Health};
 
-/// What becomes of an append.
+/// The outcome of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// Taken, synced and answered.
+    /// Received, synced and answered.
     Answered,
-    /// Taken and synced; the answer comes late.
+    /// Received and synced; the answer arrives late.
     AnsweredLate,
-    /// Taken, but neither synced nor answered.
+    /// Received, but neither synced nor answered.
     Taken,
-    /// It comes late.
+    /// It arrives late.
     Delayed,
 }
 
 /// The front-end.
 impl Store {
-    /// Puts a view on disk, from where it is told.
+    /// Writes a view to disk, from where it is sent.
     pub fn choose(&mut self, view: View) {
         self.incarnation.get_or_insert(view.epoch);
         Arc::make_mut(&mut self.views).push(view);
     }
 
-    /// The controller lets an outsider in.
+    /// The controller adds an outsider to the in-sync set.
     pub fn admit(&mut self, member: Member) {
         let mut view = self.view().clone();
         view.epoch = view.epoch.next();
@@ -41,8 +41,8 @@ impl Store {
         self.choose(view);
     }
 
-    /// The controller hears from these replicas, is refused by the others, and decides. It remembers
-    /// what it decided only: the next look replaces all that it heard.
+    /// The controller gets reports from these replicas, is refused by the others, and decides. Only its decision is
+    /// kept: the next reports replace all others.
     pub fn look(&mut self, up: &[ReplicaId]) {
         let Some(controller) = &self.controller else { return };
         let mut controller = Controller::clone(controller);
@@ -79,7 +79,7 @@ impl Store {
         }
     }
 
-    /// A purchase comes to replica `at`.
+    /// A purchase arrives at replica `at`.
     pub fn submit(&mut self, at: ReplicaId, order: usize) {
         self.begin_call(order);
         let Some(CallId { incarnation, sequence, .. }) = self.orders[order].call else { return };
@@ -91,7 +91,7 @@ impl Store {
         }
     }
 
-    /// The front-end has an order's call, or begins one.
+    /// The front-end's call for an order; begins one if there is none.
     pub fn begin_call(&mut self, order: usize) {
         let Some(incarnation) = self.incarnation else { return };
         if self.orders[order].call.is_some() {
@@ -106,7 +106,7 @@ impl Store {
     }
 }
 
-/// A report that says nothing.
+/// An empty report.
 fn blank(server: &Server) -> Health {
     Health {
         id: server.member.id,
@@ -141,7 +141,7 @@ impl Store {
         self.answers.insert((sent, answer));
     }
 
-    /// A leader tells the catalog what it owes.
+    /// A leader settles purchases at the catalog.
     pub fn duty(&mut self, leader: ReplicaId) {
         let stale = match self.server_mut(leader).replica.duty(EARLY) {
             None => return,
@@ -185,7 +185,7 @@ impl Store {
 
 /// The replicas.
 impl Store {
-    /// The catalog's answer to a purchase comes to the leader who asked.
+    /// The catalog's answer to a purchase arrives at the leader that asked.
     pub fn answered(&mut self, sent: &Sent, answer: Answer) {
         let purchase = sent.purchase();
         let Some(leader) = self.leader(sent.epoch) else { return };
@@ -204,7 +204,7 @@ impl Store {
         }
     }
 
-    /// A leader sends a follower what it lacks, or a heartbeat.
+    /// A leader sends a follower the entries that it lacks, or a heartbeat.
     pub fn append(&mut self, from: ReplicaId, to: ReplicaId, fate: Fate) {
         let Some(append) = self.server(from).next_append(to) else { return };
         match fate {
@@ -222,7 +222,7 @@ impl Store {
             }
             Fate::Taken => {
                 self.spent.losses += 1;
-                // What an append that is not answered does is all in the log and the view.
+                // The effect of an append that is not answered is all in the log and the view.
                 let _ = self.server_mut(to).take(&append);
             }
             Fate::Delayed => {
@@ -232,7 +232,7 @@ impl Store {
         }
     }
 
-    /// A message comes late. Nobody waits for the answer to an append any more.
+    /// A message arrives late. The answer to an append is no longer waited for.
     pub fn arrive(&mut self, late: Late) {
         match late {
             Late::Append { to, append } => {
@@ -244,7 +244,7 @@ impl Store {
         }
     }
 
-    /// A leader looks whether an outsider has kept up, and asks the controller to let it in.
+    /// A leader checks whether an outsider has kept up, and reports it to the controller.
     pub fn let_in(&mut self, leader: ReplicaId) {
         let Some(epoch) = self.server(leader).replica.leads() else { return };
         let replica = &mut self.server_mut(leader).replica;

@@ -1,10 +1,10 @@
-//! The order side of the store at one moment: three replicas, the catalog's stock, a controller, the
-//! customers, and a network that delays, loses and repeats.
+//! The state of the order side: three replicas, the catalog's stock, a controller, the
+//! customers, and a network that delays, loses and repeats messages.
 //!
-//! Messages to the catalog stay in flight for ever, so they come late, twice or never; so do a leader's
-//! requests for a larger in-sync set. An append and its answer are one call; a bounded number of
-//! them get lost or come late. What happens to all that is in [`steps`](crate::steps), and when, in
-//! [`actions`](crate::actions).
+//! Messages to the catalog stay in flight for ever, so they arrive late, twice or never; so do a leader's
+//! reports for a larger in-sync set. An append and its answer are one call; a bounded number of
+//! them are lost or arrive late. [`steps`](crate::steps) has the effect of each step, [`actions`](crate::actions)
+//! says when it is possible.
 
 use crate::bounds::{Bounds, Chooser, Faults};
 use crate::server::{EARLY, IDS, Server, member};
@@ -22,15 +22,15 @@ use toystore::protocol::purchase::Purchase;
 /// A state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Store {
-    /// The view on the front-end's disk, and those before it that a replica may not have heard of.
+    /// The view on the front-end's disk, and the earlier ones that a replica may not have received.
     pub views: Arc<Vec<View>>,
     pub controller: Option<Arc<Controller>>,
-    /// The first epoch since the front-end started; none before it has made a view.
+    /// The first epoch since the front-end started; no earlier front-end made views from it on.
     pub incarnation: Option<Epoch>,
     /// The calls since the front-end started.
     pub calls: u64,
     pub servers: [Arc<Server>; 3],
-    /// The leader's requests to let an outsider in.
+    /// The leaders' reports of outsiders that have caught up.
     pub asks: BTreeSet<(Epoch, Member)>,
     pub late: Vec<Late>,
     pub stock: Arc<Stock>,
@@ -41,9 +41,9 @@ pub struct Store {
     pub purchases: BTreeSet<Sent>,
     pub answers: BTreeSet<(Sent, Answer)>,
     pub orders: Vec<Order>,
-    /// Every decrement there was: whose, and in which epoch.
+    /// Every decrement so far, with its key and epoch.
     pub sold: Vec<(usize, Epoch)>,
-    /// Everything that a replica ever held for committed.
+    /// Every entry that a replica ever considered committed.
     pub committed: Vec<Entry>,
     pub spent: Faults,
 }
@@ -51,16 +51,16 @@ pub struct Store {
 /// What a customer wants.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Order {
-    /// The call at hand.
+    /// The current call.
     pub call: Option<CallId>,
-    /// The highest number acknowledged before it was wanted.
+    /// The highest number that was acknowledged before the customer asked.
     pub begun_after: Option<OrderNumber>,
-    /// What the customer was told.
+    /// The answer that the customer got.
     pub number: Option<OrderNumber>,
     pub refused: bool,
 }
 
-/// A purchase on its way to the catalog.
+/// A purchase in flight to the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sent {
     pub epoch: Epoch,
@@ -70,7 +70,7 @@ pub struct Sent {
     pub ack_below: u64,
 }
 
-/// What the catalog said to it.
+/// The catalog's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Answer {
     Sold,
@@ -78,7 +78,7 @@ pub enum Answer {
     Stale(Epoch),
 }
 
-/// A message between replicas that comes late.
+/// A message between replicas that arrives late.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Late {
     Append { to: ReplicaId, append: Append },
@@ -96,7 +96,7 @@ impl Order {
 }
 
 impl Sent {
-    /// What the front-end asks the leader, and the leader the catalog.
+    /// The purchase that the front-end sends to the leader, and the leader to the catalog.
     pub fn purchase(&self) -> Purchase {
         let Sent { epoch, order, incarnation, sequence, ack_below } = *self;
         let call = CallId { caller: 0, incarnation, sequence };
@@ -112,7 +112,7 @@ pub fn key(order: usize) -> Key {
 }
 
 impl Store {
-    /// A new store, with its first view, before anybody heard of that.
+    /// A new store, with its first view, which no replica has received yet.
     pub fn new(bounds: &Bounds) -> Store {
         let view =
             View { epoch: Epoch(1), leader: ReplicaId(3), in_sync: IDS.map(member).to_vec() };
@@ -168,12 +168,12 @@ impl Store {
         calls.map(|call| call.sequence).min().unwrap_or(self.calls + 1)
     }
 
-    /// Who leads in `epoch`.
+    /// The leader of `epoch`.
     pub fn leader(&self, epoch: Epoch) -> Option<ReplicaId> {
         IDS.into_iter().find(|id| self.server(*id).replica.leads() == Some(epoch))
     }
 
-    /// Notes what became committed.
+    /// Records newly committed entries.
     pub fn observe(&mut self) {
         for server in &self.servers {
             let known = OrderNumber(self.committed.len() as u64);
@@ -183,7 +183,7 @@ impl Store {
         }
     }
 
-    /// Drops what no step can use any more, so that fewer states are different.
+    /// Removes what no step can use any more, so that fewer states are different.
     pub fn tidy(&mut self) {
         let accepted = |server: &Server| server.replica.view().map_or(Epoch(0), |view| view.epoch);
         let oldest = self.servers.iter().map(|server| accepted(server)).min().unwrap_or(Epoch(0));
