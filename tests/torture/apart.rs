@@ -1,6 +1,6 @@
-//! The store on five machines with mutual TLS, by configuration alone, and a network that fails between
-//! them: cables are pulled, machines hear nobody or are not heard, packets are lost. Customers shop on,
-//! and in the end every promise was kept.
+//! The store on five machines with mutual TLS, set up by configuration alone. The network between them fails:
+//! cables are pulled, packets in one direction or in both are dropped, packets are lost. Customers keep buying,
+//! and at the end every promise of the store is checked.
 
 use crate::history::History;
 use crate::machines::{self, Fault};
@@ -10,7 +10,7 @@ use crate::{close_and_judge, initial_csv, shop};
 use std::fs;
 use std::sync::Arc;
 
-/// Purchases after which business goes on.
+/// The number of purchases that shows that customers can buy.
 const BUSINESS: usize = 20;
 
 /// A store on five machines, and its customers.
@@ -31,8 +31,8 @@ impl Trial {
         Trial { store, history }
     }
 
-    /// Breaks something, waits until it `shows`, sees that business goes on all the same, mends it and
-    /// waits until all replicas are in sync again. Returns from when to when that was.
+    /// Injects a fault, waits until it `shows`, checks that customers can buy, heals it, and
+    /// waits until all replicas are in sync again. Returns the start and the end of this time.
     fn during(&self, fault: Fault, shows: impl Fn(&Cluster) -> bool) -> (u64, u64) {
         let begun_us = self.history.now_us();
         machines::befall(fault);
@@ -77,7 +77,7 @@ fn every_promise_is_kept_between_machines() {
     }
     let leader = trial.store.leader();
     trial.during(Fault::Apart(Order(leader), Catalog), |store| store.leader() != leader);
-    // A connection that loses its first packet is one that could not be made, and a customer may be told so.
+    // If the first packet of a connection is lost, the connection may fail, and a customer may see an error.
     let lossy = [Fault::Lossy(Order(trial.store.leader())), Fault::Lossy(Frontend)];
     let excused = lossy.map(|fault| trial.during(fault, |_| true));
 
@@ -99,8 +99,8 @@ fn a_front_end_that_is_cut_off_from_the_catalog_shows_nothing_old() {
     let before = looker.quantity("Tux");
     assert_eq!(looker.quantity("Tux"), before, "it is in the cache");
 
-    // Behind the front-end's back: the leader reaches the catalog, which waits for the front-end's lease to end
-    // before it answers.
+    // A purchase that does not go through the front-end: the leader reaches the catalog, which waits for the end of the
+    // front-end's lease before it answers.
     machines::befall(Fault::Apart(Frontend, Catalog));
     buyer.buy_one("Tux");
     let (status, shown) = looker.get("/products/Tux");

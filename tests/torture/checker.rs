@@ -1,10 +1,10 @@
-//! Decides whether a history can be that of a store that keeps its promises. Pure.
+//! Decides whether a history is possible for a store that keeps its promises. Pure.
 //!
-//! *Safety* holds whatever went wrong. Each function below is one promise. *Service* is what customers
-//! came to notice.
+//! *Safety* must hold after all faults. Each function below checks one promise. *Service* is what customers
+//! noticed.
 //!
-//! - A purchase is all requests with one key: it may have happened from the start of the first, and has
-//!   certainly happened at the end of the first that was answered with a number.
+//! - A purchase is all requests with one key: it may have happened after the start of the first request, and has
+//!   certainly happened before the end of the first one that was answered with a number.
 //! - There is no restock in these runs, so stock only falls.
 
 use crate::history::{Operation, Outcome, Request};
@@ -15,9 +15,9 @@ use toystore::model::Entry;
 struct Purchase<'a> {
     toy: &'a str,
     quantity: u64,
-    /// Of the first request.
+    /// The start of the first request.
     start_us: u64,
-    /// The number it was first answered with, and when.
+    /// The number of its first answer, and when.
     acknowledged: Option<(u64, u64)>,
     /// When it was refused.
     refused_us: Option<u64>,
@@ -25,7 +25,7 @@ struct Purchase<'a> {
 
 type Purchases<'a> = BTreeMap<&'a str, Purchase<'a>>;
 
-/// What is known of a value at each time: all points up to then, folded.
+/// A function of time: all points up to a time, folded.
 struct Timeline(Vec<(u64, u64)>);
 
 impl Timeline {
@@ -49,7 +49,7 @@ fn sum(a: u64, b: u64) -> u64 {
     a + b
 }
 
-/// Everything in the history, the toys at the start and the log at the end that should never be.
+/// All broken promises in the history, the toys at the start and the log at the end.
 pub fn safety(requests: &[Request], initial: &BTreeMap<String, u64>, log: &[Entry]) -> Vec<String> {
     let mut problems = Vec::new();
     let purchases = purchases(requests, &mut problems);
@@ -65,7 +65,7 @@ pub fn safety(requests: &[Request], initial: &BTreeMap<String, u64>, log: &[Entr
     problems
 }
 
-/// One key, one answer.
+/// One key has one answer.
 fn purchases<'a>(requests: &'a [Request], problems: &mut Vec<String>) -> Purchases<'a> {
     let mut purchases: Purchases<'a> = BTreeMap::new();
     for request in requests {
@@ -97,8 +97,8 @@ fn purchases<'a>(requests: &'a [Request], problems: &mut Vec<String>) -> Purchas
     purchases
 }
 
-/// Numbers 1..N; each order is one that was asked for, once; each acknowledged one is there; none that
-/// was refused is.
+/// Numbers are 1..N. Each order was requested, and is in the log once. Each acknowledged order is there; no refused
+/// one is.
 fn check_log(purchases: &Purchases<'_>, log: &[Entry], problems: &mut Vec<String>) {
     let mut numbers: HashMap<&str, u64> = HashMap::new();
     for (expected, entry) in (1..).zip(log) {
@@ -147,7 +147,7 @@ fn check_real_time(purchases: &Purchases<'_>, problems: &mut Vec<String>) {
     }
 }
 
-/// An order never says anything but what the log says in the end, and is never unknown once it, or a
+/// A look-up of an order has the content of the log at the end. An order is never unknown once it, or a
 /// later one, was acknowledged.
 fn check_look_ups(
     requests: &[Request],
@@ -185,7 +185,7 @@ fn check_look_ups(
     }
 }
 
-/// The queries of one toy that were answered, with how many were left.
+/// The answered queries of one toy, with the quantity that they showed.
 fn queries<'a>(requests: &'a [Request], toy: &str) -> Vec<(&'a Request, u64)> {
     let answered =
         requests.iter().filter_map(|request| match (&request.operation, &request.outcome) {
@@ -197,8 +197,8 @@ fn queries<'a>(requests: &'a [Request], toy: &str) -> Vec<(&'a Request, u64)> {
     answered.collect()
 }
 
-/// A query sees every purchase that was acknowledged before it began, none that was not begun when it
-/// ended, and never more than an earlier query saw.
+/// A query shows every purchase that was acknowledged before it began, and none that began after it
+/// ended, and never a higher quantity than an earlier query.
 fn check_freshness(
     queries: &[(&Request, u64)],
     (toy, initial): (&str, u64),
@@ -238,7 +238,7 @@ fn check_freshness(
     }
 }
 
-/// Who is told that there is not enough may at least believe that so much was asked for.
+/// If a purchase is refused for lack of stock, enough purchases had been requested by then.
 fn check_stock_refusals(
     (toy, initial): (&str, u64),
     purchases: &Purchases<'_>,
@@ -259,7 +259,7 @@ fn check_stock_refusals(
     }
 }
 
-/// Nothing is refused but what cannot be: too many of a toy, an order that is not there.
+/// Only two requests are refused: a purchase of too many, and a look-up of an order that does not exist.
 fn check_refusals(requests: &[Request], problems: &mut Vec<String>) {
     for request in requests {
         let Outcome::Refused(status) = request.outcome else { continue };
@@ -274,28 +274,28 @@ fn check_refusals(requests: &[Request], problems: &mut Vec<String>) {
     }
 }
 
-/// What customers came to notice.
+/// What customers noticed.
 #[derive(Debug, Default)]
 pub struct Service {
-    /// How many requests they sent.
+    /// The number of requests.
     pub requests: usize,
-    /// How many purchases they made, or tried to.
+    /// The number of purchases, or attempts.
     pub purchases: usize,
-    /// How many requests were told to come again.
+    /// The number of requests that were answered with "try again".
     pub unavailable: usize,
-    /// How many requests ended without an answer.
+    /// The number of requests that ended without an answer.
     pub unknown: usize,
-    /// How many purchases they do not know the outcome of, in the end.
+    /// The number of purchases whose outcome the customers do not know at the end.
     pub sale_is_indefinite: usize,
-    /// The longest time without a purchase answered, outages aside.
+    /// The longest time without an answered purchase, outside the outages.
     pub longest_gap_us: u64,
-    /// The longest time that a request took, outages aside.
+    /// The longest time that a request took, outside the outages.
     pub slowest_us: u64,
-    /// Requests that came to nothing outside the outages: there should be none.
+    /// Failed requests outside the outages: there should be none.
     pub noticed: Vec<String>,
 }
 
-/// What customers came to notice; during `outages` (from, to) they may.
+/// What customers noticed. During `outages` (from, to) they may see errors.
 pub fn service(requests: &[Request], outages: &[(u64, u64)]) -> Service {
     let is_excused = |from: u64, to: u64| outages.iter().any(|(a, b)| from <= *b && *a <= to);
     let mut service = Service { requests: requests.len(), ..Service::default() };
@@ -379,17 +379,17 @@ mod tests {
             // Begun at once, ended in any order.
             buy("a", 1, (2, 9), Number(2)),
             buy("b", 2, (3, 8), Number(1)),
-            // Either way while they are under way.
+            // Both answers are possible while the purchases are in flight.
             query((4, 6), Left(7)),
             query((5, 7), Left(10)),
             query((10, 11), Left(7)),
-            // Sent again, done the first time.
+            // Sent again; the first request succeeded.
             buy("c", 3, (12, 20), unknown()),
             query((13, 14), Left(4)),
             buy("c", 3, (21, 22), Number(3)),
             buy("c", 3, (23, 24), Number(3)),
             buy("d", 5, (25, 26), Refused(409)),
-            // Never answered, done all the same; and never answered, not done.
+            // Never answered but done; and never answered and not done.
             buy("e", 4, (27, 28), unknown()),
             buy("f", 1, (27, 28), unknown()),
             look_up(2, (10, 11), Order("Tux".to_owned(), 1)),

@@ -1,4 +1,4 @@
-//! What may go wrong, drawn from a seed, and what it means for customers. Pure: the nemesis does it.
+//! The faults, drawn from a seed, and whether customers may notice them. Pure: the nemesis injects them.
 
 use crate::proxy::{Way, Weather};
 use crate::support::Id::{self, Catalog, Frontend, Order};
@@ -6,43 +6,43 @@ use crate::support::{ALL, REPLICAS};
 use fastrand::Rng;
 use std::time::Duration;
 
-/// Something that goes wrong.
+/// A fault.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// `kill -9`, at once.
+    /// `kill -9`, of these at once.
     Kill(Vec<Id>),
-    /// These stand still.
+    /// These are paused.
     Pause(Vec<Id>),
-    /// The network.
+    /// The network fails.
     Weather(Vec<Way>, Weather),
-    /// A replica is started again with a failure that it plays after so many more orders (O8), in
-    /// this role if it can be had.
+    /// A replica is started again with a failure that it simulates after this number of further orders (O8), in
+    /// this role if possible.
     Play(Id, Role, &'static str, u64),
     /// Every sync of a service fails, by strace.
     SyncError(Id),
-    /// A service is killed, and its disk is not what it was.
+    /// A service is killed, and its disk is damaged.
     Spoil(Id, Damage),
-    /// What the leader sends to the other replicas is held, and the leader killed.
+    /// The leader's messages to the other replicas are held, and the leader is killed.
     Strand(Fate),
-    /// All of it, quickly, one on top of the other; so many blows.
+    /// This number of faults, quickly one after the other.
     Storm(u32),
 }
 
-/// What a replica is when its failure comes.
+/// The role of a replica when it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     Leader,
     Follower,
 }
 
-/// What becomes of a disk.
+/// What happens to a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
     Wiped,
     ByteFlipped,
 }
 
-/// What becomes of what the dead leader sent.
+/// What happens to the messages of the killed leader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     Late,
@@ -50,8 +50,8 @@ pub enum Fate {
 }
 
 impl Fault {
-    /// Any of them. Disks are spoiled only when `all_well`: what is on one must be on others,
-    /// too. So is a leader stranded: there must be one.
+    /// A random fault. Disks are damaged only when `all_well`, because other disks must have the same data. For the
+    /// same reason a leader is disconnected only then: there must be one.
     pub fn draw(rng: &mut Rng, all_well: bool) -> Fault {
         let how = ["crash", "hang", "fail-write"][rng.usize(0..3)];
         match rng.u32(0..100) {
@@ -77,7 +77,7 @@ impl Fault {
         }
     }
 
-    /// Whether it does anything to a replica.
+    /// Whether it affects a replica.
     pub fn touches(&self, replica: Id) -> bool {
         match self {
             Fault::Kill(ids) | Fault::Pause(ids) => ids.contains(&replica),
@@ -88,13 +88,13 @@ impl Fault {
             Fault::Play(victim, Role::Follower, ..)
             | Fault::SyncError(victim)
             | Fault::Spoil(victim, _) => *victim == replica,
-            // Whoever leads.
+            // The current leader.
             Fault::Play(_, Role::Leader, ..) | Fault::Strand(_) | Fault::Storm(_) => true,
         }
     }
 
-    /// Whether one of all replicas, if they are in sync, can go on: what happens among the replicas,
-    /// one of those that the front-end and the catalog reach survives.
+    /// Whether one of the replicas can continue, if all are in sync: one that is not affected, and that the front-end
+    /// and the catalog reach.
     pub fn leaves_a_replica(&self) -> bool {
         let spares = |replica: Id| match self {
             Fault::Weather(ways, _) => {
@@ -108,7 +108,7 @@ impl Fault {
         REPLICAS.into_iter().any(|id| spares(Order(id)))
     }
 
-    /// Whether the front-end and the catalog go on, and reach each other.
+    /// Whether the front-end and the catalog continue, and reach each other.
     pub fn leaves_the_door_open(&self) -> bool {
         let is_inside = |id: &Id| matches!(id, Order(_));
         match self {
@@ -119,22 +119,22 @@ impl Fault {
             Fault::Play(victim, ..) | Fault::SyncError(victim) | Fault::Spoil(victim, _) => {
                 is_inside(victim)
             }
-            // The leader may have been left alone in the view before it died.
+            // The leader may have been alone in the view before it was killed.
             Fault::Strand(_) | Fault::Storm(_) => false,
         }
     }
 
-    /// Whether it stays until it is healed, while other things happen.
+    /// Whether it lasts until it is healed, so that other faults can be added.
     pub fn lasts(&self) -> bool {
         matches!(self, Fault::Kill(_) | Fault::Pause(_) | Fault::Weather(..))
     }
 
-    /// Whether a service may end by itself of it.
+    /// Whether it may make a service end by itself.
     pub fn may_end(&self, id: Id) -> bool {
         matches!(self, Fault::Play(victim, ..) | Fault::SyncError(victim) if *victim == id)
     }
 
-    /// What it is counted as.
+    /// Its name in the counts.
     pub fn kind(&self) -> &'static str {
         match self {
             Fault::Kill(_) => "kill",
@@ -160,7 +160,7 @@ fn draw_replica(rng: &mut Rng) -> Id {
     Order(*rng.choice(&REPLICAS).expect("three"))
 }
 
-/// Mostly replicas, of which one is left; sometimes anybody, sometimes all.
+/// Mostly replicas, so that one is left; sometimes any services, sometimes all.
 fn draw_victims(rng: &mut Rng) -> Vec<Id> {
     let (from, most): (&[Id], usize) = match rng.u32(0..10) {
         0..6 => (&ALL[1..4], 2),
@@ -173,7 +173,7 @@ fn draw_victims(rng: &mut Rng) -> Vec<Id> {
     rng.choose_multiple(from.iter().copied(), count)
 }
 
-/// Between one service and some others, one way or both.
+/// Between one service and some others, in one direction or both.
 pub fn draw_ways(rng: &mut Rng) -> Vec<Way> {
     let one = *rng.choice(&ALL).expect("five");
     let count = rng.usize(1..=3);

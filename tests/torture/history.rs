@@ -1,8 +1,8 @@
-//! What customers asked for and what they were told: one JSON line a request, as it happens, so that
-//! a run that is cut short leaves its history behind.
+//! The requests of customers and their answers: one JSON line for each request, written at once, so that
+//! an interrupted run leaves its history.
 //!
 //! - All times are microseconds since the history began, on one monotonic clock, which the nemesis
-//!   shares.
+//!   also uses.
 //! - A request that was sent again is another request with the same key.
 
 use crate::support::wait_until;
@@ -16,61 +16,61 @@ use std::time::Instant;
 /// One request and its outcome.
 #[derive(Debug, Clone, Serialize)]
 pub struct Request {
-    /// Who sent it: the number of a session.
+    /// The number of the session that sent it.
     pub session: usize,
-    /// What was asked for.
+    /// The request.
     #[serde(flatten)]
     pub operation: Operation,
-    /// Before its first byte was sent.
+    /// The time before its first byte was sent.
     pub start_us: u64,
-    /// After its answer was read, or given up.
+    /// The time after its answer was read, or given up.
     pub end_us: u64,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
-/// What was asked for.
+/// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "operation", rename_all = "snake_case")]
 pub enum Operation {
-    /// How many of a toy are left.
+    /// Query a toy.
     Query {
         /// Its name.
         toy: String,
     },
-    /// To buy.
+    /// Buy.
     Buy {
         /// The identity of the purchase, the same in every retry.
         key: String,
-        /// Which toy.
+        /// The toy.
         toy: String,
-        /// How many.
+        /// The quantity.
         quantity: u64,
     },
-    /// What an order says.
+    /// Look an order up.
     LookUp {
         /// Its number.
         number: u64,
     },
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Of a query: so many are left.
+    /// Of a query: the quantity in stock.
     Left(u64),
     /// Of a purchase: the number of the order.
     Number(u64),
-    /// Of a look-up: what the order says.
+    /// Of a look-up: the content of the order.
     Order(String, u64),
-    /// No, with this status; nothing happened.
+    /// Refused with this status; nothing happened.
     Refused(u16),
-    /// Not now: nothing happened, and it is sent again.
+    /// Unavailable: nothing happened, and it is sent again.
     Unavailable(String),
     /// The customer did not wait for the answer: it may have happened, and is sent again at once.
     Abandoned,
-    /// No answer, or one that leaves it open: it may have happened, and is sent again.
+    /// No answer, or an indefinite error: it may have happened, and is sent again.
     Unknown(String),
 }
 
@@ -100,7 +100,7 @@ impl History {
         requests.0.push(request);
     }
 
-    /// Waits until so many purchases are answered that were asked for from now on.
+    /// Waits until this number of purchases, which begin after this call, are answered.
     pub fn await_business(&self, purchases: usize) {
         let now_us = self.now_us();
         wait_until("business goes on", || {
@@ -111,7 +111,7 @@ impl History {
         });
     }
 
-    /// All of it so far, in the order of their ends.
+    /// The history so far, in the order in which requests ended.
     pub fn requests(&self) -> Vec<Request> {
         let mut requests = self.requests.lock().expect("nobody panics in here");
         requests.1.flush().expect("a disk that is not full");

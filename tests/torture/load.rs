@@ -1,8 +1,8 @@
-//! Sessions of customers who query, buy, buy again with an old key, and look orders up, until they are
+//! Sessions of customers: they query, buy, repeat an earlier purchase with its key, and look orders up, until they are
 //! told to stop.
 //!
-//! A request that was not answered is sent again, a purchase with the same key, until there is an
-//! answer: what the customers end up not knowing is for the checker to count.
+//! A request without an answer is sent again, a purchase with the same key, until there is an
+//! answer. The checker counts the purchases that stay without one.
 
 use crate::history::{History, Operation, Outcome, Request};
 use fastrand::Rng;
@@ -14,27 +14,27 @@ use std::time::{Duration, Instant};
 use toystore::http::{Client, percent_encode};
 
 pub const SESSIONS: usize = 6;
-/// More than the front-end's own patience with a purchase, so that it is the one to answer.
+/// Longer than the front-end's deadline for a purchase, so that the front-end answers first.
 const ANSWER: Duration = Duration::from_secs(15);
 /// After this the customer gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What an impatient customer waits before the same is sent again, over another connection, while the
-/// store may still be at it; and one purchase in how many is made so.
+/// How long an impatient customer waits before it sends the same request on another connection, while the
+/// store may still handle the first; and how often: one purchase in this number.
 const IMPATIENCE_MS_MAX: u64 = 20;
 const IMPATIENT_ONE_IN: u32 = 25;
-/// Between a failed try and the next.
+/// The pause between a failed request and the next.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Customers think, or they would take both processors from the store.
+/// The pause between two requests, so that the customers leave processor time to the store.
 const THINKING_MS_MAX: u64 = 12;
 
-/// Customers who are shopping.
+/// The sessions.
 pub struct Load {
     stop: Arc<AtomicBool>,
     sessions: Vec<JoinHandle<()>>,
 }
 
 impl Load {
-    /// Sends customers to the front-end at `address`, to buy these toys.
+    /// Starts sessions at the front-end at `address`, which buy these toys.
     pub fn start(address: &str, toys: &[String], seed: u64, history: &Arc<History>) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let session = |id: usize| {
@@ -55,7 +55,7 @@ impl Load {
         Load { sessions: (0..SESSIONS).map(session).collect(), stop }
     }
 
-    /// Lets every customer finish what it is about, and leave.
+    /// Lets every session finish its request, and ends it.
     pub fn finish(self) {
         self.stop.store(true, Ordering::Relaxed);
         for session in self.sessions {
@@ -64,7 +64,7 @@ impl Load {
     }
 }
 
-/// One customer, on a connection of its own.
+/// A session, with its own connection.
 struct Session {
     id: usize,
     address: String,
@@ -72,9 +72,9 @@ struct Session {
     rng: Rng,
     toys: Vec<String>,
     history: Arc<History>,
-    /// What it bought: purchases to send again.
+    /// Its purchases, to be sent again.
     purchases: Vec<Operation>,
-    /// The highest order number it was told.
+    /// The highest order number that it got.
     last_number: u64,
 }
 
@@ -100,7 +100,7 @@ impl Session {
                 Some(purchase) => purchase.clone(),
                 None => Operation::Query { toy },
             },
-            // Now and then one that may not be there yet.
+            // Sometimes an order that may not exist yet.
             _ => Operation::LookUp { number: self.rng.u64(1..=self.last_number + 3) },
         }
     }

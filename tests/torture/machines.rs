@@ -1,5 +1,5 @@
-//! Five machines and the switch between them, played by network namespaces: each has a network card, an
-//! address and a packet filter of its own, as the kernel gives them to any machine.
+//! Five machines and the switch between them, simulated with network namespaces: each has its own network card,
+//! address and packet filter, as a real machine has.
 //!
 //! ```text
 //!        10.77.0.100  customers, the test
@@ -8,41 +8,41 @@
 //!       10.77.0.1   .2       .3       .4        .5
 //! ```
 //!
-//! All of it is inside a network namespace that the test runs itself in ([`run_apart`]), with a mount
-//! namespace for the names. The kernel takes both down with the last process in them, so that nothing is
-//! left behind however the test ends, and nothing of the real network is within reach.
+//! Everything is inside a network namespace in which the test runs itself ([`run_apart`]), with a mount
+//! namespace for the names. The kernel removes both with the last process in them, so nothing is
+//! left when the test ends, and the real network cannot be reached.
 
 use crate::support::{ALL, Id, Place};
 use std::env;
 use std::process::{Command, Output, Stdio};
 
-/// Set for a test that is inside.
+/// Set for a test that runs inside.
 const APART: &str = "TOYSTORE_APART";
 
 /// Names of namespaces are files below /run.
 const OWN_RUN: &str = "mount -t tmpfs run /run && exec \"$@\"";
 
-/// What the machines, and whoever plays them, need.
+/// The commands that are needed.
 const TRIAL: &str = "ip netns add trial && ip link add name trial type veth peer name eth0 netns trial \
                      && ip netns exec trial iptables -S && ip netns delete trial";
 
-/// Something between the machines that is broken.
+/// A fault of the network between the machines.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
-    /// Its cable is out.
+    /// Its cable is pulled.
     Unplugged(Id),
-    /// It hears nobody; what it says arrives.
+    /// It receives nothing; what it sends arrives.
     Deaf(Id),
-    /// Nobody hears it; what is said to it arrives.
+    /// What it sends does not arrive; it receives everything.
     Mute(Id),
-    /// These two do not hear each other.
+    /// These two do not reach each other.
     Apart(Id, Id),
-    /// One packet in five is lost, on its way in or out.
+    /// One packet in five is lost, in both directions.
     Lossy(Id),
 }
 
-/// Runs this test again where it can make machines, and fails as it fails. Returns whether the caller is
-/// there already; if not, that was all.
+/// Runs this test again where it can make machines, and fails if it fails. Returns whether the caller runs
+/// there; if not, the test is done.
 pub fn run_apart(test: &str) -> bool {
     if env::var_os(APART).is_some() {
         return true;
@@ -64,7 +64,7 @@ pub fn run_apart(test: &str) -> bool {
     false
 }
 
-/// A command in namespaces of its own; it needs the command's words.
+/// A command in new namespaces; it needs the command's words.
 fn unshare() -> Command {
     let mut unshare = Command::new("unshare");
     unshare.args(["--net", "--mount"]);
@@ -75,7 +75,7 @@ fn unshare() -> Command {
     unshare
 }
 
-/// Builds the machines. Only for a test that [`run_apart`] put where there is nothing else.
+/// Builds the machines. Only for a test that [`run_apart`] has put into empty namespaces.
 pub fn build() {
     ip("link set dev lo up");
     ip("link add name switch type bridge");
@@ -92,14 +92,14 @@ pub fn build() {
     }
 }
 
-/// Where a service is.
+/// The place of a service.
 pub fn place(id: Id) -> Place {
     let host = host(id);
     let (listen, peer) = (format!("{host}:8080"), format!("{host}:9080"));
     Place { listen, peer, machine: Some(id.section()) }
 }
 
-/// Breaks something.
+/// Injects a fault.
 pub fn befall(fault: Fault) {
     match fault {
         Fault::Unplugged(id) => ip(&format!("link set dev {} down", id.section())),
@@ -117,7 +117,7 @@ pub fn befall(fault: Fault) {
     }
 }
 
-/// Mends everything.
+/// Heals all faults.
 pub fn heal() {
     for id in ALL {
         filter(id, "-F");

@@ -1,6 +1,6 @@
-//! Real processes, real disks, and somebody who breaks them: a nemesis kills, stops, cuts off and
-//! fails the disk of any service at random, while customers shop; then a checker reads what they were
-//! told, and what the store has on its disks, and decides whether every promise was kept.
+//! Real processes and real disks under faults: a nemesis kills, pauses and disconnects services and
+//! fails their disks at random, while customers buy. Then a checker reads the answers that the customers
+//! got, and the store's disks, and decides whether every promise was kept.
 //!
 //! ```text
 //! load ──HTTP──▶ front-end ══╗
@@ -9,12 +9,12 @@
 //! history ─────────────▶ checker ◀──── orders.csv, audit      ▼ when what may be noticed
 //! ```
 //!
-//! Two stories are told without chance: a rolling restart (`rolling`), and a store on five machines whose network
+//! Two tests are not random: a rolling restart (`rolling`), and a store on five machines whose network
 //! fails (`apart`, on the `machines`; `make test-netns`).
 //!
-//! `make torture` goes on for minutes (`TORTURE_SECONDS`) from a seed (`TORTURE_SEED`); one short round
-//! is in every `make test`. That one asserts safety only: how long anything takes is no business of a
-//! test that must not fail on a busy machine.
+//! `make torture` runs for minutes (`TORTURE_SECONDS`) from a seed (`TORTURE_SEED`). One short round
+//! is in every `make test`. It checks safety only, not times, because the machine may be
+//! busy.
 
 #[path = "../support/given.rs"]
 mod given;
@@ -45,17 +45,17 @@ use support::Cluster;
 use support::Id::{Frontend, Order};
 use toystore::order::file::look;
 
-/// How long the nemesis rages in one round of `make torture`.
+/// How long the nemesis injects faults in one round of `make torture`.
 const ROUND: Duration = Duration::from_secs(30);
-/// Business as usual, before and after.
+/// The time without faults, before and after.
 const CALM: Duration = Duration::from_millis(500);
-/// Purchases may stand still so long when a replica is lost: two seconds, and as many for a machine
-/// that is busy with other things.
+/// The longest time without a purchase when a replica is lost: two seconds, and two more for a machine
+/// that is busy with other work.
 const GAP_MAX: Duration = Duration::from_secs(4);
-/// More broken promises than this are counted, not shown.
+/// Further broken promises are counted, not shown.
 const LINES_MAX: usize = 20;
 
-/// Two toys soon sell out; the others never do.
+/// Two toys sell out soon; the others never do.
 const TOYS: [(&str, u64); 8] = [
     ("Tux", 1_000_000),
     ("Whale", 1_000_000),
@@ -67,7 +67,7 @@ const TOYS: [(&str, u64); 8] = [
     ("Monopoly", 20),
 ];
 
-/// What came of a round.
+/// The result of a round.
 struct Round {
     seed: u64,
     faults: Vec<Episode>,
@@ -79,7 +79,7 @@ struct Round {
 }
 
 impl Round {
-    /// Opens a store, breaks it for a while, and checks.
+    /// Opens a store, injects faults for a while, and checks.
     fn run(seed: u64, lasting: Duration) -> Round {
         let cluster = Cluster::closed(&["--catalog-initial=initial.csv"]);
         fs::write(cluster.path("initial.csv"), initial_csv()).expect("a file");
@@ -103,8 +103,8 @@ impl Round {
         Round { seed, faults, service, broken, cluster }
     }
 
-    /// Adds what customers noticed, and should not have, to what was broken. The limits leave room for
-    /// a machine that is busy with other things.
+    /// Adds to the broken promises what customers should not have noticed. The limits are wide enough for
+    /// a machine that is busy with other work.
     fn judge_service(&mut self) {
         let Service { purchases, sale_is_indefinite, longest_gap_us, .. } = self.service;
         let broken = &mut self.broken;
@@ -119,7 +119,7 @@ impl Round {
         }
     }
 
-    /// Prints the line of this round, and all there is to know if it failed.
+    /// Prints the line of this round, and all details if it failed.
     fn report(&mut self) {
         println!("{self}");
         if self.broken.is_empty() {
@@ -169,14 +169,14 @@ fn initial_csv() -> String {
     format!("name,price,quantity\n{}", TOYS.map(row).concat())
 }
 
-/// Sends customers into an open store.
+/// Starts sessions of customers at an open store.
 fn shop(store: &Cluster, seed: u64, history: &Arc<History>) -> Load {
     let toys = TOYS.map(|(name, _)| name.to_owned());
     Load::start(store.address(Frontend), &toys, seed, history)
 }
 
-/// Closes a store that is well and has no customers any more. Returns what was promised to them and not kept,
-/// and the errors that they came to notice; during `outages` (from, to) they may.
+/// Closes a store that is well and has no customers any more. Returns the broken promises, and the errors that
+/// customers noticed outside `outages` (from, to).
 fn close_and_judge(store: &mut Cluster, history: &History, outages: &[(u64, u64)]) -> Vec<String> {
     store.await_agreement();
     let running = store.program("audit").arg("--running").status();
@@ -197,7 +197,7 @@ fn close_and_judge(store: &mut Cluster, history: &History, outages: &[(u64, u64)
     broken
 }
 
-/// What a closed store promised its customers and did not keep.
+/// The broken promises of a closed store.
 fn safety(store: &Cluster, requests: &[Request]) -> Vec<String> {
     let initial = TOYS.map(|(name, count)| (name.to_owned(), count)).into();
     match look(&store.data(Order(1))) {

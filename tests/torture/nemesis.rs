@@ -1,12 +1,12 @@
-//! What goes wrong: one fault after another, drawn from a seed, each for a while, then healed.
+//! Injects one fault after another, drawn from a seed, each for a while, then heals it.
 //!
-//! - The nemesis knows of each fault whether customers may come to notice it (`Expect`). They may not
+//! - For each fault the nemesis knows whether customers may notice it (`Expect`). They may not
 //!   while the front-end, the catalog and one in-sync replica that both can reach are well. A replica
-//!   is in sync for certain if all were once and nothing was done to it since.
-//! - It mostly waits until all is well again; but it may also go on before, or even leave a fault as
-//!   it is while the next one comes.
-//! - A service that ends though nobody ended it is a failure, and so is a store that does not come
-//!   back when everything is healed.
+//!   is certainly in sync if all were once and no fault affected it since.
+//! - It mostly waits until the whole store is well again. Sometimes it continues before, or leaves a fault
+//!   while the next one is injected.
+//! - A service that ends without a fault is a failure, and so is a store that does not recover
+//!   when everything is healed.
 
 use crate::fault::{Damage, Fate, Fault, Role, draw_ways};
 use crate::history::History;
@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{fmt, fs};
 
-/// Here a disk that is damaged keeps the identity that it must not have any more.
+/// A file that keeps the identity of a damaged disk, which must change.
 const DAMAGED: &str = "identity-before-the-damage";
 
 /// What customers may notice.
@@ -30,11 +30,11 @@ const DAMAGED: &str = "identity-before-the-damage";
 pub enum Expect {
     /// Latency.
     Service,
-    /// Errors that say to try again.
+    /// Errors that ask to try again.
     Outage,
 }
 
-/// A fault that was.
+/// A fault in the past.
 #[derive(Debug)]
 pub struct Episode {
     fault: Fault,
@@ -44,12 +44,12 @@ pub struct Episode {
     pub start_us: u64,
     /// When it was healed.
     healed_us: u64,
-    /// When the store was well again, or the next one began.
+    /// When the store was well again, or the next fault began.
     pub end_us: u64,
 }
 
 impl Episode {
-    /// What it is counted as.
+    /// Its name in the counts.
     pub fn kind(&self) -> &'static str {
         self.fault.kind()
     }
@@ -64,18 +64,18 @@ impl fmt::Display for Episode {
     }
 }
 
-/// Who makes it go wrong.
+/// Injects the faults.
 pub struct Nemesis {
     pub cluster: Cluster,
     network: Network,
-    /// What each service is told of the others: the links to them.
+    /// The addresses of the others that each service is given: the links to them.
     links: BTreeMap<Id, Vec<String>>,
     rng: Rng,
     history: Arc<History>,
     pub episodes: Vec<Episode>,
-    /// The replicas that nothing was done to since all was well: they are in sync.
+    /// The replicas that no fault affected since all was well: they are in sync.
     spared: Vec<Id>,
-    /// Whether the front-end and the catalog are as they were when all was well.
+    /// Whether no fault affected the front-end and the catalog since all was well.
     door_is_open: bool,
 }
 
@@ -112,7 +112,7 @@ impl Nemesis {
         nemesis
     }
 
-    /// Faults until then, and all is well at the end. An error if it is not.
+    /// Injects faults until then, and heals everything at the end. An error if the store is not well then.
     pub fn rage(&mut self, until: Instant) -> Result<(), String> {
         while Instant::now() < until {
             let is_untouched = self.door_is_open && self.spared.len() == REPLICAS.len();
@@ -138,7 +138,7 @@ impl Nemesis {
         let stays = fault.lasts() && next == 0;
         let healed = if stays { Ok(()) } else { self.heal(Some(&fault)) };
         let healed_us = self.history.now_us();
-        // What a spoiled disk had must be on others again before they may fail, too.
+        // The data of a damaged disk must be on others again before they may fail, too.
         let waits = healed.is_ok() && !stays && (next > 2 || matches!(fault, Fault::Spoil(..)));
         let well = if waits { self.await_well() } else { healed };
         let end_us = self.history.now_us();
@@ -146,7 +146,7 @@ impl Nemesis {
         well
     }
 
-    /// What customers may notice of this fault, after all that was since all was well.
+    /// What customers may notice of this fault, after all faults since all was well.
     fn expect(&mut self, fault: &Fault) -> Expect {
         let all_were_spared = self.spared.len() == REPLICAS.len();
         self.spared.retain(|replica| !fault.touches(*replica));
@@ -177,7 +177,7 @@ impl Nemesis {
             Fault::SyncError(id) => return self.fail_syncs(*id),
             Fault::Storm(blows) => return (0..*blows).for_each(|_| self.blow()),
         }
-        // Often about as long as a lease, or as the silence that makes a replica count as down.
+        // Often about as long as a lease, or as the silence after which a replica counts as down.
         let longest = if self.rng.bool() { 900 } else { 2_500 };
         let some_time = self.rng.u64(50..longest);
         thread::sleep(Duration::from_millis(some_time));
@@ -195,7 +195,7 @@ impl Nemesis {
         }
     }
 
-    /// The most that any replica has, whether it runs or not.
+    /// The highest number in any replica's log, whether the replica runs or not.
     fn orders_on_disk(&self) -> u64 {
         let rows = |id| self.cluster.orders_csv(id).split(|byte| *byte == b'\n').count();
         REPLICAS.into_iter().map(rows).max().unwrap_or(0) as u64
@@ -211,10 +211,10 @@ impl Nemesis {
             }
         }
         self.wait(PATIENCE / 3, |nemesis| nemesis.has_stopped(id));
-        // One that hangs wakes up first, in a world that went on without it.
+        // A replica that hangs first continues, although the others have a newer view.
         self.cluster.resume(id);
         thread::sleep(Duration::from_millis(300));
-        // Whether it came to that order or not: it is not to play again.
+        // The failure must not be simulated again, whether it happened or not.
         self.cluster.reap(id);
         self.kill(id);
     }
@@ -240,7 +240,7 @@ impl Nemesis {
         strace.args(["-f", "-qq", "-e", "inject=fdatasync:error=EIO:when=1+"]);
         strace.args(["-e", "trace=fdatasync", "-o", "/dev/null", "-p", &pid]);
         strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        // Without strace, nothing fails.
+        // Without strace no sync fails.
         let mut strace = strace.spawn().ok();
         self.wait(PATIENCE / 3, |nemesis| nemesis.has_stopped(id));
         self.cluster.reap(id);
@@ -271,7 +271,7 @@ impl Nemesis {
         thread::sleep(Duration::from_millis(some_time));
     }
 
-    /// Makes everything run and be reachable again.
+    /// Heals everything: all processes run and reach each other.
     fn heal(&mut self, fault: Option<&Fault>) -> Result<(), String> {
         self.network.clear();
         for id in ALL {
@@ -310,13 +310,13 @@ impl Nemesis {
         }
     }
 
-    /// Whether a disk that was damaged has the identity of before.
+    /// Whether a disk that was damaged has its old identity.
     fn is_ghost(&self, id: Id) -> bool {
         let read = |name| fs::read(self.cluster.data(id).join(name)).ok();
         read(DAMAGED).is_some_and(|damaged| read("identity") == Some(damaged))
     }
 
-    /// Waits until all disks have the same log and the same view; nobody may be buying.
+    /// Waits until all disks have the same log and the same view; no customer may be buying.
     pub fn await_agreement(&mut self) -> Result<(), String> {
         if !self.wait(PATIENCE, |nemesis| nemesis.cluster.logs_agree()) {
             return Err("the replicas do not come to have the same log".into());
@@ -333,7 +333,7 @@ impl Nemesis {
         agreed.then_some(()).ok_or_else(|| "the disks do not come to have the same view".into())
     }
 
-    /// Closes the store, or what is left of it. Returns its remains, and what happened to it.
+    /// Closes the store, or what is left of it. Returns the store, and the faults.
     pub fn end(mut self) -> (Cluster, Vec<Episode>) {
         for id in ALL.into_iter().rev() {
             self.cluster.reap(id);
@@ -366,7 +366,7 @@ impl Nemesis {
         }
     }
 
-    /// Whether a service has ended or stands still.
+    /// Whether a service has ended or is paused.
     fn has_stopped(&mut self, id: Id) -> bool {
         let state = fs::read_to_string(format!("/proc/{}/stat", self.cluster.pid(id)));
         let state = state.unwrap_or_default();

@@ -1,13 +1,12 @@
-//! The network between the services: every connection from one process to another goes through here,
+//! The network between the services: every connection from one process to another goes through this proxy,
 //! and the nemesis decides what arrives when.
 //!
-//! A link is a listener that a caller dials in the place of its callee; each connection over it has two
-//! pumps, one a direction. Weather is between two processes and of one direction, so that all links
-//! between the two have the same:
+//! A link is a listener that a caller connects to instead of the called service. Each connection over it has two
+//! pumps, one for each direction. All links in one direction between two processes have the same weather:
 //!
-//! - *held*: what is sent waits until the weather changes, and then arrives, however late. So does the
+//! - *held*: bytes wait until the weather changes, and then arrive, however late. So does the
 //!   end of a connection. That is a partition: TCP sends again.
-//! - *slow*: everything arrives this much later.
+//! - *slow*: bytes arrive this much later.
 //! - *cut*: connections break at once, and new ones too.
 
 use crate::support::{Id, own_host};
@@ -18,21 +17,21 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How often a silent pump looks whether the network still is.
+/// How often a pump without data checks whether the network still exists.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// A callee that stands still, with a full backlog, does not answer.
+/// A paused process with a full backlog does not accept.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// From whom to whom.
+/// A direction: from, to.
 pub type Way = (Id, Id);
 
-/// What happens to what is sent one way.
+/// What happens to bytes in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weather {
-    /// It waits.
+    /// They wait.
     Held,
-    /// It is late.
+    /// They are late.
     Slow(Duration),
     /// The connection breaks.
     Cut,
@@ -40,7 +39,7 @@ pub enum Weather {
 
 /// All links of a store.
 pub struct Network {
-    /// Where its links are dialled: not where the store has its addresses, some of which are only reserved.
+    /// The host of the links: not the host of the store, where some addresses are only reserved.
     host: String,
     sky: Arc<Sky>,
     acceptors: Vec<JoinHandle<()>>,
@@ -60,13 +59,13 @@ struct State {
 }
 
 impl Network {
-    /// A network without links, in fair weather.
+    /// A network without links and without faults.
     pub fn new() -> Network {
         let (acceptors, addresses) = (Vec::new(), Vec::new());
         Network { host: own_host(), sky: Arc::default(), acceptors, addresses }
     }
 
-    /// Lays a link from a caller to the address of a callee. Returns the address to dial instead.
+    /// Makes a link from a caller to the address of a service. Returns the address to connect to instead.
     pub fn link(&mut self, way: Way, callee: &str) -> String {
         let callee: SocketAddr = callee.parse().expect("an address with a port");
         let listener = TcpListener::bind((self.host.as_str(), 0)).expect("a free port");
@@ -80,14 +79,14 @@ impl Network {
         address.to_string()
     }
 
-    /// Sets the weather of some ways.
+    /// Sets the weather of some directions.
     pub fn set(&self, ways: &[Way], weather: Weather) {
         let mut state = self.sky.state.lock().expect("nobody panics in here");
         state.weather.extend(ways.iter().map(|way| (*way, weather)));
         self.sky.changed.notify_all();
     }
 
-    /// Fair weather everywhere.
+    /// Ends all faults.
     pub fn clear(&self) {
         self.sky.state.lock().expect("nobody panics in here").weather.clear();
         self.sky.changed.notify_all();
@@ -99,7 +98,7 @@ impl Drop for Network {
         self.sky.state.lock().expect("nobody panics in here").closed = true;
         self.sky.changed.notify_all();
         for (acceptor, address) in self.acceptors.drain(..).zip(&self.addresses) {
-            // Wakes it up, so that it sees that all is over.
+            // Wakes it, so that it sees that the network ends.
             TcpStream::connect(address).ok();
             acceptor.join().expect("an acceptor never panics");
         }
@@ -114,7 +113,7 @@ impl Sky {
                 break;
             }
             pumps.retain(|pump| !pump.is_finished());
-            // A callee that is down: the caller sees its connection break.
+            // The called service is down: the caller sees its connection break.
             let Ok(far) = TcpStream::connect_timeout(&to, CONNECT) else { continue };
             let clones = near.try_clone().and_then(|near| Ok((near, far.try_clone()?)));
             let Ok((near_again, far_again)) = clones else { continue };
@@ -131,7 +130,7 @@ impl Sky {
         }
     }
 
-    /// Carries what comes one way, until the connection ends at either side or is cut.
+    /// Copies bytes in one direction, until the connection ends at either side or is cut.
     fn pump(&self, mut from: TcpStream, mut to: TcpStream, way: Way) {
         let mut chunk = vec![0; 64 * 1024];
         let ready = from.set_read_timeout(Some(LOOK)).and_then(|()| to.set_nodelay(true));
@@ -159,7 +158,7 @@ impl Sky {
         state.closed || state.weather.get(&way) == Some(&Weather::Cut)
     }
 
-    /// Waits as long as the weather says. False if the connection is to break.
+    /// Waits as long as the weather requires. Returns false if the connection must break.
     fn lets_through(&self, way: Way) -> bool {
         let mut state = self.state.lock().expect("nobody panics in here");
         loop {

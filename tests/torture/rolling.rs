@@ -1,5 +1,5 @@
 //! A rolling restart: each service is asked to end (SIGTERM) and started again, one after the other, as an
-//! operator does who brings a new version, while customers shop.
+//! operator does for an upgrade, while customers buy.
 
 use crate::history::History;
 use crate::support::Cluster;
@@ -9,7 +9,7 @@ use crate::{close_and_judge, initial_csv, shop};
 use std::fs;
 use std::sync::Arc;
 
-/// Purchases after which business goes on.
+/// The number of purchases that shows that customers can buy.
 const BUSINESS: usize = 10;
 
 #[test]
@@ -30,7 +30,7 @@ fn a_rolling_restart_is_noticed_only_where_there_is_one_of_a_kind() {
         store.start(id);
         history.await_business(BUSINESS);
         let open_us = history.now_us();
-        // Only one at a time is away: the next one goes when this one has every order.
+        // Only one is down at a time: the next one is ended when this one has every order.
         store.await_in_sync();
         if matches!(id, Catalog | Frontend) {
             outages.push((begun_us, open_us));
