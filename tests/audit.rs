@@ -1,5 +1,5 @@
-//! What the audit promises: books that balance are proven to, books that do not are never, and the
-//! audit says where. It only reads. (Requirement O5: no order lost, none doubled, stock conserved.)
+//! The audit: it accepts books that balance, and only these, and says
+//! where they do not. It only reads. (Requirement O5: no order lost, none doubled, stock conserved.)
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
@@ -16,14 +16,14 @@ const JOURNAL: &str = "position,kind,epoch,name,quantity,version,key,caller,inca
                        sequence,ack_below,crc\n";
 const ORDERS: &str = "number,name,quantity,epoch,key,crc\n";
 
-/// The files of a store, as earlier versions wrote them, with rows that are not chained; from which each test takes away or to which it adds something.
+/// The files of a store, as earlier versions wrote them, with rows that are not chained. Each test changes them.
 struct Store(BTreeMap<&'static str, String>);
 
 const LOGS: [&str; 3] = ["order-1/orders.csv", "order-2/orders.csv", "order-3/orders.csv"];
 
 fn row(fields: &[&dyn Display]) -> String {
     let mut bytes = Vec::new();
-    // A row that is first in its chain has the checksum that rows of earlier versions have.
+    // The first row of a chain has the same checksum as in earlier versions.
     Chain::default().encode(fields, &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()
 }
@@ -104,7 +104,7 @@ impl Store {
         }
     }
 
-    /// Writes the files, runs the audit, and returns its exit code and what it said.
+    /// Writes the files, runs the audit, and returns its exit code and its output.
     fn audit(&self) -> (i32, String) {
         let directory = tempfile::tempdir().unwrap();
         for (file, text) in &self.0 {
@@ -149,7 +149,7 @@ fn contents(directory: &TempDir) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// A case: its name, what happened to the good store, the exit code, and what must be said.
+/// A case: its name, the change of the good store, the exit code, and parts of the output.
 type Case = (&'static str, fn(&mut Store), i32, &'static [&'static str]);
 
 fn assert_all(cases: &[Case]) {

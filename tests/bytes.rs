@@ -1,5 +1,5 @@
-//! Whatever bytes come from a network or a disk: the claims that the fuzzers attack (`make fuzz`), for
-//! their seeds, and for what becomes of a seed when it is damaged.
+//! Any bytes from a network or a disk: the claims that the fuzzers check (`make fuzz`), for
+//! their seeds, and for damaged seeds.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::fs;
 
-/// The inputs from which the fuzzers of a claim start.
+/// The seeds of a claim.
 fn seeds(claim: &str) -> Vec<Vec<u8>> {
     let directory = format!("{}/fuzz/seeds/{claim}", env!("CARGO_MANIFEST_DIR"));
     let files = fs::read_dir(directory).unwrap();
@@ -19,7 +19,7 @@ fn seeds(claim: &str) -> Vec<Vec<u8>> {
     paths.into_iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// What may happen to bytes.
+/// A way to damage bytes.
 #[derive(Debug, Clone)]
 enum Damage {
     Cut(Index),
@@ -76,7 +76,7 @@ impl Damage {
     }
 }
 
-/// The claim holds for its seeds, and for so many damaged ones.
+/// The claim holds for its seeds, and for this number of damaged ones.
 fn holds(name: &str, claim: fn(&[u8]), cases: u32) {
     let seeds = seeds(name);
     assert!(seeds.len() > 5, "{name}: a claim about nothing");

@@ -1,4 +1,4 @@
-//! Which purchases the front-end sends together, and that none of those that wait is forgotten.
+//! Which purchases the front-end sends together, and that every purchase that waits is sent.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -55,14 +55,14 @@ fn purchases_that_wait_are_sent_together_and_each_has_its_own_outcome_and_attemp
     };
     assert_eq!(outcome(&mut calls, second), bought(8));
     assert_eq!(outcome(&mut calls, third), Err(Error::NotEnoughStock));
-    // At its deadline: nobody sold, so the error is definite; after a call without an answer it is not.
+    // At its deadline: nobody sold, so the error is definite. After a call without an answer it is indefinite.
     assert!(outcome(&mut calls, fourth).unwrap_err().is_definite());
     let again = asked(&mut calls, fourth);
     calls.told(&again, Err(Error::unanswered("lost")), ms(10));
     assert!(!outcome(&mut calls, fourth).unwrap_err().is_definite());
 }
 
-/// A late duplicate is refused because its caller said that it is finished: never while a call with it is under way.
+/// A late duplicate is refused because its caller has reported it as finished: never while a call with it is under way.
 #[test]
 fn a_purchase_that_nobody_waits_for_is_unfinished_until_its_call_is_over() {
     let mut calls = Calls::new(2);
@@ -77,7 +77,7 @@ fn a_purchase_that_nobody_waits_for_is_unfinished_until_its_call_is_over() {
     assert_eq!(calls.purchases(&next, Epoch(1), Epoch(1))[0].ack_below, second);
 }
 
-/// Whatever comes and goes, some thread or some waker takes care of the purchases that wait.
+/// In every order of events some thread or some waker is responsible for the purchases that wait.
 #[test]
 fn no_purchase_is_forgotten() {
     for seed in 0..300 {
@@ -116,7 +116,7 @@ fn no_purchase_is_forgotten() {
                     awake.push(waker);
                 }
                 3 if !there.is_empty() && !is_ending => {
-                    // A connection breaks. Its own call, if it sends one, ends by itself.
+                    // A connection breaks. The call that it sends, if any, ends by itself.
                     let (sequence, waker) = there.swap_remove(rng.usize(..there.len()));
                     awake.retain(|other| *other != waker);
                     awake.extend(calls.end(sequence));

@@ -1,5 +1,5 @@
-//! What the client promises (K1 to K4), against a store that misbehaves on purpose, as the real one
-//! never should.
+//! The client (K1 to K4), against a store with errors that the real one
+//! must never have.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
@@ -27,10 +27,10 @@ struct Asked {
     item: Option<Item>,
 }
 
-/// What the store answers instead of the truth, given what it was asked now and before.
+/// A wrong answer of the store, from this request and those before.
 type Trouble = fn(&Asked, &[Asked]) -> Option<Result<Value>>;
 
-/// A front-end that keeps its orders honestly, whatever it answers.
+/// A front-end that keeps its orders correctly, whatever it answers.
 struct Store {
     trouble: Trouble,
     asked: Mutex<Vec<Asked>>,

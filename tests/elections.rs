@@ -1,4 +1,4 @@
-//! The controller, case by case: "Leader election and views" and "Failures and what they cost"
+//! The controller, case by case: "Views" and "Failures and their effect"
 //! (replication.md).
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
@@ -25,12 +25,12 @@ fn view(epoch: u64, leader: u32, in_sync: &[u32]) -> View {
 struct Store {
     controller: Controller,
     now: Moment,
-    /// Those that answer.
+    /// The replicas that answer.
     healths: Vec<Health>,
 }
 
 impl Store {
-    /// A front-end that starts with this on its disk, and three replicas that know this view.
+    /// A front-end that starts with this view on its disk, and three replicas that know this view.
     fn starting(on_disk: Option<View>, known: Option<&View>, unclean: Unclean) -> Store {
         let ids = [1, 2, 3].map(ReplicaId);
         let now = Moment::after(ms(10_000));
@@ -50,7 +50,7 @@ impl Store {
         Store { controller, now, healths: [1, 2, 3].map(health).into() }
     }
 
-    /// One that serves, in this view.
+    /// A replica that serves, in this view.
     fn serving(leader: u32, in_sync: &[u32]) -> Store {
         let before = view(4, leader, in_sync);
         let mut store = Store::starting(Some(before.clone()), Some(&before), Unclean::Forbidden);
@@ -74,7 +74,7 @@ impl Store {
         self.healths.remove(at)
     }
 
-    /// Everybody who answers does.
+    /// Every replica that answers is asked once.
     fn beat(&mut self) {
         for health in self.healths.clone() {
             let (id, expected) = (health.id, self.controller.committed());
@@ -83,7 +83,7 @@ impl Store {
         }
     }
 
-    /// A beat, and then the new view, if one is made, which everybody who answers accepts.
+    /// Asks the replicas once, then makes the new view, if there is one; every replica that answers accepts it.
     fn look(&mut self) -> Option<View> {
         self.now += ms(50);
         self.beat();
@@ -108,7 +108,7 @@ impl Store {
         None
     }
 
-    /// As [`wait`](Store::wait), and nothing else changes after it.
+    /// As [`wait`](Store::wait), and then no other view is made.
     fn settles_on(&mut self, expected: &View) {
         assert_eq!(self.wait(ms(1_000)).as_ref(), Some(expected));
         self.is_quiet();
@@ -325,7 +325,7 @@ fn logs_without_any_view_are_led_by_the_longest_alone() {
 
 #[test]
 fn a_long_log_of_an_older_epoch_does_not_beat_a_shorter_one_of_a_later() {
-    // Replica 1 led epoch 2 alone and wrote much that was never committed; replica 2 has epoch 3.
+    // Replica 1 led epoch 2 alone and has many entries that were never committed; replica 2 has epoch 3.
     let before = view(4, 3, &[3]);
     for (on_disk, expected) in [(Some(before), view(6, 2, &[2])), (None, view(1, 2, &[2]))] {
         let mut store = Store::starting(on_disk.clone(), on_disk.as_ref(), Unclean::Allowed);

@@ -1,9 +1,9 @@
-//! Customers shop while services are killed, stopped and started again: every acknowledged order
-//! stands, none is doubled, stock is conserved (O5), and all replicas end with the same log (O4).
+//! Customers buy while services are killed, paused and started again. Every acknowledged order
+//! is kept, none is doubled, stock is conserved (O5), and all replicas end with the same log (O4).
 //!
-//! The customers are the real `client`, which checks every order it was given; at the end `audit`
-//! proves the books of the closed store. The catalog is told to be slow, so that a run lasts long
-//! enough for everything that is to happen to it.
+//! The customers are the real `client`, which checks each of its orders. At the end `audit`
+//! checks the books of the closed store. The catalog has an artificial delay, so that a run lasts long
+//! enough for all its faults.
 
 mod support;
 
@@ -19,11 +19,11 @@ use support::{Cluster, Customer, REPLICAS, finish, wait_until};
 use toystore::model::{Entry, Epoch, Identity, Key, Member, OrderNumber, ReplicaId, View};
 use toystore::protocol::order::{Append, AppendOutcome, Appended, Peer};
 
-/// Whether customers may come to see that something is wrong. Either way they end with every order
-/// they were given.
+/// What customers may notice. In both cases they end with every order that was
+/// acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Notice {
-    /// Nothing but latency: no request has to be sent again (F7).
+    /// Latency only: no request has to be sent again (F7).
     Nothing,
     /// A refused or broken connection, or 503: the request is sent again with the same key (K4).
     Retries,
@@ -56,7 +56,7 @@ fn purchases_that_wait_hold_up_nobody_and_are_all_done_in_the_end() {
     assert_eq!(store.assert_conserved(), 40);
 }
 
-/// Five customers who are shopping.
+/// Five customers.
 struct Load {
     client: Child,
     said: PathBuf,
@@ -73,7 +73,7 @@ impl Load {
         Load { client: command.spawn().expect("a process"), said }
     }
 
-    /// Waits until this many more orders are committed; the customers are shopping meanwhile.
+    /// Waits until this many more orders are committed while the customers buy.
     fn await_orders(&mut self, store: &Cluster, more: u64) {
         let goal = store.committed() + more;
         wait_until(&format!("{goal} orders"), || {
@@ -83,7 +83,7 @@ impl Load {
         });
     }
 
-    /// Waits for the customers to leave content. Returns their report.
+    /// Waits until the customers have ended without an error. Returns their report.
     fn finish(mut self, notice: Notice) -> String {
         let status = finish(&mut self.client);
         let said = self.said();
@@ -101,12 +101,12 @@ impl Load {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        // It mostly has ended.
+        // It has usually ended.
         self.client.kill().and_then(|()| self.client.wait()).ok();
     }
 }
 
-/// Lets something happen to a store while customers are shopping, then checks that nothing was lost.
+/// Injects a fault while customers buy, then checks that nothing was lost.
 fn survive(notice: Notice, happen: impl FnOnce(&mut Cluster, &mut Load)) {
     survive_with("--catalog-delay-ms=20", notice, happen);
 }
@@ -119,7 +119,7 @@ fn survive_with(pace: &str, notice: Notice, happen: impl FnOnce(&mut Cluster, &m
     happen(&mut store, &mut load);
     let said = load.finish(notice);
     store.await_agreement();
-    // Every request ended well, so an order more than the customers know would be a doubled one.
+    // Every request succeeded, so an order that the customers do not know would be a doubled one.
     let log = String::from_utf8(store.orders_csv(1)).expect("text");
     let orders = log.lines().count() - 1;
     assert!(said.contains(&format!("\n{orders} orders, ")), "{orders} in the log: {said}");
@@ -127,7 +127,7 @@ fn survive_with(pace: &str, notice: Notice, happen: impl FnOnce(&mut Cluster, &m
     audit(&store);
 }
 
-/// Proves the books of a closed store: for each toy start + restocked - sold = now, the logs agree,
+/// Checks the books of a closed store: for each toy start + restocked - sold = now, the logs agree,
 /// numbers have no gap.
 fn audit(store: &Cluster) {
     let audit = store.program("audit").stdout(Stdio::piped()).output();
@@ -177,7 +177,7 @@ fn without_the_last_survivor_known_orders_are_read_and_nothing_is_sold() {
     wait_until("a follower knows the order", || {
         store.health(1).is_some_and(|health| health.committed.0 >= known)
     });
-    // It notes what is committed on its disk every second.
+    // It writes to its disk every second what is committed.
     wait_until("it is noted", || {
         fs::read_to_string(store.data(Order(1)).join("committed")).is_ok_and(|n| n.trim() == "1")
     });
@@ -188,7 +188,7 @@ fn without_the_last_survivor_known_orders_are_read_and_nothing_is_sold() {
     store.start(Order(1));
     store.start(Order(2));
     assert_eq!(customer.get(&format!("/orders/{known}")).0, 200, "known to be committed");
-    // Whether there is such an order, only replica 3 can tell: not 404.
+    // Only replica 3 knows whether there is such an order, so the answer is not 404.
     assert_eq!(customer.get(&format!("/orders/{unknown}")).0, 503);
     assert_eq!(customer.buy("Tux", 1).0, 503, "an outsider never leads (8)");
     store.start(Order(3));
@@ -200,7 +200,7 @@ fn without_the_last_survivor_known_orders_are_read_and_nothing_is_sold() {
 
 #[test]
 fn nobody_notices_the_leader_standing_still() {
-    // Slowly, so that they still shop when it wakes up, in a world with another leader.
+    // Slowly, so that they are still buying when it resumes and another replica leads.
     survive_with("--catalog-delay-ms=60", Notice::Nothing, |store, load| {
         let leader = store.leader();
         let paused = Instant::now();
@@ -247,7 +247,7 @@ fn nobody_notices_each_replica_killed_in_turn() {
             store.kill(Order(id));
             load.await_orders(store, 10);
             store.start(Order(id));
-            // Only one at a time is away: the next one goes when this one has every order.
+            // Only one is down at a time: the next one is ended when this one has every order.
             store.await_in_sync();
         }
     });
@@ -266,8 +266,8 @@ fn entry(number: u64) -> Entry {
 
 #[test]
 fn an_append_that_comes_late_or_twice_changes_nothing() {
-    // A follower that stood still finds many appends waiting, which its leader gave up and sent
-    // again with more entries; they are served in any order.
+    // A paused follower gets many appends when it resumes, which its leader gave up and sent
+    // again with more entries. They are handled in any order.
     let mut store = Cluster::closed(&[]);
     store.start(Order(1));
     let health = store.health(1).expect("it answers");
@@ -289,7 +289,7 @@ fn an_append_that_comes_late_or_twice_changes_nothing() {
     {
         append(after, through);
     }
-    // Five rows and the header, of which none is only in memory.
+    // Five rows and the header, all on disk.
     store.kill(Order(1));
     assert_eq!(String::from_utf8(store.orders_csv(1)).expect("text").lines().count(), 6);
     store.start(Order(1));
@@ -326,14 +326,14 @@ fn a_query_after_a_purchase_sees_it() {
 
 #[test]
 fn a_cached_toy_is_forgotten_with_the_catalog_it_came_from() {
-    // F5: while nobody tells the front-end of changes, its cache is not to be trusted.
+    // F5: while the front-end receives no changes from the catalog, its cache is not used.
     let mut store = Cluster::open(&[]);
     let mut customer = store.customer(Frontend);
     assert_eq!((customer.quantity("Tux"), customer.quantity("Tux")), (100, 100));
     store.kill(Catalog);
     wait_until("the lease is over", || customer.get("/products/Tux").0 == 503);
     store.start(Catalog);
-    // Behind the front-end's back, at once: it may not have subscribed again yet.
+    // A purchase that does not go through the front-end, at once: it may not have subscribed again yet.
     assert_eq!(
         store.customer(Catalog).send("POST", "/buy_qty", &[], b"name=Tux&quantity=1").0,
         200

@@ -1,5 +1,5 @@
-//! The front-end over raw sockets: what it answers (F1, F2, F8), what it refuses (F3), and that no
-//! client, however malformed, slow or impolite, costs the others anything.
+//! The front-end over raw sockets: its answers (F1, F2, F8), its refusals (F3), and that no
+//! malformed or slow client delays the others.
 
 mod support;
 
@@ -38,7 +38,7 @@ impl Wire {
         Wire { stream, received: Vec::new() }
     }
 
-    /// The server may have closed the connection already, which reading will show.
+    /// The server may have closed the connection already; the next read shows it.
     fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).ok();
     }
@@ -57,7 +57,7 @@ impl Wire {
         answer
     }
 
-    /// The next response but for its body: all there is to one to HEAD.
+    /// The next response without its body, as for HEAD.
     fn head(&mut self) -> Answer {
         let end = loop {
             match self.received.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -83,7 +83,7 @@ impl Wire {
         assert_eq!(self.read(), 0, "more than the last words: {:?}", self.received);
     }
 
-    /// Sends a request that is understood, so the connection goes on after it.
+    /// Sends a valid request, so the connection stays open.
     fn ask(&mut self, request: impl AsRef<[u8]>) -> Answer {
         self.send(request);
         self.answer()
@@ -96,7 +96,7 @@ impl Answer {
         fields.filter(|(found, _)| *found == name).map(|(_, value)| value).next()
     }
 
-    /// Stock changes with every purchase: a response says when it was made, and not to keep it.
+    /// Stock changes with every purchase: a response has its date, and must not be stored.
     fn assert_headers(&self) {
         assert!(self.header("Date").is_some_and(|date| date.ends_with(" GMT")), "{self:?}");
         let content_type = (self.status != 204).then_some("application/json");
@@ -104,7 +104,7 @@ impl Answer {
         assert_eq!(self.header("Cache-Control"), Some("no-store"), "{self:?}");
     }
 
-    /// Data on success; else the status once more and what is wrong (F2).
+    /// Data on success; else the status and the error (F2).
     fn assert_envelope(&self) {
         let fields = self.body.as_object().expect("an object");
         let field = if self.status == 200 { "data" } else { "error" };
@@ -209,7 +209,7 @@ fn what_leaves_a_request_in_doubt_is_refused_and_closes_the_connection() {
         (chunked("x\r\n").into(), 400, "hexadecimal"),
         (chunked("1\n{\r\n").into(), 400, "bare LF"),
         (chunked("1\r\n{}\r\n").into(), 400, "not followed by CRLF"),
-        // Limits, one beyond each.
+        // Limits, one more than each.
         (with_target_of(TARGET_BYTES_MAX + 1).into(), 414, "8192 bytes"),
         (with_head_of(HEAD_BYTES_MAX + 1).into(), 431, "16384 bytes"),
         (with_headers(HEADERS_MAX + 1).into(), 431, "64 header lines"),
@@ -250,7 +250,7 @@ fn a_request_at_a_limit_is_answered() {
 fn every_path_and_method_has_its_answer() {
     let store = Cluster::open(&[]);
     let mut wire = Wire::open(&store);
-    // All on one connection: a mistake that is understood does not close it (F4).
+    // All on one connection: an error with a status does not close it (F4).
     assert_eq!(order_number(&wire.ask(post(br#"{"name":"Fox","quantity":2}"#))), 1);
     let tux = json!({ "name": "Tux", "price": 19.9, "quantity": 100 });
     let order = json!({ "number": 1, "name": "Fox", "quantity": 2 });
@@ -370,7 +370,7 @@ fn every_path_says_which_methods_it_has() {
     }
 }
 
-/// A body that is no purchase, with the status and a part of the message.
+/// A malformed purchase, with the status and a part of the message.
 type Refused<'a> = (&'a [u8], u16, &'static str);
 
 const QUANTITIES: &[Refused<'static>] = &[
@@ -538,7 +538,7 @@ fn the_same_key_never_buys_twice_and_gets_the_same_answer() {
     }
     let twice = post_with("Idempotency-Key: c\r\nIdempotency-Key: c\r\n", tux);
     assert_eq!(wire.ask(twice).status, 400);
-    // A refused purchase leaves no trace: its key is free for another try.
+    // A refused purchase leaves nothing: its key may be used again.
     assert_eq!(wire.ask(with_key("d", b"name=Tux&quantity=99")).status, 409);
     assert_eq!(order_number(&wire.ask(with_key("d", tux))), 5);
 
@@ -583,7 +583,7 @@ fn requests_are_answered_in_order_however_they_arrive() {
     let store = Cluster::open(&[]);
     let buy = |name: &str| post(format!("name={name}&quantity=1").as_bytes());
 
-    // Pipelined: all sent before the first answer is read.
+    // Pipelined: all are sent before the first answer is read.
     let mut wire = Wire::open(&store);
     let requests: Vec<Vec<u8>> = vec![
         get("/products/Tux").into(),
@@ -601,7 +601,7 @@ fn requests_are_answered_in_order_however_they_arrive() {
     let quantities = [0, 2].map(|i| answers[i].body["data"]["quantity"].as_u64());
     assert_eq!(quantities, [Some(100), Some(99)], "a query sees the purchase before it (F5)");
     assert_eq!(answers[6].body["data"]["number"], 2);
-    // Many more than fit into any buffer, and the last says goodbye.
+    // More than fit into any buffer; the last one asks to close.
     wire.send(get("/products/Tux").repeat(1_000));
     wire.send(get_with("/products/Tux", "Connection: close\r\n"));
     wire.send(get("/products/Tux"));
@@ -616,7 +616,7 @@ fn requests_are_answered_in_order_however_they_arrive() {
     }
     assert_eq!(order_number(&wire.answer()), 3);
 
-    // A client that waits to be told that it may send the body.
+    // A client that waits for 100 Continue before it sends the body.
     wire.send(
         "POST /orders HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 19\r\n\r\n",
     );
@@ -633,7 +633,7 @@ fn requests_are_answered_in_order_however_they_arrive() {
     assert_eq!(head.status, 200);
     assert_eq!(head.header("Content-Length"), answer.header("Content-Length"));
 
-    // A name for the session, for the access log only.
+    // A session id, for the access log only.
     let answer = wire.ask(get_with("/products/Fox", "Session-ID: a\"b\r\n"));
     assert_eq!(answer.status, 200);
 
@@ -653,14 +653,14 @@ fn slow_and_vanishing_clients_cost_the_others_nothing() {
     let whole = post(br#"{"name":"Tux","quantity":1}"#);
     let (start, end) = whole.split_at(whole.len() - 1);
 
-    // Far more slow ones than there are threads: half in the head, half in the body.
+    // Far more slow clients than threads: half stop in the head, half in the body.
     let mut slow: Vec<Wire> = (0..8).map(|_| Wire::open(&store)).collect();
     for (i, wire) in slow.iter_mut().enumerate() {
         wire.send(if i % 2 == 0 { start } else { b"GET /prod" });
     }
     let mut customer = store.customer(Frontend);
     assert_eq!(customer.buy_one("Fox"), 1, "the others are served meanwhile");
-    // One drips on, which does not earn it more time.
+    // One continues to send single bytes, which does not extend its deadline.
     let dripping = slow.pop().expect("eight");
     let mut drips = dripping.stream.try_clone().expect("a socket");
     thread::scope(|scope| {
@@ -676,7 +676,7 @@ fn slow_and_vanishing_clients_cost_the_others_nothing() {
         }
     });
 
-    // Those who leave: before a word, within the head, within the body, before the answer.
+    // Clients that leave: before the first byte, within the head, within the body, before the answer.
     for part in [&b""[..], b"GET", start] {
         for _ in 0..4 {
             Wire::open(&store).send(part);
@@ -686,7 +686,7 @@ fn slow_and_vanishing_clients_cost_the_others_nothing() {
     for _ in 0..4 {
         Wire::open(&store).send(&whole);
     }
-    // A client that only stops sending still wants its answer.
+    // A client that only stops sending still waits for its answer.
     let mut wire = Wire::open(&store);
     wire.send(start);
     wire.send(end);
@@ -697,14 +697,14 @@ fn slow_and_vanishing_clients_cost_the_others_nothing() {
     assert_eq!(store.assert_conserved(), 6);
 }
 
-/// Who sent no key cannot retry with the same one: the error must not say so.
+/// A client without a key cannot retry with the same key, so the error must not say so.
 #[test]
 fn the_advice_after_an_unanswered_purchase_fits_its_key() {
     let store = Cluster::open(&["--frontend-purchase-deadline-ms=3000"]);
     let buy = |headers| post_with(headers, br#"{"name":"Tux","quantity":1}"#);
     let mut wire = Wire::open(&store);
     assert_eq!(order_number(&wire.ask(buy(""))), 1);
-    // A catalog that hangs takes the question and does not answer.
+    // A paused catalog receives the question and does not answer.
     store.pause(Catalog);
     for (headers, advice) in [
         ("Idempotency-Key: mine\r\n", "retry with the same Idempotency-Key"),
@@ -723,7 +723,7 @@ fn the_advice_after_an_unanswered_purchase_fits_its_key() {
 /// A purchase waits for a leader as long as its deadline says (F7).
 #[test]
 fn a_purchase_waits_for_a_leader_until_its_deadline() {
-    // A store that has only just lost its replicas may take seconds to get them back.
+    // A store that has just lost its replicas may need seconds to get them back.
     let mut store = Cluster::closed(&["--frontend-purchase-deadline-ms=60000"]);
     store.start(Catalog);
     store.start(Frontend);

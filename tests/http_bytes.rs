@@ -1,5 +1,5 @@
-//! HTTP/1.1 as bytes in, bytes out: what is accepted, what is refused and how, and where requests
-//! end.
+//! HTTP/1.1 as bytes in, bytes out: which requests are accepted, which are refused with which status, and where
+//! requests end.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -15,7 +15,7 @@ const TARGET_BYTES_MAX: usize = 8 * 1024;
 const HEADERS_MAX: usize = 64;
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// A handler that tells what it saw.
+/// A handler that answers with what it received.
 fn echo(request: &Request<'_>, responder: Responder<'_>) {
     let mut told = request.method.to_owned();
     for segment in request.segments() {
@@ -54,7 +54,7 @@ fn serve(input: &[u8]) -> Answer {
     answer(progress, &output)
 }
 
-/// Shows a connection the input byte by byte, up to the first answer.
+/// Gives a connection the input byte by byte, up to the first answer.
 fn serve_slowly(input: &[u8]) -> Answer {
     let mut connection = Http1::new(Way::Plain);
     let mut output = Vec::new();
@@ -252,7 +252,7 @@ fn accepted_requests_reach_the_handler_as_they_were_meant() {
         ("GET HTTP://h HTTP/1.1\r\nHost: h\r\n\r\n", "GET /"),
         ("GET http://h?b=c HTTP/1.1\r\nHost: h\r\n\r\n", "GET / b=c"),
         ("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "OPTIONS /*"),
-        // The router judges methods that are known.
+        // Known methods are checked by the router.
         ("PATCH /pot HTTP/1.1\r\nHost: h\r\n\r\n", "PATCH /pot"),
         // RFC 9112 §2.2: empty lines before, bare LF.
         ("\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET /"),
@@ -322,7 +322,7 @@ fn with_trailers(lines: usize) -> String {
     chunked(&format!("0\r\n{}\r\n", "A: b\r\n".repeat(lines)))
 }
 
-/// A request of some size, the largest size that is accepted, the status beyond it.
+/// A request of some size, the largest accepted size, the status for a larger one.
 type Limit = (fn(usize) -> String, usize, u16);
 
 #[test]
@@ -523,7 +523,7 @@ fn a_form_is_decoded_strictly() {
     }
 }
 
-/// A valid request, and what its handler tells of it.
+/// A valid request, and what its handler received.
 fn request() -> impl Strategy<Value = (Vec<u8>, String)> {
     let pieces = proptest::collection::vec("[a-z\r\n0:]{1,20}", 0..4);
     ("GET|POST|PUT|DELETE|PATCH", "[a-z]{0,9}", pieces, any::<bool>(), "(X: [ -~]{0,9}\r\n){0,3}")
@@ -560,7 +560,7 @@ proptest! {
         let input: Vec<u8> = requests.iter().flat_map(|(request, _)| request.clone()).collect();
         let mut connection = Http1::new(Way::Plain);
         let (mut start, mut arrived, mut told) = (0, 0, Vec::new());
-        // Each response comes when it is asked for the second time.
+        // Each response comes when the handler is asked for the second time.
         let mut is_there = true;
         while start < input.len() {
             let mut output = Vec::new();

@@ -1,4 +1,4 @@
-//! The HTTP client against servers that behave, that misbehave, and that vanish.
+//! The HTTP client with correct servers, with malformed answers, and with servers that close the connection.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -13,7 +13,7 @@ use toystore::net::{Progress, Way};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A server on a free port that plays one part per connection, and ends when all are played.
+/// A server on a free port that has one behaviour per connection, and ends after the last one.
 struct Server {
     address: String,
     thread: JoinHandle<()>,
@@ -52,7 +52,7 @@ impl Server {
     }
 }
 
-/// Reads up to the end of a head; the tests' servers want no bodies.
+/// Reads up to the end of a head; the tests' servers expect no bodies.
 fn read_request(stream: &mut TcpStream) -> String {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
@@ -189,7 +189,7 @@ fn answer_once(mut stream: TcpStream) {
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx").unwrap();
 }
 
-/// Reads one request and closes without a word.
+/// Reads one request and closes without an answer.
 fn hang_up(mut stream: TcpStream) {
     read_request(&mut stream);
     stream.shutdown(Shutdown::Both).unwrap();
@@ -237,7 +237,7 @@ fn nobody_listening_is_unreachable_and_definite() {
 
 #[test]
 fn a_silent_server_is_waited_for_until_the_deadline() {
-    // The connection waits in the listener's queue and nobody takes it.
+    // The connection waits in the listener's queue and is not accepted.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let mut client = Client::new(&address, Duration::from_millis(50));
@@ -254,7 +254,7 @@ fn a_request_that_would_break_out_of_its_line_is_not_sent() {
     }
 }
 
-/// Serves one connection through [`Http1`], as the front-end does: the body comes back.
+/// Serves one connection through [`Http1`], as the front-end does, and answers with the body.
 fn mirror(mut stream: TcpStream) {
     let (mut connection, mut input, mut output) = (Http1::new(Way::Plain), Vec::new(), Vec::new());
     loop {

@@ -1,5 +1,5 @@
-//! Ctrl-C in a program that measures: it shows what was measured so far, and says by its exit code that this is not
-//! all, whatever the store does.
+//! Ctrl-C in a program that measures: it shows the results so far, and its exit code says that they are not
+//! complete, whatever the store does.
 
 mod support;
 
@@ -32,7 +32,7 @@ fn a_client_that_is_interrupted_shows_what_it_measured() {
     };
     assert_shown(interrupt(client()));
 
-    // Its requests are under way, and will not be answered.
+    // Its requests are in flight, and will not be answered.
     let client = client();
     store.pause(Frontend);
     let shown = interrupt(client);
@@ -45,7 +45,7 @@ fn a_client_that_still_waits_for_the_store_can_be_interrupted() {
     let store = Cluster::open(&[]);
     store.pause(Frontend);
     let client = start(&store, "client", &["-c", "2"]);
-    // A program that has taken over the signal does not show that anywhere else.
+    // That a program handles the signal can be seen only here.
     let status = format!("/proc/{}/status", client.id());
     wait_until("it has taken over the signal", || {
         let status = std::fs::read_to_string(&status).expect("it runs");

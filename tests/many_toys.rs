@@ -1,4 +1,4 @@
-//! A store with as many toys as it may have: every program works. One more, and it does not start.
+//! A store with the most toys allowed: every program works. With one more, it does not start.
 
 mod support;
 
@@ -16,10 +16,10 @@ use toystore::config;
 use toystore::http::{Client, Response};
 use toystore::protocol::catalog::{PAGE_TOYS_MAX, TOYS_MAX};
 
-/// What a look at a service may bring, however many toys there are.
+/// The largest status or metrics page of a service, with any number of toys.
 const LOOK_BYTES_MAX: usize = 1 << 19;
 
-/// A store of so many toys, whose names are as long as they may be.
+/// A store with this number of toys, whose names are as long as allowed.
 fn store_of(toys: usize) -> Cluster {
     let store = Cluster::closed(&["--catalog-initial=many.csv", "--frontend-cache-capacity=5000"]);
     let mut rows = "name,price,quantity\n".to_owned();

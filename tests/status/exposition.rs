@@ -1,12 +1,12 @@
-//! Reads a page of metrics as Prometheus' text format 0.0.4 wants it, and is stricter than Prometheus:
-//! everything has a help and a type, names follow the conventions, histograms add up.
+//! Reads a page of metrics in Prometheus' text format 0.0.4. It is stricter than Prometheus:
+//! each metric has a help and a type, names follow the conventions, the buckets of histograms add up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a value is of, besides its name.
+/// The labels of a value.
 pub type Labels = BTreeMap<String, String>;
 
-/// A page that is as it should be.
+/// A correct page.
 #[derive(Debug, Default)]
 pub struct Page {
     families: BTreeMap<String, String>,
@@ -14,7 +14,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Reads a page, or says what is wrong with it.
+    /// Reads a page. An error says what is wrong.
     pub fn read(text: &str) -> Result<Page, String> {
         if !text.ends_with('\n') {
             return Err("the last line does not end".into());
@@ -54,7 +54,7 @@ impl Page {
         value.to_string().parse().unwrap_or_else(|_| panic!("{name} is {value}"))
     }
 
-    /// Everything that it has a help and a type of.
+    /// The names of all metrics with help and type.
     pub fn names(&self) -> BTreeSet<&str> {
         self.families.keys().map(String::as_str).collect()
     }
@@ -81,7 +81,7 @@ impl Page {
         Ok(())
     }
 
-    /// Buckets contain those below them, and the last contains everything.
+    /// Each bucket contains those below it, and the last one contains all values.
     fn check_histogram(&self, family: &str) -> Result<(), String> {
         let mut series: BTreeMap<Labels, Vec<(f64, f64)>> = BTreeMap::new();
         for ((name, labels), count) in &self.samples {
@@ -128,13 +128,13 @@ fn check_name(name: &str, kind: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Labels are stricter than names: they have no colon, and neither of ours has one.
+/// A label has no colon. The name of a metric may have one, but ours have none.
 fn is_identifier(name: &str) -> bool {
     let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     first && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// The labels at the start of `text`, if it has any, and what follows them.
+/// The labels at the start of `text`, if there are any, and the rest of the text.
 fn labels(text: &str) -> Result<(Labels, &str), String> {
     let mut labels = Labels::new();
     let Some(mut rest) = text.strip_prefix('{') else { return Ok((labels, text)) };
@@ -152,7 +152,7 @@ fn labels(text: &str) -> Result<(Labels, &str), String> {
     }
 }
 
-/// A text up to its quote, and what follows that.
+/// A text up to its quote, and the rest.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();

@@ -1,5 +1,5 @@
-//! Every service says how it is doing, on addresses where that does not wait for customers, and what it
-//! says is so: `GET /health`, `/status` and `/metrics`.
+//! `GET /health`, `/status` and `/metrics`: every service answers them at addresses where they do not wait for
+//! customers, and the answers are true.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -36,7 +36,7 @@ fn json(response: &Response) -> Value {
     serde_json::from_slice(&response.body).expect("bodies are JSON")
 }
 
-/// What is at `GET /status` of an address.
+/// The data of `GET /status` at an address.
 fn status_at<T: DeserializeOwned>(address: &str) -> Status<T> {
     let response = send("GET", address, "/status");
     assert_eq!(response.status, 200);
@@ -44,7 +44,7 @@ fn status_at<T: DeserializeOwned>(address: &str) -> Status<T> {
     body.data
 }
 
-/// How a service is doing, from its peer address.
+/// The status of a service, from its peer address.
 fn status<T: DeserializeOwned>(store: &Cluster, id: Id) -> Status<T> {
     status_at(store.peer_address(id))
 }
@@ -64,13 +64,13 @@ fn has_event(store: &Cluster, id: Id, text: &str) -> bool {
     events(store, id).iter().any(|event| event.text.contains(text))
 }
 
-/// How many requests of a kind ended this way at the request address.
+/// The number of requests of a kind that ended this way at the request address.
 fn count(requests: &[Requests], kind: Kind, outcome: Outcome) -> u64 {
     let mut found = requests.iter().filter(|r| (r.kind, r.outcome) == (kind, outcome));
     found.next().expect("what never happened is there as 0").count
 }
 
-/// How much each count has grown, without those that have not.
+/// By how much each count has grown, without those that have not.
 fn grown(before: &[Requests], after: &[Requests]) -> Vec<(Kind, Outcome, u64)> {
     let grown =
         after.iter().map(|r| (r.kind, r.outcome, r.count - count(before, r.kind, r.outcome)));
@@ -125,7 +125,7 @@ fn every_service_answers_on_its_addresses_and_the_front_end_not_to_customers() {
     assert_eq!(send("GET", public, "/metrics").status, 404);
 }
 
-/// What every service measures.
+/// The metrics of every service.
 const COMMON: [&str; 10] = [
     "process_open_fds",
     "process_resident_memory_bytes",
@@ -263,7 +263,7 @@ fn counts_grow_by_exactly_what_was_asked() {
     assert_eq!(page.whole("toystore_cache_misses_total", &[]), cache.misses);
 }
 
-/// Whether HTTP that is none is refused.
+/// Whether malformed HTTP is refused.
 fn is_refused(address: &str) {
     let mut connection = TcpStream::connect(address).expect("it listens");
     connection.set_read_timeout(Some(PATIENCE)).expect("a socket");
@@ -391,7 +391,7 @@ fn an_election_and_its_reason_are_in_the_events_as_in_the_log() {
         assert!((1..).zip(&events).all(|(n, event)| event.number == n), "{events:?}");
         let times = events.windows(2).all(|pair| pair[0].unix_ms <= pair[1].unix_ms);
         assert!(times && events[0].unix_ms > 1_600_000_000_000, "{events:?}");
-        // Threads that speak at the same time may be printed in another order than they are kept in.
+        // Threads that log at the same time may print in another order than the events have.
         wait_until("all that is kept is printed", || {
             let log = store.log(id);
             let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

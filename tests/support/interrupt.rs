@@ -1,4 +1,4 @@
-//! Presses Ctrl-C in a program that works.
+//! Presses Ctrl-C while a program runs.
 
 use super::{Cluster, signal, wait_until};
 use rustix::process::Signal;
@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 /// How long a program may take to end.
 const END_MAX: Duration = Duration::from_secs(5);
 
-/// A program that works until it is interrupted.
+/// A program that runs until it is interrupted.
 pub fn start(store: &Cluster, program: &str, arguments: &[&str]) -> Child {
     let mut command = store.program(program);
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().expect("a process")
 }
 
-/// Interrupts it; returns what it printed and what it said on standard error.
+/// Interrupts it; returns its standard output and its standard error.
 pub fn interrupt(program: Child) -> (String, String) {
     let begun = Instant::now();
     signal(&program, Signal::INT);
@@ -26,7 +26,7 @@ pub fn interrupt(program: Child) -> (String, String) {
     (String::from_utf8(output.stdout).expect("text"), said)
 }
 
-/// Waits until the store has given so many more orders.
+/// Waits until the store has more orders.
 pub fn await_orders(store: &Cluster) {
     let before = store.committed();
     wait_until("there are more orders", || store.committed() > before + 3);

@@ -1,11 +1,11 @@
 //! A whole store for one test: five real processes, each with its own data directory, on addresses
-//! that nobody else has.
+//! that no other process uses.
 //!
 //! - A cluster has a loopback address of its own (on Linux all of 127.0.0.0/8 is loopback), so that
 //!   neither a parallel test nor a client's source port takes a port that was found free.
-//! - Nothing outlives its test: a cluster kills what it started when it is dropped, and should the
-//!   test itself be killed, the services see their standard input end.
-//! - What a service says goes to a file; the files are shown when the test fails.
+//! - No process outlives its test: a cluster kills its processes when it is dropped. If the
+//!   test itself is killed, the services see the end of their standard input, and end.
+//! - The output of a service goes to a file; the files are shown when the test fails.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -35,7 +35,7 @@ use toystore::net::Transport;
 use toystore::protocol::order::{Health, Peer};
 use toystore::protocol::{ask, wanted};
 
-/// Far more than anything here takes; a test that reaches it has failed.
+/// Much longer than anything here takes; a test that reaches it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A service of the store, in the order of their start.
@@ -72,18 +72,18 @@ impl Id {
 /// The store.
 pub struct Cluster {
     directory: TempDir,
-    /// What every program of this store is told.
+    /// The flags of every program of this store.
     flags: Vec<String>,
     services: BTreeMap<Id, Service>,
-    /// How this test talks to the services.
+    /// The test's connections to the services.
     transport: Transport,
 }
 
-/// Where a service is.
+/// The place of a service.
 pub struct Place {
     pub listen: String,
     pub peer: String,
-    /// The network namespace that plays its machine, where it is not this one.
+    /// The network namespace that simulates its machine, if it is not this one.
     pub machine: Option<String>,
 }
 
@@ -93,7 +93,7 @@ struct Service {
 }
 
 impl Cluster {
-    /// A store with these settings, of which nothing runs yet. It does not restock, unless told to.
+    /// A store with these settings, of which no process runs yet. It restocks only if a flag says so.
     pub fn closed(settings: &[&str]) -> Cluster {
         let mut ports = reserve(&own_host(), 2 * ALL.len()).into_iter();
         let mut port = || ports.next().expect("two for each");
@@ -121,14 +121,14 @@ impl Cluster {
         Cluster { directory, flags, services, transport }
     }
 
-    /// The same, with certificates: its services speak mutual TLS.
+    /// The same, with certificates: its services use mutual TLS.
     pub fn secured(settings: &[&str]) -> Cluster {
         let mut cluster = Cluster::closed(settings);
         cluster.secure();
         cluster
     }
 
-    /// Makes certificates for a store that is closed: from now on its services speak mutual TLS.
+    /// Makes certificates for a store that is closed: from now on its services use mutual TLS.
     pub fn secure(&mut self) {
         let mut config = self.config();
         let certificates = self.path("certs");
@@ -150,7 +150,7 @@ impl Cluster {
         config
     }
 
-    /// A store with these settings, all of which runs, and has a leader.
+    /// A store with these settings, whose processes all run, and which has a leader.
     pub fn open(settings: &[&str]) -> Cluster {
         let mut cluster = Cluster::closed(settings);
         cluster.start_all();
@@ -165,7 +165,7 @@ impl Cluster {
         self.leader();
     }
 
-    /// `kill -9` to all services at once.
+    /// `kill -9` for all services at once.
     pub fn kill_all(&mut self) {
         for id in ALL {
             self.kill(id);
@@ -195,12 +195,12 @@ impl Cluster {
         assert!(before.is_none(), "{id:?} runs already");
     }
 
-    /// The command that starts a service, in a session of its own as a user's terminal is one: Linux
-    /// schedules each session as a group (`sched_autogroup`), and what is measured depends on it.
+    /// The command that starts a service, in a session of its own, as in a user's terminal: Linux
+    /// schedules each session as a group (`sched_autogroup`), and measurements depend on it.
     pub fn command(&self, id: Id, settings: &[&str]) -> Command {
-        // A replica that is not configured is nowhere.
+        // A replica that is not configured has no place.
         let machine = self.services.get(&id).and_then(|service| service.place.machine.as_ref());
-        // It is replaced by the program, so the process is the same.
+        // It is replaced by the program, so the process id stays the same.
         let mut session = Command::new("setsid");
         if let Some(machine) = machine {
             session.args(["ip", "netns", "exec", machine]);
@@ -220,10 +220,10 @@ impl Cluster {
     }
 
     /// Adds this store's flags to a command. Neither the environment of the test nor the configuration
-    /// file of the repository has a say in it.
+    /// file of the repository is used.
     fn told(&self, mut command: Command) -> Command {
         command.args(&self.flags).env_clear().current_dir(self.directory.path());
-        // Where `ip` is found.
+        // To find `ip`.
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command
@@ -236,7 +236,7 @@ impl Cluster {
         process.wait().expect("it is our child");
     }
 
-    /// Asks a service to end, and waits for that.
+    /// Asks a service to end, and waits until it has.
     pub fn end(&mut self, id: Id) -> ExitStatus {
         let mut process = self.take(id);
         signal(&process, Signal::TERM);
@@ -257,12 +257,12 @@ impl Cluster {
         }
     }
 
-    /// Makes a service stand still.
+    /// Pauses a service.
     pub fn pause(&self, id: Id) {
         self.signal(id, Signal::STOP);
     }
 
-    /// Lets a paused service go on.
+    /// Resumes a paused service.
     pub fn resume(&self, id: Id) {
         self.signal(id, Signal::CONT);
     }
@@ -277,22 +277,22 @@ impl Cluster {
         self.services[&id].process.as_ref().expect("it runs").id()
     }
 
-    /// Where a service takes requests.
+    /// The request address of a service.
     pub fn address(&self, id: Id) -> &str {
         &self.services[&id].place.listen
     }
 
-    /// Where a service takes what the other services say among themselves, and says how it is doing.
+    /// The peer address of a service.
     pub fn peer_address(&self, id: Id) -> &str {
         &self.services[&id].place.peer
     }
 
-    /// Whether a service was started, and nobody has ended it.
+    /// Whether a service was started, and was not ended by the test.
     pub fn is_started(&self, id: Id) -> bool {
         self.services[&id].process.is_some()
     }
 
-    /// How a service has ended by itself, if it has. It may be started again then.
+    /// The status of a service that has ended by itself, if it has. Then it may be started again.
     pub fn reap(&mut self, id: Id) -> Option<ExitStatus> {
         let service = self.service(id);
         let status = service.process.as_mut()?.try_wait().expect("it is our child")?;
@@ -300,13 +300,13 @@ impl Cluster {
         Some(status)
     }
 
-    /// Leaves the directory where it is when this store is dropped.
+    /// Keeps the directory when this store is dropped.
     pub fn keep(&mut self) -> PathBuf {
         self.directory.disable_cleanup(true);
         self.directory.path().to_owned()
     }
 
-    /// Where a service keeps its files.
+    /// The data directory of a service.
     pub fn data(&self, id: Id) -> PathBuf {
         self.path(&id.section())
     }
@@ -316,23 +316,23 @@ impl Cluster {
         self.directory.path().join(name)
     }
 
-    /// What a service has said so far.
+    /// The output of a service so far.
     pub fn log(&self, id: Id) -> String {
         fs::read_to_string(self.log_path(id)).unwrap_or_default()
     }
 
-    /// A customer of a service: mostly of the front-end.
+    /// A customer of a service: usually of the front-end.
     pub fn customer(&self, id: Id) -> Customer {
         Customer::of(self.address(id))
     }
 
-    /// Somebody who uses a service by hand, at its request address, with the operator's certificate.
+    /// A user of a service's request address, with the operator's certificate.
     pub fn operator(&self, id: Id) -> Customer {
         let target = self.transport.target(self.address(id)).expect("it is configured");
         Customer(Client::new(target, PATIENCE))
     }
 
-    /// Somebody who uses a service by hand with the certificate of another principal.
+    /// A user of a service, with the certificate of another principal.
     pub fn with_certificate_of(&self, principal: Principal, id: Id) -> Customer {
         let mut config = self.config();
         config.tls.directory = Some(self.path("certs"));
@@ -341,19 +341,19 @@ impl Cluster {
         Customer(Client::new(target, PATIENCE))
     }
 
-    /// Asks a service by frame, at its request address.
+    /// Sends a frame to a service's request address.
     pub fn ask<T: DeserializeOwned>(&self, id: Id, question: &impl Serialize) -> Result<T> {
         let deadline = Instant::now() + PATIENCE;
         ask(&self.transport.rpc(self.address(id))?, question, deadline, &wanted)
     }
 
-    /// Asks a replica by frame, at its peer address, as its leader would.
+    /// Sends a frame to a replica's peer address, as its leader would.
     pub fn ask_peer<T: DeserializeOwned>(&self, replica: u32, question: &Peer) -> Result<T> {
         let peer = self.transport.rpc(self.peer_address(Order(replica)))?;
         ask(&peer, question, Instant::now() + Duration::from_secs(1), &wanted)
     }
 
-    /// How a replica is, if it answers.
+    /// The health of a replica, if it answers.
     pub fn health(&self, replica: u32) -> Option<Health> {
         self.ask_peer(replica, &Peer::HealthCheck).ok()
     }
@@ -371,7 +371,7 @@ impl Cluster {
         })
     }
 
-    /// The most orders that any replica knows to be committed.
+    /// The highest number of orders that any replica knows to be committed.
     pub fn committed(&self) -> u64 {
         let health = REPLICAS.into_iter().filter_map(|id| self.health(id));
         health.map(|health| health.committed.0).max().unwrap_or(0)
@@ -382,12 +382,12 @@ impl Cluster {
         fs::read(self.data(Order(replica)).join("orders.csv")).unwrap_or_default()
     }
 
-    /// Waits until all replicas are in sync, and say so themselves.
+    /// Waits until all replicas are in sync, by their own status.
     pub fn await_in_sync(&self) {
         wait_until("all replicas are in sync", || self.is_in_sync());
     }
 
-    /// Whether all replicas are in sync, and say so themselves.
+    /// Whether all replicas are in sync, by their own status.
     pub fn is_in_sync(&self) -> bool {
         REPLICAS.into_iter().all(|id| {
             let view = self.health(id).and_then(|health| health.view);
@@ -396,7 +396,7 @@ impl Cluster {
     }
 
     /// Waits until all replicas are in sync and their logs are the same, byte for byte (O4). For a
-    /// store in which nobody buys any more.
+    /// store without customers.
     pub fn await_agreement(&self) {
         self.await_in_sync();
         wait_until("all replicas have the same log", || self.logs_agree());
@@ -408,9 +408,9 @@ impl Cluster {
         logs[0] == logs[1] && logs[1] == logs[2]
     }
 
-    /// Stock is conserved (O5): of each toy there were 100, are some, and the others are in orders,
-    /// which are numbered from 1 without gap (O1). True while nothing was restocked or withdrawn.
-    /// Returns how many orders there are.
+    /// Stock is conserved (O5): of each toy there were 100, some are left, and the others are in orders,
+    /// which are numbered from 1 without gap (O1). True if nothing was restocked or withdrawn.
+    /// Returns the number of orders.
     pub fn assert_conserved(&self) -> u64 {
         let mut customer = self.customer(Frontend);
         let mut found: BTreeMap<String, u64> = BTreeMap::new();
@@ -434,7 +434,7 @@ impl Cluster {
 
     /// Whether a service answers.
     pub fn is_ready(&self, id: Id) -> bool {
-        // Customers may be spoken to in another way than services.
+        // Customers may need another protocol than services.
         let address = if id == Frontend { self.peer_address(id) } else { self.address(id) };
         let target = self.transport.target(address).expect("it is configured");
         let mut client = Client::new(target, Duration::from_secs(1));
@@ -474,11 +474,11 @@ impl Drop for Cluster {
     }
 }
 
-/// Somebody who shops by HTTP, on one kept-alive connection.
+/// A customer by HTTP, on one kept-alive connection.
 pub struct Customer(Client);
 
 impl Customer {
-    /// A customer of whoever is at this address.
+    /// A customer at this address.
     pub fn of(address: &str) -> Customer {
         Customer(Client::new(address, PATIENCE))
     }
@@ -501,7 +501,7 @@ impl Customer {
         body["data"]["order_number"].as_u64().expect("a number")
     }
 
-    /// How many of a toy are left.
+    /// The quantity of a toy that is left.
     pub fn quantity(&mut self, name: &str) -> u64 {
         let (status, body) = self.get(&format!("/products/{name}"));
         assert_eq!(status, 200, "{body}");
@@ -531,7 +531,7 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// Waits until there is something, and returns it.
+/// Waits until there is a value, and returns it.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -543,7 +543,7 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     wait_for(what, || is_so().then_some(()));
 }
@@ -568,7 +568,7 @@ pub fn signal(process: &Child, signal: Signal) {
     kill_process(Pid::from_child(process), signal).expect("it runs");
 }
 
-/// A loopback address that nobody else has, where the system has more than one.
+/// A loopback address that no other process uses, if the system has more than one.
 pub fn own_host() -> String {
     static CLUSTERS: AtomicU32 = AtomicU32::new(0);
     if !cfg!(target_os = "linux") {
@@ -582,7 +582,7 @@ pub fn own_host() -> String {
 /// Addresses with free ports.
 fn reserve(host: &str, count: usize) -> Vec<String> {
     let bind = || TcpListener::bind((host, 0)).expect("a free port");
-    // All are held until the last one is found, so that no two are the same.
+    // All are held until the last one is found, so that all are different.
     let listeners: Vec<_> = (0..count).map(|_| bind()).collect();
     let address = |listener: &TcpListener| listener.local_addr().expect("bound").to_string();
     listeners.iter().map(address).collect()

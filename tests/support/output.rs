@@ -1,4 +1,4 @@
-//! Runs a program whose standard output goes nowhere.
+//! Runs a program whose standard output cannot be written.
 
 use rustix::process::Signal;
 use std::fs::File;
@@ -6,18 +6,18 @@ use std::io::pipe;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output, Stdio};
 
-/// What a program comes to whose standard output is this.
+/// Exit code and errors of a program with this standard output.
 pub fn run(command: &mut Command, stdout: impl Into<Stdio>) -> Output {
     let child = command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn();
     child.expect("a process").wait_with_output().expect("it is our child")
 }
 
-/// A pipe whose reader is gone.
+/// A pipe without a reader.
 pub fn closed_pipe() -> Stdio {
     pipe().expect("a pipe").1.into()
 }
 
-/// A full disk is one line and exit code 2; a pipe that nobody reads any more ends the program without a word.
+/// A full disk gives one line and exit code 2; a pipe without a reader ends the program without a message.
 pub fn assert_full_and_closed_output(what: &str, mut command: impl FnMut() -> Command) {
     let full = run(&mut command(), File::create("/dev/full").expect("Linux has it"));
     let said = String::from_utf8(full.stderr).expect("text");

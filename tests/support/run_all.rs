@@ -1,4 +1,4 @@
-//! `run-all` for one test: a whole store behind one process.
+//! `run-all` for one test: it starts a whole store.
 
 use super::{Cluster, wait_until};
 use std::fs::{self, File};
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-/// `run-all`, and a file with what it says.
+/// `run-all`, and a file with its output.
 pub struct RunAll {
     pub process: Child,
     said: PathBuf,
@@ -21,7 +21,7 @@ impl RunAll {
         RunAll::spawn(command, said)
     }
 
-    /// Starts it by this command, which lets what it says end up in a file.
+    /// Starts it by this command, which must write its output to the file.
     pub fn spawn(mut command: Command, said: PathBuf) -> RunAll {
         let mut run_all = RunAll { process: command.spawn().expect("a process"), said };
         run_all.wait_until_said("the store is open at http://");
@@ -40,7 +40,7 @@ impl RunAll {
         });
     }
 
-    /// The first number that follows a text in what it said.
+    /// The first number after a text in its output.
     pub fn number_after(&self, text: &str) -> i32 {
         let said = self.said();
         let (_, rest) = said.split_once(text).unwrap_or_else(|| panic!("{text} in {said}"));
