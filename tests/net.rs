@@ -1,5 +1,5 @@
-//! The server and its callers over real sockets: who is served when there are too many, too slow,
-//! too silent or too unlucky ones.
+//! The server and its callers over real sockets: which clients are served when there are too many, slow,
+//! or silent ones, or when a request panics.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -16,22 +16,22 @@ use toystore::error::Error;
 use toystore::net::frame::{self, FRAME_BYTES_MAX, Frames};
 use toystore::net::{Caller, Limits, Progress, Protocol, Resolver, Rpc, Server, Target};
 
-/// Far more than anything here takes; a test that reaches it has failed.
+/// Much longer than anything here takes; a test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Answers each line with itself. Some lines do something else first.
+/// A protocol that answers each line with itself. Some lines do something else first.
 #[derive(Default)]
 struct Lines {
-    /// What happened besides answers.
+    /// The events that are not answers.
     events: Mutex<Vec<&'static str>>,
-    /// Lines that say `block` or `later` wait for this; the first with a thread, the other without.
+    /// Lines that say `block` or `later` wait for this; `block` with a thread, `later` without.
     is_open: AtomicBool,
     /// The sessions that wait without a thread.
     waiting: Mutex<Vec<Waker>>,
 }
 
 impl Lines {
-    /// From now on the answers of all are there.
+    /// From now on all answers are ready.
     fn open(&self) {
         self.is_open.store(true, Ordering::SeqCst);
         self.waiting.lock().drain(..).for_each(Waker::wake);
@@ -134,7 +134,7 @@ fn read_to_end(mut client: &TcpStream) -> String {
     answer
 }
 
-/// Asks and compares.
+/// Sends lines and compares the answers.
 fn echo(mut client: &TcpStream, line: &str) {
     writeln!(client, "{line}").unwrap();
     assert_eq!(read_bytes(client, line.len() + 1), format!("{line}\n"));
@@ -144,7 +144,7 @@ fn echo(mut client: &TcpStream, line: &str) {
 fn requests_sent_together_are_answered_in_order_and_with_one_write() {
     let (server, _) = start(with_threads(1));
     let mut client = connect(&server);
-    // Were the first answer written alone, the sleep would let it be read alone.
+    // If the first answer were written alone, this sleep would let the client read it alone.
     let requests = "first\nsleep 50\nlast\n";
     client.write_all(requests.as_bytes()).unwrap();
     let mut answer = [0; 100];
@@ -152,7 +152,7 @@ fn requests_sent_together_are_answered_in_order_and_with_one_write() {
     assert_eq!(str::from_utf8(&answer[..bytes]).unwrap(), requests);
 }
 
-/// Purchases that wait must not keep others from the threads.
+/// Purchases that wait must not hold the threads.
 #[test]
 fn answers_that_come_later_hold_no_thread_and_stay_in_order() {
     let (server, lines) = start(with_threads(1));
@@ -191,7 +191,7 @@ fn a_client_that_leaves_before_its_answer_leaves_nothing_behind() {
     wait_until(|| server.gauges().open == 0);
 }
 
-/// Whoever was told nothing yet is told when the server stops, if that does not take long.
+/// A client that waits for its answer gets it when the server stops, if that does not take long.
 #[test]
 fn stopping_waits_for_answers_that_come_later() {
     let (server, lines) = start(with_threads(1));
@@ -221,7 +221,7 @@ fn a_thread_per_request_keeps_no_thread_between_them() {
     let client = connect(&server);
     echo(&client, "first");
     echo(&client, "second");
-    // A thread that has not begun to wait for work yet passes for busy.
+    // A thread that has not started to wait for work yet counts as busy.
     wait_until(|| (server.gauges().parked, server.gauges().busy) == (0, 1));
 }
 
@@ -438,7 +438,7 @@ fn stopping_finishes_the_request_in_flight_and_closes_the_idle_connections() {
 
 #[test]
 fn a_server_listens_at_every_address_of_its_host_and_is_one_server() {
-    // Customers try `localhost`, some of them its IPv6 address only.
+    // Clients connect to `localhost`, some of them only to its IPv6 address.
     let listen = Config::default().frontend.listen;
     let (host, _) = listen.rsplit_once(':').unwrap();
     let limits = Limits { connections_max: 2, ..with_threads(1) };
@@ -447,7 +447,7 @@ fn a_server_listens_at_every_address_of_its_host_and_is_one_server() {
     let port = server.address().port();
     let both: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     for _ in 0..20 {
-        // One limit for both, and who closes makes room for whoever comes to the other one.
+        // One limit for both listeners: when a connection to one closes, the other may accept one.
         let clients = both.map(|ip| connect_to((ip, port).into()));
         for client in &clients {
             echo(client, "here");
@@ -536,10 +536,10 @@ fn a_connection_that_was_closed_while_idle_is_replaced() {
     let server = start_parrot(&address);
     assert_eq!(call(&rpc, b"two").unwrap(), b"two");
     server.stop();
-    // The connection was open when it was sent, so it may have been done.
+    // The connection was open when the request was sent, so it may have been done.
     let error = call(&rpc, b"three").unwrap_err();
     assert!(matches!(error, Error::Unanswered { .. }), "{error}");
-    // Now there is none left, so nothing can have been sent.
+    // Now there is no connection left, so nothing can have been sent.
     let error = call(&rpc, b"four").unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains(&address), "{error}");
@@ -578,14 +578,14 @@ fn a_call_ends_at_its_deadline_or_when_abandoned_and_its_connection_is_not_used_
     });
 }
 
-/// A name server of which a test decides how it is.
+/// A name server whose behaviour is set by a test.
 mod name_server {
     use super::*;
 
     pub static HANGS: AtomicBool = AtomicBool::new(false);
     pub static REFUSES: AtomicBool = AtomicBool::new(false);
 
-    /// Knows `parrot` and nobody else.
+    /// It knows only `parrot`.
     pub fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
         wait_until(|| !HANGS.load(Ordering::SeqCst));
         match name.split_once(':') {
@@ -602,7 +602,7 @@ fn a_name_server_that_hangs_or_refuses_changes_nothing_for_those_who_were_reache
     let server = start_parrot("127.0.0.1:0");
     let port = server.address().port();
     let resolver = Arc::new(Resolver::new(name_server::look_up));
-    // As each connects anew, each has the name looked up.
+    // Each connects anew, so each has the name looked up.
     let ask = |address: &str, patience: Duration| {
         let rpc = Rpc::new(Target::looked_up_by(resolver.clone(), address));
         let answer = rpc.call(b"who?", Instant::now() + patience, &|| false);
@@ -621,7 +621,7 @@ fn a_name_server_that_hangs_or_refuses_changes_nothing_for_those_who_were_reache
     name_server::HANGS.store(true, Ordering::SeqCst);
     for _ in 0..2 {
         assert_eq!(ask(&parrot, PATIENCE / 2).unwrap(), b"who?");
-        // Who is unreachable is replaced at once; of this one nothing is known.
+        // A replica that refuses connections is replaced at once; about this one nothing is known.
         let error = ask(&nobody, moment).unwrap_err();
         assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
         assert!(error.is_definite(), "nothing was asked");

@@ -1,5 +1,5 @@
-//! What an operator counts on: a service that is asked to end answers what it has begun, and one that has
-//! no open files left lets new customers wait, and loses nothing.
+//! What an operator relies on: a service that is asked to end finishes its requests, and a service without
+//! free open files lets new clients wait, and loses nothing.
 
 mod support;
 
@@ -15,7 +15,7 @@ use toystore::model::Principal;
 use toystore::net::Transport;
 use toystore::protocol::{ask, catalog, wanted};
 
-/// Whether a thread of the service's request address is at work.
+/// Whether a thread of the service's request address is busy.
 fn is_busy(store: &Cluster, id: Id) -> bool {
     let (_, status) = Customer::of(store.peer_address(id)).get("/status");
     status["data"]["sessions"]["busy"].as_u64().expect("a number") > 0
@@ -23,7 +23,7 @@ fn is_busy(store: &Cluster, id: Id) -> bool {
 
 #[test]
 fn who_is_asked_to_end_answers_what_it_has_begun() {
-    // So slow that the signal comes while the purchase is under way, through all three.
+    // Slow enough that the signal arrives while the purchase is in flight, at all three.
     let mut store = Cluster::open(&["--catalog-delay-ms=1000"]);
     store.await_in_sync();
     let leader = Order(store.leader());
@@ -44,7 +44,7 @@ fn who_is_asked_to_end_answers_what_it_has_begun() {
     assert_eq!(store.assert_conserved(), 3, "each was bought once");
 }
 
-/// A front-end that may have few open files, and is ended with its test.
+/// A front-end with a low limit of open files. It is ended with its test.
 struct Scarce(Child);
 
 impl Scarce {
@@ -64,12 +64,12 @@ impl Scarce {
         self.0.try_wait().expect("it is our child").is_none()
     }
 
-    /// How many files it has open.
+    /// The number of its open files.
     fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.0.id())).expect("it runs").count()
     }
 
-    /// How long it has been on a processor, in ticks of 10 ms.
+    /// Its processor time, in ticks of 10 ms.
     fn ticks(&self) -> u64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).expect("it runs");
         // After the name, which is in parentheses, the 12th and 13th field: user and system.
@@ -97,7 +97,7 @@ fn without_open_files_new_customers_wait_and_the_store_goes_on() {
     early.buy_one("Tux");
     store.await_in_sync();
 
-    // Calls to the catalog, whose connections stay: they count as open files, too.
+    // Calls to the catalog, whose connections stay open: they count as open files, too.
     let before = scarce.open_files();
     store.pause(Catalog);
     thread::scope(|scope| {
@@ -121,7 +121,7 @@ fn without_open_files_new_customers_wait_and_the_store_goes_on() {
     let (used, passed) = (scarce.ticks() - before, begun.elapsed());
     assert!(u128::from(used) * 10 < passed.as_millis() / 2, "it spins: {used} ticks in {passed:?}");
 
-    // A new view needs a file on the disk, and calls that were never made need sockets.
+    // A new view needs a file, and the first calls to a new leader need sockets.
     let leader = store.leader();
     store.pause(Order(leader));
     early.buy_one("Tux");
@@ -190,14 +190,14 @@ fn the_catalog_answers_its_peers_while_a_leader_takes_office() {
     assert!(lost < 3, "lost the catalog {lost} times in {with_open_sales} offices");
 }
 
-/// A service whose process lives on without a thread that it needs looks healthy, and nobody replaces it.
+/// A process that lives on without a thread that it needs would look healthy, and no other process would replace it.
 #[test]
 fn a_service_without_one_of_its_threads_ends_and_the_store_goes_on() {
     let mut store = Cluster::closed(&[]);
     let now = store.path("now");
     let flag = |thread: &str| format!("--panic-thread={thread}@{}", now.display());
     for id in ALL {
-        // The highest replica leads a new store.
+        // The replica with the highest id leads a new store.
         let panic = flag(if id == Order(3) { "office" } else { "" });
         store.start_with(id, &[&panic]);
     }

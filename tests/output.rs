@@ -1,5 +1,5 @@
-//! Whatever becomes of its output, a program of the store ends as it should: nobody reads it (a blocked pipe, a
-//! terminal after Ctrl-S), nobody will read it any more (a closed pipe), or there is no room for it (a full disk).
+//! Whatever happens to its output, a program of the store ends correctly: if nobody reads it (a blocked pipe, a
+//! terminal after Ctrl-S), if its reader is gone (a closed pipe), or if the disk is full.
 
 mod support;
 
@@ -14,7 +14,7 @@ use support::{ALL, Cluster, finish, signal, wait_until};
 /// How long a program may take to end.
 const END_MAX: Duration = Duration::from_secs(5);
 
-/// More lines than a pipe, of 64 KiB, has room for.
+/// More lines than fit into a pipe of 64 KiB.
 const LINES: usize = 2_000;
 
 const PROGRAMS: [&str; 9] =
@@ -46,7 +46,7 @@ fn run_all_ends_although_nobody_reads_what_it_says() {
     drop(reader);
 }
 
-/// A service whose log goes into a pipe that nobody reads, and that has said more than the pipe holds.
+/// A service whose log goes into a pipe without a reader. It has written more than the pipe holds.
 fn muted(store: &Cluster, id: Id, settings: &[&str]) -> (std::process::Child, PipeReader) {
     let mut command = store.command(id, settings);
     let reader = into_pipe(command.args(["--log-level=trace", "--frontend-access-log=true"]));
@@ -89,7 +89,7 @@ fn a_failed_disk_ends_a_process_whose_log_nobody_reads() {
     assert_eq!(finish(&mut process).code(), Some(3), "a failed disk");
 }
 
-/// A pipe in which there is no room.
+/// A full pipe.
 fn full_pipe() -> (PipeReader, std::io::PipeWriter) {
     let (reader, writer) = pipe().expect("a pipe");
     let flags = rustix::fs::fcntl_getfl(&writer).expect("a pipe");

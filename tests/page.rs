@@ -1,4 +1,4 @@
-//! The cluster page and the commands of `run-all`: who may use them, and what comes of them.
+//! The cluster page and the commands of `run-all`: who may use them, and their results.
 
 mod support;
 
@@ -14,7 +14,7 @@ use support::Id::{Catalog, Frontend};
 use support::run_all::RunAll;
 use support::{ALL, Cluster, Customer, PATIENCE, finish, own_host, signal, wait_for, wait_until};
 
-/// A store with a cluster page, and somebody who uses it.
+/// A store with a cluster page, and its user.
 struct Lesson {
     run_all: RunAll,
     store: Cluster,
@@ -46,7 +46,7 @@ impl Lesson {
         body["data"].take()
     }
 
-    /// Gives a command; what came of it.
+    /// Sends a command; returns its result.
     fn command(&mut self, line: &str) -> (u16, String) {
         let target = format!("{}/commands", self.token);
         let (status, body) = self.http.send("POST", &target, &[], line.as_bytes());
@@ -54,7 +54,7 @@ impl Lesson {
         (status, said.as_str().expect("words").to_owned())
     }
 
-    /// Gives a command that works.
+    /// Sends a command that must succeed.
     fn done(&mut self, line: &str) -> String {
         let (status, said) = self.command(line);
         assert_eq!(status, 200, "{line}: {said}");
@@ -73,7 +73,7 @@ impl Lesson {
         wait_until(&format!("{name} is {expected}"), || self.state_of(name) == expected);
     }
 
-    /// Who leads, once somebody does.
+    /// The leader, once there is one.
     fn leader(&mut self) -> String {
         wait_for("a leader", || {
             let state = self.state();
@@ -83,7 +83,7 @@ impl Lesson {
         })
     }
 
-    /// Gives a command about the leader, as soon as there is one. Returns who that was.
+    /// Sends a command for the leader, once there is one. Returns which replica that was.
     fn command_leader(&mut self, line: &str, expected: &str) -> String {
         wait_for(line, || {
             self.leader();
@@ -93,7 +93,7 @@ impl Lesson {
         })
     }
 
-    /// Waits until the shoppers have made so many orders more.
+    /// Waits until the shoppers have this number of further orders.
     fn await_orders(&mut self, count: u64) {
         let mut orders = || self.state()["shoppers"]["orders"].as_u64().expect("a number");
         let before = orders();
@@ -146,7 +146,7 @@ fn whoever_lacks_the_token_or_comes_from_elsewhere_is_refused() {
         ("POST", "/commands".to_owned(), &host, 403),
         ("POST", "/0000000000000000/commands".to_owned(), &host, 403),
         ("GET", format!("/x{token}/state"), &host, 403),
-        // From elsewhere, with it.
+        // With the token, from another origin or host.
         ("GET", format!("{token}/"), &"Host: evil.example\r\n".to_owned(), 403),
         ("POST", commands.clone(), &"Host: evil.example:8080\r\n".to_owned(), 403),
         ("POST", commands.clone(), &foreign, 403),
@@ -159,7 +159,7 @@ fn whoever_lacks_the_token_or_comes_from_elsewhere_is_refused() {
             "{method} {path} {headers}"
         );
     }
-    // Nothing of it is at any other address of the store.
+    // The page is at no other address of the store.
     for id in ALL {
         let mut customer = lesson.store.customer(id);
         for path in ["/state".to_owned(), format!("{token}/state"), format!("{token}/")] {
@@ -283,7 +283,7 @@ fn a_paused_service_does_nothing_until_it_is_resumed() {
     let said = lesson.done(&format!("continue {paused}"));
     assert!(said.starts_with(&format!("{paused} resumed")), "{said}");
     lesson.await_state(&paused, "in_sync");
-    // One that is paused is closed like every other.
+    // A paused service is closed like every other.
     lesson.done("pause 1");
     signal(&lesson.run_all.process, Signal::TERM);
     assert_eq!(finish(&mut lesson.run_all.process).code(), Some(0));
@@ -312,11 +312,11 @@ fn a_slow_database_is_slow_until_it_is_not() {
     assert_eq!(lesson.store.customer(Catalog).get("/health").0, 200);
 }
 
-/// `run-all` at a terminal, and somebody who sits there.
+/// `run-all` at a terminal, and its user.
 struct Terminal {
     run_all: RunAll,
     keyboard: File,
-    /// Copies what the terminal shows into a file, until the terminal is gone.
+    /// Copies the terminal's output into a file, until the terminal is closed.
     display: JoinHandle<io::Result<u64>>,
 }
 
@@ -345,10 +345,10 @@ impl Terminal {
         writeln!(self.keyboard, "{line}").expect("a terminal");
     }
 
-    /// Waits for the end; what was to be seen until then.
+    /// Waits for the end; returns the output until then.
     fn close(mut self) -> String {
         assert_eq!(finish(&mut self.run_all.process).code(), Some(0));
-        // The read of a terminal whose other side is closed fails; that it ends is all.
+        // Reading a closed terminal fails; here only the end matters.
         self.display.join().expect("no panic").ok();
         self.run_all.said()
     }
@@ -357,7 +357,7 @@ impl Terminal {
 #[test]
 fn a_terminal_takes_the_same_commands() {
     let store = Cluster::closed(&[]);
-    // The page's address is taken: the store opens all the same.
+    // The page's address is taken: the store opens nevertheless.
     let taken = TcpListener::bind((own_host(), 0)).expect("a free port");
     let page = format!("--page-listen={}", taken.local_addr().expect("bound"));
     let mut terminal = Terminal::open(&store, &[&page]);

@@ -1,5 +1,5 @@
-//! The pages: the front-end sends the shop and its files, each as what it is, and lets a browser load
-//! nothing else; a page is whole, small, and careful with the names of toys.
+//! The pages: the front-end sends the shop and its files, each with its content type, and lets a browser load
+//! nothing else. A page is complete, small, and treats the names of toys as text.
 
 mod support;
 
@@ -13,10 +13,10 @@ use toystore::pages::{CLUSTER, File, Page, STOREFRONT};
 /// Each page with its name.
 const PAGES: [(&str, &Page); 2] = [("storefront", &STOREFRONT), ("cluster", &CLUSTER)];
 
-/// What a page may weigh, all its files together: a second on a slow phone.
+/// The largest size of a page, with all its files: a second on a slow phone.
 const PAGE_BYTES_MAX: usize = 60_000;
 
-/// A front-end alone: what needs no other service is answered without.
+/// A front-end alone: it answers everything that needs no other service.
 fn frontend() -> (Cluster, Client) {
     let mut store = Cluster::closed(&[]);
     store.start(Frontend);
@@ -33,7 +33,7 @@ fn text(file: &File) -> &'static str {
     str::from_utf8(file.bytes).expect("files are text")
 }
 
-/// The names that follow `begin` in a text, wherever that is.
+/// The names that follow `begin` at each place in a text.
 fn names_after<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
     let in_name = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     let rests = text.split(begin).skip(1);
@@ -102,7 +102,7 @@ fn what_a_page_names_is_part_of_it_and_all_of_it_is_named() {
     for (name, page) in PAGES {
         let mut named = BTreeSet::from([String::new()]);
         for file in page.files {
-            // What is named in a page is relative to the page; what a script imports, to the script.
+            // Names in a page are relative to the page; imports of a script are relative to the script.
             for begin in ["\"assets/", "`assets/", "from \"./"] {
                 let beside = names_after(text(file), begin).into_iter();
                 named.extend(beside.map(|file| format!("assets/{file}")));
@@ -124,7 +124,7 @@ fn a_page_is_small() {
     }
 }
 
-/// A toy may be named `<img src=x onerror=…>`. Nothing here makes elements of text.
+/// A toy may be named `<img src=x onerror=…>`. No script may make elements of text.
 #[test]
 fn no_script_makes_elements_or_programs_of_text() {
     let words =

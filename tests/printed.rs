@@ -1,5 +1,5 @@
-//! The commands that `run-all` prints work where they are pasted: in a shell, in another directory, without the
-//! environment that `run-all` had.
+//! The commands that `run-all` prints work when they are pasted: in a shell, in another directory, without the
+//! environment of `run-all`.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::Id::{Frontend, Order};
 use support::run_all::RunAll;
 use support::{Cluster, finish, signal, wait_for, wait_until};
 
-/// What comes of a command that somebody pastes at home.
+/// A printed command, in a shell in another directory, without the environment.
 fn paste(command: &str) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
@@ -29,7 +29,7 @@ fn json_of(command: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|_| panic!("{command}: {output:?}"))
 }
 
-/// `run-all` in a directory with a name that a shell would misread, with its settings from everywhere.
+/// `run-all` in a directory whose name needs quotes in a shell, with settings from flags, environment and file.
 fn start(store: &Cluster, directory: &Path) -> RunAll {
     fs::create_dir(directory).expect("it is new");
     let settings =
@@ -86,10 +86,10 @@ fn every_printed_command_works_when_pasted() {
     assert!(output_of(&printed(&mut run_all, "  crash the leader ")).status.success());
     let restart = "order 3 has ended (killed by signal 9 (SIGKILL)); the other services keep running. Start it again with:";
     run_all.wait_until_said(restart);
-    // The line after it begins with the name of who says it.
+    // The line after it begins with the name of a service.
     let command = printed(&mut run_all, &format!("{restart}\nrun-all  │ "));
     let log = fs::File::create(store.path("again.log")).expect("a file");
-    // So that what is ended below is the replica, and not its shell.
+    // So that the process that is ended below is the replica, not its shell.
     let command = command.replacen("&& ", "&& exec ", 1);
     let mut again = paste(&command).stderr(log).spawn().expect("a shell");
     wait_until("the replica is ready", || store.is_ready(Order(3)));
@@ -102,7 +102,7 @@ fn every_printed_command_works_when_pasted() {
 
 #[test]
 fn customers_are_sent_to_an_address_that_they_reach() {
-    // Where it listens at all addresses there is one of this machine.
+    // If it listens at all addresses, the command has one address of this machine.
     let store = Cluster::closed(&[]);
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = free.local_addr().expect("bound").port();
@@ -117,7 +117,7 @@ fn customers_are_sent_to_an_address_that_they_reach() {
     assert_eq!(json_of(&command)["data"]["quantity"], 100);
     let command = printed(&mut run_all, "  run customers ");
     assert!(command.contains(&format!("--address=127.0.0.1:{port}")), "{command}");
-    // Where it listens is passed on to others, but nobody is sent there.
+    // The listen address is passed to other processes, but no client connects to it.
     let said = run_all.said().replace("--frontend-listen=0.0.0.0", "");
     let mut of_run_all = said.lines().filter(|line| line.starts_with("run-all"));
     assert_eq!(of_run_all.find(|line| line.contains("0.0.0.0")), None, "nobody can call it");

@@ -1,4 +1,4 @@
-//! The README tells the truth: its raw HTTP session works as it is printed there.
+//! The README is true: its raw HTTP session works as it is printed.
 
 mod support;
 
@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use support::{Cluster, Id, PATIENCE};
 
-/// The lines of the README's session: what is typed, up to and with the empty line, and what comes.
+/// The README's session: the lines that are typed, up to and including the empty line, and the answer.
 fn session() -> (String, String) {
     let readme = include_str!("../README.md");
     let (_, rest) = readme.split_once("$ nc 127.0.0.1 8081\n").expect("there is a session");
@@ -15,7 +15,7 @@ fn session() -> (String, String) {
     (format!("{typed}\n\n"), printed.trim_end().to_owned())
 }
 
-/// The same but for the time of day.
+/// The same without the date.
 fn without_date(answer: &str) -> String {
     let lines = answer.lines().filter(|line| !line.starts_with("Date: "));
     lines.collect::<Vec<_>>().join("\n")

@@ -1,6 +1,6 @@
-//! Rules of the pure modules, each by itself, where the simulation is too coarse: the log against a
-//! naive one, a restart against the live stock, the cache against a list, the leases by the clock, and
-//! the controller by "Failures and what they cost" (replication.md).
+//! Rules of the pure modules, each alone, where the simulation is too coarse: the log against a
+//! naive one, a restart against the live stock, the cache against a list, the leases against the clock, and
+//! the controller against "Failures and their effect" (replication.md).
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
@@ -54,8 +54,8 @@ fn log(epochs: &[u64]) -> Log {
     log
 }
 
-/// The epochs of the entries of two logs that can come about: they begin alike, and then the one goes
-/// on with odd epochs, the other with even ones.
+/// The epochs of the entries of two logs that are possible in one store: they begin with the same entries. Then one
+/// continues with odd epochs, the other with even ones.
 fn two_logs() -> impl Strategy<Value = (Vec<u64>, Vec<u64>, usize)> {
     let steps = || prop::collection::vec(0..3u64, 0..8);
     (steps(), steps(), steps()).prop_map(|(common, ours, theirs)| {
@@ -82,7 +82,7 @@ proptest! {
         prop_assert_eq!(b.last_common(a.epochs()), OrderNumber(common as u64));
     }
 
-    /// What is cut was never there.
+    /// Entries that were cut leave nothing behind.
     #[test]
     fn a_log_that_was_cut_is_as_if_it_had_never_been_longer(
         (epochs, _, _) in two_logs(),
@@ -130,7 +130,7 @@ fn keys_are_found_among_the_last_hundred_thousand_orders_only() {
     assert!(log.find(&key(KEYS_MAX + 1)).is_none());
 }
 
-/// What can be asked of a stock.
+/// A request to a stock.
 #[derive(Debug, Clone)]
 enum Ask {
     Purchase { key: u64, caller: u32, behind: u64, quantity: u64 },
@@ -168,7 +168,7 @@ fn shelves() -> Vec<Shelf> {
     ["Tux", "Fox"].iter().map(|name| Shelf::new(name.parse().unwrap(), Price(100), 9)).collect()
 }
 
-/// Asks `stock`; what it records goes to the journal.
+/// Sends a request to `stock`; its record goes to the journal.
 fn run(stock: &mut Stock, asks: &[Ask], journal: &mut Vec<(u64, Record)>) {
     let mut epoch = Epoch(1);
     let mut sequences = [0, 0];
@@ -205,7 +205,7 @@ fn run(stock: &mut Stock, asks: &[Ask], journal: &mut Vec<(u64, Record)>) {
     }
 }
 
-/// Shelves without what only the running process needs.
+/// Shelves without the data that only the running process needs.
 fn books(stock: &Stock) -> Vec<Shelf> {
     stock.shelves().iter().cloned().map(|shelf| Shelf { changed_at: 0, ..shelf }).collect()
 }
@@ -233,7 +233,7 @@ proptest! {
             prop_assert_eq!(straight.shelves(), live.shelves());
         }
 
-        // The new snapshot is there, the new journal is not.
+        // The new snapshot is on disk, the new journal is not.
         let at = snapshot.index(journal.len() + 1);
         let mut early = Stock::new(shelves(), 0);
         for (_, record) in &journal[..at] {
@@ -247,7 +247,7 @@ proptest! {
         prop_assert_eq!(books(&again), books(&straight));
         prop_assert_eq!(again.position(), straight.position());
 
-        // The new journal is there too.
+        // The new journal is on disk, too.
         let mut renewed = Stock::new(books(&straight), straight.position());
         for (position, record) in straight.carried() {
             renewed.replay(position, &record).unwrap();
@@ -285,9 +285,9 @@ fn a_refusal_is_remembered_until_its_call_is_finished() {
     let too_many = Purchase { item: item("Tux", 1_000), ..purchase(1, 1, 1) };
     assert_eq!(stock.purchase(too_many.clone()).err(), Some(Error::NotEnoughStock));
     stock.restock(Restocked::All, 1_000);
-    // A late duplicate must not sell what the customer was told is sold out.
+    // A late duplicate must not sell what was refused for lack of stock.
     assert_eq!(stock.purchase(too_many.clone()).err(), Some(Error::NotEnoughStock));
-    // A new call says that the old one is finished, even if it is refused, too.
+    // A new call reports that the old one is finished, even if it is refused itself.
     let more = Purchase { item: item("Tux", 2_000), ..purchase(2, 2, 2) };
     assert_eq!(stock.purchase(more).err(), Some(Error::NotEnoughStock));
     assert!(matches!(stock.purchase(too_many.clone()), Err(Error::Invalid { .. })));
@@ -307,7 +307,7 @@ fn a_leader_remembers_a_refusal_too_for_the_catalog_forgets_it_with_a_restart() 
     assert!(matches!(replica.begin(&first), Err(Error::Invalid { .. })), "of a finished call");
 }
 
-/// A follower takes what a leader took one by one.
+/// A follower accepts the entries that a leader accepted one by one.
 #[test]
 fn a_batch_may_use_a_key_again_that_its_first_entries_push_out_of_memory() {
     let mut log = Log::default();
@@ -317,7 +317,7 @@ fn a_batch_may_use_a_key_again_that_its_first_entries_push_out_of_memory() {
     assert_eq!(log.replace_after(last, vec![entry(KEYS_MAX + 1, 1), again]), Ok(()));
 }
 
-/// What is refused leaves the log in memory as it is in the file.
+/// After an error, the log in memory is the same as in the file.
 #[test]
 fn entries_that_break_a_rule_change_nothing() {
     let bad_ends = [
@@ -336,7 +336,7 @@ fn entries_that_break_a_rule_change_nothing() {
         );
         assert_eq!(log, before, "{what}");
 
-        // The same by way of a replica: from another replica at the start, and from the catalog.
+        // The same through a replica: from another replica at the start, and from the catalog.
         let me = Member { id: ReplicaId(1), identity: Identity("disk".into()) };
         let mut replica = Replica::new(me, vec![], before, None, OrderNumber(1));
         let unchanged = replica.clone();
@@ -347,7 +347,7 @@ fn entries_that_break_a_rule_change_nothing() {
     }
 }
 
-/// A file that lost whole rows at its end looks like a file that never had them: only the other side knows.
+/// A file that lost whole rows at its end looks complete. Only the other side knows.
 #[test]
 fn a_leader_that_takes_office_compares_its_log_with_what_the_catalog_sold() {
     let open = vec![Open { key: key(9), item: item("Fox", 4) }];
@@ -368,7 +368,7 @@ fn a_leader_that_takes_office_compares_its_log_with_what_the_catalog_sold() {
     }
 }
 
-/// A leader of epoch 1, alone in its view and in office.
+/// A leader of epoch 1, alone in its view, which has taken office.
 fn leader() -> Replica {
     let me = Member { id: ReplicaId(1), identity: Identity("disk".into()) };
     let view = View { epoch: Epoch(1), leader: me.id, in_sync: vec![me.clone()] };
@@ -379,7 +379,7 @@ fn leader() -> Replica {
     replica
 }
 
-/// What a customer is told by a "definite" error: the purchase surely did not happen.
+/// A "definite" error tells a customer that the purchase certainly did not happen.
 #[test]
 fn once_the_catalog_was_asked_no_error_is_definite_but_its_own_refusal() {
     let sold = || Sold { cost: Price::try_from(1.0).unwrap(), version: 2 };
@@ -392,7 +392,7 @@ fn once_the_catalog_was_asked_no_error_is_definite_but_its_own_refusal() {
         Next::Over(outcomes) => outcomes[0].clone().unwrap_err(),
         other => panic!("{other:?}"),
     };
-    // The catalog sold, and leadership ended before, or after the entry was in the log.
+    // The catalog sold, and the leader was deposed before the entry was in the log, or after.
     for is_logged in [false, true] {
         let mut replica = leader();
         let mut buying = asked(&mut replica);
@@ -403,7 +403,7 @@ fn once_the_catalog_was_asked_no_error_is_definite_but_its_own_refusal() {
         replica.step_down(Epoch(2));
         assert!(!ended(buying.next(&mut replica)).is_definite(), "logged: {is_logged}");
     }
-    // It refused an epoch that an earlier attempt may have sold in, or did not answer, or answered something else.
+    // It refused an epoch in which an earlier attempt may have sold, or did not answer, or sent a malformed answer.
     let stale = Error::Stale { epoch: 2 };
     let one = |error: Error| Ok(vec![Err(error)]);
     for answers in
@@ -414,7 +414,7 @@ fn once_the_catalog_was_asked_no_error_is_definite_but_its_own_refusal() {
         buying.told(&mut replica, answers, true);
         assert!(!ended(buying.next(&mut replica)).is_definite());
     }
-    // A call that failed is made again as long as there is time and leadership.
+    // A call that failed is repeated as long as there is time and the replica leads.
     let mut replica = leader();
     let mut buying = asked(&mut replica);
     assert!(!buying.told(&mut replica, Err(Error::unavailable("down")), false));
@@ -422,14 +422,14 @@ fn once_the_catalog_was_asked_no_error_is_definite_but_its_own_refusal() {
     replica.step_down(Epoch(2));
     assert!(buying.told(&mut replica, Err(Error::unavailable("down")), false));
     assert!(!ended(buying.next(&mut replica)).is_definite());
-    // Another request with the same key is at the catalog when leadership ends.
+    // Another request with the same key is at the catalog when the replica is deposed.
     let mut replica = leader();
     let _first = asked(&mut replica);
     let mut second = Buying::new(vec![purchase(1, 1, 1)]);
     assert_eq!(second.next(&mut replica), Next::Wait);
     replica.step_down(Epoch(2));
     assert!(!ended(second.next(&mut replica)).is_definite());
-    // Its own refusal is definite, and so is whatever happens before it is asked.
+    // The catalog's own refusal is definite, and so is any error before it is asked.
     let mut replica = leader();
     let mut buying = asked(&mut replica);
     buying.told(&mut replica, Ok(vec![Err(Error::NotEnoughStock)]), false);
@@ -439,7 +439,7 @@ fn once_the_catalog_was_asked_no_error_is_definite_but_its_own_refusal() {
     assert!(ended(late.next(&mut replica)).is_definite());
 }
 
-/// Purchases that are sent together have nothing else in common: each has its own outcome.
+/// Purchases that are sent together are independent: each has its own outcome.
 #[test]
 fn purchases_of_one_call_each_have_their_own_outcome() {
     let mut replica = leader();
@@ -460,7 +460,7 @@ fn purchases_of_one_call_each_have_their_own_outcome() {
     assert_eq!(outcomes[3], bought(None), "its key has an order");
 }
 
-/// Names end up in files of one line a row: a frame is checked like a request.
+/// Names are written to files with one row per line, so a frame is checked like a request.
 #[test]
 fn a_toy_name_is_checked_wherever_it_comes_in() {
     let buy = |name: &str| {
@@ -483,7 +483,7 @@ fn a_toy_name_is_checked_wherever_it_comes_in() {
     }
 }
 
-/// A question is no event: who asks a leader how it is changes nothing, and time alone lets outsiders in.
+/// Asking a leader for its health changes nothing: only time makes an outsider join.
 #[test]
 fn asking_for_the_health_changes_nothing() {
     let replica = leader();
@@ -590,7 +590,7 @@ fn a_late_duplicate_of_a_beginning_takes_nothing_from_anybody() {
     assert!(matches!(leases.coverage(change, at(701)), Coverage::Until(_)), "not acknowledged");
 }
 
-/// What can be done to a cache, by the number of a toy.
+/// An operation on a cache, with the number of a toy.
 #[derive(Debug, Clone)]
 enum Use {
     Get(usize),
@@ -598,7 +598,7 @@ enum Use {
     Invalidate(usize, u64),
 }
 
-/// A cache as one would write it first: a list, least recently used first.
+/// A naive cache: a list, least recently used first.
 #[derive(Default)]
 struct List {
     entries: Vec<(usize, u64)>,
@@ -710,7 +710,7 @@ fn a_fetch_is_stored_only_if_every_change_since_it_began_was_heard() {
     assert_eq!(cache.join(&other, "Tux", at(12)), None, "whoever joined it, and when");
 }
 
-/// The fetch began under a subscription that lapsed, so a purchase in between was not waited for.
+/// The fetch began under a subscription that ended, so a purchase since then was not waited for.
 #[test]
 fn a_query_that_joins_a_fetch_does_not_lend_it_its_own_subscription() {
     let mut cache = Cache::new(7);

@@ -1,5 +1,5 @@
-//! What the services find when they start: nothing yet, what they left, what a crash left, what
-//! somebody broke. And how they end.
+//! The start of the services: with no files, with the files of the last run, after a crash, with
+//! damaged files. And their end.
 
 mod support;
 
@@ -19,10 +19,10 @@ use support::{ALL, Cluster, Customer, Id, REPLICAS, finish, program, signal, wai
 use toystore::model::Toy;
 use toystore::protocol::catalog;
 
-/// What a service says when it cannot start: one line, and exit code 2.
+/// The error of a service that cannot start: one line, and exit code 2.
 fn refusal(store: &Cluster, id: Id, settings: &[&str]) -> String {
     let mut command = store.command(id, settings);
-    // Should it start all the same, it ends with its standard input.
+    // If it starts nevertheless, it ends with its standard input.
     let output = command.arg("--log-level=error").stderr(Stdio::piped()).output();
     let output = output.expect("a process");
     let said = String::from_utf8(output.stderr).expect("text");
@@ -141,7 +141,7 @@ fn a_directory_that_cannot_be_written_is_refused() {
         fs::set_permissions(directory.join("lock"), Permissions::from_mode(0o600)).expect("ours");
         fs::set_permissions(&directory, Permissions::from_mode(0o700)).expect("ours");
     }
-    // What stops root as well: a directory where the file should be.
+    // This stops root as well: a directory instead of the file.
     let lock = store.data(Catalog).join("lock");
     fs::remove_file(&lock).expect("ours");
     fs::create_dir(&lock).expect("a directory");
@@ -167,7 +167,7 @@ fn a_catalog_with_damaged_books_says_where_and_what_to_do() {
     let said = refusal(&store, Catalog, &[]);
     let place = format!("journal.csv, line {line}: the checksum is wrong: this row was changed");
     assert!(said.contains(&place) && said.ends_with(remedy), "{said}");
-    // Without one sale in the middle it would sell those toys again; so it was with unchained rows, too.
+    // If a sale in the middle were missing, the catalog would sell those toys again.
     let is_sale = |line: &&str| line.contains(",purchase,");
     let sales: Vec<&str> = rows.lines().filter(is_sale).collect();
     let without = rows.replacen(&format!("{}\n", sales[1]), "", 1);
@@ -211,7 +211,7 @@ fn a_catalog_with_damaged_books_says_where_and_what_to_do() {
     assert_eq!(store.assert_conserved(), 3, "a refusal changes nothing");
 }
 
-/// The last rows of a file may be gone without a trace in it; the other side has them.
+/// The last rows of a file may be lost and the file looks complete. The other side has them.
 #[test]
 fn a_journal_that_lost_its_last_rows_is_said_by_the_leader() {
     let mut store = closed_after(3);
@@ -375,7 +375,7 @@ fn a_restock_fills_the_empty_shelves_or_all_of_them() {
         store.end(Catalog);
         store.start_with(Catalog, &["--restock-every-ms=200"]);
         wait_until("the empty shelf is filled", || customer.quantity("Tux") == 100);
-        // A restock fills all its shelves at once.
+        // A restock fills all toys at once.
         assert_eq!(customer.quantity("Fox"), if fox_is_filled { 100 } else { 40 }, "{mode}");
     }
 }
@@ -408,7 +408,7 @@ fn play(replica: u32, failure: &str) {
 
 #[test]
 fn a_played_failure_loses_no_order() {
-    // O8, O5, F7. Mostly waiting, so all at once.
+    // O8, O5, F7. The cases mostly wait, so they run at the same time.
     thread::scope(|scope| {
         for failure in ["crash@4", "hang@4", "fail-write@4"] {
             for replica in [1, 3] {
@@ -458,8 +458,8 @@ fn the_catalog_answers_by_hand() {
     assert_eq!(store.customer(Catalog).quantity("Tux"), 98, "C2: on disk before it answered");
 }
 
-/// What an evaluation sees of the cache (L2): what is in it, in which order it would go, and why
-/// something went. None of that is for customers.
+/// What an evaluation sees of the cache (L2): the toys in it, in the order of their eviction, and why
+/// a toy left. Customers do not see this.
 #[test]
 fn the_front_end_shows_its_cache_and_its_view_on_its_peer_address_only() {
     let store = Cluster::open(&["--frontend-cache-capacity=2"]);
@@ -470,7 +470,7 @@ fn the_front_end_shows_its_cache_and_its_view_on_its_peer_address_only() {
         ["hits", "misses", "evictions", "invalidations"]
             .map(|count| cache[count].as_u64().expect("a number"))
     };
-    // Again, should the machine have been too slow for a lease to hold.
+    // Again, if the machine was too slow to keep the lease.
     wait_until("the cache does what its counters say", || {
         let before = cache(&mut peer);
         for toy in ["Frisbee", "Barbie", "Tux", "Fox", "Tux", "Lego"] {
@@ -564,7 +564,7 @@ fn run_all_opens_the_store_and_closes_it_on_ctrl_c() {
         assert!(run_all.said().contains(&format!("{name} ended: exit code 0")), "{name}");
     }
 
-    // Again, with what was kept; and as a new store.
+    // Again, with the files of the first run; and as a new store.
     let mut run_all = RunAll::start(&store, &[]);
     store.leader();
     assert_eq!(store.customer(Frontend).buy_one("Tux"), 3);
@@ -574,7 +574,7 @@ fn run_all_opens_the_store_and_closes_it_on_ctrl_c() {
     store.leader();
     assert_eq!(store.customer(Frontend).buy_one("Tux"), 1);
 
-    // Should it be killed, the services end by themselves.
+    // If it is killed, the services end by themselves.
     run_all.process.kill().expect("it runs");
     run_all.process.wait().expect("it is our child");
     wait_until("all addresses are free", || {

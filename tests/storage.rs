@@ -1,5 +1,5 @@
-//! What durable files promise: a crash at any byte loses no synced row, damage is never read as data,
-//! a sync serves everyone who waits, a failed disk is not trusted again.
+//! Durable files: a crash at any byte loses no synced row, damage is never read as data,
+//! one sync serves all writers that wait, and a failed disk is not used again.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
@@ -20,7 +20,7 @@ const TABLE: Table = Table { columns: &["number", "name"], remedy: "restore it f
 
 type Row = (u64, String);
 
-/// Opens the log and collects what is in it.
+/// Opens the log and collects its rows.
 fn open(path: &Path) -> Result<(CsvLog, Vec<Row>, Option<TornTail>)> {
     let mut rows = Vec::new();
     let (log, torn) = CsvLog::open(path, &TABLE, |fields| {
@@ -43,12 +43,12 @@ fn append(log: &CsvLog, row: &Row) -> Result<u64> {
     log.append(&[&row.0, &row.1])
 }
 
-/// A line with the checksum of a row alone, as earlier versions wrote it.
+/// A line with a checksum of this row alone, as in earlier versions.
 fn summed(body: &str) -> String {
     format!("{body},{:08x}\n", crc32fast::hash(body.as_bytes()))
 }
 
-/// A line that continues these, whatever is in it.
+/// A line that continues these, with any content.
 fn chained(before: &[u8], body: &str) -> String {
     let digits = before.len() - "12345678\n".len()..before.len() - 1;
     let digits = str::from_utf8(&before[digits]).unwrap();
@@ -175,10 +175,10 @@ fn a_bad_tail_is_cut_and_any_other_bad_row_stops_the_start() {
     }
 }
 
-/// A change of a log's lines, given those of another log.
+/// A change of a log's lines; the second argument are the lines of another log.
 type Change = fn(&mut Vec<String>, &[String]);
 
-/// A row in the wrong place is damage, though every row by itself is as it was written.
+/// A row in the wrong place is damage, although its own content is unchanged.
 #[test]
 fn a_row_that_is_missing_moved_repeated_or_foreign_is_noticed() {
     let (_directory, path, log) = log_of(&numbered(1..=6));
@@ -373,10 +373,10 @@ fn a_replaced_file_is_the_old_one_or_the_new_one() {
         reader.join().unwrap();
     });
 
-    // A crash left half a file aside: the next replacement does not mind.
+    // A crash left a half-written temporary file: the next replacement ignores it.
     fs::write(directory.path().join("view.json.new"), "b").unwrap();
     replace(&path, b"new").unwrap();
-    // One that cannot be written leaves the old contents.
+    // If the replacement cannot be written, the old contents stay.
     fs::create_dir(directory.path().join("view.json.new")).unwrap();
     let text = replace(&path, b"newer").unwrap_err().to_string();
     assert!(text.contains("view.json.new: cannot write it: "), "{text}");
@@ -394,7 +394,7 @@ fn whole_files_have_the_same_rows() {
     }
     replace(&path, &contents).unwrap();
     assert_eq!(strict(&path).unwrap(), numbered(1..=3));
-    // Any program that knows CSV can read them too.
+    // Every program that reads CSV can read them.
     let names =
         csv::Reader::from_path(&path).unwrap().into_records().map(|row| row.unwrap()[1].to_owned());
     assert!(names.eq(numbered(1..=3).into_iter().map(|row| row.1)));

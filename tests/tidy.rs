@@ -1,5 +1,5 @@
-//! The rules of the house that neither rustc nor clippy checks: who may import whom, which files
-//! know nothing of the outside world, and how large things may grow.
+//! Rules for the sources that neither rustc nor clippy checks: which modules may import which, which files
+//! must be pure, and how large files may be.
 //!
 //! The tests read the sources as text. Each finds all offenders before it fails.
 
@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Who may import whom: each module only those of strictly lower rows. Modules of one row, such as
-/// the services, do not know each other.
+/// The layers: each module may import only modules of strictly lower rows. Modules of one row, such as
+/// the services, do not import each other.
 const LAYERS: [&[&str]; 15] = [
     &["error"],
     &["address", "model", "output", "text"],
@@ -28,8 +28,8 @@ const LAYERS: [&[&str]; 15] = [
     &["bin"],
 ];
 
-/// The files that take an input, time included, and return what to do. A simulation drives the very
-/// code that runs, so they must not reach out by themselves.
+/// The files that take an input, time included, and return what to do. The simulation drives the
+/// code of production, so these files must not use anything outside.
 const PURE: [&str; 18] = [
     "src/order/replica.rs",
     "src/order/buying.rs",
@@ -51,7 +51,7 @@ const PURE: [&str; 18] = [
     "lab/src/loadtest/summary.rs",
 ];
 
-/// What would make them impure: files, sockets, threads, clocks, randomness, locks.
+/// The names that make a file impure: files, sockets, threads, clocks, randomness, locks.
 const IMPURE: [&str; 9] = [
     "std::net",
     "std::fs",
@@ -69,7 +69,7 @@ const BINARY_LINES_MAX: usize = 60;
 
 /// A source file.
 struct Source {
-    /// From the root of the repository.
+    /// Its path from the root of the repository.
     path: String,
     text: String,
 }
@@ -91,7 +91,7 @@ impl Source {
             .filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 
-    /// Where its code has this text.
+    /// The places where its code has this text.
     fn find(&self, text: &str) -> Vec<String> {
         let found = self.code().filter(|(_, line)| line.contains(text));
         found.map(|(number, line)| format!("{}:{number}: {}", self.path, line.trim())).collect()
@@ -142,7 +142,7 @@ fn modules_import_only_lower_layers() {
             offenders.push(format!("{}: {own} is not in the table of layers", source.path));
             continue;
         };
-        // Binaries may list what they use of the library in braces; it is all below them.
+        // Binaries may list several modules of the library in braces; all are lower.
         for (number, line) in source.code().filter(|_| own != "bin") {
             for import in imports(line) {
                 if import != own && layer(import).is_none_or(|layer| layer >= own_layer) {
@@ -159,7 +159,7 @@ fn paths<'a>(code: &'a str, root: &str) -> Vec<Vec<&'a str>> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut all = Vec::new();
     for (place, _) in code.match_indices(root) {
-        // The end of a longer path; the reach of a `pub(in crate::net)`.
+        // Skips the end of a longer path, and the scope of a `pub(in crate::net)`.
         let before = &code[..place];
         if before.ends_with(|c: char| is_word(c) || c == ':') || before.ends_with("(in ") {
             continue;
@@ -219,7 +219,7 @@ fn imports_within(folder: &str, sources: &[Source]) -> BTreeMap<String, BTreeSet
     all
 }
 
-/// The crate and the modules that lead to a source file.
+/// The crate and the modules of a source file.
 fn module_path(file: &str) -> Vec<&str> {
     let (package, inside) = file.split_once("src/").unwrap_or(("", file));
     let inside = inside.trim_end_matches(".rs").trim_end_matches("mod").trim_end_matches('/');
@@ -241,7 +241,7 @@ fn no_module_imports_one_that_imports_it() {
     for folder in folders {
         let mut left = imports_within(folder, &sources);
         found += left.values().map(BTreeSet::len).sum::<usize>();
-        // Takes away the modules that import none of the others, or that none of the others imports. A circle stays.
+        // Removes the modules that import none of the others, or that none of the others imports. Circles stay.
         loop {
             let names: BTreeSet<String> = left.keys().cloned().collect();
             let imported: BTreeSet<String> = left.values().flatten().cloned().collect();
@@ -316,7 +316,7 @@ fn nothing_is_left_undone_or_left_to_luck() {
     assert_none("no todo!, no unwrap outside tests", &offenders);
 }
 
-/// `make sabotage` takes too long for every run; that its patches go with the sources is seen at once.
+/// `make sabotage` takes too long for every run. Here only the patches are checked: that they apply.
 #[test]
 fn every_sabotage_still_applies() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -330,7 +330,7 @@ fn every_sabotage_still_applies() {
         count += 1;
         let mut git = Command::new("git");
         git.args(["apply", "--check"]).arg(&path).current_dir(root);
-        // Without git nobody sabotages anything.
+        // Without git this cannot be checked.
         let Ok(output) = git.output() else { return };
         if !output.status.success() {
             offenders.push(format!(
@@ -348,8 +348,8 @@ fn every_sabotage_still_applies() {
     assert_none("a sabotage goes with the sources", &offenders);
 }
 
-/// Readers follow the pages from file to file, so each source that a page names has to exist: by its path, or by the
-/// end of its path.
+/// Each source that a page names must exist, by its path or by the
+/// end of its path, so that readers can follow the pages.
 #[test]
 fn every_source_cited_in_a_page_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -376,8 +376,8 @@ fn every_source_cited_in_a_page_exists() {
     assert_none("a page names sources that exist", &offenders);
 }
 
-/// Requirements are cited in the code by their number. Each number has to be in `docs/requirements.md`, and each
-/// test that is named there has to exist.
+/// The code cites requirements by number. Each number must be in `docs/requirements.md`, and each
+/// test that is named there must exist.
 #[test]
 fn every_requirement_cited_is_listed_and_has_a_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -414,7 +414,7 @@ fn every_requirement_cited_is_listed_and_has_a_test() {
     );
 }
 
-/// The numbers of requirements in a comment: a letter of a section, and digits.
+/// The numbers of requirements in a comment: the letter of a section, and digits.
 fn requirements(comment: &str) -> impl Iterator<Item = &str> {
     comment.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').filter(|word| {
         let digits = word.strip_prefix(['F', 'C', 'O', 'K', 'L', 'R']).unwrap_or("");

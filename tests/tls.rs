@@ -1,5 +1,5 @@
-//! Servers and callers by mutual TLS, over real sockets: what goes through, who is refused in which
-//! words, and what a bad handshake costs the others.
+//! Servers and callers with mutual TLS over real sockets: which calls are accepted, which are refused with which
+//! message, and that a bad handshake does not delay the others.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -24,12 +24,12 @@ use toystore::model::{Principal, ReplicaId};
 use toystore::net::{Caller, Limits, Progress, Protocol, Rpc, Server, Transport, frame, transport};
 use toystore::protocol::wanted;
 
-/// Far more than anything here takes; a test that reaches it has failed.
+/// Much longer than anything here takes; a test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const ORDER_1: Principal = Principal::Order(ReplicaId(1));
 
-/// Answers each frame with itself, and whatever else it may be as a service answers HTTP.
+/// A protocol that answers each frame with itself, and HTTP as a service does.
 struct Parrot;
 
 impl Protocol for Parrot {
@@ -52,7 +52,7 @@ impl Protocol for Parrot {
     fn panicked(&self, (): &mut (), _: &mut Vec<u8>) {}
 }
 
-/// A cluster of which one service runs: the catalog's request address is a parrot's.
+/// A cluster in which one service runs: a parrot at the catalog's request address.
 struct Cluster {
     certificates: TempDir,
     config: Config,
@@ -83,7 +83,7 @@ impl Cluster {
         Transport::of(&self.config, caller).unwrap().rpc(&self.address()).unwrap()
     }
 
-    /// A caller made by hand, with what is in this directory.
+    /// A caller with the files of this directory.
     fn caller(&self, directory: &Path, who: Option<Principal>) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         let authority = self.certificates.path().join("authority.pem");
@@ -143,7 +143,7 @@ fn framed(payload: &[u8]) -> Vec<u8> {
     [&length, payload].concat()
 }
 
-/// Thread per request, of which there is one: whatever a connection leaves behind stays behind.
+/// A thread per request, with one thread: a request could see what the connection before left.
 fn one_thread() -> Limits {
     Limits { threads: 1, stays: false, ..Limits::default() }
 }
@@ -170,7 +170,7 @@ fn nothing_stays_behind_when_a_connection_gives_its_thread_back() {
     stream.flush().unwrap();
     read(&mut stream, &[framed(b"four"), framed(b"five"), framed(b"six")].concat());
 
-    // One and a half, and the rest of it when the first has been answered; cut within a record as well.
+    // One and a half records, and the rest after the first answer; also cut within a record.
     let (first, second) = (framed(b"seven"), framed(&vec![8; 40_000]));
     let mut encrypted = Vec::new();
     for part in [&first[..], &second[..100], &second[100..]] {
@@ -225,19 +225,19 @@ fn a_caller_is_refused_if_it_cannot_show_a_reason_to_call() {
 
     for (directory, who, expected) in [
         (own, None, "CertificateRequired"),
-        // The two authorities have the same name, so that its signature gives it away.
+        // The two authorities have the same name, so only the signature differs.
         (elsewhere.path(), Some(Principal::Tool), "DecryptError"),
         (expired.path(), Some(Principal::Tool), "CertificateExpired"),
         (own, Some(Principal::Catalog), "AccessDenied"),
     ] {
         let mut stream = cluster.connect(cluster.caller(directory, who));
-        // It may hear of it while it sends, or afterwards.
+        // The caller may see the refusal while it sends, or later.
         let sent = stream.write_all(&framed(b"let me in")).and_then(|()| stream.flush());
         let said = format!("{sent:?} {:?}", stream.read(&mut [0; 100]));
         assert!(said.contains(expected), "{who:?}: {said}");
     }
 
-    // Our own callers know it before they ask anything, so that nothing is in doubt.
+    // The store's own callers know it before they send a request, so the error is definite.
     let error = call(&cluster.rpc(Principal::Catalog), b"let me in").unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     assert!(
@@ -312,7 +312,7 @@ fn a_callee_is_refused_if_it_is_not_who_the_configuration_says() {
     expired.join().unwrap();
 }
 
-/// A catalog by hand, which shakes hands once with the certificate in this directory.
+/// A catalog that does one handshake, with the certificate in this directory.
 fn answer_with(directory: &Path) -> (String, thread::JoinHandle<()>) {
     let (certificate, key) = pair(directory, Principal::Catalog);
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(certificate, key);
@@ -339,12 +339,12 @@ fn a_bad_handshake_costs_the_others_nothing_and_ends_in_time() {
     let silent = connect(&address);
     let mut half = connect(&address);
     half.write_all(&hello[..hello.len() / 2]).unwrap();
-    // The whole of it, and then nothing more.
+    // All of it, and then nothing more.
     let mut lazy = connect(&address);
     lazy.write_all(&hello).unwrap();
     let mut garbage = connect(&address);
     garbage.write_all(&[0x16, 3, 1, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap();
-    // A byte now and then, which must not begin the deadline again.
+    // Single bytes from time to time, which must not extend the deadline.
     let slow = connect(&address);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -360,7 +360,7 @@ fn a_bad_handshake_costs_the_others_nothing_and_ends_in_time() {
         let rpc = cluster.rpc(Principal::Tool);
         assert_eq!(call(&rpc, b"what about me?").unwrap(), b"what about me?");
         for mut connection in [&silent, &half, &lazy, &garbage, &slow] {
-            // Closed or reset, but not left alone until patience ends.
+            // Closed or reset, before the test's deadline.
             let begun = Instant::now();
             let _ = connection.read_to_end(&mut Vec::new());
             assert!(begun.elapsed() < PATIENCE, "it is still open");
@@ -381,7 +381,7 @@ fn the_deadline_of_a_handshake_ends_with_it() {
     let config = cluster.caller(cluster.certificates.path(), Some(Principal::Tool));
     let mut stream = cluster.connect(config);
     stream.conn.complete_io(&mut stream.sock).unwrap();
-    // Silence between two requests is no offence, and so it is before the first.
+    // Silence before the first request is allowed, as between two requests.
     thread::sleep(2 * limits.request_deadline);
     stream.write_all(&framed(b"here I am")).unwrap();
     let mut answer = [0; 13];
@@ -398,11 +398,11 @@ fn a_callee_that_says_nothing_costs_its_caller_a_bounded_time() {
     let rpc = Transport::of(&config, Principal::Tool).unwrap().rpc(&config.catalog.listen).unwrap();
 
     let error = call(&rpc, b"hello?").unwrap_err();
-    // It is not gone, so nobody is elected in its place before it has been silent for long.
+    // It is not down, so no other replica is elected before it has been silent for long.
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
     assert!(error.is_definite(), "nothing was asked");
     assert!(error.to_string().contains("no TLS handshake in time"), "{error}");
-    // Nobody wants the answer any more: long before any deadline.
+    // The answer is no longer needed: the call ends long before any deadline.
     let error = rpc.call(b"hello?", Instant::now() + PATIENCE, &|| true).unwrap_err();
     assert!(error.to_string().contains("the caller no longer waits"), "{error}");
 }

@@ -1,5 +1,5 @@
-//! The whole store by mutual TLS, HTTPS for customers, and what is refused: at the start, at a call, and
-//! at a renewal.
+//! The whole store with mutual TLS, HTTPS for customers, and what is refused: at the start, in a call, and
+//! when certificates are renewed.
 
 mod support;
 
@@ -24,7 +24,7 @@ use toystore::net::{Rpc, Transport, transport};
 use toystore::protocol::catalog::{Books, Request};
 use toystore::protocol::{ask, wanted};
 
-/// What a program says when it refuses, with exit code 2.
+/// The error of a program that cannot start, with exit code 2.
 fn refusal(command: &mut Command) -> String {
     let output = command.stderr(Stdio::piped()).output().expect("a process");
     let said = String::from_utf8(output.stderr).expect("text");
@@ -68,12 +68,12 @@ fn a_store_with_certificates_shops_survives_its_leader_and_balances() {
 fn a_refusal_names_who_was_refused_though_it_is_gone() {
     let mut store = Cluster::secured(&[]);
     store.start(Catalog);
-    // The catalog sees the stranger only when it is gone.
+    // The catalog logs the caller only after it is gone.
     store.pause(Catalog);
     let mut stranger = TcpStream::connect(store.address(Catalog)).expect("it listens");
     stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("there is room");
     let own_address = stranger.local_addr().expect("connected");
-    // Closed like this, the connection is reset.
+    // A connection that is closed like this is reset.
     set_socket_linger(&stranger, Some(std::time::Duration::ZERO)).expect("a socket");
     drop(stranger);
     store.resume(Catalog);
@@ -85,7 +85,7 @@ fn a_refusal_names_who_was_refused_though_it_is_gone() {
 fn run_all_and_the_client_work_with_certificates() {
     let store = Cluster::secured(&[]);
     let mut all = store.program("run-all");
-    // Should this test fail, its end of the pipe is the end of all.
+    // If this test fails, the services see the end of their pipe and end.
     all.arg("--exit-with-parent").stdin(Stdio::piped()).stderr(Stdio::null());
     let mut all = all.spawn().expect("a process");
     wait_until("the store is open", || ALL.into_iter().all(|id| store.is_ready(id)));
@@ -112,11 +112,11 @@ fn nobody_speaks_plainly_to_another_machine_unless_told_to() {
             assert_eq!(said.lines().count(), 1, "{said}");
         }
     }
-    // That calls go there is as bad.
+    // It is as bad if its calls go there.
     let said = refusal(&mut store.command(Frontend, &["--catalog-listen=192.0.2.1:9999"]));
     assert!(said.contains("192.0.2.1:9999 of catalog"), "{said}");
 
-    // No machine has this address, so it comes to nothing, but not for want of certificates.
+    // No machine has this address, so the start fails, but not because of missing certificates.
     for insecure in ["--insecure", "--tls-insecure"] {
         let said =
             refusal(&mut store.command(Catalog, &["--catalog-peer=192.0.2.1:9999", insecure]));
@@ -234,7 +234,7 @@ fn a_renewed_certificate_is_used_after_sighup_and_a_bad_one_is_not() {
     let before = tool(&certificates);
     books(&before).expect("an answer");
 
-    // Other authorities, one after the other, so that it shows which one the catalog uses.
+    // Other authorities, one after the other, so that the test sees which one the catalog uses.
     let renewed = tempfile::tempdir().expect("a directory");
     certs::make(&store.config(), renewed.path(), 1).expect("certificates");
     let error = books(&tool(renewed.path())).unwrap_err().to_string();

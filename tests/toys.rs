@@ -1,4 +1,4 @@
-//! The operator changes prices, restocks by hand and adds toys: who may, what customers see of it, that it lasts, and
+//! The operator changes prices, restocks by hand and adds toys: who may do it, what customers see, that it lasts, and
 //! that the books balance.
 
 mod support;
@@ -21,7 +21,7 @@ fn run(store: &Cluster, program: &str, arguments: &[&str]) -> Output {
     command.output().expect("a process")
 }
 
-/// What a program prints that succeeds.
+/// The output of a program that succeeds.
 fn printed(store: &Cluster, program: &str, arguments: &[&str]) -> String {
     let output = run(store, program, arguments);
     assert_eq!(output.status.code(), Some(0), "{program} {arguments:?}: {output:?}");
@@ -34,7 +34,7 @@ fn a_change_is_seen_by_whoever_asks_after_it() {
     let (mut operator, mut customer) = (store.operator(Catalog), store.customer(Frontend));
     for cents in 1..=100 {
         let price = f64::from(cents) / 100.0;
-        // So that it is cached.
+        // So that it is in the cache.
         customer.quantity("Tux");
         let expected = json!({ "name": "Tux", "price": price, "quantity": 100 });
         let (status, body) = put(&mut operator, "Tux", &json!({ "price": price }));
@@ -78,7 +78,7 @@ fn what_was_changed_lasts_and_the_books_balance() {
     let table = printed(&store, "audit", &["--running"]);
     assert!(table.contains("the books balance"), "{table}");
 
-    // After a crash from the journal, after a restart from the shelves.
+    // After a crash from the journal, after a restart from the snapshot.
     store.kill_all();
     store.start_all();
     assert_eq!(toys(&store), expected);
@@ -151,7 +151,7 @@ fn what_cannot_be_changed_is_refused_and_changes_nothing() {
 /// An address of this machine that is not loopback, if it has one.
 fn outer_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    // Sends nothing: it only looks for a way there.
+    // Sends nothing: it only looks up a route.
     socket.connect("192.0.2.1:9").ok()?;
     socket.local_addr().ok().map(|address| address.ip())
 }

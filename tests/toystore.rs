@@ -1,4 +1,4 @@
-//! What containers rest on: one program that is all programs, and a health check that every service answers.
+//! Used by the containers: one program that contains all programs, and a health check that every service answers.
 
 mod support;
 
