@@ -56,7 +56,7 @@ fn every_program_works_with_as_many_toys_as_there_may_be() {
     let mut shopper = Client::new(store.address(Frontend), PATIENCE);
     let first = get(&mut shopper, "/products");
     assert_eq!(names(&first).len(), PAGE_TOYS_MAX, "a list without a limit");
-    assert!(first.header("Link").is_some(), "and where it goes on");
+    assert!(first.header("Link").is_some(), "and a link to the next page");
     let (settings, measurements) =
         (config::Config::default().client, parking_lot::Mutex::default());
     let measurements: &parking_lot::Mutex<Measurements> = &measurements;

@@ -111,7 +111,7 @@ fn without_open_files_new_customers_wait_and_the_store_goes_on() {
     let connect = |_| TcpStream::connect(store.address(Frontend)).expect("the backlog has room");
     let crowd: Vec<TcpStream> = (0..2 * FILES).map(connect).collect();
     let says_so = || store.log(Frontend).contains("new connections wait");
-    wait_until("it says why nobody comes in", says_so);
+    wait_until("it logs why connections wait", says_so);
     let left = FILES as usize - scarce.open_files();
     assert!(left + 4 >= FILES as usize / 4, "customers leave a quarter of the files, not {left}");
     assert!(store.is_ready(Frontend), "customers do not keep out who comes to the peer address");

@@ -221,7 +221,7 @@ fn a_journal_that_lost_its_last_rows_is_said_by_the_leader() {
     fs::write(&journal, kept.join("\n") + "\n").expect("has room");
     store.start_all();
     let said = "toys more than the catalog sold: journal.csv lost rows at its end";
-    wait_until("the leader says it", || {
+    wait_until("the leader logs it", || {
         [Order(1), Order(2), Order(3)].into_iter().any(|id| store.log(id).contains(said))
     });
 }
@@ -502,7 +502,7 @@ fn a_replica_answers_by_hand() {
     assert_eq!(bought, (200, json!({ "data": { "order_number": 1 } })));
     let order = json!({ "data": { "number": 1, "name": "Tux", "quantity": 2 } });
     assert_eq!(leader.get("/orders/1"), (200, order.clone()));
-    wait_until("the follower hears of the commit", || follower.get("/orders/1").0 == 200);
+    wait_until("the follower knows of the commit", || follower.get("/orders/1").0 == 200);
     assert_eq!(follower.get("/orders/1").1, order);
     assert_eq!(leader.get("/orders/2").0, 404, "the leader knows");
     assert_eq!(follower.get("/orders/2").0, 503, "a follower does not");

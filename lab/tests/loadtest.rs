@@ -118,7 +118,7 @@ fn a_stall_cannot_hide_from_an_open_loop() {
         let (seen, summary) = watch(&load, |before, _| {
             if before == 50 {
                 store.pause(Frontend);
-                wait_until("the front-end stands still", || is_stopped(store.pid(Frontend)));
+                wait_until("the front-end is paused", || is_stopped(store.pid(Frontend)));
                 let paused = Instant::now();
                 let resumer = thread::Builder::new().spawn_scoped(scope, || {
                     thread::sleep(STALL);

@@ -74,7 +74,7 @@ pub const LARGE: [Bounds; 12] = [
     Bounds { name: "a disk is lost", faults: A_WIPE, ..ANY },
     Bounds { name: "the front-end restarts", faults: A_RESTART, ..ANY },
     Bounds { name: "the catalog restarts", faults: A_RELOAD, ..ANY },
-    Bounds { name: "somebody gives up", faults: A_DOUBT, ..ANY },
+    Bounds { name: "a wait is given up", faults: A_DOUBT, ..ANY },
     Bounds { name: "an answer is lost", faults: A_LOSS, ..ANY },
     Bounds { name: "a message is late", faults: A_DELAY, ..ANY },
     Bounds { name: "two fail-overs", epochs: 3, ..ANY },

@@ -48,7 +48,7 @@ pub struct Store {
     pub spent: Faults,
 }
 
-/// What a customer wants.
+/// The purchase of a customer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Order {
     /// The current call.

@@ -342,7 +342,7 @@ fn the_status_does_not_wait_behind_customers() {
             assert_eq!(customer.join().expect("no panic"), 100);
         }
     });
-    wait_until("everybody has gone", || sessions().busy == 0 && sessions().queued == 0);
+    wait_until("all connections are closed", || sessions().busy == 0 && sessions().queued == 0);
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl History {
     /// Waits until this number of purchases, which begin after this call, are answered.
     pub fn await_business(&self, purchases: usize) {
         let now_us = self.now_us();
-        wait_until("business goes on", || {
+        wait_until("customers can buy", || {
             let requests = self.requests();
             let since = requests.iter().filter(|request| request.start_us >= now_us);
             since.filter(|request| matches!(request.outcome, Outcome::Number(_))).count()

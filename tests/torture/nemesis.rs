@@ -370,7 +370,7 @@ impl Nemesis {
     fn has_stopped(&mut self, id: Id) -> bool {
         let state = fs::read_to_string(format!("/proc/{}/stat", self.cluster.pid(id)));
         let state = state.unwrap_or_default();
-        // The state follows the name, which is in parentheses; Z has ended, T stands still.
+        // The state follows the name, which is in parentheses; Z has ended, T is stopped.
         state
             .rsplit(')')
             .next()
