@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A replica that has not answered for this long is down.
-pub const SILENT: Duration = Duration::from_millis(500);
+pub const SILENT: Duration = Duration::from_millis(450);
 
 /// A controller that did not run for this long was paused itself. It cannot know which replicas were
 /// silent, so it waits for new reports first.
