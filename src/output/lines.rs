@@ -2,7 +2,7 @@
 //! the threads never wait for the output. Lines that cannot be written are dropped and counted; the number is reported
 //! when writing works again. Used by `trace` and by `run-all`.
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 /// The largest buffer: a tenth of a second of the fastest access log.
 const BYTES_WAITING_MAX: usize = 4 << 20;
+
+/// How long the writer lets lines gather. Without this pause each line of a busy access log would wake the writer.
+const GATHERING: Duration = Duration::from_millis(1);
 
 /// How long the end of a process waits until all lines are written.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
@@ -57,11 +60,14 @@ impl Lines {
         self.0.wanted.notify_one();
     }
 
-    /// Waits for lines and swaps them with an empty buffer. Returns `false` at the end.
+    /// Waits for lines, lets more of them gather, and swaps them with an empty buffer. Returns `false` at the end.
     fn take(&self, buffer: &mut Vec<u8>) -> bool {
         let mut state = self.0.state.lock();
         while state.waiting.is_empty() && !state.is_ending {
             self.0.wanted.wait(&mut state);
+        }
+        if !state.is_ending {
+            MutexGuard::unlocked(&mut state, || thread::sleep(GATHERING));
         }
         std::mem::swap(&mut state.waiting, buffer);
         state.has_ended = buffer.is_empty();
