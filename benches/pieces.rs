@@ -28,7 +28,7 @@ use toystore::model::{
 };
 use toystore::monitoring::RequestMetrics;
 use toystore::monitoring::status::Kind;
-use toystore::net::{Caller, Limits, Progress, Protocol, Rpc, Server, Transport, Way, frame};
+use toystore::net::{Caller, Limits, Progress, Protocol, Rpc, Scheme, Server, Transport, frame};
 use toystore::order::file::ORDERS;
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
@@ -58,7 +58,7 @@ fn main() {
 
 fn http(c: &mut Criterion) {
     let mut output = Vec::new();
-    let mut connection = Http1::new(Way::Plain);
+    let mut connection = Http1::new(Scheme::Plain);
     c.bench_function("http: parse a query, answer nothing", |b| {
         b.iter(|| {
             output.clear();
@@ -113,7 +113,7 @@ fn query(c: &mut Criterion) {
         orders,
         Arc::new(RequestMetrics::new(&[Kind::Query])),
     );
-    let mut session = customer_server.open(Way::Plain.into(), Waker::noop().clone());
+    let mut session = customer_server.open(Scheme::Plain.into(), Waker::noop().clone());
     let mut output = Vec::new();
     customer_server.serve(&mut session, QUERY, &mut output);
     assert!(output.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&output));

@@ -144,7 +144,7 @@ impl Error {
     }
 
     /// Whether the same request may succeed elsewhere or a moment later.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(
             self,
             Error::Stale { .. }

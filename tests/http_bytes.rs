@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Instant;
 use toystore::http::{Http1, Request, Responder, error_body, form_pairs, percent_encode};
-use toystore::net::{Progress, Way};
+use toystore::net::{Progress, Scheme};
 
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const TARGET_BYTES_MAX: usize = 8 * 1024;
@@ -50,13 +50,13 @@ fn answer(progress: Progress, output: &[u8]) -> Answer {
 
 fn serve(input: &[u8]) -> Answer {
     let mut output = Vec::new();
-    let progress = Http1::new(Way::Plain).serve(input, &mut output, echo);
+    let progress = Http1::new(Scheme::Plain).serve(input, &mut output, echo);
     answer(progress, &output)
 }
 
 /// Gives a connection the input byte by byte, up to the first answer.
 fn serve_slowly(input: &[u8]) -> Answer {
-    let mut connection = Http1::new(Way::Plain);
+    let mut connection = Http1::new(Scheme::Plain);
     let mut output = Vec::new();
     for end in 1..=input.len() {
         let progress = connection.serve(&input[..end], &mut output, echo);
@@ -208,7 +208,7 @@ fn a_refusal_does_not_depend_on_how_the_bytes_arrive() {
 
 #[test]
 fn a_url_in_full_has_the_scheme_that_the_client_connected_with() {
-    for (way, own, other) in [(Way::Plain, "http", "https"), (Way::Tls, "https", "http")] {
+    for (way, own, other) in [(Scheme::Plain, "http", "https"), (Scheme::Tls, "https", "http")] {
         for (scheme, status) in [(own, 200), (&*own.to_uppercase(), 200), (other, 400)] {
             let request = format!("GET {scheme}://h:81/a?b=c HTTP/1.1\r\nHost: h\r\n\r\n");
             let mut output = Vec::new();
@@ -228,7 +228,7 @@ fn a_url_in_full_has_the_scheme_that_the_client_connected_with() {
 fn an_answer_without_content_says_nothing_about_a_body() {
     let mut output = Vec::new();
     let input = get("");
-    Http1::new(Way::Plain).serve(input.as_bytes(), &mut output, |_, responder| {
+    Http1::new(Scheme::Plain).serve(input.as_bytes(), &mut output, |_, responder| {
         responder.send(204, &[("Allow", "GET")], b"");
     });
     let answer = answer(Progress::NeedMore, &output);
@@ -389,7 +389,7 @@ fn the_connection_goes_on_as_version_and_connection_header_say() {
 #[test]
 fn a_response_has_a_date_a_type_a_length_and_is_not_cached() {
     let mut output = Vec::new();
-    Http1::new(Way::Plain).serve(get("").as_bytes(), &mut output, |_, responder| {
+    Http1::new(Scheme::Plain).serve(get("").as_bytes(), &mut output, |_, responder| {
         responder.send(405, &[("Allow", "GET, HEAD")], b"{}");
     });
     let text = String::from_utf8(output).unwrap();
@@ -409,9 +409,10 @@ fn a_response_has_a_date_a_type_a_length_and_is_not_cached() {
 #[test]
 fn a_handler_may_choose_another_content_type() {
     let mut output = Vec::new();
-    let progress = Http1::new(Way::Plain).serve(get("").as_bytes(), &mut output, |_, responder| {
-        responder.send(200, &[("content-type", "text/html")], b"");
-    });
+    let progress =
+        Http1::new(Scheme::Plain).serve(get("").as_bytes(), &mut output, |_, responder| {
+            responder.send(200, &[("content-type", "text/html")], b"");
+        });
     let lines = answer(progress, &output).lines.join("\n").to_lowercase();
     assert_eq!(lines.matches("content-type").count(), 1, "{lines}");
     assert!(lines.contains("content-type: text/html"), "{lines}");
@@ -436,7 +437,7 @@ fn a_client_that_waits_for_100_continue_is_told_once() {
         let head =
             format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}\r\nExpect: 100-Continue\r\n\r\n");
         let whole = format!("{head}{body}");
-        let mut connection = Http1::new(Way::Plain);
+        let mut connection = Http1::new(Scheme::Plain);
         let mut output = Vec::new();
         for end in head.len()..whole.len() {
             let progress = connection.serve(&whole.as_bytes()[..end], &mut output, echo);
@@ -456,7 +457,7 @@ fn a_client_that_waits_for_100_continue_is_told_once() {
 #[test]
 fn an_expired_request_gets_408_and_an_idle_connection_nothing() {
     for (input, is_told) in [("", false), ("\r\n", false), ("G", true), (&get("")[..20], true)] {
-        let mut connection = Http1::new(Way::Plain);
+        let mut connection = Http1::new(Scheme::Plain);
         connection.serve(get("").as_bytes(), &mut Vec::new(), echo);
         let mut output = Vec::new();
         connection.serve(input.as_bytes(), &mut output, echo);
@@ -468,7 +469,7 @@ fn an_expired_request_gets_408_and_an_idle_connection_nothing() {
             assert!(answer.lines.contains(&"Connection: close".to_owned()), "{input:?}");
         }
     }
-    let (mut connection, mut output) = (Http1::new(Way::Plain), Vec::new());
+    let (mut connection, mut output) = (Http1::new(Scheme::Plain), Vec::new());
     connection.serve(get("").as_bytes(), &mut Vec::new(), echo);
     connection.expired(&mut output);
     assert_eq!(output, b"", "a served request");
@@ -478,7 +479,7 @@ fn an_expired_request_gets_408_and_an_idle_connection_nothing() {
 fn a_handler_that_panics_or_sends_nothing_becomes_500() {
     let handlers: [fn(&Request<'_>, Responder<'_>); 2] = [|_, _| panic!("a bug"), |_, _| {}];
     for handler in handlers {
-        let (mut connection, mut output) = (Http1::new(Way::Plain), Vec::new());
+        let (mut connection, mut output) = (Http1::new(Scheme::Plain), Vec::new());
         let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             connection.serve(get("").as_bytes(), &mut output, handler)
         }));
@@ -495,7 +496,7 @@ fn a_header_that_may_come_once_is_an_error_when_it_comes_twice_or_is_no_text() {
     let request =
         b"GET / HTTP/1.1\r\nHost: h\r\nKey: a\r\nTwice: 1\r\ntwice: 2\r\nBad: \xff\r\n\r\n";
     let mut output = Vec::new();
-    Http1::new(Way::Plain).serve(request, &mut output, |request, responder| {
+    Http1::new(Scheme::Plain).serve(request, &mut output, |request, responder| {
         assert_eq!(request.header("KEY"), Ok(Some("a")));
         assert_eq!(request.header("none"), Ok(None));
         assert!(request.header("twice").is_err());
@@ -558,7 +559,7 @@ proptest! {
         step in 1..50_usize,
     ) {
         let input: Vec<u8> = requests.iter().flat_map(|(request, _)| request.clone()).collect();
-        let mut connection = Http1::new(Way::Plain);
+        let mut connection = Http1::new(Scheme::Plain);
         let (mut start, mut arrived, mut told) = (0, 0, Vec::new());
         // Each response comes when the handler is asked for the second time.
         let mut is_there = true;
@@ -589,7 +590,7 @@ proptest! {
     fn arbitrary_bytes_neither_panic_nor_use_up_what_is_not_there(
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
     ) {
-        let progress = Http1::new(Way::Plain).serve(&bytes, &mut Vec::new(), echo);
+        let progress = Http1::new(Scheme::Plain).serve(&bytes, &mut Vec::new(), echo);
         if let Progress::Served { bytes: used } = progress {
             prop_assert!(used <= bytes.len());
         }
@@ -604,7 +605,7 @@ proptest! {
             let place = place.index(request.len());
             request[place] = byte;
         }
-        let mut connection = Http1::new(Way::Plain);
+        let mut connection = Http1::new(Scheme::Plain);
         for end in 0..=request.len() {
             match connection.serve(&request[..end], &mut Vec::new(), echo) {
                 Progress::NeedMore => continue,
@@ -620,7 +621,7 @@ proptest! {
         let encoded = percent_encode(&name);
         let request = format!("GET /{encoded}?{encoded}={encoded} HTTP/1.1\r\nHost: h\r\n\r\n");
         let mut output = Vec::new();
-        Http1::new(Way::Plain).serve(request.as_bytes(), &mut output, |request, responder| {
+        Http1::new(Scheme::Plain).serve(request.as_bytes(), &mut output, |request, responder| {
             let segments: Vec<_> = request.segments().map(Result::unwrap).collect();
             assert_eq!(segments, [name.as_str()]);
             let pairs: Vec<_> = request.query().map(Result::unwrap).collect();

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use toystore::error::Error;
 use toystore::http::{Client, Http1};
-use toystore::net::{Progress, Way};
+use toystore::net::{Progress, Scheme};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -256,7 +256,8 @@ fn a_request_that_would_break_out_of_its_line_is_not_sent() {
 
 /// Serves one connection through [`Http1`], as the front-end does, and answers with the body.
 fn mirror(mut stream: TcpStream) {
-    let (mut connection, mut input, mut output) = (Http1::new(Way::Plain), Vec::new(), Vec::new());
+    let (mut connection, mut input, mut output) =
+        (Http1::new(Scheme::Plain), Vec::new(), Vec::new());
     loop {
         let progress = connection.serve(&input, &mut output, |request, responder| {
             let key = request.header("Key").unwrap().unwrap_or("none");

@@ -10,7 +10,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 use support::Id::{Catalog, Frontend};
 use support::{Cluster, PATIENCE};
-use toystore::client::api::{Keys, Shop};
+use toystore::client::api::{Api, Keys};
 use toystore::client::measurements::Measurements;
 use toystore::config;
 use toystore::http::{Client, Response};
@@ -60,7 +60,7 @@ fn every_program_works_with_as_many_toys_as_there_may_be() {
     let (settings, measurements) =
         (config::Config::default().client, parking_lot::Mutex::default());
     let measurements: &parking_lot::Mutex<Measurements> = &measurements;
-    let mut shop = Shop::new(store.address(Frontend), &settings, Keys::new(), measurements);
+    let mut shop = Api::new(store.address(Frontend), &settings, Keys::new(), measurements);
     let all = shop.names().expect("the whole list");
     assert_eq!(all.iter().collect::<HashSet<_>>().len(), TOYS_MAX);
 

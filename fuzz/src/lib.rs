@@ -11,14 +11,14 @@ use std::fs;
 use std::path::Path;
 use toystore::error::{Error, Result};
 use toystore::http::{Http1, Request, Responder};
-use toystore::net::{Progress, Way, frame};
+use toystore::net::{Progress, Scheme, frame};
 use toystore::protocol::{catalog, order, question};
 use toystore::storage::{CsvLog, Table, TornTail};
 
 /// Requests are answered the same whether they come at once or byte by byte. Each answer is a whole
 /// HTTP response, and one that refuses a request ends the connection.
 pub fn http(input: &[u8]) {
-    let (mut at_once, mut bytewise) = (Http1::new(Way::Plain), Http1::new(Way::Plain));
+    let (mut at_once, mut bytewise) = (Http1::new(Scheme::Plain), Http1::new(Scheme::Plain));
     let mut rest = input;
     loop {
         let (progress, answer) = serve(&mut at_once, rest);

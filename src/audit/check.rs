@@ -1,15 +1,15 @@
 //! The rules of an audit. Pure.
 //!
-//! All logs are compared with one of them, the *measure*: among the in-sync replicas, the log whose
+//! All logs are compared with one of them, the *reference*: among the in-sync replicas, the log whose
 //! last order has the newest epoch, and of several the longest. It has every committed order
 //! (replication.md, invariant 1). The catalog has sold its other orders, too.
 //!
 //! - Per toy: initial + restocked − sold − withdrawn = now.
 //! - Per toy: sold = quantity in orders + quantity in open sales that are not orders yet.
 //! - Numbers are 1..N without gap, epochs never decrease, no key occurs twice.
-//! - Another log is equal to the measure, or behind it, or has orders of an older epoch that were never
+//! - Another log is equal to the reference, or behind it, or has orders of an older epoch that were never
 //!   committed. It never differs in orders that it knows to be committed.
-//! - An order that was cut from a log has the same key as an order in the measure or as an open sale.
+//! - An order that was cut from a log has the same key as an order in the reference or as an open sale.
 //!   If not, and the sums do not match, it is reported as lost.
 
 use super::verdict::Verdict;
@@ -47,17 +47,17 @@ pub struct ReplicaLog {
 pub fn check(evidence: Evidence) -> Verdict {
     let mut verdict = Verdict { notes: evidence.notes, ..Verdict::default() };
     verdict.replicas = evidence.logs.iter().map(|log| (log.id, log.last())).collect();
-    let Some(measure) = measure(&evidence.logs) else {
+    let Some(reference) = reference(&evidence.logs) else {
         verdict.problems.push("there is no replica to audit".to_owned());
         return verdict;
     };
-    let orders = check_order(measure, &mut verdict.problems);
+    let orders = check_order(reference, &mut verdict.problems);
     let mut set_aside = Vec::new();
     for log in &evidence.logs {
         set_aside.extend(log.cut_aside.iter().map(|entry| (log.id, entry)));
-        set_aside.extend(compare(log, measure, &mut verdict).iter().map(|entry| (log.id, entry)));
+        set_aside.extend(compare(log, reference, &mut verdict).iter().map(|entry| (log.id, entry)));
     }
-    check_committed(&evidence.logs, measure, &mut verdict.problems);
+    check_committed(&evidence.logs, reference, &mut verdict.problems);
     let open: Vec<&Open> =
         evidence.books.open.iter().filter(|sale| !orders.contains_key(&sale.key)).collect();
     for Open { key, item } in &open {
@@ -68,7 +68,7 @@ pub fn check(evidence: Evidence) -> Verdict {
     }
     let is_known = |key| orders.contains_key(key) || open.iter().any(|sale| sale.key == *key);
     set_aside.retain(|(_, entry)| !is_known(&entry.key));
-    let sums = Sums { measure, open, lost: set_aside };
+    let sums = Sums { reference, open, lost: set_aside };
     sums.check(&evidence.books.toys, &mut verdict);
     verdict.toys = evidence.books.toys;
     verdict
@@ -85,32 +85,33 @@ impl ReplicaLog {
 }
 
 /// The log that the others are compared with.
-fn measure(logs: &[ReplicaLog]) -> Option<&ReplicaLog> {
+fn reference(logs: &[ReplicaLog]) -> Option<&ReplicaLog> {
     logs.iter().max_by_key(|log| (log.in_sync, log.last_epoch(), log.last()))
 }
 
-/// Checks numbers, epochs and keys of the measure. Returns its orders by key.
+/// Checks numbers, epochs and keys of the reference. Returns its orders by key.
 fn check_order<'a>(
-    measure: &'a ReplicaLog,
+    reference: &'a ReplicaLog,
     problems: &mut Vec<String>,
 ) -> HashMap<&'a Key, OrderNumber> {
-    let mut orders = HashMap::with_capacity(measure.entries.len());
+    let mut orders = HashMap::with_capacity(reference.entries.len());
     let (mut number, mut epoch) = (OrderNumber(0), Epoch(0));
-    for entry in &measure.entries {
+    for entry in &reference.entries {
         let found = entry.number;
         if found != number.next() {
-            problems.push(format!("replica {}: order {found} follows order {number}", measure.id));
+            problems
+                .push(format!("replica {}: order {found} follows order {number}", reference.id));
         }
         if entry.epoch < epoch {
             problems.push(format!(
                 "replica {}: order {found} of epoch {} follows epoch {epoch}",
-                measure.id, entry.epoch
+                reference.id, entry.epoch
             ));
         }
         if let Some(twin) = orders.insert(&entry.key, found) {
             problems.push(format!(
                 "replica {}: orders {twin} and {found} are the same purchase (key {})",
-                measure.id, entry.key
+                reference.id, entry.key
             ));
         }
         (number, epoch) = (found, entry.epoch);
@@ -118,12 +119,12 @@ fn check_order<'a>(
     orders
 }
 
-/// Compares a log with the measure. Returns the orders of the log from the first difference on.
-fn compare<'a>(log: &'a ReplicaLog, measure: &ReplicaLog, verdict: &mut Verdict) -> &'a [Entry] {
+/// Compares a log with the reference. Returns the orders of the log from the first difference on.
+fn compare<'a>(log: &'a ReplicaLog, reference: &ReplicaLog, verdict: &mut Verdict) -> &'a [Entry] {
     let id = log.id;
-    let pairs = log.entries.iter().zip(&measure.entries);
+    let pairs = log.entries.iter().zip(&reference.entries);
     let common = pairs.take_while(|(ours, theirs)| ours == theirs).count();
-    let (own, missing) = (&log.entries[common..], &measure.entries[common..]);
+    let (own, missing) = (&log.entries[common..], &reference.entries[common..]);
     let place = OrderNumber(common as u64).next();
     match (own.first(), missing.first()) {
         (None, None) => {}
@@ -131,7 +132,7 @@ fn compare<'a>(log: &'a ReplicaLog, measure: &ReplicaLog, verdict: &mut Verdict)
             let missing = missing.len();
             verdict
                 .notes
-                .push(format!("replica {id} is {missing} orders behind replica {}", measure.id));
+                .push(format!("replica {id} is {missing} orders behind replica {}", reference.id));
         }
         (Some(ours), _) if ours.number != place => verdict.problems.push(format!(
             "replica {id}: order {} is in the place of order {place}, and {} more follow it",
@@ -143,7 +144,7 @@ fn compare<'a>(log: &'a ReplicaLog, measure: &ReplicaLog, verdict: &mut Verdict)
             let line = format!(
                 "replica {id} has {} orders from {place} on that replica {} does not have",
                 own.len(),
-                measure.id
+                reference.id
             );
             if is_older && log.committed < place {
                 verdict.notes.push(format!("{line}; they were never committed"));
@@ -156,9 +157,9 @@ fn compare<'a>(log: &'a ReplicaLog, measure: &ReplicaLog, verdict: &mut Verdict)
 }
 
 /// Checks that each in-sync replica has all orders that any replica knows to be committed.
-fn check_committed(logs: &[ReplicaLog], measure: &ReplicaLog, problems: &mut Vec<String>) {
+fn check_committed(logs: &[ReplicaLog], reference: &ReplicaLog, problems: &mut Vec<String>) {
     let committed = logs.iter().map(|log| log.committed).max().unwrap_or_default();
-    for log in logs.iter().filter(|log| log.in_sync || log.id == measure.id) {
+    for log in logs.iter().filter(|log| log.in_sync || log.id == reference.id) {
         if log.last() < committed {
             problems.push(format!(
                 "replica {} is in sync and ends at order {}, but {committed} were committed",
@@ -171,17 +172,17 @@ fn check_committed(logs: &[ReplicaLog], measure: &ReplicaLog, problems: &mut Vec
 
 /// The quantities that the catalog's sums are compared with.
 struct Sums<'a> {
-    measure: &'a ReplicaLog,
+    reference: &'a ReplicaLog,
     /// Open sales that are not orders yet.
     open: Vec<&'a Open>,
-    /// Orders that were cut from a log and are neither in the measure nor open sales.
+    /// Orders that were cut from a log and are neither in the reference nor open sales.
     lost: Vec<(ReplicaId, &'a Entry)>,
 }
 
 impl Sums<'_> {
     fn check(&self, toys: &[Book], verdict: &mut Verdict) {
         let mut ordered: HashMap<&str, u64> = HashMap::new();
-        for Entry { item, .. } in &self.measure.entries {
+        for Entry { item, .. } in &self.reference.entries {
             *ordered.entry(&item.name).or_default() += item.quantity.get();
         }
         let mut in_open_sales: HashMap<&str, u64> = HashMap::new();

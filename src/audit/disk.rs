@@ -7,7 +7,7 @@ use crate::catalog;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{ReplicaId, View};
-use crate::order::file::{self as orders, Look};
+use crate::order::file::{self as orders, Contents};
 use crate::storage::TornTail;
 use std::fs;
 use std::path::Path;
@@ -16,21 +16,21 @@ use std::path::Path;
 pub fn audit(config: &Config) -> Result<Verdict> {
     let mut notes = Vec::new();
     let catalog = &config.catalog.data;
-    let (stock, torn) = catalog::file::look(catalog)?;
+    let (stock, torn) = catalog::file::read(catalog)?;
     notes.extend(torn.map(|torn| unfinished(&catalog.join("journal.csv"), torn)));
-    let mut looks = Vec::new();
+    let mut disks = Vec::new();
     for (id, replica) in &config.order.replicas {
         let file = replica.data.join("orders.csv");
         if !file.exists() {
             notes.push(format!("replica {id}: there is no {}", file.display()));
         }
-        let look = orders::look(&replica.data)?;
-        notes.extend(look.torn.iter().map(|(file, torn)| unfinished(file, *torn)));
-        looks.push((*id, look));
+        let disk = orders::read(&replica.data)?;
+        notes.extend(disk.torn.iter().map(|(file, torn)| unfinished(file, *torn)));
+        disks.push((*id, disk));
     }
-    let unequal = unequal_bytes(config, &looks)?;
+    let unequal = unequal_bytes(config, &disks)?;
     let mut verdict =
-        check(Evidence { books: stock.books(stock.shelves()), logs: replica_logs(looks), notes });
+        check(Evidence { books: stock.books(stock.shelves()), logs: replica_logs(disks), notes });
     verdict.problems.extend(unequal);
     Ok(verdict)
 }
@@ -42,32 +42,32 @@ fn unfinished(file: &Path, torn: TornTail) -> String {
 
 /// The newest view that a replica accepted says which replicas are in sync. (The front-end may have
 /// made a later view that no replica has received. It has no effect yet.)
-fn replica_logs(looks: Vec<(ReplicaId, Look)>) -> Vec<ReplicaLog> {
-    let views = looks.iter().filter_map(|(_, look)| look.view.as_ref());
+fn replica_logs(disks: Vec<(ReplicaId, Contents)>) -> Vec<ReplicaLog> {
+    let views = disks.iter().filter_map(|(_, disk)| disk.view.as_ref());
     let view: Option<View> = views.max_by_key(|view| view.epoch).cloned();
-    let is_in_sync = |id: ReplicaId, look: &Look| match (&view, &look.identity) {
+    let is_in_sync = |id: ReplicaId, disk: &Contents| match (&view, &disk.identity) {
         (Some(view), Some(identity)) => view.has(id, identity),
         (Some(_), None) => false,
         (None, _) => true,
     };
-    let log = |(id, look): (ReplicaId, Look)| ReplicaLog {
+    let log = |(id, disk): (ReplicaId, Contents)| ReplicaLog {
         id,
-        in_sync: is_in_sync(id, &look),
-        entries: look.entries,
-        committed: look.committed,
-        cut_aside: look.cut_aside,
+        in_sync: is_in_sync(id, &disk),
+        entries: disk.entries,
+        committed: disk.committed,
+        cut_aside: disk.cut_aside,
     };
-    looks.into_iter().map(log).collect()
+    disks.into_iter().map(log).collect()
 }
 
 /// Finds replicas whose logs have the same orders, but not the same bytes.
-fn unequal_bytes(config: &Config, looks: &[(ReplicaId, Look)]) -> Result<Vec<String>> {
+fn unequal_bytes(config: &Config, disks: &[(ReplicaId, Contents)]) -> Result<Vec<String>> {
     let read = |id: &ReplicaId| {
         let path = config.order.replicas[id].data.join("orders.csv");
         fs::read(&path).map_err(|e| Error::storage(&path, "cannot read it", e))
     };
     let mut unequal = Vec::new();
-    let whole = looks.iter().filter(|(_, look)| look.torn.is_empty() && !look.entries.is_empty());
+    let whole = disks.iter().filter(|(_, disk)| disk.torn.is_empty() && !disk.entries.is_empty());
     let whole: Vec<_> = whole.collect();
     for pair in whole.windows(2) {
         let [(one, ones), (other, others)] = pair else { continue };

@@ -27,25 +27,25 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub fn audit(config: &Config, patience: Duration) -> Result<Verdict> {
     let mut auditor = Auditor::new(config, Instant::now() + patience)?;
     loop {
-        let look = auditor.look();
+        let round = auditor.round();
         let is_last = Instant::now() + PAUSE >= auditor.deadline;
-        match look {
-            Ok(Look::Still { verdict, complete }) if is_last || complete && verdict.balances() => {
+        match round {
+            Ok(Round::Still { verdict, complete }) if is_last || complete && verdict.balances() => {
                 return Ok(verdict);
             }
-            Ok(Look::Busy) if is_last => {
+            Ok(Round::Busy) if is_last => {
                 return Err(Error::unavailable(
                     "the store is busy: its books changed during each audit",
                 ));
             }
-            Err(error) if is_last || !error.is_passing() => return Err(error),
+            Err(error) if is_last || !error.is_transient() => return Err(error),
             Ok(_) | Err(_) => thread::sleep(PAUSE),
         }
     }
 }
 
 /// The result of one round.
-enum Look {
+enum Round {
     /// The books did not change. `complete` if every replica answered and all have the same orders.
     Still { verdict: Verdict, complete: bool },
     /// The books changed.
@@ -68,8 +68,8 @@ impl Auditor {
         Ok(Auditor { catalog, replicas: replicas.collect::<Result<_>>()?, deadline })
     }
 
-    fn look(&mut self) -> Result<Look> {
-        let Some(books) = self.all_books()? else { return Ok(Look::Busy) };
+    fn round(&mut self) -> Result<Round> {
+        let Some(books) = self.all_books()? else { return Ok(Round::Busy) };
         let (mut logs, mut notes, mut views) = (Vec::new(), Vec::new(), Vec::new());
         for (id, (peer, entries)) in &mut self.replicas {
             match update(peer, entries, self.deadline) {
@@ -82,7 +82,7 @@ impl Auditor {
         }
         let now = self.books(None)?;
         if (now.position, &now.open) != (books.position, &books.open) {
-            return Ok(Look::Busy);
+            return Ok(Round::Busy);
         }
         let view: Option<View> = views.into_iter().max_by_key(|view| view.epoch);
         let is_complete =
@@ -95,7 +95,7 @@ impl Auditor {
             cut_aside: vec![],
         });
         let verdict = check(Evidence { books, logs: logs.collect(), notes });
-        Ok(Look::Still { verdict, complete: is_complete })
+        Ok(Round::Still { verdict, complete: is_complete })
     }
 
     /// The books of all toys; `None` if something changed while they were read.

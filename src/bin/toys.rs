@@ -38,7 +38,7 @@ fn run(config: &Config, all: &ArgMatches) -> Result<ExitCode> {
             output::print(format!("{name}: {quantity} at {price:.2}\n"))?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(error) if error.is_passing() => Err(error),
+        Err(error) if error.is_transient() => Err(error),
         Err(error) => {
             output::complain(format!("toys: {error}"));
             Ok(ExitCode::from(1))

@@ -222,7 +222,7 @@ pub fn read_toys(path: &Path) -> Result<Stock> {
 
 /// The stock as it is on disk, and the torn tail of its journal, for the audit, which only reads: nothing is
 /// repaired or written.
-pub fn look(directory: &Path) -> Result<(Stock, Option<TornTail>)> {
+pub fn read(directory: &Path) -> Result<(Stock, Option<TornTail>)> {
     let mut stock = read_toys(&directory.join("toys.csv"))?;
     let journal = directory.join("journal.csv");
     let torn = read_log(&journal, table_of(&journal)?, |row| {

@@ -20,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The calls of one session.
-pub struct Shop<'a> {
+pub struct Api<'a> {
     http: Client,
     keys: Keys,
     retries: usize,
@@ -61,15 +61,15 @@ impl Default for Keys {
     }
 }
 
-impl<'a> Shop<'a> {
+impl<'a> Api<'a> {
     /// Calls to this front-end; they are counted in `measurements`.
     pub fn new(
         front_end: impl Into<Target>,
         config: &config::Client,
         keys: Keys,
         measurements: &'a Mutex<Measurements>,
-    ) -> Shop<'a> {
-        Shop {
+    ) -> Api<'a> {
+        Api {
             http: Client::new(front_end, config.deadline),
             keys,
             retries: config.retries,
@@ -158,7 +158,7 @@ impl<'a> Shop<'a> {
     fn persist<T>(&mut self, mut attempt: impl FnMut(&mut Client) -> Result<T>) -> Result<T> {
         let mut outcome = attempt(&mut self.http);
         for _ in 0..self.retries {
-            if !outcome.as_ref().is_err_and(Error::is_passing) {
+            if !outcome.as_ref().is_err_and(Error::is_transient) {
                 break;
             }
             thread::sleep(self.retry_delay);

@@ -23,14 +23,14 @@ pub mod measurements;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::net::{Target, transport};
-use api::{Keys, Shop};
+use api::{Api, Keys};
 use choices::Choices;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use indicatif::{ProgressBar, ProgressStyle};
 use measurements::Measurements;
 use parking_lot::Mutex;
 use report::Report;
-use shopper::{Shopper, Visit};
+use shopper::{SessionResult, Shopper};
 use std::fs::File;
 use std::mem;
 use std::path::Path;
@@ -52,7 +52,7 @@ struct Run {
     front_end: Target,
     measurements: Mutex<Measurements>,
     /// One for each session.
-    visits: Vec<Mutex<Visit>>,
+    results: Vec<Mutex<SessionResult>>,
     progress: ProgressBar,
     /// Set by an interruption: the sessions end early.
     is_over: AtomicBool,
@@ -71,17 +71,17 @@ pub fn run(config: &config::Client, interrupted: &dyn Fn() -> bool) -> Result<Re
         config: config.clone(),
         front_end: transport::public_target(config)?,
         measurements: Mutex::default(),
-        visits: (0..config.sessions).map(|_| Mutex::default()).collect(),
+        results: (0..config.sessions).map(|_| Mutex::default()).collect(),
         progress: progress(config),
         is_over: AtomicBool::new(false),
     });
     let begun = Instant::now();
-    run.visit(seed, interrupted);
+    run.run_sessions(seed, interrupted);
     let elapsed = begun.elapsed();
     run.progress.finish_and_clear();
-    let visits = run.visits.iter().map(|visit| mem::take(&mut *visit.lock())).collect();
+    let results = run.results.iter().map(|result| mem::take(&mut *result.lock())).collect();
     let measurements = mem::take(&mut *run.measurements.lock());
-    let mut report = Report::new(seed, visits, measurements, elapsed);
+    let mut report = Report::new(seed, results, measurements, elapsed);
     report.is_interrupted = run.is_over.load(Relaxed);
     if let Some((path, file)) = file {
         report.save_orders(file).map_err(|e| Error::storage(path, "cannot write it", e))?;
@@ -97,28 +97,28 @@ fn create(path: &Path) -> Result<(&Path, File)> {
 impl Run {
     /// Runs each session on its own thread and joins the threads. After an interruption, a thread that still waits
     /// for an answer is not joined; it ends with the process.
-    fn visit(self: &Arc<Run>, seed: u64, interrupted: &dyn Fn() -> bool) {
+    fn run_sessions(self: &Arc<Run>, seed: u64, interrupted: &dyn Fn() -> bool) {
         let mut random = fastrand::Rng::with_seed(seed);
         let keys = Keys::new();
         // Nothing is sent. Each session drops its sender when it ends.
         let (at_work, all_at_work) = bounded::<()>(0);
         let mut threads = Vec::new();
-        for session in 0..self.visits.len() {
+        for session in 0..self.results.len() {
             let choices = Choices::new(&self.config, random.fork());
             let keys = keys.of_session(session + 1);
             let (run, at_work) = (self.clone(), at_work.clone());
             let thread = thread::Builder::new().name(format!("session-{}", session + 1));
             let started = thread.spawn(move || {
                 let _at_work = at_work;
-                let shop = Shop::new(run.front_end.clone(), &run.config, keys, &run.measurements);
-                let visit = &run.visits[session];
-                Shopper::new(choices, shop, visit).visit(&run.progress, &run.is_over);
+                let api = Api::new(run.front_end.clone(), &run.config, keys, &run.measurements);
+                let result = &run.results[session];
+                Shopper::new(choices, api, result).run(&run.progress, &run.is_over);
             });
             threads.push(started);
         }
         drop(at_work);
         let all_ended = self.await_end(&all_at_work, interrupted);
-        for (thread, visit) in threads.into_iter().zip(&self.visits) {
+        for (thread, result) in threads.into_iter().zip(&self.results) {
             let failure = match thread {
                 Ok(thread) if all_ended || thread.is_finished() => {
                     thread.join().is_err().then(|| "it panicked".to_owned())
@@ -126,7 +126,7 @@ impl Run {
                 Ok(_) => None,
                 Err(error) => Some(format!("it could not start: {error}")),
             };
-            visit.lock().findings.extend(failure);
+            result.lock().findings.extend(failure);
         }
     }
 

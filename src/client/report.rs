@@ -1,7 +1,7 @@
 //! The result of a run: latencies (K5), counters and findings, and the table that shows them.
 
 use super::measurements::{Kind, Measurements};
-use super::shopper::Visit;
+use super::shopper::SessionResult;
 use crate::model::OrderNumber;
 use std::collections::HashSet;
 use std::fmt::{self, Display};
@@ -14,7 +14,7 @@ pub struct Report {
     /// The seed of its choices; the same seed repeats them.
     pub seed: u64,
     /// The sessions, in order.
-    pub visits: Vec<Visit>,
+    pub results: Vec<SessionResult>,
     /// Their latencies and counters.
     pub measurements: Measurements,
     /// Its duration, including the check of the orders.
@@ -29,33 +29,34 @@ impl Report {
     /// Makes the report of a run.
     pub fn new(
         seed: u64,
-        visits: Vec<Visit>,
+        results: Vec<SessionResult>,
         measurements: Measurements,
         elapsed: Duration,
     ) -> Report {
         let mut findings = Vec::new();
-        for (session, visit) in (1..).zip(&visits) {
-            findings.extend(visit.findings.iter().map(|what| format!("session {session}: {what}")));
+        for (session, result) in (1..).zip(&results) {
+            findings
+                .extend(result.findings.iter().map(|what| format!("session {session}: {what}")));
         }
-        findings.extend(given_twice(&visits));
-        Report { seed, visits, measurements, elapsed, is_interrupted: false, findings }
+        findings.extend(given_twice(&results));
+        Report { seed, results, measurements, elapsed, is_interrupted: false, findings }
     }
 
     /// Whether any session received the list of toys.
     pub fn began(&self) -> bool {
-        self.visits.iter().any(|visit| visit.entered)
+        self.results.iter().any(|result| result.has_list)
     }
 
     /// The number of orders.
     pub fn order_count(&self) -> usize {
-        self.visits.iter().map(|visit| visit.orders.len()).sum()
+        self.results.iter().map(|result| result.orders.len()).sum()
     }
 
     /// Writes the orders as CSV, by number.
     pub(super) fn save_orders(&self, file: File) -> csv::Result<()> {
-        let sessions = (1..).zip(&self.visits);
+        let sessions = (1..).zip(&self.results);
         let mut orders: Vec<_> = sessions
-            .flat_map(|(session, visit)| visit.orders.iter().map(move |order| (session, order)))
+            .flat_map(|(session, result)| result.orders.iter().map(move |order| (session, order)))
             .collect();
         orders.sort_by_key(|(session, order)| (order.number, *session));
         let mut writer = csv::Writer::from_writer(file);
@@ -70,9 +71,9 @@ impl Report {
 }
 
 /// A finding for each order number that two purchases received.
-fn given_twice(visits: &[Visit]) -> Vec<String> {
+fn given_twice(results: &[SessionResult]) -> Vec<String> {
     let mut given: HashSet<OrderNumber> = HashSet::new();
-    let orders = visits.iter().flat_map(|visit| &visit.orders);
+    let orders = results.iter().flat_map(|result| &result.orders);
     let twice = orders.filter(|order| !given.insert(order.number));
     twice.map(|order| format!("order number {} was given to two purchases", order.number)).collect()
 }
@@ -131,15 +132,19 @@ mod tests {
     use crate::model::{Item, Quantity};
     use crate::protocol::web::ShownOrder;
 
-    fn visit(numbers: &[u64]) -> Visit {
+    fn result(numbers: &[u64]) -> SessionResult {
         let quantity = Quantity::try_from(2).expect("2 is a quantity");
         let item = Item { name: "Lego, red".parse().expect("a name"), quantity };
         let order = |number: &u64| ShownOrder { number: OrderNumber(*number), item: item.clone() };
-        Visit { orders: numbers.iter().map(order).collect(), entered: true, findings: vec![] }
+        SessionResult {
+            orders: numbers.iter().map(order).collect(),
+            has_list: true,
+            findings: vec![],
+        }
     }
 
-    fn report(visits: Vec<Visit>, measurements: Measurements) -> Report {
-        Report::new(7, visits, measurements, Duration::from_secs(2))
+    fn report(results: Vec<SessionResult>, measurements: Measurements) -> Report {
+        Report::new(7, results, measurements, Duration::from_secs(2))
     }
 
     #[test]
@@ -166,7 +171,7 @@ mod tests {
             measurements.record(Kind::Query, Duration::from_micros(micros));
         }
         measurements.record(Kind::Buy, Duration::from_millis(20));
-        let text = report(vec![visit(&[1, 2])], measurements).to_string();
+        let text = report(vec![result(&[1, 2])], measurements).to_string();
         let lines: Vec<Vec<&str>> = text.lines().map(|l| l.split_whitespace().collect()).collect();
         assert_eq!(
             lines[1],
@@ -180,16 +185,16 @@ mod tests {
 
     #[test]
     fn an_order_number_given_to_two_sessions_is_found() {
-        let good = report(vec![visit(&[1, 3]), visit(&[2])], Measurements::default());
+        let good = report(vec![result(&[1, 3]), result(&[2])], Measurements::default());
         assert!(good.findings.is_empty());
-        let bad = report(vec![visit(&[1, 3]), visit(&[2, 3])], Measurements::default());
+        let bad = report(vec![result(&[1, 3]), result(&[2, 3])], Measurements::default());
         assert_eq!(bad.findings, ["order number 3 was given to two purchases"]);
     }
 
     #[test]
     fn orders_are_saved_by_number() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        let report = report(vec![visit(&[1, 3]), visit(&[2])], Measurements::default());
+        let report = report(vec![result(&[1, 3]), result(&[2])], Measurements::default());
         report.save_orders(file.reopen().expect("a file")).expect("saved");
         let text = std::fs::read_to_string(file.path()).expect("readable");
         let rows = ["1,\"Lego, red\",2,1", "2,\"Lego, red\",2,2", "3,\"Lego, red\",2,1"];
@@ -198,8 +203,9 @@ mod tests {
 
     #[test]
     fn a_failed_session_is_named() {
-        let failed = Visit { findings: vec!["it panicked".to_owned()], ..Visit::default() };
-        let report = report(vec![visit(&[]), failed], Measurements::default());
+        let failed =
+            SessionResult { findings: vec!["it panicked".to_owned()], ..SessionResult::default() };
+        let report = report(vec![result(&[]), failed], Measurements::default());
         assert_eq!(report.findings, ["session 2: it panicked"]);
         assert!(report.began());
     }

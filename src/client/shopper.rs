@@ -4,7 +4,7 @@
 //! If a request fails after all retries, the remaining steps are skipped, because they would probably
 //! fail in the same way. The orders are still checked. Nothing here ends the process.
 
-use super::api::Shop;
+use super::api::Api;
 use super::choices::Choices;
 use crate::error::{Error, Result};
 use crate::model::{Item, ToyName};
@@ -17,46 +17,46 @@ use std::sync::atomic::Ordering::Relaxed;
 /// A simulated customer.
 pub struct Shopper<'a> {
     choices: Choices,
-    shop: Shop<'a>,
-    visit: &'a Mutex<Visit>,
+    api: Api<'a>,
+    result: &'a Mutex<SessionResult>,
 }
 
 /// The result of a session.
 #[derive(Debug, Default)]
-pub struct Visit {
+pub struct SessionResult {
     /// Its orders.
     pub orders: Vec<ShownOrder>,
     /// Whether it received the list of toys.
-    pub entered: bool,
+    pub has_list: bool,
     /// Errors and differences.
     pub findings: Vec<String>,
 }
 
 impl<'a> Shopper<'a> {
-    /// A customer with these choices and calls. Each result is stored in `visit` as soon as it is known.
-    pub fn new(choices: Choices, shop: Shop<'a>, visit: &'a Mutex<Visit>) -> Shopper<'a> {
-        Shopper { choices, shop, visit }
+    /// A customer with these choices and calls. Each result is stored in `result` as soon as it is known.
+    pub fn new(choices: Choices, api: Api<'a>, result: &'a Mutex<SessionResult>) -> Shopper<'a> {
+        Shopper { choices, api, result }
     }
 
     /// Runs the whole session. If `is_over` becomes true, it ends after the current request.
-    pub fn visit(mut self, progress: &ProgressBar, is_over: &AtomicBool) {
-        let names = match self.shop.names() {
+    pub fn run(mut self, progress: &ProgressBar, is_over: &AtomicBool) {
+        let names = match self.api.names() {
             Ok(names) if names.is_empty() => return self.find("the store has no toys"),
             Ok(names) => names,
             Err(error) => return self.find(format!("cannot get the list of toys: {error}")),
         };
-        self.visit.lock().entered = true;
-        if let Err(error) = self.shop(&names, progress, is_over) {
+        self.result.lock().has_list = true;
+        if let Err(error) = self.run_steps(&names, progress, is_over) {
             self.find(error.to_string());
         }
         self.check_orders(is_over);
     }
 
     fn find(&self, what: impl Into<String>) {
-        self.visit.lock().findings.push(what.into());
+        self.result.lock().findings.push(what.into());
     }
 
-    fn shop(
+    fn run_steps(
         &mut self,
         names: &[ToyName],
         progress: &ProgressBar,
@@ -66,8 +66,8 @@ impl<'a> Shopper<'a> {
             && let Some(step) = self.choices.next(names.len())
         {
             progress.inc(1);
-            match self.shop.step(names, &step) {
-                Ok(order) => self.visit.lock().orders.extend(order),
+            match self.api.step(names, &step) {
+                Ok(order) => self.result.lock().orders.extend(order),
                 Err(Error::NotEnoughStock | Error::UnknownToy) => {}
                 Err(error) => return Err(error),
             }
@@ -77,12 +77,12 @@ impl<'a> Shopper<'a> {
 
     /// Looks up every order. Stops when the store does not answer any more.
     fn check_orders(&mut self, is_over: &AtomicBool) {
-        let orders = self.visit.lock().orders.clone();
+        let orders = self.result.lock().orders.clone();
         for (place, ours) in orders.iter().enumerate() {
             if is_over.load(Relaxed) {
                 return;
             }
-            match self.shop.order(ours.number) {
+            match self.api.order(ours.number) {
                 Ok(theirs) if theirs == *ours => {}
                 Ok(theirs) => self.find(format!(
                     "order {} was for {}, but the store returned order {} for {}",
@@ -91,7 +91,7 @@ impl<'a> Shopper<'a> {
                     theirs.number,
                     in_words(&theirs.item)
                 )),
-                Err(error) if error.is_passing() => {
+                Err(error) if error.is_transient() => {
                     let left = orders.len() - place;
                     return self.find(format!("{left} orders could not be checked: {error}"));
                 }

@@ -30,7 +30,7 @@ impl Asking {
     /// An attempt brought this. `is_late` if there is no time for another.
     pub fn told<T>(&mut self, answer: Result<T>, is_late: bool) -> Then<T> {
         let error = match answer {
-            Err(error) if error.is_passing() => error,
+            Err(error) if error.is_transient() => error,
             answer => return Then::Over(answer),
         };
         self.is_indefinite |= !error.is_definite();

@@ -13,13 +13,11 @@ use super::asking::{Asking, Then};
 use crate::error::{Error, Result};
 use crate::model::{CallId, Epoch, Item, Key, Moment};
 use crate::protocol::order::Bought;
-use crate::protocol::purchase::Purchase;
+use crate::protocol::purchase::{PURCHASES_MAX, Purchase};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The front-end's number among the callers of purchases.
 const CALLER: u32 = 0;
-/// More purchases at once are turned away.
-const IN_FLIGHT_MAX: usize = 1_024;
 /// The most calls to the leader at the same time. With one, the leader would have nothing to do while an answer is on
 /// its way, and one slow call would hold up every purchase; with many, each would have few purchases.
 pub const UNDER_WAY_MAX: usize = 2;
@@ -88,8 +86,8 @@ impl<W: Clone> Calls<W> {
         deadline: Moment,
         waker: W,
     ) -> Result<u64> {
-        if self.in_flight.len() >= IN_FLIGHT_MAX {
-            return Err(Error::unavailable(format!("{IN_FLIGHT_MAX} purchases are in flight")));
+        if self.in_flight.len() >= PURCHASES_MAX {
+            return Err(Error::unavailable(format!("{PURCHASES_MAX} purchases are in flight")));
         }
         self.last += 1;
         let (asking, stage, is_left) = (Asking::default(), Stage::Waiting, false);
@@ -198,9 +196,9 @@ impl<W: Clone> Calls<W> {
 }
 
 /// Whether one of these is to be asked for again, after a pause.
-pub fn may_pass(answers: &Result<Vec<Result<Bought>>>) -> bool {
+pub fn any_is_transient(answers: &Result<Vec<Result<Bought>>>) -> bool {
     match answers {
-        Ok(answers) => answers.iter().any(|answer| answer.as_ref().is_err_and(Error::is_passing)),
-        Err(error) => error.is_passing(),
+        Ok(answers) => answers.iter().any(|answer| answer.as_ref().is_err_and(Error::is_transient)),
+        Err(error) => error.is_transient(),
     }
 }

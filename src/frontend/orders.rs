@@ -81,7 +81,11 @@ impl Orders {
         }
         // The leader may be lost while it is asked, and nobody be fit to follow it.
         ask_leader().or_else(|error| {
-            if error.is_passing() { self.look_up_anywhere(number).ok_or(error) } else { Err(error) }
+            if error.is_transient() {
+                self.look_up_anywhere(number).ok_or(error)
+            } else {
+                Err(error)
+            }
         })
     }
 
@@ -115,7 +119,7 @@ impl Orders {
             let purchases = self.calls.lock().purchases(&sending.batch, epoch, incarnation);
             ask_each(replica, &Request::Buy { purchases }, deadline, superseded)
         });
-        if calls::may_pass(&sending.answers) {
+        if calls::any_is_transient(&sending.answers) {
             pause();
         }
     }
@@ -131,7 +135,7 @@ impl Orders {
         let Leader { epoch, id, .. } = leader;
         let superseded = || self.election.epoch() != epoch;
         question(leader, &self.replicas[&id], &superseded).inspect_err(|error| {
-            if error.is_passing() {
+            if error.is_transient() {
                 tracing::debug!("replica {id} in epoch {epoch}: {error}");
             }
             if is_suspect(error) {

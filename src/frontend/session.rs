@@ -174,7 +174,7 @@ impl Protocol for CustomerServer {
 /// What a customer is told when a read failed behind the front-end. Which address did not answer is for
 /// the log; and nothing was done, whether an answer came or not.
 fn read_failed(error: Error) -> Error {
-    if !error.is_passing() {
+    if !error.is_transient() {
         return error;
     }
     tracing::debug!("a read failed: {error}");
@@ -183,7 +183,7 @@ fn read_failed(error: Error) -> Error {
 
 /// The same of a purchase, which may have been done if its answer did not come.
 fn buy_failed(error: Error) -> Error {
-    if !error.is_passing() {
+    if !error.is_transient() {
         return error;
     }
     tracing::debug!("a purchase failed: {error}");

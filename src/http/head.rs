@@ -14,7 +14,7 @@ use super::fault;
 use super::framing::{Framing, Persistence};
 use super::message::Request;
 use super::refusal::Refusal;
-use crate::net::{Caller, Way};
+use crate::net::{Caller, Scheme};
 use httparse::{Header, Status};
 use std::mem::MaybeUninit;
 
@@ -66,7 +66,7 @@ pub(super) fn parse<'a>(
     };
     let headers: &'a [Header<'a>] = parsed.headers;
     check_method(method)?;
-    let (path, query) = split_target(method, target, caller.way)?;
+    let (path, query) = split_target(method, target, caller.scheme)?;
     let framing = Framing::of(headers)?;
     check_host(framing.host, minor)?;
     Ok(Some(Head {
@@ -113,7 +113,7 @@ fn check_method(method: &str) -> Result<(), Refusal> {
 fn split_target<'a>(
     method: &str,
     target: &'a str,
-    way: Way,
+    scheme: Scheme,
 ) -> Result<(&'a str, &'a str), Refusal> {
     if target.contains('#') {
         return Err(Refusal::malformed("target has a fragment (#), which is never sent"));
@@ -121,17 +121,17 @@ fn split_target<'a>(
     if method == "OPTIONS" && target == "*" {
         return Ok((target, ""));
     }
-    let local = if target.starts_with('/') { target } else { after_authority(target, way)? };
+    let local = if target.starts_with('/') { target } else { after_authority(target, scheme)? };
     let (path, query) = local.split_once('?').unwrap_or((local, ""));
     Ok((if path.is_empty() { "/" } else { path }, query))
 }
 
 /// What follows the host in an absolute-form target, which every server must accept (§3.2.2). Its
 /// scheme is the one that the client connected with.
-fn after_authority(target: &str, way: Way) -> Result<&str, Refusal> {
-    let own = match way {
-        Way::Plain => "http://",
-        Way::Tls => "https://",
+fn after_authority(target: &str, scheme: Scheme) -> Result<&str, Refusal> {
+    let own = match scheme {
+        Scheme::Plain => "http://",
+        Scheme::Tls => "https://",
     };
     match target.split_at_checked(own.len()) {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case(own) => {

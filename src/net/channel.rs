@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Plain or TLS, for a protocol that has a name for each (`http:`, `https:`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Scheme {
     /// Not encrypted.
     Plain,
     /// Encrypted.
@@ -21,16 +21,16 @@ pub enum Way {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     /// Plain or TLS.
-    pub way: Way,
+    pub scheme: Scheme,
     /// Whether it is the operator: it has the certificate of the operator's programs, or it uses plain TCP from
     /// this machine.
     pub is_operator: bool,
 }
 
-impl From<Way> for Caller {
+impl From<Scheme> for Caller {
     /// A caller of whom nothing is known.
-    fn from(way: Way) -> Caller {
-        Caller { way, is_operator: false }
+    fn from(scheme: Scheme) -> Caller {
+        Caller { scheme, is_operator: false }
     }
 }
 
@@ -91,11 +91,12 @@ impl Channel {
     /// Who is at the other end, at the address `peer`. Only known after the handshake.
     pub(super) fn caller(&self, peer: SocketAddr) -> Caller {
         match self {
-            Channel::Plain => {
-                Caller { way: Way::Plain, is_operator: peer.ip().to_canonical().is_loopback() }
-            }
+            Channel::Plain => Caller {
+                scheme: Scheme::Plain,
+                is_operator: peer.ip().to_canonical().is_loopback(),
+            },
             Channel::Tls(session) => {
-                Caller { way: Way::Tls, is_operator: session.is_with(Principal::Tool) }
+                Caller { scheme: Scheme::Tls, is_operator: session.is_with(Principal::Tool) }
             }
         }
     }

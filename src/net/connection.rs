@@ -12,7 +12,7 @@
 
 use super::channel::{Caller, Channel};
 use super::limits::Limits;
-use super::socket::{SPIN, is_passing};
+use super::socket::{SPIN, is_transient};
 use super::watched::Watched;
 use parking_lot::Mutex;
 use polling::Event;
@@ -260,7 +260,7 @@ fn received(result: io::Result<usize>) -> io::Result<Received> {
     match result {
         Ok(0) => Ok(Received::End),
         Ok(_) => Ok(Received::Bytes),
-        Err(error) if is_passing(&error) => Ok(Received::Nothing),
+        Err(error) if is_transient(&error) => Ok(Received::Nothing),
         Err(error) => Err(error),
     }
 }

@@ -3,7 +3,7 @@
 //! * A payload has at most [`FRAME_BYTES_MAX`] bytes. That is less than 2^24, so the first byte of
 //!   a frame is always 0x00. No HTTP request begins with 0x00, so one port can serve both.
 
-use super::socket::is_passing;
+use super::socket::is_transient;
 use super::target::Stream;
 use super::tls::session::PLAIN_ALERT;
 use crate::error::{Error, Result};
@@ -134,7 +134,7 @@ fn invalid(error: Error) -> io::Error {
 
 /// One error kind for the different kinds that systems use for a timeout, and for an interrupting signal.
 fn passing(error: io::Error) -> io::Error {
-    if is_passing(&error) { ErrorKind::WouldBlock.into() } else { error }
+    if is_transient(&error) { ErrorKind::WouldBlock.into() } else { error }
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub mod transport;
 mod watched;
 mod worker;
 
-pub use channel::{Caller, Way};
+pub use channel::{Caller, Scheme};
 pub use limits::{Clients, Limits};
 pub use protocol::{Progress, Protocol};
 pub use resolver::Resolver;

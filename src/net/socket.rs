@@ -41,12 +41,12 @@ pub(super) fn read_spinning(
 /// How much a write has sent: nothing, if it failed only because there was no room.
 pub(super) fn sent(written: io::Result<usize>) -> io::Result<usize> {
     match written {
-        Err(error) if is_passing(&error) => Ok(0),
+        Err(error) if is_transient(&error) => Ok(0),
         other => other,
     }
 }
 
 /// Whether a read or write failed only because of the timeout or a signal: it may be tried again.
-pub(super) fn is_passing(error: &io::Error) -> bool {
+pub(super) fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

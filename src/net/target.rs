@@ -2,7 +2,7 @@
 
 use super::channel::Channel;
 use super::resolver::Resolver;
-use super::socket::{SPIN, TICK, is_passing};
+use super::socket::{SPIN, TICK, is_transient};
 use super::tls::refusal::{self, Refusals};
 use super::tls::reload::Reloadable;
 use super::tls::session::Session;
@@ -74,7 +74,7 @@ impl Target {
             failure = match connected.map(|socket| self.open(socket, timeouts)) {
                 Ok(Ok(stream)) => return Ok(stream),
                 // It accepts, so it is not down; but it may be paused.
-                Ok(Err(error)) if is_passing(&error) => Error::unavailable(format!(
+                Ok(Err(error)) if is_transient(&error) => Error::unavailable(format!(
                     "{} accepts connections but does not answer: {error}",
                     self.address
                 )),

@@ -134,7 +134,7 @@ impl Stage {
                 Ok(Begin::Ask) => *self = Stage::Asked,
                 Ok(Begin::Join) => *self = Stage::Joined,
                 Ok(Begin::Wait) => {}
-                Err(error) if error.is_passing() && matches!(self, Stage::Joined) => {
+                Err(error) if error.is_transient() && matches!(self, Stage::Joined) => {
                     *self = Stage::Over(Err(unknown(&error)));
                 }
                 Err(error) => *self = Stage::Over(Err(error)),
@@ -157,7 +157,7 @@ fn answered(replica: &mut Replica, purchase: &Purchase, answer: Result<Sold>) ->
             Ok(number) => return Stage::Logged { number, version: Some(version) },
             Err(error) => error,
         },
-        Err(error) if error.is_passing() => {
+        Err(error) if error.is_transient() => {
             if let Error::Stale { epoch } = error {
                 replica.step_down(Epoch(epoch));
             }

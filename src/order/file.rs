@@ -184,7 +184,7 @@ fn read_view(path: &Path) -> Result<Option<View>> {
 
 /// What is on a replica's disk.
 #[derive(Debug, Default)]
-pub struct Look {
+pub struct Contents {
     /// The orders, whatever their numbers.
     pub entries: Vec<Entry>,
     /// Orders that were cut from the log.
@@ -201,31 +201,31 @@ pub struct Look {
 
 /// Reads a replica's directory without changing it: nothing is repaired or written. What is
 /// missing is empty.
-pub fn look(directory: &Path) -> Result<Look> {
-    let mut look = Look {
+pub fn read(directory: &Path) -> Result<Contents> {
+    let mut contents = Contents {
         view: read_view(&directory.join("view.json"))?,
         committed: read_hint(&directory.join("committed")),
         identity: Directory::identity_of(directory)?,
-        ..Look::default()
+        ..Contents::default()
     };
     if !directory.exists() {
-        return Ok(look);
+        return Ok(contents);
     }
     let cannot_list = |e| Error::storage(directory, "cannot list it", e);
     for file in fs::read_dir(directory).map_err(cannot_list)? {
         let path = file.map_err(cannot_list)?.path();
         let entries = match path.file_name().and_then(|name| name.to_str()) {
-            Some("orders.csv") => &mut look.entries,
-            Some(name) if name.starts_with("divergent-") => &mut look.cut_aside,
+            Some("orders.csv") => &mut contents.entries,
+            Some(name) if name.starts_with("divergent-") => &mut contents.cut_aside,
             _ => continue,
         };
         let torn = read_log(&path, &ORDERS, |row| {
             entries.push(decode(row)?);
             Ok(())
         })?;
-        look.torn.extend(torn.map(|torn| (path, torn)));
+        contents.torn.extend(torn.map(|torn| (path, torn)));
     }
-    Ok(look)
+    Ok(contents)
 }
 
 /// Renames the damaged log to the first free name.

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::model::{Epoch, Identity, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::FollowerStatus;
 use crate::protocol::order::{AppendOutcome, Appended, ENTRIES_MAX};
-use crate::protocol::purchase::{Purchase, Refusals};
+use crate::protocol::purchase::{PURCHASES_MAX, Purchase, Refusals};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -29,8 +29,6 @@ const KEPT_UP: Duration = Duration::from_secs(2);
 /// How often a serving leader asks the catalog for open purchases. There may be some that no request
 /// waits for: a late duplicate can arrive after the request was given up or refused.
 const ASK_EVERY: Duration = Duration::from_secs(5);
-/// More purchases at once are turned away.
-const IN_FLIGHT_MAX: usize = 1_024;
 
 const _: () =
     assert!(HEARTBEAT.as_millis() * 3 < OVERDUE.as_millis(), "one lost heartbeat is no lag");
@@ -160,8 +158,8 @@ impl Leadership {
         match self.in_flight.get(&purchase.key) {
             Some(item) if *item != purchase.item => Err(Error::KeyReused),
             Some(_) => Ok(Begin::Join),
-            None if self.in_flight.len() >= IN_FLIGHT_MAX => {
-                Err(Error::unavailable(format!("{IN_FLIGHT_MAX} purchases are in flight")))
+            None if self.in_flight.len() >= PURCHASES_MAX => {
+                Err(Error::unavailable(format!("{PURCHASES_MAX} purchases are in flight")))
             }
             None => {
                 self.refusals.check(purchase)?;

@@ -95,7 +95,7 @@ fn call<Q: Serialize, T: DeserializeOwned>(
 pub fn of_repeated<T>(answer: Result<T>) -> Result<T> {
     answer.map_err(
         |error| {
-            if error.is_passing() { Error::unanswered(error.to_string()) } else { error }
+            if error.is_transient() { Error::unanswered(error.to_string()) } else { error }
         },
     )
 }

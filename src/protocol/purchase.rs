@@ -13,6 +13,9 @@ use crate::model::{CallId, Epoch, Item, Key};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// The most purchases in flight, at a front-end and at the leader. More are refused.
+pub const PURCHASES_MAX: usize = 1_024;
+
 /// One purchase. The leader passes it on unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Purchase {

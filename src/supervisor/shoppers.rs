@@ -2,7 +2,7 @@
 //! [`command`](super::command)s. Each is a thread with one kept-alive connection that repeats: query a
 //! random toy, sometimes buy it, pause.
 
-use crate::client::api::{Keys, Shop};
+use crate::client::api::{Api, Keys};
 use crate::client::choices::Choices;
 use crate::client::measurements::Measurements;
 use crate::config;
@@ -124,16 +124,16 @@ fn shop(
     stopped: &Receiver<()>,
 ) {
     let measurements = Mutex::new(Measurements::default());
-    let mut shop = Shop::new(front_end, settings, Keys::new(), &measurements);
+    let mut api = Api::new(front_end, settings, Keys::new(), &measurements);
     let mut choices = Choices::endless(PROBABILITY, fastrand::Rng::new());
     let mut names = Vec::new();
     while stopped.recv_timeout(REST) == Err(RecvTimeoutError::Timeout) {
         if names.is_empty() {
-            names = shop.names().unwrap_or_default();
+            names = api.names().unwrap_or_default();
             continue;
         }
         let Some(step) = choices.next(names.len()) else { return };
-        let outcome = shop.step(&names, &step);
+        let outcome = api.step(&names, &step);
         let mut counts = counts.lock();
         counts.queries += 1;
         match outcome {

@@ -135,7 +135,7 @@ impl Store {
                 Answer::Sold
             }
             Err(Error::Stale { epoch }) => Answer::Stale(Epoch(epoch)),
-            Err(error) if error.is_passing() => return,
+            Err(error) if error.is_transient() => return,
             Err(_) => Answer::Refused,
         };
         self.answers.insert((sent, answer));

@@ -140,11 +140,11 @@ impl Client {
             (CustomerRequest::LookUp { .. }, Ok(Answer::Entry(entry))) => {
                 judge.looked_up(&entry)?;
             }
-            (CustomerRequest::LookUp { number }, Err(error)) if !error.is_passing() => {
+            (CustomerRequest::LookUp { number }, Err(error)) if !error.is_transient() => {
                 judge.not_found(*number, doing.begun)?;
             }
             (CustomerRequest::Buy { key, .. }, Err(error))
-                if error.is_passing() || error == Error::NotEnoughStock =>
+                if error.is_transient() || error == Error::NotEnoughStock =>
             {
                 if error.is_definite() {
                     judge.refused(tag);
@@ -152,7 +152,7 @@ impl Client {
                 let may_repeat = key.is_some() || error.is_definite();
                 // Some give up, and never know whether there is an order.
                 let wants_to = self.closing || doing.attempts < 3 || context.rng.bool();
-                if error.is_passing() && may_repeat && wants_to {
+                if error.is_transient() && may_repeat && wants_to {
                     doing.tag = None;
                     self.doing = Some(doing);
                 }
@@ -161,7 +161,7 @@ impl Client {
                 judge.raise_floor(&item.name, sold.version, context.now);
             }
             (CustomerRequest::Withdraw { .. }, Err(Error::NotEnoughStock)) => {}
-            (_, Err(error)) if error.is_passing() => {}
+            (_, Err(error)) if error.is_transient() => {}
             (what, answer) => return Err(format!("{what:?} was answered with {answer:?}")),
         }
         Ok(())

@@ -352,7 +352,7 @@ impl Frontend {
                     Ok(_) => Err(unanswered("no answer that fits")),
                     Err(error) => Err(error),
                 });
-                if task.answers.as_ref().is_some_and(calls::may_pass) {
+                if task.answers.as_ref().is_some_and(calls::any_is_transient) {
                     task.attempt.pause(context);
                 }
             }

@@ -360,7 +360,7 @@ impl Order {
                 for (key, outcome) in purchase.keys.iter().zip(&outcomes) {
                     if let Err(error) = outcome
                         && purchase.asked.contains(key)
-                        && error.is_passing()
+                        && error.is_transient()
                         && error.is_definite()
                     {
                         self.false_refusal = Some(format!("{key}: {error}"));

@@ -1,6 +1,6 @@
 //! The faults, drawn from a seed, and whether customers may notice them. Pure: the nemesis injects them.
 
-use crate::proxy::{Way, Weather};
+use crate::proxy::{Condition, Direction};
 use crate::support::Id::{self, Catalog, Frontend, Order};
 use crate::support::{ALL, REPLICAS};
 use fastrand::Rng;
@@ -14,7 +14,7 @@ pub enum Fault {
     /// These are paused.
     Pause(Vec<Id>),
     /// The network fails.
-    Weather(Vec<Way>, Weather),
+    Condition(Vec<Direction>, Condition),
     /// A replica is started again with a failure that it simulates after this number of further orders (O8), in
     /// this role if possible.
     Play(Id, Role, &'static str, u64),
@@ -57,11 +57,11 @@ impl Fault {
         match rng.u32(0..100) {
             0..30 => Fault::Kill(draw_victims(rng)),
             30..45 => Fault::Pause(draw_victims(rng)),
-            45..60 => Fault::Weather(draw_ways(rng), Weather::Held),
-            60..68 => Fault::Weather(draw_ways(rng), Weather::Cut),
+            45..60 => Fault::Condition(draw_directions(rng), Condition::Held),
+            60..68 => Fault::Condition(draw_directions(rng), Condition::Cut),
             68..74 => {
                 let by = Duration::from_millis(rng.u64(5..120));
-                Fault::Weather(draw_ways(rng), Weather::Slow(by))
+                Fault::Condition(draw_directions(rng), Condition::Slow(by))
             }
             74..80 => Fault::Play(draw_replica(rng), Role::Follower, how, rng.u64(1..120)),
             80..84 => Fault::Play(draw_replica(rng), Role::Leader, how, rng.u64(600..1_200)),
@@ -81,9 +81,9 @@ impl Fault {
     pub fn touches(&self, replica: Id) -> bool {
         match self {
             Fault::Kill(ids) | Fault::Pause(ids) => ids.contains(&replica),
-            Fault::Weather(_, Weather::Slow(_)) => false,
-            Fault::Weather(ways, _) => {
-                ways.iter().any(|(from, to)| [*from, *to].contains(&replica))
+            Fault::Condition(_, Condition::Slow(_)) => false,
+            Fault::Condition(directions, _) => {
+                directions.iter().any(|(from, to)| [*from, *to].contains(&replica))
             }
             Fault::Play(victim, Role::Follower, ..)
             | Fault::SyncError(victim)
@@ -97,9 +97,10 @@ impl Fault {
     /// and the catalog reach.
     pub fn leaves_a_replica(&self) -> bool {
         let spares = |replica: Id| match self {
-            Fault::Weather(ways, _) => {
-                let parts =
-                    |other| ways.contains(&(replica, other)) || ways.contains(&(other, replica));
+            Fault::Condition(directions, _) => {
+                let parts = |other| {
+                    directions.contains(&(replica, other)) || directions.contains(&(other, replica))
+                };
                 self.is_slow() || !parts(Frontend) && !parts(Catalog)
             }
             Fault::Play(..) => true,
@@ -113,8 +114,9 @@ impl Fault {
         let is_inside = |id: &Id| matches!(id, Order(_));
         match self {
             Fault::Kill(ids) | Fault::Pause(ids) => ids.iter().all(is_inside),
-            Fault::Weather(ways, _) => {
-                self.is_slow() || ways.iter().all(|(from, to)| is_inside(from) || is_inside(to))
+            Fault::Condition(directions, _) => {
+                self.is_slow()
+                    || directions.iter().all(|(from, to)| is_inside(from) || is_inside(to))
             }
             Fault::Play(victim, ..) | Fault::SyncError(victim) | Fault::Spoil(victim, _) => {
                 is_inside(victim)
@@ -126,7 +128,7 @@ impl Fault {
 
     /// Whether it lasts until it is healed, so that other faults can be added.
     pub fn lasts(&self) -> bool {
-        matches!(self, Fault::Kill(_) | Fault::Pause(_) | Fault::Weather(..))
+        matches!(self, Fault::Kill(_) | Fault::Pause(_) | Fault::Condition(..))
     }
 
     /// Whether it may make a service end by itself.
@@ -139,9 +141,9 @@ impl Fault {
         match self {
             Fault::Kill(_) => "kill",
             Fault::Pause(_) => "pause",
-            Fault::Weather(_, Weather::Held) => "hold",
-            Fault::Weather(_, Weather::Slow(_)) => "slow",
-            Fault::Weather(_, Weather::Cut) => "cut",
+            Fault::Condition(_, Condition::Held) => "hold",
+            Fault::Condition(_, Condition::Slow(_)) => "slow",
+            Fault::Condition(_, Condition::Cut) => "cut",
             Fault::Play(_, _, how, _) => how,
             Fault::SyncError(_) => "sync-error",
             Fault::Spoil(_, Damage::Wiped) => "wipe",
@@ -152,7 +154,7 @@ impl Fault {
     }
 
     fn is_slow(&self) -> bool {
-        matches!(self, Fault::Weather(_, Weather::Slow(_)))
+        matches!(self, Fault::Condition(_, Condition::Slow(_)))
     }
 }
 
@@ -174,15 +176,15 @@ fn draw_victims(rng: &mut Rng) -> Vec<Id> {
 }
 
 /// Between one service and some others, in one direction or both.
-pub fn draw_ways(rng: &mut Rng) -> Vec<Way> {
+pub fn draw_directions(rng: &mut Rng) -> Vec<Direction> {
     let one = *rng.choice(&ALL).expect("five");
     let count = rng.usize(1..=3);
     let others = rng.choose_multiple(ALL.into_iter().filter(|other| *other != one), count);
     let which = rng.u32(0..3);
-    let ways = |other| match which {
+    let directions = |other| match which {
         0 => vec![(one, other)],
         1 => vec![(other, one)],
         _ => vec![(one, other), (other, one)],
     };
-    others.into_iter().flat_map(ways).collect()
+    others.into_iter().flat_map(directions).collect()
 }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! load ──HTTP──▶ front-end ══╗
-//!   │            catalog  ═══╬═ proxy (links, weather)      nemesis: kill, stop, weather, disk
+//!   │            catalog  ═══╬═ proxy (links, condition)      nemesis: kill, stop, condition, disk
 //!   ▼            replicas ═══╝                                │
 //! history ─────────────▶ checker ◀──── orders.csv, audit      ▼ when what may be noticed
 //! ```
@@ -43,7 +43,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, fs, thread};
 use support::Cluster;
 use support::Id::{Frontend, Order};
-use toystore::order::file::look;
+use toystore::order::file;
 
 /// How long the nemesis injects faults in one round of `make torture`.
 const ROUND: Duration = Duration::from_secs(30);
@@ -200,7 +200,7 @@ fn close_and_judge(store: &mut Cluster, history: &History, outages: &[(u64, u64)
 /// The broken promises of a closed store.
 fn safety(store: &Cluster, requests: &[Request]) -> Vec<String> {
     let initial = TOYS.map(|(name, count)| (name.to_owned(), count)).into();
-    match look(&store.data(Order(1))) {
+    match file::read(&store.data(Order(1))) {
         Ok(disk) => checker::safety(requests, &initial, &disk.entries),
         Err(error) => vec![error.to_string()],
     }

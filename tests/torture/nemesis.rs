@@ -8,9 +8,9 @@
 //! - A service that ends without a fault is a failure, and so is a store that does not recover
 //!   when everything is healed.
 
-use crate::fault::{Damage, Fate, Fault, Role, draw_ways};
+use crate::fault::{Damage, Fate, Fault, Role, draw_directions};
 use crate::history::History;
-use crate::proxy::{Network, Weather};
+use crate::proxy::{Condition, Network};
 use crate::support::Id::{self, Catalog, Frontend, Order};
 use crate::support::{ALL, Cluster, PATIENCE, REPLICAS};
 use fastrand::Rng;
@@ -162,7 +162,7 @@ impl Nemesis {
                 let running = ids.iter().filter(|id| self.cluster.is_started(**id));
                 running.for_each(|id| self.cluster.pause(*id));
             }
-            Fault::Weather(ways, weather) => self.network.set(ways, *weather),
+            Fault::Condition(directions, condition) => self.network.set(directions, *condition),
             Fault::Play(id, role, how, after) => {
                 self.kill(*id);
                 let at = self.orders_on_disk() + after;
@@ -185,13 +185,13 @@ impl Nemesis {
 
     fn strand(&mut self, fate: Fate) {
         let leader = Order(self.cluster.leader());
-        let ways = REPLICAS.map(|follower| (leader, Order(follower)));
-        self.network.set(&ways, Weather::Held);
+        let directions = REPLICAS.map(|follower| (leader, Order(follower)));
+        self.network.set(&directions, Condition::Held);
         let some_time = self.rng.u64(20..900);
         thread::sleep(Duration::from_millis(some_time));
         self.kill(leader);
         if fate == Fate::Lost {
-            self.network.set(&ways, Weather::Cut);
+            self.network.set(&directions, Condition::Cut);
         }
     }
 
@@ -258,12 +258,12 @@ impl Nemesis {
             3 if self.cluster.is_started(id) => self.cluster.pause(id),
             4 if self.cluster.is_started(id) => self.cluster.resume(id),
             5 => {
-                let ways = draw_ways(&mut self.rng);
-                self.network.set(&ways, Weather::Held);
+                let directions = draw_directions(&mut self.rng);
+                self.network.set(&directions, Condition::Held);
             }
             6 => {
-                let ways = draw_ways(&mut self.rng);
-                self.network.set(&ways, Weather::Cut);
+                let directions = draw_directions(&mut self.rng);
+                self.network.set(&directions, Condition::Cut);
             }
             _ => self.network.clear(),
         }

@@ -2,9 +2,9 @@
 //! and the nemesis decides what arrives when.
 //!
 //! A link is a listener that a caller connects to instead of the called service. Each connection over it has two
-//! pumps, one for each direction. All links in one direction between two processes have the same weather:
+//! pumps, one for each direction. All links in one direction between two processes have the same condition:
 //!
-//! - *held*: bytes wait until the weather changes, and then arrive, however late. So does the
+//! - *held*: bytes wait until the condition changes, and then arrive, however late. So does the
 //!   end of a connection. That is a partition: TCP sends again.
 //! - *slow*: bytes arrive this much later.
 //! - *cut*: connections break at once, and new ones too.
@@ -24,11 +24,11 @@ const LOOK: Duration = Duration::from_millis(250);
 const CONNECT: Duration = Duration::from_secs(1);
 
 /// A direction: from, to.
-pub type Way = (Id, Id);
+pub type Direction = (Id, Id);
 
 /// What happens to bytes in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weather {
+pub enum Condition {
     /// They wait.
     Held,
     /// They are late.
@@ -41,20 +41,20 @@ pub enum Weather {
 pub struct Network {
     /// The host of the links: not the host of the store, where some addresses are only reserved.
     host: String,
-    sky: Arc<Sky>,
+    links: Arc<Links>,
     acceptors: Vec<JoinHandle<()>>,
     addresses: Vec<SocketAddr>,
 }
 
 #[derive(Default)]
-struct Sky {
+struct Links {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    weather: BTreeMap<Way, Weather>,
+    condition: BTreeMap<Direction, Condition>,
     closed: bool,
 }
 
@@ -62,41 +62,41 @@ impl Network {
     /// A network without links and without faults.
     pub fn new() -> Network {
         let (acceptors, addresses) = (Vec::new(), Vec::new());
-        Network { host: own_host(), sky: Arc::default(), acceptors, addresses }
+        Network { host: own_host(), links: Arc::default(), acceptors, addresses }
     }
 
     /// Makes a link from a caller to the address of a service. Returns the address to connect to instead.
-    pub fn link(&mut self, way: Way, callee: &str) -> String {
+    pub fn link(&mut self, direction: Direction, callee: &str) -> String {
         let callee: SocketAddr = callee.parse().expect("an address with a port");
         let listener = TcpListener::bind((self.host.as_str(), 0)).expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let sky = self.sky.clone();
+        let links = self.links.clone();
         // Joined when the network is dropped.
-        let acceptor = thread::Builder::new().name(format!("link {way:?}"));
-        let acceptor = acceptor.spawn(move || sky.accept(&listener, way, callee));
+        let acceptor = thread::Builder::new().name(format!("link {direction:?}"));
+        let acceptor = acceptor.spawn(move || links.accept(&listener, direction, callee));
         self.acceptors.push(acceptor.expect("a thread"));
         self.addresses.push(address);
         address.to_string()
     }
 
-    /// Sets the weather of some directions.
-    pub fn set(&self, ways: &[Way], weather: Weather) {
-        let mut state = self.sky.state.lock().expect("nobody panics in here");
-        state.weather.extend(ways.iter().map(|way| (*way, weather)));
-        self.sky.changed.notify_all();
+    /// Sets the condition of some directions.
+    pub fn set(&self, directions: &[Direction], condition: Condition) {
+        let mut state = self.links.state.lock().expect("nobody panics in here");
+        state.condition.extend(directions.iter().map(|direction| (*direction, condition)));
+        self.links.changed.notify_all();
     }
 
     /// Ends all faults.
     pub fn clear(&self) {
-        self.sky.state.lock().expect("nobody panics in here").weather.clear();
-        self.sky.changed.notify_all();
+        self.links.state.lock().expect("nobody panics in here").condition.clear();
+        self.links.changed.notify_all();
     }
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
-        self.sky.state.lock().expect("nobody panics in here").closed = true;
-        self.sky.changed.notify_all();
+        self.links.state.lock().expect("nobody panics in here").closed = true;
+        self.links.changed.notify_all();
         for (acceptor, address) in self.acceptors.drain(..).zip(&self.addresses) {
             // Wakes it, so that it sees that the network ends.
             TcpStream::connect(address).ok();
@@ -105,8 +105,8 @@ impl Drop for Network {
     }
 }
 
-impl Sky {
-    fn accept(self: &Arc<Sky>, listener: &TcpListener, there: Way, to: SocketAddr) {
+impl Links {
+    fn accept(self: &Arc<Links>, listener: &TcpListener, there: Direction, to: SocketAddr) {
         let mut pumps: Vec<JoinHandle<()>> = Vec::new();
         while let Ok((near, _)) = listener.accept() {
             if self.state.lock().expect("nobody panics in here").closed {
@@ -117,12 +117,13 @@ impl Sky {
             let Ok(far) = TcpStream::connect_timeout(&to, CONNECT) else { continue };
             let clones = near.try_clone().and_then(|near| Ok((near, far.try_clone()?)));
             let Ok((near_again, far_again)) = clones else { continue };
-            for (from, to, way) in [(near, far, there), (far_again, near_again, (there.1, there.0))]
+            for (from, to, direction) in
+                [(near, far, there), (far_again, near_again, (there.1, there.0))]
             {
-                let sky = self.clone();
+                let links = self.clone();
                 // Ends with its connection; joined by this acceptor.
-                let pump = thread::Builder::new().name(format!("pump {way:?}"));
-                pumps.push(pump.spawn(move || sky.pump(from, to, way)).expect("a thread"));
+                let pump = thread::Builder::new().name(format!("pump {direction:?}"));
+                pumps.push(pump.spawn(move || links.pump(from, to, direction)).expect("a thread"));
             }
         }
         for pump in pumps {
@@ -131,20 +132,20 @@ impl Sky {
     }
 
     /// Copies bytes in one direction, until the connection ends at either side or is cut.
-    fn pump(&self, mut from: TcpStream, mut to: TcpStream, way: Way) {
+    fn pump(&self, mut from: TcpStream, mut to: TcpStream, direction: Direction) {
         let mut chunk = vec![0; 64 * 1024];
         let ready = from.set_read_timeout(Some(LOOK)).and_then(|()| to.set_nodelay(true));
         while ready.is_ok() {
             let read = match from.read(&mut chunk) {
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    if self.is_cut(way) {
+                    if self.is_cut(direction) {
                         break;
                     }
                     continue;
                 }
                 read => read.unwrap_or(0),
             };
-            if !self.lets_through(way) || read == 0 || to.write_all(&chunk[..read]).is_err() {
+            if !self.lets_through(direction) || read == 0 || to.write_all(&chunk[..read]).is_err() {
                 break;
             }
         }
@@ -153,22 +154,22 @@ impl Sky {
         to.shutdown(Shutdown::Both).ok();
     }
 
-    fn is_cut(&self, way: Way) -> bool {
+    fn is_cut(&self, direction: Direction) -> bool {
         let state = self.state.lock().expect("nobody panics in here");
-        state.closed || state.weather.get(&way) == Some(&Weather::Cut)
+        state.closed || state.condition.get(&direction) == Some(&Condition::Cut)
     }
 
-    /// Waits as long as the weather requires. Returns false if the connection must break.
-    fn lets_through(&self, way: Way) -> bool {
+    /// Waits as long as the condition requires. Returns false if the connection must break.
+    fn lets_through(&self, direction: Direction) -> bool {
         let mut state = self.state.lock().expect("nobody panics in here");
         loop {
-            match state.weather.get(&way) {
+            match state.condition.get(&direction) {
                 _ if state.closed => return false,
-                Some(Weather::Held) => {
+                Some(Condition::Held) => {
                     state = self.changed.wait(state).expect("nobody panics in here");
                 }
-                Some(Weather::Cut) => return false,
-                Some(Weather::Slow(by)) => {
+                Some(Condition::Cut) => return false,
+                Some(Condition::Slow(by)) => {
                     let by = *by;
                     drop(state);
                     thread::sleep(by);

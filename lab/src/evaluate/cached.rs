@@ -10,7 +10,7 @@ use super::words;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::time::Duration;
-use toystore::client::api::Shop;
+use toystore::client::api::Api;
 use toystore::config::Restock;
 use toystore::error::{Error, Result};
 use toystore::model::{Item, Quantity};
@@ -98,7 +98,7 @@ fn shop(lab: &Lab, store: &OpenStore, count: usize) -> Result<(Vec<String>, Vec<
     Ok((toys.into_iter().map(String::from).collect(), steps))
 }
 
-fn ask(shop: &mut Shop<'_>, toy: &str, is_purchase: bool) -> Result<()> {
+fn ask(shop: &mut Api<'_>, toy: &str, is_purchase: bool) -> Result<()> {
     if !is_purchase {
         return shop.query(toy).map(drop);
     }

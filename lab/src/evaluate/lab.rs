@@ -14,7 +14,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use toystore::client::api::{Keys, Shop};
+use toystore::client::api::{Api, Keys};
 use toystore::client::measurements::{Kind, Measurements};
 use toystore::config::{Config, all_flags};
 use toystore::error::{Error, Result};
@@ -236,9 +236,9 @@ impl OpenStore {
     }
 
     /// A client that sends single requests.
-    pub fn shop<'a>(&self, measurements: &'a Mutex<Measurements>) -> Shop<'a> {
+    pub fn shop<'a>(&self, measurements: &'a Mutex<Measurements>) -> Api<'a> {
         let address = self.config.frontend.listen.clone();
-        Shop::new(address, &toystore::config::Client::default(), Keys::new(), measurements)
+        Api::new(address, &toystore::config::Client::default(), Keys::new(), measurements)
     }
 }
 

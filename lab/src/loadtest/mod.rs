@@ -47,7 +47,7 @@ use parking_lot::Mutex;
 use requests::Requests;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
-use toystore::client::api::{Keys, Shop};
+use toystore::client::api::{Api, Keys};
 use toystore::config;
 use toystore::error::{Error, Result};
 use toystore::model::ToyName;
@@ -102,7 +102,7 @@ fn check(load: &Load) -> Result<()> {
 fn toys(load: &Load) -> Result<Vec<ToyName>> {
     let config =
         config::Client { deadline: load.deadline, retries: 0, ..config::Client::default() };
-    let toys = Shop::new(&*load.address, &config, Keys::new(), &Mutex::default()).names()?;
+    let toys = Api::new(&*load.address, &config, Keys::new(), &Mutex::default()).names()?;
     if toys.is_empty() {
         return Err(Error::invalid("the store has no toys to ask for"));
     }

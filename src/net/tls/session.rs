@@ -9,7 +9,7 @@
 
 use super::credentials::name_of;
 use crate::model::Principal;
-use crate::net::socket::{is_passing, read_spinning, sent};
+use crate::net::socket::{is_transient, read_spinning, sent};
 use rustls::client::verify_server_name;
 use rustls::pki_types::ServerName;
 use rustls::server::ParsedCertificate;
@@ -90,7 +90,7 @@ impl Session {
                 Ok(0) => return Err(hung_up()),
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(hung_up()),
                 Ok(_) => return Err(io::Error::new(ErrorKind::InvalidData, "unexpected data")),
-                Err(error) if is_passing(&error) => may_go_on()?,
+                Err(error) if is_transient(&error) => may_go_on()?,
                 Err(error) => return Err(error),
             }
         }

@@ -62,7 +62,7 @@ fn is_same(given: &str, token: &str) -> bool {
 mod tests {
     use super::*;
     use crate::http::Http1;
-    use crate::net::Way;
+    use crate::net::Scheme;
 
     /// Whether the guard admits a request with these header lines.
     fn admitted(path: &str, headers: &[&str]) -> bool {
@@ -70,12 +70,17 @@ mod tests {
         let headers = headers.join("\r\n");
         let request = format!("POST {path} HTTP/1.1\r\n{headers}\r\nContent-Length: 0\r\n\r\n");
         let mut admitted = None;
-        Http1::new(Way::Plain).serve(request.as_bytes(), &mut Vec::new(), |request, responder| {
-            let segments: Vec<_> = request.segments().collect::<Result<_>>().expect("decodable");
-            let path: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
-            admitted = Some(guard.admit(request, &path).is_ok());
-            responder.send(200, &[], b"");
-        });
+        Http1::new(Scheme::Plain).serve(
+            request.as_bytes(),
+            &mut Vec::new(),
+            |request, responder| {
+                let segments: Vec<_> =
+                    request.segments().collect::<Result<_>>().expect("decodable");
+                let path: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
+                admitted = Some(guard.admit(request, &path).is_ok());
+                responder.send(200, &[], b"");
+            },
+        );
         admitted.expect("a whole request")
     }
 
