@@ -470,3 +470,34 @@ fn a_replica_with_a_damaged_log_begins_anew_as_somebody_else() {
     assert_eq!(orders.last(), OrderNumber(0));
     assert_ne!(file.identity(), before, "nobody takes it for the one that had the order");
 }
+
+/// A log that ends before what its replica noted as committed has lost orders (rule 8).
+#[test]
+fn a_replica_whose_log_lost_committed_orders_begins_anew_as_somebody_else() {
+    let item = Item { name: "Tux".parse().unwrap(), quantity: Quantity::try_from(1).unwrap() };
+    let key = |n| Key::from_customer(&format!("key-{n}")).unwrap();
+    let entry =
+        |n| Entry { number: OrderNumber(n), epoch: Epoch(1), key: key(n), item: item.clone() };
+    let entries: Vec<Entry> = (1..=5).map(entry).collect();
+    for (rows_left, committed, is_kept) in
+        [(5, 5, true), (3, 3, true), (3, 4, false), (0, 1, false)]
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("orders.csv");
+        let Loaded { file, .. } = OrderFile::load(directory.path(), None).unwrap();
+        let before = file.identity();
+        file.append(&entries).unwrap();
+        file.sync(OrderNumber(5)).unwrap();
+        file.hint_committed(OrderNumber(committed)).unwrap();
+        drop(file);
+        let lines = fs::read_to_string(&log).unwrap();
+        fs::write(&log, lines.split_inclusive('\n').take(rows_left + 1).collect::<String>())
+            .unwrap();
+        let Loaded { file, log: orders, committed: known, .. } =
+            OrderFile::load(directory.path(), None).unwrap();
+        let what = format!("{rows_left} rows, {committed} were committed");
+        assert_eq!(file.identity() == before, is_kept, "{what}");
+        let expected = if is_kept { (rows_left as u64, committed) } else { (0, 0) };
+        assert_eq!((orders.last().0, known.0), expected, "{what}");
+    }
+}

@@ -46,7 +46,7 @@ impl OrderFile {
     pub fn load(path: &Path, fail: Option<Failure>) -> Result<Loaded> {
         let mut directory = Directory::open(path)?;
         let orders = directory.file("orders.csv");
-        let (log, csv) = match open(&orders) {
+        let (log, csv) = match open(&orders, read_hint(&directory.file("committed"))) {
             Err(damage @ Error::Damaged { .. }) => {
                 // This comes first: with the old identity, the empty log would be taken for the old log.
                 directory.renew_identity()?;
@@ -58,7 +58,7 @@ impl OrderFile {
                 for stale in ["view.json", "committed"] {
                     remove(&directory.file(stale))?;
                 }
-                open(&orders)?
+                open(&orders, OrderNumber(0))?
             }
             opened => opened?,
         };
@@ -122,7 +122,8 @@ impl OrderFile {
         replace(&self.directory.file("view.json"), &contents)
     }
 
-    /// Notes how far the log is committed. Not synced: after a loss of power it may be older.
+    /// Notes how far the log is committed and on disk. Not synced: after a loss of power it may be older. It is never
+    /// newer than the log, so a log that ends before it has lost orders.
     pub fn hint_committed(&self, number: OrderNumber) -> Result<()> {
         let path = self.directory.file("committed");
         fs::write(&path, format!("{number}\n"))
@@ -143,10 +144,22 @@ impl OrderFile {
     }
 }
 
-fn open(path: &Path) -> Result<(Log, CsvLog)> {
+/// Opens a log that once had the orders up to `committed`, on disk.
+fn open(path: &Path, committed: OrderNumber) -> Result<(Log, CsvLog)> {
     let mut log = Log::default();
     let (csv, torn) = CsvLog::open(path, &ORDERS, |row| log.restore(decode(row)?))?;
     log.restore_keys();
+    if log.last() < committed {
+        return Err(Error::Damaged {
+            file: path.display().to_string(),
+            line: log.last().0 + 2,
+            why: format!(
+                "the orders up to {committed} were here, those after {} are missing",
+                log.last()
+            ),
+            remedy: ORDERS.remedy.into(),
+        });
+    }
     if let Some(torn) = torn {
         tracing::warn!("{}: {torn}", path.display());
     }

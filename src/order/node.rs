@@ -187,9 +187,9 @@ impl Node {
         }
     }
 
-    /// Notes on disk how far the log is committed, if that has changed since it was `noted`.
+    /// Notes on disk how far the log is committed and synced, if that has changed since it was `noted`.
     pub(super) fn hint_committed(&self, noted: OrderNumber) -> OrderNumber {
-        let committed = self.replica.lock().committed();
+        let committed = self.replica.lock().committed().min(self.file.durable());
         if committed > noted
             && let Err(error) = self.file.hint_committed(committed)
         {

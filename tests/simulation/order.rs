@@ -380,7 +380,8 @@ impl Order {
         self.send(context);
         self.watch_catalog(context);
         if context.now > self.hinted + ms(1_000) {
-            self.disk.committed = self.replica.committed();
+            let durable = OrderNumber(self.disk.durable as u64);
+            self.disk.committed = self.replica.committed().min(durable);
             self.hinted = context.now;
         }
         self.start_sync(context);
