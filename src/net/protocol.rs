@@ -7,7 +7,7 @@ use std::time::Instant;
 /// The protocol of a server, without any I/O: it parses requests from bytes and appends answers to bytes.
 ///
 /// `serve` runs on a worker thread and may block while it asks other services, but only with a
-/// deadline. It may also answer later ([`Progress::Later`]): then the request waits without a thread. The
+/// deadline, and announced by [`Blocking`](crate::blocking::Blocking). It may also answer later ([`Progress::Later`]): then the request waits without a thread. The
 /// other methods must be quick.
 pub trait Protocol: Send + Sync + 'static {
     /// What is kept for one connection between its requests.

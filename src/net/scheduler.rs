@@ -5,8 +5,7 @@
 //! worker polls. It puts all events into the queue, stops polling, and serves like the others. So under
 //! load few threads sleep or are woken.
 //!
-//! * At most as many workers are awake as there are cores. Another is woken only if tasks wait and fewer
-//!   are awake.
+//! * No worker is woken while as many are awake as there are cores.
 //! * A worker that waits (see [`crate::blocking`]) is not counted as awake, and wakes another if tasks wait
 //!   or no worker polls.
 //! * At most [`Limits::threads`] workers serve at the same time. There is one more, so that one can poll.
@@ -214,9 +213,11 @@ impl<S> Scheduler<S> {
     /// if another worker polls.
     fn poll(&self, queue: &mut MutexGuard<'_, Queue<S>>) -> bool {
         let Some(mut events) = self.events.try_lock() else { return false };
+        // Under the lock of the queue: otherwise a task could come while this worker still counts as awake, and nobody
+        // would be woken for it.
+        self.awake.fetch_sub(1, Ordering::SeqCst);
         let ready = MutexGuard::unlocked(queue, || {
             events.clear();
-            self.awake.fetch_sub(1, Ordering::SeqCst);
             let waited = self.poller.wait(&mut events, None);
             self.awake.fetch_add(1, Ordering::SeqCst);
             if let Err(error) = waited {
@@ -237,7 +238,7 @@ impl<S> Scheduler<S> {
         let mut parked = self.parked.lock();
         let taken = events.iter().filter_map(|event| {
             let reason = if event.readable { Reason::Readable } else { Reason::Writable };
-            Some((parked.try_remove(event.key)?, reason))
+            Some((unpark(&mut parked, event.key)?, reason))
         });
         taken.collect()
     }
@@ -260,12 +261,7 @@ impl<S> Scheduler<S> {
         let mut parked = self.parked.lock();
         let wanted = parked.iter().filter(|(_, connection)| is_wanted(connection));
         let keys: Vec<usize> = wanted.map(|(key, _)| key).collect();
-        let taken = keys.into_iter().map(|key| {
-            let connection = parked.remove(key);
-            connection.set_place(Place::Elsewhere);
-            connection
-        });
-        taken.collect()
+        keys.into_iter().filter_map(|key| unpark(&mut parked, key)).collect()
     }
 
     /// The waker of the connection with this place.
@@ -327,6 +323,13 @@ impl<S> Scheduler<S> {
     }
 }
 
+/// Takes out a parked connection, if there is one at this key.
+fn unpark<S>(parked: &mut Slab<Box<Connection<S>>>, key: usize) -> Option<Box<Connection<S>>> {
+    let connection = parked.try_remove(key)?;
+    connection.set_place(Place::Elsewhere);
+    Some(connection)
+}
+
 /// Wakes a connection that waits for its answer. The session owns it, so it must not own the scheduler.
 struct Wakeup<S> {
     scheduler: Weak<Scheduler<S>>,
@@ -346,11 +349,12 @@ impl<S: Send + 'static> Wake for Wakeup<S> {
             *place = Place::Woken;
             return;
         };
-        *place = Place::Elsewhere;
         drop(place);
-        let connection = parked.remove(key);
+        let woken = unpark(&mut parked, key);
         drop(parked);
-        scheduler.queue(connection, Reason::Woken);
+        if let Some(connection) = woken {
+            scheduler.queue(connection, Reason::Woken);
+        }
     }
 }
 

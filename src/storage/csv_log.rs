@@ -168,6 +168,7 @@ impl CsvLog {
     /// A position after the cut can name another row than before it: the caller makes sure that
     /// no old position is used.
     pub fn cut_after(&self, rows: u64, aside: &Path) -> Result<()> {
+        let _waiting = Blocking::new();
         let mut state = self.state.lock();
         while state.durable < state.appended {
             let position = state.appended;

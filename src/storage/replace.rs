@@ -3,6 +3,7 @@
 //! The new contents go to `<name>.new`, are synced, and take the name by a rename, which is atomic.
 //! The directory is synced too, because the rename changes the directory.
 
+use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Makes `contents` the contents of the file, durably. The file need not exist yet.
 pub fn replace(path: &Path, contents: &[u8]) -> Result<()> {
+    let _waiting = Blocking::new();
     let aside = aside(path);
     write_synced(&aside, contents).map_err(|e| Error::storage(&aside, "cannot write it", e))?;
     fs::rename(&aside, path).map_err(|e| Error::storage(path, "cannot replace it", e))?;

@@ -7,6 +7,7 @@
 //! | `POST /commands`, body `crash 3` | the result of the command |
 
 use super::guard::Guard;
+use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use crate::http::{Http1, Request, Responder, error_body};
 use crate::net::{Caller, Progress, Protocol};
@@ -70,6 +71,7 @@ impl PageServer {
         self.access.instructions.try_send(Instruction { line: line.to_owned(), answer }).map_err(
             |_| Error::unavailable("too many commands at once, or the store is closing"),
         )?;
+        let _waiting = Blocking::new();
         answered
             .recv_timeout(DEADLINE)
             .unwrap_or_else(|_| Err(Error::unavailable("the command was not carried out in time")))
