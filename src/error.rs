@@ -84,7 +84,7 @@ pub enum Error {
 
     // The outcome is unknown.
     /// A request was sent and its answer did not come.
-    #[error("the outcome is unknown: {what}")]
+    #[error("{what}")]
     Unanswered {
         /// Which service did not answer, and why.
         what: String,
@@ -168,6 +168,17 @@ impl Error {
     /// An answer that did not come.
     pub fn unanswered(what: impl Into<String>) -> Error {
         Error::Unanswered { what: what.into() }
+    }
+
+    /// The same error of a request that changes something: it says so if that may have been done.
+    #[must_use]
+    pub fn of_a_change(self) -> Error {
+        match self {
+            Error::Unanswered { what } => {
+                Error::unanswered(format!("the outcome is unknown: {what}"))
+            }
+            other => other,
+        }
     }
 
     /// A file or directory that could not be used; `doing` is what was tried ("cannot open it").

@@ -70,12 +70,16 @@ pub fn list(config: &Config, mut each: impl FnMut(&[Toy]) -> Result<()>) -> Resu
 pub fn put(config: &Config, name: &ToyName, put: &Put) -> Result<ShownToy> {
     let catalog = Transport::of(config, Principal::Tool)?.target(&config.catalog.listen)?;
     let target = format!("/products/{}", percent_encode(name));
-    let response = Client::new(catalog, DEADLINE).send("PUT", &target, &[], &web::put_body(put))?;
+    let response = Client::new(catalog, DEADLINE)
+        .send("PUT", &target, &[], &web::put_body(put))
+        .map_err(Error::of_a_change)?;
     let refused = || web::refusal(&response.body);
     match response.status {
         200 | 201 => serde_json::from_slice::<Data<ShownToy>>(&response.body)
             .map(|body| body.data)
-            .map_err(|e| Error::unanswered(format!("malformed answer from the catalog: {e}"))),
+            .map_err(|e| {
+                Error::unanswered(format!("malformed answer from the catalog: {e}")).of_a_change()
+            }),
         404 => Err(Error::UnknownToy),
         409 => Err(Error::ToyExists),
         403 => Err(Error::Forbidden { why: refused() }),

@@ -177,7 +177,8 @@ fn a_request_that_fails_for_good_ends_its_session_but_not_the_check_of_its_order
     });
     assert_eq!(report.findings.len(), 2, "{:?}", report.findings);
     for (session, finding) in (1..).zip(&report.findings) {
-        assert!(finding.starts_with(&format!("session {session}: the store answered 503: no lea")));
+        let expected = format!("session {session}: the store answered 503: no leader; try again");
+        assert_eq!(*finding, expected);
     }
     assert_eq!((report.order_count(), report.measurements.retries), (6, 4));
     let lookups = asked.iter().filter(|asked| asked.path.starts_with("/orders/")).count();

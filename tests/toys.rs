@@ -128,6 +128,7 @@ fn what_cannot_be_changed_is_refused_and_changes_nothing() {
         ("Tux", json!({ "price": -1 }), 400, "expected a number ≥ 0"),
         ("Tux", json!({ "price": 0.001 }), 400, "at most two decimals"),
         ("Tux", json!({ "restock": -1 }), 400, "restock"),
+        ("Tux", json!({ "price": "3" }), 400, "numbers are written without quotes"),
         ("Tux", json!({ "restock": 1_000_000_001 }), 400, "from 0 to 1000000000"),
         ("New", json!({ "price": 1, "quantity": 1_000_000_001 }), 400, "from 0 to 1000000000"),
         ("Tux", json!({ "cost": 1 }), 400, "unknown field `cost`"),
@@ -141,6 +142,11 @@ fn what_cannot_be_changed_is_refused_and_changes_nothing() {
         let said = answer["error"]["message"].as_str().unwrap_or_default();
         assert!((found, said.contains(message)) == (status, true), "{name} {body}: {answer}");
     }
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let (status, answer) = operator.send("PUT", "/products/Tux", &form, b"price=3");
+    assert_eq!(status, 415, "{answer}");
+    let said = answer["error"]["message"].as_str().expect("a message");
+    assert!(said.ends_with("expected application/json"), "{said}");
     let body = br#"{"price":1}"#;
     let page = [("Origin", "http://elsewhere")];
     let (status, answer) = operator.send("PUT", "/products/Tux", &page, body);

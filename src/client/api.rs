@@ -108,11 +108,11 @@ impl<'a> Api<'a> {
         let key = self.keys.make();
         let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key.as_str())];
         let body = serde_json::to_vec(item).expect("an item has string keys");
-        let receipt: Receipt = self.measure(Kind::Buy, |http| {
+        let receipt: Result<Receipt> = self.measure(Kind::Buy, |http| {
             let response = http.send("POST", "/orders", &headers, &body)?;
             data(&response, Error::UnknownToy)
-        })?;
-        Ok(receipt.order_number)
+        });
+        receipt.map(|receipt| receipt.order_number).map_err(Error::of_a_change)
     }
 
     /// Does one step of a session: queries one of these toys, and buys it if the step says so and it is not sold out.
@@ -177,6 +177,8 @@ fn data<T: DeserializeOwned>(response: &Response, unknown: Error) -> Result<T> {
             .map_err(|e| Error::invalid(format!("malformed answer from the store: {e}")));
     }
     let message = web::refusal(&response.body);
+    // `Unavailable` adds this advice itself.
+    let message = message.strip_suffix("; try again").unwrap_or(&message);
     Err(match response.status {
         404 => unknown,
         409 => Error::NotEnoughStock,

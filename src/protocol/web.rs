@@ -139,7 +139,10 @@ pub fn status(error: &Error) -> u16 {
 /// Adds advice to the error of a purchase that may have been done. Only a customer who sent a key can
 /// repeat the same purchase.
 pub fn advise(request: &Request<'_>, error: Error) -> Error {
-    let Error::Unanswered { what } = error else { return error };
+    let what = match error.of_a_change() {
+        Error::Unanswered { what } => what,
+        other => return other,
+    };
     let advice = match request.header("Idempotency-Key") {
         Ok(None) => "a retry may buy twice; with an Idempotency-Key it does not",
         _ => "retry with the same Idempotency-Key",
@@ -151,7 +154,7 @@ pub fn advise(request: &Request<'_>, error: Error) -> Error {
 /// decides which of the two, not `Content-Type`, because `curl -d` always sends the type of a form.
 /// A byte-order mark before it is skipped, as RFC 8259 §8.1 allows.
 pub fn item(request: &Request<'_>) -> Result<Item> {
-    check_format(request)?;
+    check_format(request, &[JSON, "application/x-www-form-urlencoded"])?;
     let body = text::without_mark(request.body);
     let first = body.trim_ascii_start().first();
     let form = body.contains(&b'=') && !matches!(first, Some(b'{' | b'[' | b'"'));
@@ -180,9 +183,15 @@ pub fn put(request: &Request<'_>) -> Result<Put> {
     }
     const EXPECTED: &str =
         "expected price, restock or both to change a toy, or price and quantity to add one";
-    check_format(request)?;
-    let body: Body = serde_json::from_slice(request.body)
-        .map_err(|error| Error::invalid(format!("{EXPECTED}, as JSON, but {error}")))?;
+    check_format(request, &[JSON])?;
+    let body: Body = serde_json::from_slice(text::without_mark(request.body)).map_err(|error| {
+        let numbers = if error.to_string().contains("invalid type: string") {
+            "; numbers are written without quotes"
+        } else {
+            ""
+        };
+        Error::invalid(format!("{EXPECTED}, as JSON, but {error}{numbers}"))
+    })?;
     match body {
         Body { price: Some(price), quantity: Some(quantity), restock: None } => {
             Ok(Put::Add { price, quantity: check_stock(quantity)? })
@@ -226,16 +235,18 @@ pub fn refusal(body: &[u8]) -> String {
         .map_or_else(|_| "no message".to_owned(), |refused| refused.error.message)
 }
 
-/// Refuses a body whose `Content-Type` is neither JSON nor a form.
-fn check_format(request: &Request<'_>) -> Result<()> {
+/// The format of every body.
+const JSON: &str = "application/json";
+
+/// Refuses a body whose `Content-Type` is none of these, nor `text/plain`, which programs send that do not know the
+/// format.
+fn check_format(request: &Request<'_>, formats: &[&str]) -> Result<()> {
     let content_type = request.header("Content-Type")?.unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    let formats = ["", "application/json", "application/x-www-form-urlencoded", "text/plain"];
-    if !formats.iter().any(|format| media_type.eq_ignore_ascii_case(format)) {
-        let why = format!(
-            "Content-Type is {media_type}, expected application/json or \
-             application/x-www-form-urlencoded"
-        );
+    let mut accepted = formats.iter().chain(&["", "text/plain"]);
+    if !accepted.any(|format| media_type.eq_ignore_ascii_case(format)) {
+        let expected = formats.join(" or ");
+        let why = format!("Content-Type is {media_type}, expected {expected}");
         return Err(Error::UnknownFormat { why });
     }
     match request.header("Content-Encoding")? {
