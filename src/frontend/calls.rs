@@ -7,6 +7,8 @@
 //!
 //! - Each purchase keeps its own key, deadline, attempts and outcome, whatever it was sent with.
 //! - A call never outlasts the deadline of the purchase whose thread makes it. What it leaves undecided waits again.
+//! - A customer who went away keeps its place until the outcome or the deadline: a client that only closed its sending
+//!   side, as `nc` does, looks the same and waits for its answer.
 //! - A sequence is unfinished, and so not told to the leader as finished, for as long as anybody may send it.
 
 use super::asking::{Asking, Then};
@@ -137,13 +139,13 @@ impl<W: Clone> Calls<W> {
         calls.map(purchase).collect()
     }
 
-    /// The call with these purchases is over and brought this; another can be made at `again_at`. Returns who is to
+    /// The call with these purchases is over, and so is the pause after it. It brought these answers. Returns who is to
     /// be woken: those whose outcome is there, and the first of those that are to be sent.
     pub fn told(
         &mut self,
         batch: &Batch,
         answers: Result<Vec<Result<Bought>>>,
-        again_at: Moment,
+        now: Moment,
     ) -> Vec<W> {
         let Batch(batch) = batch;
         let answers = match answers {
@@ -154,7 +156,7 @@ impl<W: Clone> Calls<W> {
         let (mut wakers, mut again) = (Vec::with_capacity(batch.len() + 1), VecDeque::new());
         for (sequence, answer) in batch.iter().zip(answers) {
             let Some(call) = self.in_flight.get_mut(sequence) else { continue };
-            match call.asking.told(answer, again_at >= call.deadline) {
+            match call.asking.told(answer, now >= call.deadline) {
                 _ if call.is_left => drop(self.in_flight.remove(sequence)),
                 Then::Over(outcome) => {
                     call.stage = Stage::Over(outcome);

@@ -3,7 +3,7 @@
 //! ```text
 //!  client ──HTTP──▶ session ──▶ router ──▶ products ──▶ cache ──hit──▶ answer
 //!                                  │          └──miss──▶ catalog ── toy ──▶ cache, answer
-//!                                  ├─────▶ pages ──▶ the shop, for a browser
+//!                                  ├─────▶ pages ──▶ the storefront, for a browser
 //!                                  └─────▶ orders ── buy ──▶ the leader ──▶ answer
 //!                                             └ who leads? ── election ◀── health ── every replica
 //!  catalog ── changes ──▶ subscription ──▶ cache
@@ -14,14 +14,14 @@
 //! * [`products`]: a toy from the cache, or from the catalog, and then into the cache.
 //! * [`orders`]: buys and looks up at the leader; if it fails, waits for the next one and tries again.
 //! * [`calls`] (pure): the purchases in flight, and which are sent together.
-//! * [`asking`] (pure): what one attempt after another says about the request.
-//! * [`querying`] (pure): from the cache, with another query's question, or with one of its own.
+//! * [`asking`] (pure): after each attempt at the leader, whether to try again, and whether the outcome is known.
+//! * [`querying`] (pure): a query is answered from the cache, joins another query's fetch, or begins its own.
 //! * [`cache`] (pure): least recently used, versions, lease.
-//! * [`controller`] (pure): health reports in, views out.
-//! * [`elected`] (pure): who leads, as everybody here sees it.
-//! * [`election`]: the controller's thread and the heartbeats: views on disk, then told.
+//! * [`controller`] (pure): decides from health reports when a new view is needed, and which.
+//! * [`elected`] (pure): the leader of the current view, for all threads.
+//! * [`election`]: the thread of the controller and the health checkers. A view is on disk before it is sent.
 //! * [`subscription`]: takes the changes from the catalog.
-//! * [`peers`]: the peer address: how the front-end is doing.
+//! * [`peers`]: the peer address: health, status and metrics.
 
 pub mod session;
 pub mod router;

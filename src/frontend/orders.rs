@@ -203,8 +203,8 @@ impl Drop for Sending<'_> {
     fn drop(&mut self) {
         let orders = self.orders;
         let answers = mem::replace(&mut self.answers, Ok(Vec::new()));
-        let again_at = orders.moment(Instant::now() + PAUSE);
-        let wakers = orders.calls.lock().told(&self.batch, answers, again_at);
+        let now = orders.moment(Instant::now());
+        let wakers = orders.calls.lock().told(&self.batch, answers, now);
         wakers.into_iter().for_each(Waker::wake);
     }
 }

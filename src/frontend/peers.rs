@@ -1,4 +1,4 @@
-//! The front-end's peer address, which is not for customers: how the front-end is doing.
+//! The front-end's peer address: health, status and metrics. Not for customers.
 
 use super::election::Election;
 use super::products::Products;

@@ -1,5 +1,5 @@
 //! Serves one client connection: read, route, answer. The server calls it on one of ten threads; a
-//! session keeps its thread while it is busy (F4).
+//! session keeps its thread while it is busy (F4), but a purchase whose answer comes later waits without one.
 
 use super::orders::{Buying, Orders};
 use super::products::Products;

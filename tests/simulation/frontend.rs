@@ -361,7 +361,7 @@ impl Frontend {
                 self.sending.push(task);
                 continue;
             };
-            let woken = self.calls.told(&task.batch, answers, context.now + ASK_PAUSE);
+            let woken = self.calls.told(&task.batch, answers, context.now);
             self.wake(&woken);
             let owner = self.buying.iter_mut().find(|other| other.sequence == task.sequence);
             owner.expect("it waits for its thread").is_awake = true;
