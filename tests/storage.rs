@@ -256,6 +256,35 @@ fn a_row_is_always_one_line_of_bounded_length() {
     assert_eq!(open(&path).unwrap().1, [(1, longest)]);
 }
 
+/// A sync makes durable what was appended before it began, and nothing else.
+#[test]
+fn a_row_that_is_appended_during_a_sync_waits_for_the_next_one() {
+    let (_directory, path, log) = log_of(&[]);
+    for _ in 0..1_000 {
+        let first = append(&log, &(0, "Tux".to_owned())).unwrap();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                log.sync(first).unwrap();
+                is_over.store(true, Ordering::SeqCst);
+            });
+            while !is_over.load(Ordering::SeqCst) {
+                append(&log, &(1, "Tux".to_owned())).unwrap();
+            }
+        });
+        let rows = fs::read_to_string(&path).unwrap().lines().count() as u64 - 1;
+        assert!(
+            rows >= log.durable(),
+            "{} rows are called durable, {rows} are there",
+            log.durable()
+        );
+        if log.appended() > log.durable() {
+            return;
+        }
+    }
+    panic!("no row was appended during a sync");
+}
+
 #[test]
 fn threads_share_syncs_and_lose_no_row() {
     const THREADS: u64 = 8;
