@@ -5,7 +5,8 @@ mod support;
 
 use serde_json::{Value, json};
 use std::fs;
-use std::net::{IpAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::process::{Output, Stdio};
 use support::Id::{Catalog, Frontend};
 use support::{Cluster, Customer};
@@ -49,6 +50,28 @@ fn a_change_is_seen_by_whoever_asks_after_it() {
     customer.buy_one("Yo-yo");
     let both = put(&mut operator, "Yo-yo", &json!({ "price": 5, "restock": 7 }));
     assert_eq!(both.1["data"], json!({ "name": "Yo-yo", "price": 5.0, "quantity": 7 }));
+}
+
+/// A front-end that is paused cannot acknowledge a change. So the change is answered when its lease is over, and what
+/// it is asked for afterwards, it must not answer from its cache. Whether it would is a race, so it is tried some times.
+#[test]
+fn a_change_waits_for_a_front_end_that_is_paused() {
+    let store = Cluster::open(&[]);
+    let (mut operator, mut customer) = (store.operator(Catalog), store.customer(Frontend));
+    let mut connection = TcpStream::connect(store.address(Frontend)).expect("it listens");
+    for price in 1..=8 {
+        customer.quantity("Tux");
+        store.pause(Frontend);
+        assert_eq!(put(&mut operator, "Tux", &json!({ "price": price })).0, 200);
+        connection
+            .write_all(b"GET /products/Tux HTTP/1.1\r\nHost: toystore\r\n\r\n")
+            .expect("open");
+        store.resume(Frontend);
+        let mut answer = [0; 1024];
+        let bytes = connection.read(&mut answer).expect("an answer");
+        let answer = String::from_utf8_lossy(&answer[..bytes]);
+        assert!(answer.contains(&format!("\"price\":{price}.0")), "{price}: {answer}");
+    }
 }
 
 #[test]
@@ -171,9 +194,7 @@ fn only_the_operator_may_change_toys() {
         let address = free.local_addr().expect("bound").to_string();
         drop(free);
         store.spawn(Catalog, &[&format!("--listen={address}")]);
-        support::wait_until("the catalog listens", || {
-            std::net::TcpStream::connect(&address).is_ok()
-        });
+        support::wait_until("the catalog listens", || TcpStream::connect(&address).is_ok());
         let mut stranger = Customer::of(&address);
         let (status, answer) = put(&mut stranger, "Tux", &body);
         assert_eq!(status, 403, "plainly, and not from loopback: {answer}");
