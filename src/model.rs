@@ -12,8 +12,15 @@ use std::time::Duration;
 
 /// A moment of one process, as the time since its start. Pure modules receive it as input; only the
 /// threads around them read a clock. Moments of two processes cannot be compared.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Default, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Moment(Duration);
+
+/// As the time since the start, such as `4.803794s`.
+impl fmt::Debug for Moment {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl Moment {
     /// The start of the process.
