@@ -210,8 +210,8 @@ fn restart_catalog(store: &mut Cluster) {
     store.start(Id::Catalog);
 }
 
-/// The milliseconds from a fault under load to the end of the next purchase that succeeds. A restart is part of the
-/// fault.
+/// The milliseconds from a fault under load to the end of the first purchase that begins after it. A restart is part
+/// of the fault.
 fn gap_after(fault: Fault) -> f64 {
     let mut store = Cluster::open(&ENDLESS_STOCK);
     store.await_in_sync();
@@ -223,8 +223,9 @@ fn gap_after(fault: Fault) -> f64 {
             scope.spawn(|| {
                 let mut client = Client::new(&address, PATIENCE);
                 while !over.load(Ordering::Relaxed) {
+                    let begun = Instant::now();
                     assert_eq!(buy_one(&mut client), 200, "no fault of one service is an error");
-                    successes.lock().expect("no panic").push(Instant::now());
+                    successes.lock().expect("no panic").push((begun, Instant::now()));
                 }
             });
         }
@@ -235,8 +236,9 @@ fn gap_after(fault: Fault) -> f64 {
         over.store(true, Ordering::Relaxed);
         done
     });
-    let after = successes.into_inner().expect("no panic").into_iter();
-    let next = after.filter(|success| *success > done).min().expect("purchases go on");
+    let successes = successes.into_inner().expect("no panic").into_iter();
+    let after = successes.filter(|(begun, _)| *begun > done).map(|(_, ended)| ended);
+    let next = after.min().expect("purchases go on");
     float(u64::try_from((next - done).as_micros()).expect("short")) / 1_000.0
 }
 
