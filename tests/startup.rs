@@ -586,10 +586,18 @@ fn run_all_opens_the_store_and_closes_it_on_ctrl_c() {
 fn run_all_says_what_is_in_its_way() {
     let mut store = Cluster::closed(&[]);
     store.start(Catalog);
-    let output = store.program("run-all").stderr(Stdio::piped()).output();
-    let output = output.expect("a process");
-    let said = String::from_utf8(output.stderr).expect("text");
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(said.lines().count(), 1, "one line: {said}");
-    assert!(said.contains("Address already in use (os error 98); catalog needs it"), "{said}");
+    for (flags, expected) in [
+        (&[][..], "Address already in use (os error 98); catalog needs it"),
+        (
+            &["--catalog-listen=127.0.0.1:0"],
+            "127.0.0.1:0: catalog needs a port that the others know",
+        ),
+    ] {
+        let output = store.program("run-all").args(flags).stderr(Stdio::piped()).output();
+        let output = output.expect("a process");
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(said.lines().count(), 1, "one line: {said}");
+        assert!(said.contains(expected), "{said}");
+    }
 }

@@ -5,6 +5,7 @@
 
 use super::process::{Output, Process, Service};
 use super::service::ServiceId;
+use crate::address;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::Principal;
@@ -166,11 +167,15 @@ pub(super) fn sibling(file: &str) -> Result<PathBuf> {
     })
 }
 
-/// Checks that no address is in use, before a service is started: a service of another store at the
-/// same address could answer the health checks.
+/// Checks that each address has a port that the other services know, and that none is in use, before a service is
+/// started: a service of another store at the same address could answer the health checks.
 fn check_addresses(services: &[Service]) -> Result<()> {
     for service in services {
         for address in [&*service.listen, service.peer.address()] {
+            if address::parts(address).1 == "0" {
+                let why = format!("{} needs a port that the others know, not 0", service.id);
+                return Err(Error::Listen { address: address.to_owned(), why });
+            }
             listeners::listen(address).map_err(|error| match error {
                 Error::Listen { address, why } => {
                     Error::Listen { address, why: format!("{why}; {} needs it", service.id) }
