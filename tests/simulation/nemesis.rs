@@ -1,12 +1,14 @@
 //! Injects faults: kills, pauses, cuts links, wipes disks, within the assumptions of docs/correctness.md.
 
 use crate::frontend;
+use crate::judge::disk;
 use crate::order;
 use crate::wire::Node;
 use crate::world::{REPLICAS, Slot, World, between, ms};
 use fastrand::Rng;
 use std::time::Duration;
-use toystore::model::{Moment, ReplicaId};
+use toystore::catalog::record::Record;
+use toystore::model::{Epoch, Moment, ReplicaId};
 
 /// Its state.
 pub struct Nemesis {
@@ -139,8 +141,14 @@ impl Nemesis {
     }
 
     /// Replaces the front-end's disk by an empty one. This takes long enough that no message of the front-end is
-    /// still in flight.
+    /// still in flight. Not if replicas lost their disks before they could accept a view: then nobody but the catalog would
+    /// know which epochs were in office, and the store would have lost its orders.
     fn lose_view(world: &mut World, outage: Duration) {
+        let views = world.replicas.values().filter_map(|slot| disk(slot).view.as_ref());
+        let remembered = views.map(|view| view.epoch).max();
+        if last_office(world) > remembered {
+            return;
+        }
         world.trace.add(world.now, || "frontend LOSES ITS DISK".into());
         world.crash(Node::Frontend);
         world.forget_questions(Node::Frontend);
@@ -148,6 +156,19 @@ impl Nemesis {
         world.frontend = Slot::Down(frontend::Disk::default());
         world.restart_after(Node::Frontend, outage);
     }
+}
+
+/// The last epoch that took office at the catalog.
+fn last_office(world: &World) -> Option<Epoch> {
+    let disk = match &world.catalog {
+        Slot::Up(catalog) => &catalog.disk,
+        Slot::Down(disk) => disk,
+    };
+    let office = |(_, record): &(u64, Record)| match record {
+        Record::Office(epoch) => Some(*epoch),
+        _ => None,
+    };
+    disk.history.iter().filter_map(office).max()
 }
 
 fn frontend_disk(world: &World) -> &frontend::Disk {
