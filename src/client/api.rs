@@ -177,8 +177,6 @@ fn data<T: DeserializeOwned>(response: &Response, unknown: Error) -> Result<T> {
             .map_err(|e| Error::invalid(format!("malformed answer from the store: {e}")));
     }
     let message = web::refusal(&response.body);
-    // `Unavailable` adds this advice itself.
-    let message = message.strip_suffix("; try again").unwrap_or(&message);
     Err(match response.status {
         404 => unknown,
         409 => Error::NotEnoughStock,

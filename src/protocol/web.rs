@@ -221,7 +221,7 @@ pub fn put_body(put: &Put) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// The error message in the body of an answer.
+/// The error message in the body of an answer, without the advice that [`Error::Unavailable`] adds again when it is shown.
 pub fn refusal(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Refused {
@@ -231,8 +231,10 @@ pub fn refusal(body: &[u8]) -> String {
     struct Message {
         message: String,
     }
-    serde_json::from_slice::<Refused>(body)
-        .map_or_else(|_| "no message".to_owned(), |refused| refused.error.message)
+    let Ok(Refused { error: Message { message } }) = serde_json::from_slice(body) else {
+        return "no message".to_owned();
+    };
+    message.strip_suffix("; try again").unwrap_or(&message).to_owned()
 }
 
 /// The format of every body.
