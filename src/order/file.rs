@@ -46,7 +46,8 @@ impl OrderFile {
     pub fn load(path: &Path, fail: Option<Failure>) -> Result<Loaded> {
         let mut directory = Directory::open(path)?;
         let orders = directory.file("orders.csv");
-        let (log, csv) = match open(&orders, read_hint(&directory.file("committed"))) {
+        let mut committed = read_hint(&directory.file("committed"));
+        let (log, csv) = match open(&orders, committed) {
             Err(damage @ Error::Damaged { .. }) => {
                 // This comes first: with the old identity, the empty log would be taken for the old log.
                 directory.renew_identity()?;
@@ -58,7 +59,8 @@ impl OrderFile {
                 for stale in ["view.json", "committed"] {
                     remove(&directory.file(stale))?;
                 }
-                open(&orders, OrderNumber(0))?
+                committed = OrderNumber(0);
+                open(&orders, committed)?
             }
             opened => opened?,
         };
@@ -66,7 +68,6 @@ impl OrderFile {
             csv.fail_at(at.0);
         }
         let view = read_view(&directory.file("view.json"))?;
-        let committed = read_hint(&directory.file("committed"));
         Ok(Loaded { log, view, committed, file: OrderFile { orders: csv, directory, fail } })
     }
 
