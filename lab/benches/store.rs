@@ -194,11 +194,8 @@ fn failover() {
         ("catalog killed, after its restart", restart_catalog, 100.0),
     ];
     for (name, fault, target) in faults {
-        let mut gaps = Vec::new();
-        for _ in 0..TIMES {
-            gaps.push(gap_after(fault));
-        }
-        judge(&format!("{name}, ms"), &Spread::of(gaps), Wanted::AtMost(target));
+        let gaps = Spread::of((0..TIMES).map(|_| gap_after(fault)));
+        judge(&format!("{name}, ms"), &gaps, Wanted::AtMost(target));
     }
 }
 
@@ -239,7 +236,7 @@ fn gap_after(fault: Fault) -> f64 {
     let successes = successes.into_inner().expect("no panic").into_iter();
     let after = successes.filter(|(begun, _)| *begun > done).map(|(_, ended)| ended);
     let next = after.min().expect("purchases go on");
-    float(u64::try_from((next - done).as_micros()).expect("short")) / 1_000.0
+    (next - done).as_secs_f64() * 1_000.0
 }
 
 /// From the start of `run-all` to "the store is open".

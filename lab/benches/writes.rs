@@ -13,37 +13,29 @@ use measure::etcd::Etcd;
 use measure::load::{buys, endless_stock};
 use measure::postgres::Postgres;
 use measure::{ROUND, ROUNDS, Spread, Wanted, Writes, judge, numbers, wanted};
-use std::io;
+use std::path::Path;
 use support::{Cluster, Id};
 use toystore::client::measurements::Kind;
-
-/// A peer's writes by so many clients for one round.
-type Load = Box<dyn Fn(usize) -> Writes>;
 
 fn main() {
     let Some(words) = wanted() else { return };
     let directory = tempfile::tempdir().expect("a directory");
-    for (name, target, start) in [
-        ("etcd", etcd_target as fn(usize) -> f64, start_etcd as fn(&_) -> io::Result<Load>),
-        ("postgres", postgres_target, start_postgres),
-    ] {
-        if words.iter().any(|word| word == name) {
-            match start(directory.path()) {
-                Ok(load) => compare(name, target, &load, &words, directory.path()),
-                Err(error) => println!("{name} is not measured: {error}"),
-            }
+    let directory = directory.path();
+    let is_wanted = |name| words.iter().any(|word| word == name);
+    if is_wanted("etcd") {
+        match Etcd::start(directory) {
+            Ok(etcd) => compare("etcd", etcd_target, |n| etcd.put(n), &words, directory),
+            Err(error) => println!("etcd is not measured: {error}"),
         }
     }
-}
-
-fn start_etcd(directory: &std::path::Path) -> io::Result<Load> {
-    let etcd = Etcd::start(directory)?;
-    Ok(Box::new(move |clients| etcd.put(clients)))
-}
-
-fn start_postgres(directory: &std::path::Path) -> io::Result<Load> {
-    let postgres = Postgres::start(directory)?;
-    Ok(Box::new(move |clients| postgres.sell(clients)))
+    if is_wanted("postgres") {
+        match Postgres::start(directory) {
+            Ok(server) => {
+                compare("postgres", postgres_target, |n| server.sell(n), &words, directory);
+            }
+            Err(error) => println!("postgres is not measured: {error}"),
+        }
+    }
 }
 
 /// The wanted ratio at so many clients.
@@ -59,12 +51,13 @@ fn postgres_target(clients: usize) -> f64 {
     }
 }
 
+/// Purchases and a peer's writes in turns. `load` is one round of writes by so many clients.
 fn compare(
     name: &str,
     target: fn(usize) -> f64,
-    load: &Load,
+    load: impl Fn(usize) -> Writes,
     words: &[String],
-    directory: &std::path::Path,
+    directory: &Path,
 ) {
     let store = Cluster::open(&[&endless_stock(directory, 10)]);
     store.await_in_sync();

@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
+use toystore::address;
 
 const SCHEMA: &str = "CREATE TABLE toys (id int PRIMARY KEY, name text, price int, quantity int);
     CREATE TABLE orders (number bigserial PRIMARY KEY, toy int NOT NULL, quantity int NOT NULL);
@@ -44,7 +45,7 @@ impl Postgres {
             .args(["--auth=trust", "--username=postgres", "--pgdata", &place])
             .current_dir("/"))?;
         let address = free_address();
-        let (host, port) = address.split_once(':').expect("it has a port");
+        let (host, port) = address::parts(&address);
         let server = as_its_user(programs.join("postgres"));
         let mut arguments: Vec<&str> = server.get_args().filter_map(|word| word.to_str()).collect();
         arguments.extend(["-D", &place, "-h", host, "-p", port, "-c", "unix_socket_directories="]);
@@ -80,7 +81,7 @@ impl Postgres {
 
     /// A client program, in a session of its own.
     fn client(&self, program: &str) -> Command {
-        let (host, port) = self.address.split_once(':').expect("it has a port");
+        let (host, port) = address::parts(&self.address);
         let mut command = Command::new("setsid");
         command.arg(self.programs.join(program)).args(["-h", host, "-p", port, "-U", "postgres"]);
         command.env("PGDATABASE", "postgres");
