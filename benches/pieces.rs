@@ -23,7 +23,7 @@ use toystore::frontend::router::route;
 use toystore::frontend::session::CustomerServer;
 use toystore::http::Http1;
 use toystore::model::{
-    CallId, Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, Principal,
+    Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, Principal, PurchaseId,
     Quantity, ReplicaId, Toy, View,
 };
 use toystore::monitoring::RequestMetrics;
@@ -368,10 +368,10 @@ fn entry(number: u64) -> Entry {
 }
 
 fn purchase(sequence: u64) -> Purchase {
-    let call = CallId { caller: 0, incarnation: Epoch(1), sequence };
+    let id = PurchaseId { caller: 0, incarnation: Epoch(1), sequence };
     let item = Item {
         name: "Tux".parse().expect("a name"),
         quantity: Quantity::try_from(1).expect("allowed"),
     };
-    Purchase { epoch: Epoch(1), call, ack_below: sequence, key: Key::made(call), item }
+    Purchase { epoch: Epoch(1), id, ack_below: sequence, key: Key::made(id), item }
 }

@@ -298,8 +298,8 @@ impl Key {
     }
 
     /// The key of a request that came without one: its caller, the caller's incarnation, and its sequence number.
-    pub fn made(call: CallId) -> Key {
-        Key(format!("~{}-{}-{}", call.caller, call.incarnation.0, call.sequence).into())
+    pub fn made(id: PurchaseId) -> Key {
+        Key(format!("~{}-{}-{}", id.caller, id.incarnation.0, id.sequence).into())
     }
 
     /// Its text.
@@ -328,15 +328,15 @@ impl Serialize for Key {
     }
 }
 
-/// The identity of one call for a purchase, so that a late duplicate of a finished call is recognised (RIFL, SOSP
+/// The identity of one purchase, so that a late duplicate of a finished one is recognised (RIFL, SOSP
 /// 2015). The caller also sends the lowest sequence that is still in flight, `ack_below`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct CallId {
+pub struct PurchaseId {
     /// 0 is the front-end; n is order replica n, for purchases made by hand at its own address.
     pub caller: u32,
     /// The caller's first epoch since it started, so that its counter may start again from 1.
     pub incarnation: Epoch,
-    /// Counts this caller's calls from 1.
+    /// Counts this caller's purchases from 1.
     pub sequence: u64,
 }
 

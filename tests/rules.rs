@@ -12,7 +12,7 @@ use toystore::catalog::stock::{Restocked, Shelf, Stock};
 use toystore::error::Error;
 use toystore::frontend::cache::{Cache, LEASE};
 use toystore::model::{
-    CallId, Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, Quantity,
+    Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, PurchaseId, Quantity,
     ReplicaId, ToyName, View,
 };
 use toystore::order::buying::{Buying, Next};
@@ -177,10 +177,10 @@ fn run(stock: &mut Stock, asks: &[Ask], journal: &mut Vec<(u64, Record)>) {
             Ask::Purchase { key: n, caller, behind, quantity } => {
                 let sequence = &mut sequences[*caller as usize];
                 *sequence += 1;
-                let call = CallId { caller: *caller, incarnation: Epoch(1), sequence: *sequence };
+                let id = PurchaseId { caller: *caller, incarnation: Epoch(1), sequence: *sequence };
                 let ack_below = sequence.saturating_sub(*behind);
                 let item = item(if n % 2 == 0 { "Tux" } else { "Fox" }, *quantity);
-                let purchase = Purchase { epoch, call, ack_below, key: key(*n), item };
+                let purchase = Purchase { epoch, id, ack_below, key: key(*n), item };
                 stock.purchase(purchase).ok().and_then(|(_, record)| record).into_iter().collect()
             }
             Ask::Settle(n) => stock.settle(epoch, vec![key(*n)]).unwrap(),
@@ -260,26 +260,26 @@ proptest! {
 }
 
 fn purchase(key_number: u64, sequence: u64, ack_below: u64) -> Purchase {
-    let call = CallId { caller: 0, incarnation: Epoch(1), sequence };
-    Purchase { epoch: Epoch(1), call, ack_below, key: key(key_number), item: item("Tux", 1) }
+    let id = PurchaseId { caller: 0, incarnation: Epoch(1), sequence };
+    Purchase { epoch: Epoch(1), id, ack_below, key: key(key_number), item: item("Tux", 1) }
 }
 
 #[test]
-fn a_settled_sale_is_remembered_until_its_call_is_finished_and_then_its_duplicate_is_refused() {
+fn a_settled_sale_is_remembered_until_it_is_finished_and_then_its_duplicate_is_refused() {
     let mut stock = Stock::new(shelves(), 0);
     stock.take_office(Epoch(1)).unwrap();
     stock.purchase(purchase(1, 1, 1)).unwrap();
     stock.settle(Epoch(1), vec![key(1)]).unwrap();
     assert_eq!(stock.open_count(), 0);
     let (_, record) = stock.purchase(purchase(1, 1, 1)).unwrap();
-    assert_eq!(record, None, "settled, but the call may still be repeated");
+    assert_eq!(record, None, "settled, but a late duplicate may still come");
     stock.purchase(purchase(2, 2, 2)).unwrap();
     assert!(stock.purchase(purchase(1, 1, 1)).is_err(), "a late duplicate");
     assert_eq!(stock.look_up("Tux").unwrap().sold, 2);
 }
 
 #[test]
-fn a_refusal_is_remembered_until_its_call_is_finished() {
+fn a_refusal_is_remembered_until_it_is_finished() {
     let mut stock = Stock::new(shelves(), 0);
     stock.take_office(Epoch(1)).unwrap();
     let too_many = Purchase { item: item("Tux", 1_000), ..purchase(1, 1, 1) };
@@ -287,7 +287,7 @@ fn a_refusal_is_remembered_until_its_call_is_finished() {
     stock.restock(Restocked::All, 1_000);
     // A late duplicate must not sell what was refused for lack of stock.
     assert_eq!(stock.purchase(too_many.clone()).err(), Some(Error::NotEnoughStock));
-    // A new call reports that the old one is finished, even if it is refused itself.
+    // A new purchase reports that the old one is finished, even if it is refused itself.
     let more = Purchase { item: item("Tux", 2_000), ..purchase(2, 2, 2) };
     assert_eq!(stock.purchase(more).err(), Some(Error::NotEnoughStock));
     assert!(matches!(stock.purchase(too_many.clone()), Err(Error::Invalid { .. })));
@@ -304,7 +304,7 @@ fn a_leader_remembers_a_refusal_too_for_the_catalog_forgets_it_with_a_restart() 
     replica.refused(&first, &Error::NotEnoughStock);
     assert_eq!(replica.begin(&first), Err(Error::NotEnoughStock), "a late duplicate");
     assert_eq!(replica.begin(&second), Ok(Begin::Ask));
-    assert!(matches!(replica.begin(&first), Err(Error::Invalid { .. })), "of a finished call");
+    assert!(matches!(replica.begin(&first), Err(Error::Invalid { .. })), "it is finished");
 }
 
 /// A follower accepts the entries that a leader accepted one by one.

@@ -42,7 +42,7 @@ const PURE: [&str; 18] = [
     "src/frontend/asking.rs",
     "src/frontend/querying.rs",
     "src/frontend/elected.rs",
-    "src/frontend/calls.rs",
+    "src/frontend/purchases.rs",
     "src/frontend/controller.rs",
     "src/frontend/router.rs",
     "src/audit/check.rs",

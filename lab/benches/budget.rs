@@ -29,7 +29,7 @@ use support::{Cluster, Id};
 use toystore::endpoint::{Endpoint, Handler};
 use toystore::http::{Client, Request as HttpRequest, Responder};
 use toystore::model::{
-    CallId, Entry, Epoch, Identity, Item, Key, Member, OrderNumber, Price, Quantity, ReplicaId,
+    Entry, Epoch, Identity, Item, Key, Member, OrderNumber, Price, PurchaseId, Quantity, ReplicaId,
     View,
 };
 use toystore::monitoring::status::{CatalogStatus, Kind};
@@ -233,12 +233,12 @@ impl Monitored for OtherSide {
 }
 
 fn purchase() -> Purchase {
-    let call = CallId { caller: 0, incarnation: Epoch(1), sequence: 123_456 };
+    let id = PurchaseId { caller: 0, incarnation: Epoch(1), sequence: 123_456 };
     let item = Item {
         name: "Tux".parse().expect("a name"),
         quantity: Quantity::try_from(1).expect("allowed"),
     };
-    Purchase { epoch: Epoch(1), call, ack_below: 123_456, key: Key::made(call), item }
+    Purchase { epoch: Epoch(1), id, ack_below: 123_456, key: Key::made(id), item }
 }
 
 fn append() -> Append {

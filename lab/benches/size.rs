@@ -20,7 +20,7 @@ use support::{ALL, Cluster, Id, REPLICAS};
 use toystore::catalog::file::{read_toys, write_toys};
 use toystore::catalog::stock::Stock;
 use toystore::http::Client;
-use toystore::model::{CallId, Entry, Epoch, Item, Key, OrderNumber, Quantity};
+use toystore::model::{Entry, Epoch, Item, Key, OrderNumber, PurchaseId, Quantity};
 use toystore::order::file::OrderFile;
 
 const ORDERS: u64 = 1_000_000;
@@ -181,8 +181,8 @@ fn copy(from: &Path, to: &Path, file: &str) {
 
 /// An order as the front-end's customers make it.
 fn order(number: u64, toy: &str) -> Entry {
-    let call = CallId { caller: 0, incarnation: Epoch(1), sequence: number };
+    let id = PurchaseId { caller: 0, incarnation: Epoch(1), sequence: number };
     let quantity = Quantity::try_from(1).expect("allowed");
     let item = Item { name: toy.parse().expect("a name"), quantity };
-    Entry { number: OrderNumber(number), epoch: Epoch(1), key: Key::made(call), item }
+    Entry { number: OrderNumber(number), epoch: Epoch(1), key: Key::made(id), item }
 }

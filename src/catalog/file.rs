@@ -10,7 +10,7 @@ use super::initial;
 use super::record::Record;
 use super::stock::{Shelf, Stock, default_toys};
 use crate::error::{Error, Result};
-use crate::model::{CallId, Epoch, Item, Key, Price, Quantity, Toy};
+use crate::model::{Epoch, Item, Key, Price, PurchaseId, Quantity, Toy};
 use crate::protocol::catalog::{TOYS_MAX, check_count};
 use crate::protocol::purchase::{Caller, Purchase};
 use crate::storage::{
@@ -245,8 +245,8 @@ fn encode(
     let no: &dyn Display = &"";
     match record {
         Record::Purchase { purchase, version } => {
-            let Purchase { epoch, call, ack_below, key, item } = purchase;
-            let CallId { caller, incarnation, sequence } = call;
+            let Purchase { epoch, id, ack_below, key, item } = purchase;
+            let PurchaseId { caller, incarnation, sequence } = id;
             let quantity = item.quantity.get();
             write(&[
                 &position,
@@ -323,7 +323,7 @@ fn decode(row: &StringRecord) -> Result<(u64, Record)> {
             let incarnation = Epoch(field(row, 8)?);
             let purchase = Purchase {
                 epoch: Epoch(field(row, 2)?),
-                call: CallId { caller, incarnation, sequence: field(row, 9)? },
+                id: PurchaseId { caller, incarnation, sequence: field(row, 9)? },
                 ack_below: field(row, 10)?,
                 key: key()?,
                 item: item()?,

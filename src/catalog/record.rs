@@ -45,11 +45,11 @@ pub enum Record {
         /// The toy's version after it.
         version: u64,
     },
-    /// Which calls of a caller are finished; only written at the start of a new journal.
+    /// Which purchases of a caller are finished; only written at the start of a new journal.
     Caller {
         /// The caller.
         caller: u32,
-        /// All its calls before this are finished.
+        /// All its purchases before this are finished.
         progress: Caller,
     },
 }

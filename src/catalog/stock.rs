@@ -6,13 +6,13 @@
 //!
 //! - initial + restocked − sold − withdrawn = quantity, for each toy.
 //! - One key, at most one decrement: an *open* sale (not known to be in the order log) is answered
-//!   as before. A *settled* one is remembered until its caller has finished the call, so that a late
+//!   as before. A *settled* one is remembered until its caller has finished the purchase, so that a late
 //!   duplicate of it is recognised, and so is a refusal ([`Refusals`]).
 //! - Only the epoch that took office last may sell: an older leader is fenced.
 
 use super::record::Record;
 use crate::error::{Error, Result};
-use crate::model::{CallId, Epoch, Item, Key, Price, Toy, ToyName};
+use crate::model::{Epoch, Item, Key, Price, PurchaseId, Toy, ToyName};
 use crate::protocol::catalog::{Book, Books, Open, Put, Sold, check_count};
 use crate::protocol::purchase::{Caller, Purchase, Refusals, late_duplicate};
 use std::collections::BTreeMap;
@@ -27,9 +27,9 @@ pub struct Stock {
     /// The epoch in office.
     fence: Epoch,
     sales: BTreeMap<Key, Sale>,
-    /// The calls of `sales` that are not finished, in order.
-    unfinished: BTreeMap<CallId, Key>,
-    /// Which calls of each caller are finished, as in the journal.
+    /// The purchases of `sales` that are not finished, in order.
+    unfinished: BTreeMap<PurchaseId, Key>,
+    /// Which purchases of each caller are finished, as in the journal.
     callers: BTreeMap<u32, Caller>,
     refusals: Refusals,
 }
@@ -56,7 +56,7 @@ pub struct Shelf {
 struct Sale {
     position: u64,
     epoch: Epoch,
-    call: CallId,
+    id: PurchaseId,
     item: Item,
     version: u64,
     settled: bool,
@@ -120,13 +120,13 @@ impl Stock {
             let cost = self.cost(&sale.item)?;
             return Ok((Sold { cost, version: sale.version }, None));
         }
-        if self.has_finished(purchase.call) {
+        if self.has_finished(purchase.id) {
             return Err(late_duplicate());
         }
         self.refusals.check(&purchase)?;
         let version = self
             .check_stock(&purchase.item)
-            .inspect_err(|refusal| self.refusals.note(purchase.call, refusal))?;
+            .inspect_err(|refusal| self.refusals.note(purchase.id, refusal))?;
         let cost = self.cost(&purchase.item)?;
         let record = Record::Purchase { purchase, version };
         self.apply(&record);
@@ -286,7 +286,7 @@ impl Stock {
         for (key, sale) in sales {
             let purchase = Purchase {
                 epoch: sale.epoch,
-                call: sale.call,
+                id: sale.id,
                 ack_below: 0,
                 key: key.clone(),
                 item: sale.item.clone(),
@@ -340,12 +340,12 @@ impl Stock {
     fn note(&mut self, record: &Record) {
         match record {
             Record::Office(epoch) => self.fence = self.fence.max(*epoch),
-            Record::Caller { caller, progress } => self.hear(*caller, *progress),
+            Record::Caller { caller, progress } => self.note_progress(*caller, *progress),
             Record::Settle(key) => {
                 let Some(sale) = self.sales.get_mut(key) else { return };
                 sale.settled = true;
-                let call = sale.call;
-                if self.has_finished(call) {
+                let id = sale.id;
+                if self.has_finished(id) {
                     self.sales.remove(key);
                 }
             }
@@ -357,33 +357,33 @@ impl Stock {
     }
 
     fn remember(&mut self, purchase: &Purchase, version: u64, position: u64) {
-        let Purchase { epoch, call, ref key, ref item, .. } = *purchase;
-        let sale = Sale { position, epoch, call, item: item.clone(), version, settled: false };
+        let Purchase { epoch, id, ref key, ref item, .. } = *purchase;
+        let sale = Sale { position, epoch, id, item: item.clone(), version, settled: false };
         self.sales.insert(key.clone(), sale);
-        self.unfinished.insert(call, key.clone());
-        self.hear(call.caller, purchase.progress());
+        self.unfinished.insert(id, key.clone());
+        self.note_progress(id.caller, purchase.progress());
     }
 
-    /// The calls of a caller before this one are finished: their settled sales can be forgotten.
-    fn hear(&mut self, caller: u32, progress: Caller) {
+    /// The purchases of a caller before this one are finished: their settled sales can be forgotten.
+    fn note_progress(&mut self, caller: u32, progress: Caller) {
         let known = self.callers.entry(caller).or_default();
         if progress <= *known {
             return;
         }
         *known = progress;
-        let calls_of = |incarnation, sequence| CallId { caller, incarnation, sequence };
-        let finished = calls_of(Epoch(0), 0)..calls_of(progress.incarnation, progress.ack_below);
-        while let Some((call, key)) = self.unfinished.range(finished.clone()).next() {
-            let (call, key) = (*call, key.clone());
-            self.unfinished.remove(&call);
+        let ids_of = |incarnation, sequence| PurchaseId { caller, incarnation, sequence };
+        let finished = ids_of(Epoch(0), 0)..ids_of(progress.incarnation, progress.ack_below);
+        while let Some((id, key)) = self.unfinished.range(finished.clone()).next() {
+            let (id, key) = (*id, key.clone());
+            self.unfinished.remove(&id);
             if self.sales.get(&key).is_some_and(|sale| sale.settled) {
                 self.sales.remove(&key);
             }
         }
     }
 
-    fn has_finished(&self, call: CallId) -> bool {
-        self.callers.get(&call.caller).is_some_and(|caller| caller.has_finished(call))
+    fn has_finished(&self, id: PurchaseId) -> bool {
+        self.callers.get(&id.caller).is_some_and(|caller| caller.has_finished(id))
     }
 }
 

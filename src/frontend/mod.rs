@@ -13,7 +13,7 @@
 //! * [`router`] (pure): which request is for what; the only place that knows URLs.
 //! * [`products`]: a toy from the cache, or from the catalog, and then into the cache.
 //! * [`orders`]: buys and looks up at the leader; if it fails, waits for the next one and tries again.
-//! * [`calls`] (pure): the purchases in flight, and which are sent together.
+//! * [`purchases`] (pure): the purchases in flight, and which are sent together.
 //! * [`asking`] (pure): after each attempt at the leader, whether to try again, and whether the outcome is known.
 //! * [`querying`] (pure): a query is answered from the cache, joins another query's fetch, or begins its own.
 //! * [`cache`] (pure): least recently used, versions, lease.
@@ -27,7 +27,7 @@ pub mod session;
 pub mod router;
 pub mod products;
 pub mod orders;
-pub mod calls;
+pub mod purchases;
 pub mod asking;
 pub mod querying;
 pub mod cache;

@@ -2,10 +2,10 @@
 //! key, so that the client sees latency only (F7). Called by [`session`](super::session).
 
 use super::asking::{Asking, Then, is_suspect};
-use super::calls::{self, Batch, Calls, Next};
 use super::elected::Leader;
 use super::election::Election;
 use super::products::Products;
+use super::purchases::{self, Batch, Next, PurchasesInFlight};
 use crate::blocking::Blocking;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -32,12 +32,12 @@ pub struct Orders {
     election: Arc<Election>,
     products: Arc<Products>,
     replicas: BTreeMap<ReplicaId, Rpc>,
-    calls: Mutex<Calls<Waker>>,
+    purchases: Mutex<PurchasesInFlight<Waker>>,
     deadline: Duration,
 }
 
-/// A purchase in flight, until it is dropped.
-pub struct Buying {
+/// A purchase in flight, for the connection that waits for it. Dropping it ends the wait.
+pub struct PendingPurchase {
     orders: Arc<Orders>,
     sequence: u64,
     name: ToyName,
@@ -59,17 +59,22 @@ impl Orders {
             election,
             products,
             replicas: replicas.collect::<Result<_>>()?,
-            calls: Mutex::new(Calls::new(calls::UNDER_WAY_MAX)),
+            purchases: Mutex::new(PurchasesInFlight::new(purchases::CALLS_MAX)),
             deadline: config.frontend.purchase_deadline,
         })
     }
 
-    /// Begins to buy. `waker` is woken when [`Buying::proceed`] may get further.
-    pub fn buy(self: &Arc<Orders>, key: Option<Key>, item: Item, waker: Waker) -> Result<Buying> {
+    /// Begins to buy. `waker` is woken when [`PendingPurchase::proceed`] may get further.
+    pub fn buy(
+        self: &Arc<Orders>,
+        key: Option<Key>,
+        item: Item,
+        waker: Waker,
+    ) -> Result<PendingPurchase> {
         let (begun, name) = (Instant::now(), item.name.clone());
         let deadline = self.moment(begun + self.deadline);
-        let sequence = self.calls.lock().begin(key, item, deadline, waker)?;
-        Ok(Buying { orders: self.clone(), sequence, name, begun })
+        let sequence = self.purchases.lock().begin(key, item, deadline, waker)?;
+        Ok(PendingPurchase { orders: self.clone(), sequence, name, begun })
     }
 
     /// One order. While nobody leads, any replica that knows it to be committed will do.
@@ -116,10 +121,10 @@ impl Orders {
             Sending { orders: self, batch, answers: Err(Error::unanswered("the call broke off")) };
         sending.answers = self.at_leader(deadline, |leader, replica, superseded| {
             let Leader { epoch, incarnation, .. } = leader;
-            let purchases = self.calls.lock().purchases(&sending.batch, epoch, incarnation);
+            let purchases = self.purchases.lock().to_send(&sending.batch, epoch, incarnation);
             ask_each(replica, &Request::Buy { purchases }, deadline, superseded)
         });
-        if calls::any_is_transient(&sending.answers) {
+        if purchases::any_is_transient(&sending.answers) {
             pause();
         }
     }
@@ -149,7 +154,7 @@ impl Orders {
     }
 }
 
-impl Buying {
+impl PendingPurchase {
     /// When it began.
     pub fn begun(&self) -> Instant {
         self.begun
@@ -165,7 +170,7 @@ impl Buying {
     pub fn proceed(&self) -> Option<Result<OrderNumber>> {
         let orders = &*self.orders;
         loop {
-            let next = orders.calls.lock().next(self.sequence, orders.moment(Instant::now()));
+            let next = orders.purchases.lock().next(self.sequence, orders.moment(Instant::now()));
             let bought = match next {
                 Next::Ask(batch) => {
                     orders.send(batch, self.deadline());
@@ -183,9 +188,9 @@ impl Buying {
     }
 }
 
-impl Drop for Buying {
+impl Drop for PendingPurchase {
     fn drop(&mut self) {
-        let next = self.orders.calls.lock().end(self.sequence);
+        let next = self.orders.purchases.lock().end(self.sequence);
         if let Some(waker) = next {
             waker.wake();
         }
@@ -204,7 +209,7 @@ impl Drop for Sending<'_> {
         let orders = self.orders;
         let answers = mem::replace(&mut self.answers, Ok(Vec::new()));
         let now = orders.moment(Instant::now());
-        let wakers = orders.calls.lock().told(&self.batch, answers, now);
+        let wakers = orders.purchases.lock().told(&self.batch, answers, now);
         wakers.into_iter().for_each(Waker::wake);
     }
 }

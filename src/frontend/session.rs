@@ -1,7 +1,7 @@
 //! Serves one client connection: read, route, answer. The server calls it on one of ten threads; a
 //! session keeps its thread while it is busy (F4), but a purchase whose answer comes later waits without one.
 
-use super::orders::{Buying, Orders};
+use super::orders::{Orders, PendingPurchase};
 use super::products::Products;
 use super::router::{Route, route};
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ pub struct Session {
     http: Http1,
     waker: Waker,
     /// The purchase that the request at hand asks for, while its answer is not there.
-    buying: Option<Buying>,
+    pending: Option<PendingPurchase>,
 }
 
 impl CustomerServer {
@@ -55,7 +55,7 @@ impl CustomerServer {
         request: &Request<'_>,
         responder: Responder<'_>,
         waker: &Waker,
-        buying: &mut Option<Buying>,
+        pending: &mut Option<PendingPurchase>,
     ) -> Option<(Kind, u16)> {
         Some(match route(request) {
             Ok(Route::Toy(name)) => {
@@ -67,8 +67,9 @@ impl CustomerServer {
             }
             Ok(Route::Toys { after, limit }) => (Kind::List, self.list(after, limit, responder)),
             Ok(Route::Buy) => {
-                let Some(bought) = self.buy(request, waker, buying) else {
-                    let until = buying.as_ref().map_or_else(Instant::now, Buying::deadline);
+                let Some(bought) = self.buy(request, waker, pending) else {
+                    let until =
+                        pending.as_ref().map_or_else(Instant::now, PendingPurchase::deadline);
                     responder.later(until);
                     return None;
                 };
@@ -97,19 +98,19 @@ impl CustomerServer {
         &self,
         request: &Request<'_>,
         waker: &Waker,
-        buying: &mut Option<Buying>,
+        pending: &mut Option<PendingPurchase>,
     ) -> Option<Result<OrderNumber>> {
         let begun = || {
             let (key, item) = (web::idempotency_key(request)?, web::item(request)?);
             self.orders.buy(key, item, waker.clone())
         };
-        let ours = match buying.take().map_or_else(begun, Ok) {
-            Ok(ours) => ours,
+        let purchase = match pending.take().map_or_else(begun, Ok) {
+            Ok(purchase) => purchase,
             Err(error) => return Some(Err(error)),
         };
-        let outcome = ours.proceed();
+        let outcome = purchase.proceed();
         if outcome.is_none() {
-            *buying = Some(ours);
+            *pending = Some(purchase);
         }
         outcome
     }
@@ -133,17 +134,17 @@ impl Protocol for CustomerServer {
 
     fn open(&self, caller: Caller, waker: Waker) -> Session {
         let id = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        Session { id, http: Http1::new(caller), waker, buying: None }
+        Session { id, http: Http1::new(caller), waker, pending: None }
     }
 
     fn serve(&self, session: &mut Session, input: &[u8], output: &mut Vec<u8>) -> Progress {
         let logged = tracing::enabled!(target: ACCESS, Level::INFO);
-        let Session { id, http, waker, buying } = session;
-        let started = buying.as_ref().map_or_else(Instant::now, Buying::begun);
+        let Session { id, http, waker, pending } = session;
+        let started = pending.as_ref().map_or_else(Instant::now, PendingPurchase::begun);
         let mut understood = false;
         let progress = http.serve(input, output, |request, responder| {
             understood = true;
-            let Some((kind, status)) = self.answer(request, responder, waker, buying) else {
+            let Some((kind, status)) = self.answer(request, responder, waker, pending) else {
                 return;
             };
             let took = started.elapsed();

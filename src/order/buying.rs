@@ -10,7 +10,7 @@
 use super::leadership::Begin;
 use super::replica::Replica;
 use crate::error::{Error, Result};
-use crate::model::{CallId, Epoch, Item, Key, OrderNumber};
+use crate::model::{Epoch, Item, Key, OrderNumber, PurchaseId};
 use crate::protocol::catalog::Sold;
 use crate::protocol::order::Bought;
 use crate::protocol::purchase::Purchase;
@@ -118,11 +118,11 @@ pub fn by_hand(replica: &Replica, sequence: u64, key: Option<Key>, item: Item) -
     if replica.leads() != Some(epoch) {
         return Err(Error::NotLeader { epoch: epoch.0 });
     }
-    let call = CallId { caller: replica.id().0, incarnation: epoch, sequence };
-    let key = key.unwrap_or_else(|| Key::made(call));
+    let id = PurchaseId { caller: replica.id().0, incarnation: epoch, sequence };
+    let key = key.unwrap_or_else(|| Key::made(id));
     // There are at most a thousand threads, each with one of these: what was before is finished.
     let ack_below = sequence.saturating_sub(1_000);
-    Ok(Purchase { epoch, call, ack_below, key, item })
+    Ok(Purchase { epoch, id, ack_below, key, item })
 }
 
 impl Stage {
@@ -174,7 +174,7 @@ fn answered(replica: &mut Replica, purchase: &Purchase, answer: Result<Sold>) ->
     Stage::Over(Err(error))
 }
 
-/// A failure after the catalog was asked: an earlier call may have sold.
+/// A failure after the catalog was asked: an earlier attempt may have sold.
 fn unknown(error: &Error) -> Error {
     Error::unanswered(format!("the sale could not be finished: {error}"))
 }

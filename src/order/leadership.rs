@@ -169,9 +169,9 @@ impl Leadership {
         }
     }
 
-    /// The catalog refused a purchase: nothing was sold, and to this call nothing will be.
+    /// The catalog refused a purchase: nothing was sold, and for this purchase nothing will be.
     pub fn refuse(&mut self, purchase: &Purchase, refusal: &Error) {
-        self.refusals.note(purchase.call, refusal);
+        self.refusals.note(purchase.id, refusal);
         self.end(&purchase.key);
     }
 

@@ -76,18 +76,18 @@ impl Monitored for Node {
 struct Customers {
     node: Arc<Node>,
     purchases: Purchases,
-    /// Counts the purchases made by hand.
-    calls: AtomicU64,
+    /// The number of purchases made by hand.
+    bought_by_hand: AtomicU64,
 }
 
 impl Customers {
     fn new(node: Arc<Node>, purchases: Purchases) -> Customers {
-        Customers { node, purchases, calls: AtomicU64::new(0) }
+        Customers { node, purchases, bought_by_hand: AtomicU64::new(0) }
     }
 
     /// A purchase made by hand at this replica's own port (O7).
     fn buy_by_hand(&self, key: Option<Key>, item: Item) -> Result<Bought> {
-        let sequence = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let sequence = self.bought_by_hand.fetch_add(1, Ordering::Relaxed) + 1;
         let purchase = buying::by_hand(&self.node.replica.lock(), sequence, key, item)?;
         self.purchases.buy(vec![purchase]).pop().expect("each purchase has an outcome")
     }

@@ -1,15 +1,15 @@
 //! A purchase in messages from the front-end to the leader and from the leader to the catalog, and what both
 //! remember about purchases that may arrive twice. Pure.
 //!
-//! - A caller says with every call which of its earlier calls are finished (RIFL, SOSP 2015). It never sends these
-//!   again, so a message of a finished call is a late duplicate.
-//! - A refusal is remembered until its call is finished: if its late duplicate arrives after a restock, it
+//! - A caller says with each purchase which of its earlier purchases are finished (RIFL, SOSP 2015). It never sends
+//!   these again, so a message of a finished purchase is a late duplicate.
+//! - A refusal is remembered until the purchase is finished: if its late duplicate arrives after a restock, it
 //!   must not sell, because the customer was told that the toy is sold out.
 //! - Refusals are not written to disk: a late duplicate waits in a connection to this process, and is lost
 //!   when the process ends.
 
 use crate::error::{Error, Result};
-use crate::model::{CallId, Epoch, Item, Key};
+use crate::model::{Epoch, Item, Key, PurchaseId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,70 +21,69 @@ pub const PURCHASES_MAX: usize = 1_024;
 pub struct Purchase {
     /// The epoch of the view in which it was sent. Leader and catalog refuse an epoch older than the one they know.
     pub epoch: Epoch,
-    /// The call for it.
-    pub call: CallId,
+    /// Its identity. It is the same in each attempt.
+    pub id: PurchaseId,
     /// The lowest sequence that the caller still has in flight.
     pub ack_below: u64,
-    /// The purchase's identity, the same in every call for it.
+    /// The customer's key, or one made from `id`. A customer who repeats a purchase sends the same key.
     pub key: Key,
     /// What is bought.
     pub item: Item,
 }
 
 impl Purchase {
-    /// Which calls of its caller are finished, as the caller says.
+    /// Which purchases of its caller are finished, as the caller says.
     pub fn progress(&self) -> Caller {
-        Caller { incarnation: self.call.incarnation, ack_below: self.ack_below }
+        Caller { incarnation: self.id.incarnation, ack_below: self.ack_below }
     }
 }
 
-/// Which calls of a caller are finished: all before this one.
+/// Which purchases of a caller are finished: all before this one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Caller {
-    /// The caller's incarnation; all calls of earlier incarnations are finished.
+    /// The caller's incarnation; all purchases of earlier incarnations are finished.
     pub incarnation: Epoch,
     /// The lowest sequence that is not finished.
     pub ack_below: u64,
 }
 
 impl Caller {
-    /// Whether this call of that caller is finished.
-    pub fn has_finished(self, call: CallId) -> bool {
-        (call.incarnation, call.sequence) < (self.incarnation, self.ack_below)
+    /// Whether this purchase of that caller is finished.
+    pub fn has_finished(self, id: PurchaseId) -> bool {
+        (id.incarnation, id.sequence) < (self.incarnation, self.ack_below)
     }
 }
 
-/// The refusals of calls that are not finished.
+/// The refusals of purchases that are not finished.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Refusals {
-    refused: BTreeMap<CallId, Error>,
+    refused: BTreeMap<PurchaseId, Error>,
     callers: BTreeMap<u32, Caller>,
 }
 
 impl Refusals {
-    /// A call has arrived, and says which others are finished. An error if it must be refused: because it was refused
+    /// A purchase has arrived, and says which others are finished. An error if it must be refused: because it was refused
     /// before, or because it is finished itself.
     pub fn check(&mut self, purchase: &Purchase) -> Result<()> {
-        let (call, said) = (purchase.call, purchase.progress());
-        let caller = self.callers.entry(call.caller).or_default();
+        let (id, said) = (purchase.id, purchase.progress());
+        let caller = self.callers.entry(id.caller).or_default();
         if said > *caller {
             *caller = said;
-            self.refused
-                .retain(|other, _| other.caller != call.caller || !said.has_finished(*other));
+            self.refused.retain(|other, _| other.caller != id.caller || !said.has_finished(*other));
         }
-        if caller.has_finished(call) {
+        if caller.has_finished(id) {
             return Err(late_duplicate());
         }
-        self.refused.get(&call).cloned().map_or(Ok(()), Err)
+        self.refused.get(&id).cloned().map_or(Ok(()), Err)
     }
 
-    /// A call was refused.
-    pub fn note(&mut self, call: CallId, refusal: &Error) {
-        self.refused.insert(call, refusal.clone());
+    /// A purchase was refused.
+    pub fn note(&mut self, id: PurchaseId, refusal: &Error) {
+        self.refused.insert(id, refusal.clone());
     }
 }
 
-/// The answer to a call that is finished; no caller waits for it.
+/// The answer to a purchase that is finished; no caller waits for it.
 pub fn late_duplicate() -> Error {
-    Error::invalid("a late duplicate of a call that is finished")
+    Error::invalid("a late duplicate of a purchase that is finished")
 }

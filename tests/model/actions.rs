@@ -136,7 +136,7 @@ impl Store {
             Action::Acknowledge(id, order) => {
                 let number = self.server(id).bought(&key(order))?;
                 self.orders[order].number = Some(number);
-                self.orders[order].call = None;
+                self.orders[order].id = None;
             }
             fault => return self.suffer(&fault),
         }
@@ -158,8 +158,8 @@ impl Store {
             }
             Action::Retry(order) => {
                 self.spent.doubts += 1;
-                self.orders[order].call = None;
-                self.begin_call(order);
+                self.orders[order].id = None;
+                self.begin_purchase(order);
             }
             Action::Crash(id, helper) => {
                 self.spent.crashes += 1;
@@ -276,7 +276,7 @@ impl Bounds {
     }
 
     fn customer_actions(&self, store: &Store, actions: &mut Vec<Action>) {
-        let waits = |order: &usize| store.orders[*order].call.is_some();
+        let waits = |order: &usize| store.orders[*order].id.is_some();
         for order in (0..self.orders).filter(waits) {
             let knows = |id: &ReplicaId| store.server(*id).bought(&key(order)).is_some();
             let told = IDS.into_iter().find(knows);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toystore::catalog::stock::Stock;
 use toystore::error::Error;
 use toystore::frontend::controller::{Controller, HealthReport};
-use toystore::model::{CallId, Epoch, Member, OrderNumber, ReplicaId, View};
+use toystore::model::{Epoch, Member, OrderNumber, PurchaseId, ReplicaId, View};
 use toystore::order::leadership::{Begin, Duty};
 use toystore::protocol::order::{Append, Appended, Health};
 
@@ -69,10 +69,10 @@ impl Store {
         self.controller = Some(Arc::new(controller));
     }
 
-    /// The front-end is killed and starts. It forgets the calls in flight; customers ask again.
+    /// The front-end is killed and starts. It forgets the purchases in flight; customers ask again.
     pub fn restart(&mut self) {
-        self.calls = 0;
-        self.orders.iter_mut().for_each(|order| order.call = None);
+        self.last_sequence = 0;
+        self.orders.iter_mut().for_each(|order| order.id = None);
         self.incarnation = None;
         if self.controller.is_some() {
             self.start_controller(Some(self.view().clone()));
@@ -81,8 +81,8 @@ impl Store {
 
     /// A purchase arrives at replica `at`.
     pub fn submit(&mut self, at: ReplicaId, order: usize) {
-        self.begin_call(order);
-        let Some(CallId { incarnation, sequence, .. }) = self.orders[order].call else { return };
+        self.begin_purchase(order);
+        let Some(PurchaseId { incarnation, sequence, .. }) = self.orders[order].id else { return };
         let Some(epoch) = self.server(at).replica.leads() else { return };
         let ack_below = self.ack_below();
         let sent = Sent { epoch, order, incarnation, sequence, ack_below };
@@ -91,17 +91,17 @@ impl Store {
         }
     }
 
-    /// The front-end's call for an order; begins one if there is none.
-    pub fn begin_call(&mut self, order: usize) {
+    /// The front-end's purchase for an order; begins one if there is none.
+    pub fn begin_purchase(&mut self, order: usize) {
         let Some(incarnation) = self.incarnation else { return };
-        if self.orders[order].call.is_some() {
+        if self.orders[order].id.is_some() {
             return;
         }
         let highest = self.orders.iter().filter_map(|order| order.number).max();
-        self.calls += 1;
-        let call = CallId { caller: 0, incarnation, sequence: self.calls };
+        self.last_sequence += 1;
+        let id = PurchaseId { caller: 0, incarnation, sequence: self.last_sequence };
         let order = &mut self.orders[order];
-        order.call = Some(call);
+        order.id = Some(id);
         order.begun_after.get_or_insert(highest.unwrap_or(OrderNumber(0)));
     }
 }
@@ -196,8 +196,8 @@ impl Store {
             Answer::Refused => {
                 server.replica.refused(&purchase, &Error::NotEnoughStock);
                 let order = &mut self.orders[sent.order];
-                if order.call == Some(purchase.call) {
-                    order.call = None;
+                if order.id == Some(purchase.id) {
+                    order.id = None;
                     order.refused = true;
                 }
             }

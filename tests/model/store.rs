@@ -13,7 +13,7 @@ use std::sync::Arc;
 use toystore::catalog::stock::{Shelf, Stock};
 use toystore::frontend::controller::{Controller, Unclean};
 use toystore::model::{
-    CallId, Entry, Epoch, Item, Key, Member, OrderNumber, Price, Quantity, ReplicaId, View,
+    Entry, Epoch, Item, Key, Member, OrderNumber, Price, PurchaseId, Quantity, ReplicaId, View,
 };
 use toystore::order::log::Log;
 use toystore::protocol::order::{Append, Appended};
@@ -27,8 +27,8 @@ pub struct Store {
     pub controller: Option<Arc<Controller>>,
     /// The first epoch since the front-end started; no earlier front-end made views from it on.
     pub incarnation: Option<Epoch>,
-    /// The calls since the front-end started.
-    pub calls: u64,
+    /// The sequence of the last purchase since the front-end started.
+    pub last_sequence: u64,
     pub servers: [Arc<Server>; 3],
     /// The leaders' reports of outsiders that have caught up.
     pub asks: BTreeSet<(Epoch, Member)>,
@@ -51,8 +51,8 @@ pub struct Store {
 /// The purchase of a customer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Order {
-    /// The current call.
-    pub call: Option<CallId>,
+    /// The identity of its current purchase.
+    pub id: Option<PurchaseId>,
     /// The highest number that was acknowledged before the customer asked.
     pub begun_after: Option<OrderNumber>,
     /// The answer that the customer got.
@@ -87,7 +87,7 @@ pub enum Late {
 
 impl Order {
     /// A customer who has not asked yet.
-    const NEW: Order = Order { call: None, begun_after: None, number: None, refused: false };
+    const NEW: Order = Order { id: None, begun_after: None, number: None, refused: false };
 
     /// Whether the customer has an answer.
     pub fn is_done(&self) -> bool {
@@ -99,10 +99,10 @@ impl Sent {
     /// The purchase that the front-end sends to the leader, and the leader to the catalog.
     pub fn purchase(&self) -> Purchase {
         let Sent { epoch, order, incarnation, sequence, ack_below } = *self;
-        let call = CallId { caller: 0, incarnation, sequence };
+        let id = PurchaseId { caller: 0, incarnation, sequence };
         let quantity = Quantity::try_from(1).expect("1 is a quantity");
         let item = Item { name: "Tux".parse().expect("a name"), quantity };
-        Purchase { epoch, call, ack_below, key: key(order), item }
+        Purchase { epoch, id, ack_below, key: key(order), item }
     }
 }
 
@@ -121,7 +121,7 @@ impl Store {
         let mut store = Store {
             controller: None,
             incarnation: Some(view.epoch),
-            calls: 0,
+            last_sequence: 0,
             views: Arc::new(vec![view]),
             servers: IDS.map(|id| Arc::new(Server::start(member(id), Log::default(), None))),
             asks: BTreeSet::new(),
@@ -162,10 +162,10 @@ impl Store {
         self.views.last().expect("the first view is there from the start")
     }
 
-    /// The lowest call in flight.
+    /// The lowest sequence in flight.
     pub fn ack_below(&self) -> u64 {
-        let calls = self.orders.iter().filter_map(|order| order.call);
-        calls.map(|call| call.sequence).min().unwrap_or(self.calls + 1)
+        let in_flight = self.orders.iter().filter_map(|order| order.id);
+        in_flight.map(|id| id.sequence).min().unwrap_or(self.last_sequence + 1)
     }
 
     /// The leader of `epoch`.

@@ -1,5 +1,5 @@
 //! The front-end, as `src/frontend/{election,orders,products,subscription}.rs` run it: their waits and
-//! calls. The decisions are made by the production code (`controller`, `elected`, `calls`, `asking`, `querying`,
+//! calls. The decisions are made by the production code (`controller`, `elected`, `purchases`, `asking`, `querying`,
 //! `cache`).
 
 use crate::wire::{Answer, CustomerRequest, Input, Node, Question, Reply, Tag, Timer, unanswered};
@@ -12,9 +12,9 @@ use std::time::Duration;
 use toystore::error::{Error, Result};
 use toystore::frontend::asking::{Asking, Then, is_suspect};
 use toystore::frontend::cache::Cache;
-use toystore::frontend::calls::{self, Batch, Calls};
 use toystore::frontend::controller::{Controller, Decision, HealthReport, SILENT, Unclean};
 use toystore::frontend::elected::{Elected, Leader};
+use toystore::frontend::purchases::{self, Batch, PurchasesInFlight};
 use toystore::frontend::querying::{self, Lookup, Querying};
 use toystore::model::{Epoch, Moment, OrderNumber, ReplicaId, Toy, ToyName, View};
 use toystore::protocol::catalog;
@@ -45,10 +45,10 @@ pub struct Frontend {
     elected: Elected,
     checkers: BTreeMap<ReplicaId, HealthChecker>,
     ask_deadline: Duration,
-    calls: Calls<Tag>,
-    /// The calls of the purchases, in the order of their sequences.
+    purchases: PurchasesInFlight<Tag>,
+    /// The purchases, in the order of their sequences.
     tags: Vec<Tag>,
-    buying: Vec<Buying>,
+    pending: Vec<PendingPurchase>,
     sending: Vec<Sending>,
     looking_up: Vec<LookingUp>,
     lookup: Lookup<Toy>,
@@ -65,7 +65,7 @@ struct HealthChecker {
 }
 
 /// A connection whose purchase is in flight.
-struct Buying {
+struct PendingPurchase {
     tag: Tag,
     sequence: u64,
     name: ToyName,
@@ -132,8 +132,8 @@ impl Frontend {
             checkers: ids.into_iter().map(|id| (id, HealthChecker::default())).collect(),
             ask_deadline: between(rng, &ASK_DEADLINE),
             tags: Vec::new(),
-            calls: Calls::new(rng.usize(1..=calls::UNDER_WAY_MAX)),
-            buying: Vec::new(),
+            purchases: PurchasesInFlight::new(rng.usize(1..=purchases::CALLS_MAX)),
+            pending: Vec::new(),
             sending: Vec::new(),
             looking_up: Vec::new(),
             lookup: Lookup::new(Cache::new(1 + usize::from(rng.bool()))),
@@ -178,9 +178,15 @@ impl Frontend {
             }
             CustomerRequest::Buy { key, item } => {
                 let name = item.name.clone();
-                match self.calls.begin(key, item, deadline, tag) {
+                match self.purchases.begin(key, item, deadline, tag) {
                     Ok(sequence) => {
-                        self.buying.push(Buying { tag, sequence, name, deadline, is_awake: true });
+                        self.pending.push(PendingPurchase {
+                            tag,
+                            sequence,
+                            name,
+                            deadline,
+                            is_awake: true,
+                        });
                         self.tags.push(tag);
                         context.after(self.ask_deadline, Timer::Wake);
                     }
@@ -294,41 +300,41 @@ impl Frontend {
 
 /// `orders`.
 impl Frontend {
-    /// `Buying::proceed`, for each purchase that is awake. Returns whether a call is to be sent.
+    /// `PendingPurchase::proceed`, for each purchase that is awake. Returns whether a call is to be sent.
     fn buy(&mut self, context: &mut Context<'_>) -> bool {
         let mut is_to_send = false;
         let mut woken = Vec::new();
-        let (calls, cache) = (&mut self.calls, &mut self.lookup.cache);
+        let (purchases, cache) = (&mut self.purchases, &mut self.lookup.cache);
         let sending = &mut self.sending;
-        self.buying.retain_mut(|task| {
+        self.pending.retain_mut(|task| {
             let is_awake = mem::take(&mut task.is_awake) || context.now >= task.deadline;
             if !is_awake || sending.iter().any(|sending| sending.sequence == task.sequence) {
                 return true;
             }
-            let outcome = match calls.next(task.sequence, context.now) {
-                calls::Next::Wait => return true,
-                calls::Next::Ask(batch) => {
+            let outcome = match purchases.next(task.sequence, context.now) {
+                purchases::Next::Wait => return true,
+                purchases::Next::Ask(batch) => {
                     let attempt = Attempt::new(task.deadline, context.now);
                     let sequence = task.sequence;
                     sending.push(Sending { sequence, batch, attempt, answers: None });
                     is_to_send = true;
                     return true;
                 }
-                calls::Next::Over(outcome) => outcome,
+                purchases::Next::Over(outcome) => outcome,
             };
             if let Ok(Bought { version: Some(version), .. }) = outcome {
                 cache.invalidate(&task.name, version);
             }
-            woken.extend(calls.end(task.sequence));
+            woken.extend(purchases.end(task.sequence));
             context.answer(task.tag, outcome.map(|bought| Answer::Number(bought.number)));
             false
         });
         self.wake(&woken);
-        is_to_send || self.buying.iter().any(|task| task.is_awake)
+        is_to_send || self.pending.iter().any(|task| task.is_awake)
     }
 
     fn wake(&mut self, woken: &[Tag]) {
-        for task in &mut self.buying {
+        for task in &mut self.pending {
             task.is_awake |= woken.contains(&task.tag);
         }
     }
@@ -339,9 +345,9 @@ impl Frontend {
             if task.answers.is_none() {
                 let question = |frontend: &Frontend, leader, context: &mut Context<'_>| {
                     let Leader { epoch, incarnation, .. } = leader;
-                    let purchases = frontend.calls.purchases(&task.batch, epoch, incarnation);
+                    let purchases = frontend.purchases.to_send(&task.batch, epoch, incarnation);
                     for purchase in &purchases {
-                        let nth = usize::try_from(purchase.call.sequence).unwrap();
+                        let nth = usize::try_from(purchase.id.sequence).unwrap();
                         context.begins(frontend.tags[nth - 1], purchase);
                     }
                     Request::Buy { purchases }
@@ -352,7 +358,7 @@ impl Frontend {
                     Ok(_) => Err(unanswered("no answer that fits")),
                     Err(error) => Err(error),
                 });
-                if task.answers.as_ref().is_some_and(calls::any_is_transient) {
+                if task.answers.as_ref().is_some_and(purchases::any_is_transient) {
                     task.attempt.pause(context);
                 }
             }
@@ -361,9 +367,9 @@ impl Frontend {
                 self.sending.push(task);
                 continue;
             };
-            let woken = self.calls.told(&task.batch, answers, context.now);
+            let woken = self.purchases.told(&task.batch, answers, context.now);
             self.wake(&woken);
-            let owner = self.buying.iter_mut().find(|other| other.sequence == task.sequence);
+            let owner = self.pending.iter_mut().find(|other| other.sequence == task.sequence);
             owner.expect("it waits for its thread").is_awake = true;
         }
     }

@@ -7,7 +7,7 @@ use crate::world::{Slot, World};
 use std::collections::{BTreeMap, BTreeSet};
 use toystore::catalog::record::Record;
 use toystore::model::{
-    CallId, Entry, Epoch, Item, Key, Member, Moment, OrderNumber, ReplicaId, Toy, View,
+    Entry, Epoch, Item, Key, Member, Moment, OrderNumber, PurchaseId, ReplicaId, Toy, View,
 };
 
 /// What has been observed so far.
@@ -27,8 +27,8 @@ pub struct Judge {
     floors: BTreeMap<String, Vec<(Moment, u64)>>,
     /// The version of the sale of each key.
     versions: BTreeMap<Key, u64>,
-    /// The requests of customers, by their call, with the key that they are bought under.
-    calls: BTreeMap<CallId, (Tag, Key)>,
+    /// The requests of customers, by the identity of their purchase, with the key that they are bought under.
+    purchases: BTreeMap<PurchaseId, (Tag, Key)>,
     /// Requests whose customers got a definite error.
     refused: BTreeSet<Tag>,
     /// Up to which position the catalog's journal was checked.
@@ -45,19 +45,19 @@ impl Judge {
         self.acknowledged.last().map_or(0, |(_, number)| number.0)
     }
 
-    /// The request with `tag` is sent on as this call. No two attempts to buy have the same call.
-    pub fn begun(&mut self, tag: Tag, call: CallId, key: Key) -> Verdict {
-        match self.calls.insert(call, (tag, key)) {
-            Some((other, _)) if other != tag => Err(format!("#{tag} and #{other} are {call:?}")),
+    /// The request with `tag` is sent on as this purchase. No two attempts to buy are the same purchase.
+    pub fn begun(&mut self, tag: Tag, id: PurchaseId, key: Key) -> Verdict {
+        match self.purchases.insert(id, (tag, key)) {
+            Some((other, _)) if other != tag => Err(format!("#{tag} and #{other} are {id:?}")),
             _ => Ok(()),
         }
     }
 
-    /// The key under which the request with `tag` was bought: the customer's, or one made from its call.
+    /// The key under which the request with `tag` was bought: the customer's, or one made from its identity.
     fn key_of(&self, tag: Tag, asked: Option<&Key>) -> Result<Key, String> {
-        let begun = self.calls.iter().find(|(_, (begun, _))| *begun == tag);
-        let (call, (_, key)) = begun.ok_or_else(|| format!("nobody bought for #{tag}"))?;
-        let expected = asked.cloned().unwrap_or_else(|| Key::made(*call));
+        let begun = self.purchases.iter().find(|(_, (begun, _))| *begun == tag);
+        let (id, (_, key)) = begun.ok_or_else(|| format!("nobody bought for #{tag}"))?;
+        let expected = asked.cloned().unwrap_or_else(|| Key::made(*id));
         if expected == *key {
             Ok(expected)
         } else {
@@ -100,7 +100,7 @@ impl Judge {
     }
 
     /// The customer got a definite error for the request with `tag`. It says nothing about earlier attempts with the
-    /// same key: each has its own call, and its own answer.
+    /// same key: each is a purchase of its own, with its own answer.
     pub fn refused(&mut self, tag: Tag) {
         self.refused.insert(tag);
         self.history = usize::MAX;
@@ -191,12 +191,12 @@ impl Judge {
     }
 
     /// The front-end lost its disk: the newest view is now the newest that a replica accepted. In newer views no
-    /// replica took office, so there were no sales, and their calls may be used again.
+    /// replica took office, so there were no sales, and their identities may be used again.
     pub fn forget_view(&mut self, replicas: &Replicas) {
         let views = replicas.values().filter_map(|slot| disk(slot).view.as_ref());
         self.view = views.max_by_key(|view| view.epoch).cloned();
         let epoch = self.view.as_ref().map_or(Epoch(0), |view| view.epoch);
-        self.calls.retain(|call, _| call.incarnation <= epoch);
+        self.purchases.retain(|id, _| id.incarnation <= epoch);
         self.is_dirty = true;
     }
 
@@ -289,7 +289,7 @@ impl Judge {
                     ));
                 }
                 let Some((tag, _)) =
-                    self.calls.get(&purchase.call).filter(|(_, key)| *key == purchase.key)
+                    self.purchases.get(&purchase.id).filter(|(_, key)| *key == purchase.key)
                 else {
                     return Err(format!("{purchase:?} was sold, but nobody asked for it"));
                 };

@@ -3,7 +3,7 @@
 //! and all logs, sales and books must agree.
 //!
 //! The protocol is the production code: `order::{replica, buying}`, `catalog::{stock, leases}` and
-//! `frontend::{controller, elected, calls, asking, querying, cache}` decide the next step. The files [`order`],
+//! `frontend::{controller, elected, purchases, asking, querying, cache}` decide the next step. The files [`order`],
 //! [`catalog`] and [`frontend`] here do what the threads in `src` do, step by step: they wait, call and
 //! write. Whoever changes one side must change the other. They decide only a little themselves: when a
 //! heartbeat, an append or a subscription is due again, and which replicas get the view with a heartbeat.

@@ -22,7 +22,7 @@ use std::mem;
 use std::ops::Range;
 use std::time::Duration;
 use toystore::error::Error;
-use toystore::model::{CallId, Key, Moment, ReplicaId, ToyName};
+use toystore::model::{Key, Moment, PurchaseId, ReplicaId, ToyName};
 use toystore::protocol::purchase::Purchase;
 
 /// A random duration.
@@ -61,10 +61,10 @@ enum Effect {
         wait: Duration,
         timer: Timer,
     },
-    /// An attempt to buy gets its call.
+    /// An attempt to buy becomes this purchase.
     Begin {
         tag: Tag,
-        call: CallId,
+        id: PurchaseId,
         key: Key,
     },
     /// From now on every query shows this version of the toy, or a newer one.
@@ -87,9 +87,9 @@ impl Context<'_> {
         self.effects.push(Effect::Answer { tag, reply });
     }
 
-    /// For the judge: the request with `tag` is sent on as this call.
+    /// For the judge: the request with `tag` is sent on as this purchase.
     pub fn begins(&mut self, tag: Tag, purchase: &Purchase) {
-        self.effects.push(Effect::Begin { tag, call: purchase.call, key: purchase.key.clone() });
+        self.effects.push(Effect::Begin { tag, id: purchase.id, key: purchase.key.clone() });
     }
 
     /// For the judge: no cache has older versions than these any more.
@@ -385,7 +385,7 @@ impl World {
                     let delay = if is_late { between(&mut self.rng, &late) } else { self.delay() };
                     self.schedule(delay, Event::Reply { tag, from: Some(node), reply });
                 }
-                Effect::Begin { tag, call, key } => self.judge.begun(tag, call, key)?,
+                Effect::Begin { tag, id, key } => self.judge.begun(tag, id, key)?,
                 Effect::Show { name, version } => {
                     self.judge.raise_floor(&name, version, self.now);
                 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 use toystore::error::Error;
-use toystore::frontend::calls::{Batch, Calls, Next};
+use toystore::frontend::purchases::{Batch, Next, PurchasesInFlight};
 use toystore::model::{Epoch, Item, Moment, OrderNumber, Quantity};
 use toystore::protocol::order::Bought;
 
@@ -17,64 +17,66 @@ fn deadline() -> Moment {
 }
 
 /// Begins a purchase; its sequence is its waker.
-fn begin(calls: &mut Calls<u64>, waker: u64) -> u64 {
+fn begin(purchases: &mut PurchasesInFlight<u64>, waker: u64) -> u64 {
     let item = Item { name: "Tux".parse().unwrap(), quantity: Quantity::try_from(1).unwrap() };
-    calls.begin(None, item, deadline(), waker).unwrap()
+    purchases.begin(None, item, deadline(), waker).unwrap()
 }
 
-fn asked(calls: &mut Calls<u64>, sequence: u64) -> Batch {
-    match calls.next(sequence, ms(0)) {
+fn asked(purchases: &mut PurchasesInFlight<u64>, sequence: u64) -> Batch {
+    match purchases.next(sequence, ms(0)) {
         Next::Ask(batch) => batch,
         other => panic!("{other:?}"),
     }
 }
 
-fn sequences(calls: &Calls<u64>, batch: &Batch) -> Vec<u64> {
-    let purchases = calls.purchases(batch, Epoch(2), Epoch(1));
-    purchases.into_iter().map(|purchase| purchase.call.sequence).collect()
+fn sequences(purchases: &PurchasesInFlight<u64>, batch: &Batch) -> Vec<u64> {
+    let sent = purchases.to_send(batch, Epoch(2), Epoch(1));
+    sent.into_iter().map(|purchase| purchase.id.sequence).collect()
 }
 
 #[test]
 fn purchases_that_wait_are_sent_together_and_each_has_its_own_outcome_and_attempts() {
-    let mut calls = Calls::new(1);
-    let first = begin(&mut calls, 1);
-    let alone = asked(&mut calls, first);
-    let [second, third, fourth] = [2, 3, 4].map(|waker| begin(&mut calls, waker));
-    assert!(matches!(calls.next(third, ms(0)), Next::Wait), "one call at a time");
+    let mut purchases = PurchasesInFlight::new(1);
+    let first = begin(&mut purchases, 1);
+    let alone = asked(&mut purchases, first);
+    let [second, third, fourth] = [2, 3, 4].map(|waker| begin(&mut purchases, waker));
+    assert!(matches!(purchases.next(third, ms(0)), Next::Wait), "one call at a time");
     let bought = |number| Ok(Bought { number: OrderNumber(number), version: None });
-    let woken = calls.told(&alone, Ok(vec![bought(7)]), ms(10));
+    let woken = purchases.told(&alone, Ok(vec![bought(7)]), ms(10));
     assert_eq!(woken, [1, 2], "whose outcome is there, and who sends the next call");
-    let together = asked(&mut calls, second);
-    assert_eq!(sequences(&calls, &together), [second, third, fourth]);
+    let together = asked(&mut purchases, second);
+    assert_eq!(sequences(&purchases, &together), [second, third, fourth]);
     let answers = vec![bought(8), Err(Error::NotEnoughStock), Err(Error::NotLeader { epoch: 2 })];
-    let woken = calls.told(&together, Ok(answers), ms(10));
+    let woken = purchases.told(&together, Ok(answers), ms(10));
     assert_eq!(woken, [2, 3, 4], "the last is to be asked for again");
-    let outcome = |calls: &mut Calls<u64>, sequence| match calls.next(sequence, deadline()) {
+    let outcome = |purchases: &mut PurchasesInFlight<u64>, sequence| match purchases
+        .next(sequence, deadline())
+    {
         Next::Over(outcome) => outcome,
         other => panic!("{other:?}"),
     };
-    assert_eq!(outcome(&mut calls, second), bought(8));
-    assert_eq!(outcome(&mut calls, third), Err(Error::NotEnoughStock));
+    assert_eq!(outcome(&mut purchases, second), bought(8));
+    assert_eq!(outcome(&mut purchases, third), Err(Error::NotEnoughStock));
     // At its deadline: nobody sold, so the error is definite. After a call without an answer it is indefinite.
-    assert!(outcome(&mut calls, fourth).unwrap_err().is_definite());
-    let again = asked(&mut calls, fourth);
-    calls.told(&again, Err(Error::unanswered("lost")), ms(10));
-    assert!(!outcome(&mut calls, fourth).unwrap_err().is_definite());
+    assert!(outcome(&mut purchases, fourth).unwrap_err().is_definite());
+    let again = asked(&mut purchases, fourth);
+    purchases.told(&again, Err(Error::unanswered("lost")), ms(10));
+    assert!(!outcome(&mut purchases, fourth).unwrap_err().is_definite());
 }
 
 /// A late duplicate is refused because its caller has reported it as finished: never while a call with it is under way.
 #[test]
 fn a_purchase_that_nobody_waits_for_is_unfinished_until_its_call_is_over() {
-    let mut calls = Calls::new(2);
-    let first = begin(&mut calls, 1);
-    let batch = asked(&mut calls, first);
-    assert_eq!(calls.end(first), None);
-    let second = begin(&mut calls, 2);
-    let next = asked(&mut calls, second);
-    assert_eq!(calls.purchases(&next, Epoch(1), Epoch(1))[0].ack_below, first);
-    let woken = calls.told(&batch, Err(Error::unanswered("lost")), ms(10));
+    let mut purchases = PurchasesInFlight::new(2);
+    let first = begin(&mut purchases, 1);
+    let batch = asked(&mut purchases, first);
+    assert_eq!(purchases.end(first), None);
+    let second = begin(&mut purchases, 2);
+    let next = asked(&mut purchases, second);
+    assert_eq!(purchases.to_send(&next, Epoch(1), Epoch(1))[0].ack_below, first);
+    let woken = purchases.told(&batch, Err(Error::unanswered("lost")), ms(10));
     assert!(woken.is_empty(), "nobody waits for it, and it is not sent again");
-    assert_eq!(calls.purchases(&next, Epoch(1), Epoch(1))[0].ack_below, second);
+    assert_eq!(purchases.to_send(&next, Epoch(1), Epoch(1))[0].ack_below, second);
 }
 
 /// In every order of events some thread or some waker is responsible for the purchases that wait.
@@ -82,13 +84,13 @@ fn a_purchase_that_nobody_waits_for_is_unfinished_until_its_call_is_over() {
 fn no_purchase_is_forgotten() {
     for seed in 0..300 {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut calls = Calls::new(rng.usize(1..4));
+        let mut purchases = PurchasesInFlight::new(rng.usize(1..4));
         let (mut awake, mut there, mut under_way) = (Vec::new(), Vec::new(), Vec::new());
         for step in 0..400 {
             let is_ending = step > 300;
             match rng.u32(0..4) {
                 0 if !is_ending => {
-                    let sequence = begin(&mut calls, step);
+                    let sequence = begin(&mut purchases, step);
                     there.push((sequence, step));
                     awake.push(step);
                 }
@@ -97,11 +99,11 @@ fn no_purchase_is_forgotten() {
                     let Some(at) = there.iter().position(|(_, other)| *other == waker) else {
                         continue;
                     };
-                    match calls.next(there[at].0, ms(0)) {
+                    match purchases.next(there[at].0, ms(0)) {
                         Next::Wait => {}
                         Next::Ask(batch) => under_way.push((batch, waker)),
                         Next::Over(_) => {
-                            awake.extend(calls.end(there.swap_remove(at).0));
+                            awake.extend(purchases.end(there.swap_remove(at).0));
                         }
                     }
                 }
@@ -111,20 +113,21 @@ fn no_purchase_is_forgotten() {
                     let failed = Error::NotLeader { epoch: 1 };
                     let mut answer =
                         |_| if rng.bool() { Ok(bought.clone()) } else { Err(failed.clone()) };
-                    let answers = sequences(&calls, &batch).into_iter().map(&mut answer).collect();
-                    awake.extend(calls.told(&batch, Ok(answers), ms(10)));
+                    let answers =
+                        sequences(&purchases, &batch).into_iter().map(&mut answer).collect();
+                    awake.extend(purchases.told(&batch, Ok(answers), ms(10)));
                     awake.push(waker);
                 }
                 3 if !there.is_empty() && !is_ending => {
                     // A connection breaks. The call that it sends, if any, ends by itself.
                     let (sequence, waker) = there.swap_remove(rng.usize(..there.len()));
                     awake.retain(|other| *other != waker);
-                    awake.extend(calls.end(sequence));
+                    awake.extend(purchases.end(sequence));
                 }
                 _ => {}
             }
             let waits = there.iter().any(|(sequence, _)| {
-                matches!(calls.next(*sequence, deadline()), Next::Over(Err(error)) if error.is_definite())
+                matches!(purchases.next(*sequence, deadline()), Next::Over(Err(error)) if error.is_definite())
             });
             assert!(
                 !waits || !awake.is_empty() || !under_way.is_empty(),

@@ -1,7 +1,7 @@
 //! The purchases in flight, and which of them are sent to the leader together. Pure: driven by
 //! [`orders`](super::orders), whose threads ask and whose connections wait, and by the simulation.
 //!
-//! A purchase that finds fewer than [`UNDER_WAY_MAX`] calls under way is sent at once, and all that wait with it. The
+//! A purchase that finds fewer than [`CALLS_MAX`] calls under way is sent at once, and all that wait with it. The
 //! others wait, without a thread. When a call is over, those whose outcome it brought are woken, and of those that
 //! wait the first, which sends the next call.
 //!
@@ -13,7 +13,7 @@
 
 use super::asking::{Asking, Then};
 use crate::error::{Error, Result};
-use crate::model::{CallId, Epoch, Item, Key, Moment};
+use crate::model::{Epoch, Item, Key, Moment, PurchaseId};
 use crate::protocol::order::Bought;
 use crate::protocol::purchase::{PURCHASES_MAX, Purchase};
 use std::collections::{BTreeMap, VecDeque};
@@ -22,22 +22,22 @@ use std::collections::{BTreeMap, VecDeque};
 const CALLER: u32 = 0;
 /// The most calls to the leader at the same time. With one, the leader would have nothing to do while an answer is on
 /// its way, and one slow call would hold up every purchase; with many, each would have few purchases.
-pub const UNDER_WAY_MAX: usize = 2;
+pub const CALLS_MAX: usize = 2;
 
 /// The purchases in flight. `W` wakes one.
 #[derive(Debug)]
-pub struct Calls<W> {
+pub struct PurchasesInFlight<W> {
     last: u64,
-    in_flight: BTreeMap<u64, Call<W>>,
+    in_flight: BTreeMap<u64, InFlight<W>>,
     /// Those that are to be sent.
     waiting: VecDeque<u64>,
-    /// How many calls are.
-    under_way: usize,
-    under_way_max: usize,
+    /// The number of calls under way, each with a batch of purchases.
+    calls: usize,
+    calls_max: usize,
 }
 
 #[derive(Debug)]
-struct Call<W> {
+struct InFlight<W> {
     key: Option<Key>,
     item: Item,
     deadline: Moment,
@@ -69,15 +69,15 @@ pub enum Next {
     Ask(Batch),
 }
 
-/// The purchases of one call, which wait for what is [`told`](Calls::told) of it.
+/// The purchases of one call, which wait for what is [`told`](PurchasesInFlight::told) of it.
 #[derive(Debug)]
 pub struct Batch(Vec<u64>);
 
-impl<W: Clone> Calls<W> {
+impl<W: Clone> PurchasesInFlight<W> {
     /// No purchase, and at most so many calls at the same time.
-    pub fn new(under_way_max: usize) -> Calls<W> {
+    pub fn new(calls_max: usize) -> PurchasesInFlight<W> {
         let (in_flight, waiting) = (BTreeMap::new(), VecDeque::new());
-        Calls { last: 0, in_flight, waiting, under_way: 0, under_way_max }
+        PurchasesInFlight { last: 0, in_flight, waiting, calls: 0, calls_max }
     }
 
     /// A purchase that has just come. Returns its sequence.
@@ -93,32 +93,32 @@ impl<W: Clone> Calls<W> {
         }
         self.last += 1;
         let (asking, stage, is_left) = (Asking::default(), Stage::Waiting, false);
-        let call = Call { key, item, deadline, waker, asking, stage, is_left };
-        self.in_flight.insert(self.last, call);
+        let purchase = InFlight { key, item, deadline, waker, asking, stage, is_left };
+        self.in_flight.insert(self.last, purchase);
         self.waiting.push_back(self.last);
         Ok(self.last)
     }
 
     /// What to do for a purchase now.
     pub fn next(&mut self, sequence: u64, now: Moment) -> Next {
-        let Some(call) = self.in_flight.get(&sequence) else {
+        let Some(purchase) = self.in_flight.get(&sequence) else {
             return Next::Over(Err(Error::unanswered("this purchase is over")));
         };
-        match &call.stage {
+        match &purchase.stage {
             Stage::Over(outcome) => Next::Over(outcome.clone()),
-            Stage::Asked if now >= call.deadline => {
+            Stage::Asked if now >= purchase.deadline => {
                 Next::Over(Err(Error::unanswered("the order service did not answer in time")))
             }
-            Stage::Waiting if now >= call.deadline => {
+            Stage::Waiting if now >= purchase.deadline => {
                 let error = Error::unavailable("the order service could not be asked in time");
-                Next::Over(Err(call.asking.give_up(error)))
+                Next::Over(Err(purchase.asking.give_up(error)))
             }
-            Stage::Waiting if self.under_way < self.under_way_max => {
-                self.under_way += 1;
+            Stage::Waiting if self.calls < self.calls_max => {
+                self.calls += 1;
                 let batch = Vec::from(std::mem::take(&mut self.waiting));
                 for sequence in &batch {
-                    if let Some(call) = self.in_flight.get_mut(sequence) {
-                        call.stage = Stage::Asked;
+                    if let Some(purchase) = self.in_flight.get_mut(sequence) {
+                        purchase.stage = Stage::Asked;
                     }
                 }
                 Next::Ask(Batch(batch))
@@ -127,16 +127,16 @@ impl<W: Clone> Calls<W> {
         }
     }
 
-    /// What to ask the leader of `epoch` for. `incarnation` is the caller's, the same in every call.
-    pub fn purchases(&self, batch: &Batch, epoch: Epoch, incarnation: Epoch) -> Vec<Purchase> {
+    /// What is sent to the leader of `epoch` in a call. `incarnation` is the caller's, the same in every call.
+    pub fn to_send(&self, batch: &Batch, epoch: Epoch, incarnation: Epoch) -> Vec<Purchase> {
         let ack_below = self.in_flight.keys().next().copied().unwrap_or(self.last + 1);
-        let calls = batch.0.iter().filter_map(|sequence| self.in_flight.get_key_value(sequence));
-        let purchase = |(sequence, call): (&u64, &Call<W>)| {
-            let id = CallId { caller: CALLER, incarnation, sequence: *sequence };
-            let key = call.key.clone().unwrap_or_else(|| Key::made(id));
-            Purchase { epoch, call: id, ack_below, key, item: call.item.clone() }
+        let batch = batch.0.iter().filter_map(|sequence| self.in_flight.get_key_value(sequence));
+        let message = |(sequence, purchase): (&u64, &InFlight<W>)| {
+            let id = PurchaseId { caller: CALLER, incarnation, sequence: *sequence };
+            let key = purchase.key.clone().unwrap_or_else(|| Key::made(id));
+            Purchase { epoch, id, ack_below, key, item: purchase.item.clone() }
         };
-        calls.map(purchase).collect()
+        batch.map(message).collect()
     }
 
     /// The call with these purchases is over, and so is the pause after it. It brought these answers. Returns who is to
@@ -155,34 +155,34 @@ impl<W: Clone> Calls<W> {
         };
         let (mut wakers, mut again) = (Vec::with_capacity(batch.len() + 1), VecDeque::new());
         for (sequence, answer) in batch.iter().zip(answers) {
-            let Some(call) = self.in_flight.get_mut(sequence) else { continue };
-            match call.asking.told(answer, now >= call.deadline) {
-                _ if call.is_left => drop(self.in_flight.remove(sequence)),
+            let Some(purchase) = self.in_flight.get_mut(sequence) else { continue };
+            match purchase.asking.told(answer, now >= purchase.deadline) {
+                _ if purchase.is_left => drop(self.in_flight.remove(sequence)),
                 Then::Over(outcome) => {
-                    call.stage = Stage::Over(outcome);
-                    wakers.push(call.waker.clone());
+                    purchase.stage = Stage::Over(outcome);
+                    wakers.push(purchase.waker.clone());
                 }
                 Then::Again => {
-                    call.stage = Stage::Waiting;
+                    purchase.stage = Stage::Waiting;
                     again.push_back(*sequence);
                 }
             }
         }
         again.append(&mut self.waiting);
         self.waiting = again;
-        self.under_way -= 1;
+        self.calls -= 1;
         wakers.extend(self.first_waiting());
         wakers
     }
 
     /// Nobody waits for this purchase any more. Returns who is to be woken in its place, if it was to send a call.
     pub fn end(&mut self, sequence: u64) -> Option<W> {
-        let call = self.in_flight.get_mut(&sequence)?;
-        if matches!(call.stage, Stage::Asked) {
-            call.is_left = true;
+        let purchase = self.in_flight.get_mut(&sequence)?;
+        if matches!(purchase.stage, Stage::Asked) {
+            purchase.is_left = true;
             return None;
         }
-        let was_waiting = matches!(call.stage, Stage::Waiting);
+        let was_waiting = matches!(purchase.stage, Stage::Waiting);
         self.in_flight.remove(&sequence);
         if was_waiting {
             self.waiting.retain(|other| *other != sequence);
@@ -192,8 +192,8 @@ impl<W: Clone> Calls<W> {
     }
 
     fn first_waiting(&self) -> Option<W> {
-        let first = self.waiting.front().filter(|_| self.under_way < self.under_way_max)?;
-        self.in_flight.get(first).map(|call| call.waker.clone())
+        let first = self.waiting.front().filter(|_| self.calls < self.calls_max)?;
+        self.in_flight.get(first).map(|purchase| purchase.waker.clone())
     }
 }
 
