@@ -1,4 +1,4 @@
-# Needs Rust, and where a line says so more. Flags for a program go into ARGS: make run-all ARGS="--fresh"
+# Every target needs Rust. A target that needs more says so. ARGS are passed to the program: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
 .PHONY: run-all certs manual deny client loadtest evaluate test test-browser test-netns test-containers \
@@ -26,7 +26,7 @@ deny: ## Check licences, sources and banned crates; needs cargo-deny, which take
 	cargo deny --all-features check bans licenses sources
 
 client: ARGS ?= -c 5 -n 100 -p 0.8
-client: ## Send five customers into the open store
+client: ## Run five simulated customers at the open store
 	cargo build --release --bin client
 	@exec target/release/client $(ARGS)
 
@@ -35,16 +35,16 @@ loadtest: ## Measure the open store under load
 	cargo build --release --workspace --bin loadtest
 	@exec target/release/loadtest $(ARGS)
 
-evaluate: ## Make the lab's six experiments (minutes), write results/<time>/report.html
+evaluate: ## Run the six experiments of the lab (minutes), write results/<time>/report.html
 	cargo build --release --workspace --bins
 	@target/release/loadtest evaluate $(ARGS)
 
-# Not optimized, so that every debug assertion and overflow check takes part.
+# Not optimized, so that debug assertions and overflow checks are enabled.
 test: ## Run every test
 	cargo test --workspace $(ARGS)
 
-# With SCREENSHOTS=docs/screenshots it also makes the pictures of the README anew.
-test-browser: ## Use the pages in a real browser; .ci/install-browser installs it
+# With SCREENSHOTS=docs/screenshots it also replaces the screenshots in the README.
+test-browser: ## Test the pages in a real browser; .ci/install-browser installs it
 	@for need in chromium node npm; do command -v $$need >/dev/null \
 		|| { echo "test-browser needs $$need; on Debian .ci/install-browser installs it"; exit 1; }; done
 	@cd tests/browser && npm ls >/dev/null 2>&1 \
@@ -52,27 +52,27 @@ test-browser: ## Use the pages in a real browser; .ci/install-browser installs i
 	cargo build --bins
 	cd tests/browser && node --test $(ARGS)
 
-test-netns: ## Put the store on five machines (network namespaces) and break the network between them
+test-netns: ## Test the store on five machines (network namespaces) with faults of the network
 	cargo test --test torture -- --ignored --nocapture apart $(ARGS)
 
-test-containers: ## Run the store in containers, break it there, prove its books; needs podman and root
+test-containers: ## Test the store in containers with faults, and audit it; needs podman and root
 	@deploy/test-containers
 
 soak: ## Simulate the store with new seeds for SOAK_SECONDS (300), or from SOAK_FROM
 	cargo test --profile explore --test simulation soak -- --ignored --nocapture $(ARGS)
 
-model: ## Explore every state of the protocol, within bounds that end in minutes
+model: ## Check every state of the protocol within bounds; takes minutes
 	cargo test --profile explore --test model -- --ignored --nocapture --test-threads=1 $(ARGS)
 
-torture: ## Break the whole store for TORTURE_SECONDS (300), from TORTURE_SEED (1)
+torture: ## Inject random faults into the store for TORTURE_SECONDS (300), from TORTURE_SEED (1)
 	cargo test --test torture -- --ignored --nocapture --exact torture $(ARGS)
 
-sabotage: ## Break one rule at a time, all or NAMES="07 lease", and show which check notices
+sabotage: ## Break one rule of the code at a time, all or NAMES="07 lease", and show which test fails
 	tests/sabotage/run $(NAMES)
 
-# On the stable compiler, without a sanitizer: there is no unsafe code to watch.
+# On the stable compiler and without a sanitizer, because the store has no unsafe code.
 fuzz: FUZZ_SECONDS ?= 60
-fuzz: ## Look for bytes that break a reader, FUZZ_SECONDS (60) each; needs cargo-fuzz and a C++ compiler
+fuzz: ## Search for input that breaks a parser, FUZZ_SECONDS (60) each; needs cargo-fuzz and a C++ compiler
 	@for claim in http frame log; do \
 		mkdir -p fuzz/corpus/$$claim && \
 		TMPDIR=/dev/shm cargo fuzz run --sanitizer none --debug-assertions $$claim \
@@ -84,19 +84,19 @@ bench: ## Measure everything, or one part: ARGS="--bench pieces"
 	cargo build --release --bins
 	cargo bench --workspace $(ARGS)
 
-bench-floor: peers ## Cached queries beside a bare loop, axum, actix-web, nginx; ARGS="10 --with wrk"
+bench-floor: peers ## Compare cached queries with a bare loop, axum, actix-web and nginx; ARGS="10 --with wrk"
 	cargo build --release --bins
 	cargo bench --workspace --bench floor -- $(ARGS)
 
-bench-etcd: peers ## Purchases beside puts to Debian's etcd-server; ARGS="1 10" are numbers of clients
+bench-etcd: peers ## Compare purchases with puts to Debian's etcd-server; ARGS="1 10" are numbers of clients
 	cargo build --release --bins
 	cargo bench --workspace --bench writes -- etcd $(ARGS)
 
-bench-postgres: ## Purchases beside transactions of one PostgreSQL (Debian's postgresql)
+bench-postgres: ## Compare purchases with transactions of one PostgreSQL (Debian's postgresql)
 	cargo build --release --bins
 	cargo bench --workspace --bench writes -- postgres $(ARGS)
 
-# A crate of their own, because they bring an async runtime. The client of etcd needs protoc.
+# A separate crate, because it depends on an async runtime. The client of etcd needs protoc.
 peers:
 	cargo build --release --manifest-path lab/benches/peers/Cargo.toml
 

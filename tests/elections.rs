@@ -65,7 +65,7 @@ impl Store {
     /// Its process is gone.
     fn refuse(&mut self, id: u32) {
         self.healths.retain(|health| health.id != ReplicaId(id));
-        self.controller.hear(ReplicaId(id), HealthReport::Refused, self.now);
+        self.controller.take_report(ReplicaId(id), HealthReport::Refused, self.now);
     }
 
     /// It does not answer any more.
@@ -75,18 +75,18 @@ impl Store {
     }
 
     /// Every replica that answers is asked once.
-    fn beat(&mut self) {
+    fn check_all(&mut self) {
         for health in self.healths.clone() {
             let (id, expected) = (health.id, self.controller.committed());
             let report = HealthReport::Healthy { health, asked: self.now, expected };
-            self.controller.hear(id, report, self.now);
+            self.controller.take_report(id, report, self.now);
         }
     }
 
     /// Asks the replicas once, then makes the new view, if there is one; every replica that answers accepts it.
     fn look(&mut self) -> Option<View> {
         self.now += ms(50);
-        self.beat();
+        self.check_all();
         let Decision { view, .. } = self.controller.decide(self.now)?;
         for health in &mut self.healths {
             health.view = Some(view.clone());
@@ -205,7 +205,7 @@ fn nobody_but_the_leader_in_its_own_epoch_is_believed_about_others() {
 }
 
 #[test]
-fn an_outsider_on_another_disk_than_the_leader_saw_is_not_let_in() {
+fn an_outsider_on_another_disk_than_the_leader_saw_does_not_join_the_in_sync_set() {
     let mut store = Store::serving(3, &[2, 3]);
     store.health(1).identity = Identity("new".into());
     store.health(3).caught_up = vec![member(1)];
@@ -359,7 +359,7 @@ fn a_front_end_that_wakes_up_listens_to_everybody_before_it_decides() {
     for health in old {
         let id = health.id;
         let report = HealthReport::Healthy { health, asked, expected: OrderNumber(0) };
-        store.controller.hear(id, report, store.now);
+        store.controller.take_report(id, report, store.now);
         assert_eq!(store.controller.decide(store.now), None, "an answer from before the pause");
     }
     assert!(!store.controller.is_led(store.now), "it may have gone meanwhile");

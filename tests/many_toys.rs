@@ -53,8 +53,8 @@ fn every_program_works_with_as_many_toys_as_there_may_be() {
     let mut store = store_of(TOYS_MAX);
     store.start_all();
 
-    let mut shopper = Client::new(store.address(Frontend), PATIENCE);
-    let first = get(&mut shopper, "/products");
+    let mut customer = Client::new(store.address(Frontend), PATIENCE);
+    let first = get(&mut customer, "/products");
     assert_eq!(names(&first).len(), PAGE_TOYS_MAX, "a list without a limit");
     assert!(first.header("Link").is_some(), "and a link to the next page");
     let (settings, measurements) =
@@ -71,7 +71,7 @@ fn every_program_works_with_as_many_toys_as_there_may_be() {
     assert!(String::from_utf8_lossy(&audited.stdout).contains("the books balance"));
 
     for toy in all.iter().take(3_000) {
-        get(&mut shopper, &format!("/products/{}", toystore::http::percent_encode(toy)));
+        get(&mut customer, &format!("/products/{}", toystore::http::percent_encode(toy)));
     }
     for id in [Catalog, Frontend] {
         let mut looker = Client::new(store.peer_address(id), Duration::from_secs(1));

@@ -93,9 +93,9 @@ impl Lesson {
         })
     }
 
-    /// Waits until the shoppers have this number of further orders.
+    /// Waits until the customers have this number of further orders.
     fn await_orders(&mut self, count: u64) {
-        let mut orders = || self.state()["shoppers"]["orders"].as_u64().expect("a number");
+        let mut orders = || self.state()["customers"]["orders"].as_u64().expect("a number");
         let before = orders();
         wait_until("orders", || orders() >= before + count);
     }
@@ -225,7 +225,7 @@ fn without_a_terminal_there_is_no_page() {
 fn the_whole_lesson_can_be_given_by_commands() {
     let mut lesson = Lesson::begin();
     lesson.await_state("order 1", "in_sync");
-    assert_eq!(lesson.done("shoppers 3"), "shoppers: 3");
+    assert_eq!(lesson.done("customers 3"), "customers: 3");
     lesson.await_orders(20);
     wait_until("a sample with queries", || {
         let state = lesson.state();
@@ -250,7 +250,7 @@ fn the_whole_lesson_can_be_given_by_commands() {
     assert!(said.starts_with(&format!("{crashed} started, pid ")), "{said}");
     lesson.await_event(" missing orders from replica ");
     lesson.await_state(&crashed, "in_sync");
-    assert_eq!(lesson.done("shoppers 0"), "shoppers: 0");
+    assert_eq!(lesson.done("customers 0"), "customers: 0");
     wait_until("all logs are the same, on the page and by the byte", || {
         let files = [1, 2, 3].map(|id| {
             let file = lesson.store.path(&format!("order-{id}/orders.csv"));
@@ -266,7 +266,7 @@ fn the_whole_lesson_can_be_given_by_commands() {
                 .iter()
                 .all(|log| log["last"] == last && log["last_epoch"] == logs[0]["last_epoch"])
     });
-    assert_eq!(lesson.state()["shoppers"]["failed"], 0, "nobody noticed");
+    assert_eq!(lesson.state()["customers"]["failed"], 0, "nobody noticed");
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn a_terminal_takes_the_same_commands() {
     let taken = TcpListener::bind((own_host(), 0)).expect("a free port");
     let page = format!("--page-listen={}", taken.local_addr().expect("bound"));
     let mut terminal = Terminal::open(&store, &[&page]);
-    terminal.run_all.wait_until_said("commands: crash 3, start 3, shoppers 5, status, help, quit");
+    terminal.run_all.wait_until_said("commands: crash 3, start 3, customers 5, status, help, quit");
     let said = terminal.run_all.said();
     assert!(said.contains("no cluster page: cannot listen on"), "{said}");
     wait_until("a leader", || {

@@ -549,32 +549,32 @@ fn a_change_is_covered_when_each_subscriber_acknowledged_it_or_is_past_its_lease
         "whom did the last one serve?"
     );
     assert_eq!(leases.coverage(0, Moment::START + LEASE_OVER), Coverage::Covered);
-    leases.hear(1, None, at(1_000)).unwrap();
-    leases.hear(2, None, at(1_100)).unwrap();
+    leases.call(1, None, at(1_000)).unwrap();
+    leases.call(2, None, at(1_100)).unwrap();
     let change = leases.publish(&"Tux".parse().unwrap(), 2);
     assert_eq!(leases.coverage(change, at(1_200)), Coverage::Until(at(1_500)));
-    leases.hear(1, Some(change), at(1_200)).unwrap();
+    leases.call(1, Some(change), at(1_200)).unwrap();
     assert_eq!(leases.coverage(change, at(1_300)), Coverage::Until(at(1_600)));
     assert_eq!(leases.coverage(change, at(1_599)), Coverage::Until(at(1_600)), "just before");
     assert_eq!(leases.coverage(change, at(1_600)), Coverage::Covered, "just then");
-    assert!(leases.hear(2, Some(change), at(1_601)).is_err(), "it has to subscribe anew");
+    assert!(leases.call(2, Some(change), at(1_601)).is_err(), "it has to subscribe anew");
     assert_eq!(leases.count(), 1);
 }
 
 #[test]
-fn a_subscriber_hears_of_each_change_until_it_acknowledged_it() {
+fn a_subscriber_is_told_each_change_until_it_acknowledged_it() {
     let mut leases = Leases::new(at(0));
     leases.publish(&"Tux".parse().unwrap(), 2);
-    leases.hear(1, None, at(10)).unwrap();
+    leases.call(1, None, at(10)).unwrap();
     assert!(leases.changes(1).unwrap().invalidate.is_empty(), "its cache began empty");
     leases.publish(&"Tux".parse().unwrap(), 3);
     leases.publish(&"Fox".parse().unwrap(), 7);
     leases.publish(&"Tux".parse().unwrap(), 4);
-    let heard = leases.changes(1).unwrap();
-    let names: Vec<_> = heard.invalidate.iter().map(|c| (&*c.name, c.version)).collect();
-    assert_eq!((heard.up_to, names), (4, vec![("Fox", 7), ("Tux", 4)]));
+    let changes = leases.changes(1).unwrap();
+    let names: Vec<_> = changes.invalidate.iter().map(|c| (&*c.name, c.version)).collect();
+    assert_eq!((changes.up_to, names), (4, vec![("Fox", 7), ("Tux", 4)]));
     leases.publish(&"Fox".parse().unwrap(), 8);
-    leases.hear(1, Some(heard.up_to), at(20)).unwrap();
+    leases.call(1, Some(changes.up_to), at(20)).unwrap();
     assert_eq!(leases.changes(1).unwrap().invalidate[0].version, 8, "came after that answer");
     assert!(leases.changes(2).is_err());
 }
@@ -582,11 +582,11 @@ fn a_subscriber_hears_of_each_change_until_it_acknowledged_it() {
 #[test]
 fn a_late_duplicate_of_a_beginning_takes_nothing_from_anybody() {
     let mut leases = Leases::new(at(0));
-    leases.hear(1, None, at(600)).unwrap();
+    leases.call(1, None, at(600)).unwrap();
     let change = leases.publish(&"Tux".parse().unwrap(), 2);
-    leases.hear(1, None, at(700)).unwrap();
-    leases.hear(9, None, at(700)).unwrap();
-    assert_eq!(leases.changes(1).unwrap().invalidate.len(), 1, "still to be heard");
+    leases.call(1, None, at(700)).unwrap();
+    leases.call(9, None, at(700)).unwrap();
+    assert_eq!(leases.changes(1).unwrap().invalidate.len(), 1, "still to be acknowledged");
     assert!(matches!(leases.coverage(change, at(701)), Coverage::Until(_)), "not acknowledged");
 }
 
@@ -688,11 +688,11 @@ fn a_cache_is_served_within_its_lease_only_and_the_lease_counts_from_before_the_
 }
 
 #[test]
-fn a_fetch_is_stored_only_if_every_change_since_it_began_was_heard() {
+fn a_fetch_is_stored_only_if_every_change_since_it_began_was_received() {
     let mut cache = Cache::new(7);
-    let unheard = cache.begin_fetch();
+    let unsubscribed = cache.begin_fetch();
     cache.renew(1, at(0), at(1));
-    cache.store(unheard, "Tux", 1, "begun before the first answer");
+    cache.store(unsubscribed, "Tux", 1, "begun before the first answer");
     assert_eq!(cache.get("Tux", at(2)), None);
 
     let ticket = cache.begin_fetch();

@@ -1,8 +1,7 @@
-//! What holds for any bytes whatsoever, however they come: three claims, each of which panics when it
-//! does not hold.
+//! Three properties that hold for any input. Each function checks one of them, and panics if it does not hold.
 //!
-//! The fuzzers in `fuzz_targets/` look for bytes that break them (`make fuzz`); `tests/bytes.rs` tries
-//! the inputs in `seeds/`, and what becomes of them when they are damaged, in every `make test`.
+//! The fuzzers in `fuzz_targets/` search for input that breaks them (`make fuzz`). `tests/bytes.rs` checks them in every
+//! `make test`, with the inputs in `seeds/` and damaged copies of these.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +14,7 @@ use toystore::net::{Progress, Scheme, frame};
 use toystore::protocol::{catalog, order, question};
 use toystore::storage::{CsvLog, Table, TornTail};
 
-/// Requests are answered the same whether they come at once or byte by byte. Each answer is a whole
+/// The answer to a request is the same whether the request arrives at once or byte by byte. Each answer is a whole
 /// HTTP response, and one that refuses a request ends the connection.
 pub fn http(input: &[u8]) {
     let (mut at_once, mut bytewise) = (Http1::new(Scheme::Plain), Http1::new(Scheme::Plain));
@@ -25,23 +24,36 @@ pub fn http(input: &[u8]) {
         let mut slowly = (0..=rest.len()).map(|end| serve(&mut bytewise, &rest[..end]));
         let first = slowly.find(|(progress, _)| *progress != Progress::NeedMore);
         match progress {
-            Progress::NeedMore => return assert_eq!(first, None, "answered before it was whole"),
+            Progress::NeedMore => {
+                return assert_eq!(first, None, "answered before it was complete");
+            }
             Progress::Served { bytes } => {
                 assert!(0 < bytes && bytes <= rest.len(), "{bytes} of {} bytes", rest.len());
                 check_response(&answer);
-                assert_eq!(first, Some((progress, answer)), "it depends on how it comes");
+                assert_eq!(
+                    first,
+                    Some((progress, answer)),
+                    "the answer depends on how the input is split"
+                );
                 rest = &rest[bytes..];
             }
             Progress::Later { .. } => panic!("the handler answers at once"),
             Progress::Close => {
                 let head = check_response(&answer);
                 assert!(head.contains("\r\nConnection: close\r\n"), "{head:?}");
-                let (slow_progress, slow_answer) = first.expect("the whole of it was shown");
-                assert_eq!(slow_progress, Progress::Close, "it depends on how it comes");
-                // Of two faults it may be either that is told.
+                let (slow_progress, slow_answer) = first.expect("all of the input was given");
+                assert_eq!(
+                    slow_progress,
+                    Progress::Close,
+                    "the answer depends on how the input is split"
+                );
+                // If a request has two faults, either may be reported.
                 let is_refused = status(head) >= 400;
                 assert_eq!(status(check_response(&slow_answer)) >= 400, is_refused);
-                assert!(is_refused || slow_answer == answer, "it depends on how it comes");
+                assert!(
+                    is_refused || slow_answer == answer,
+                    "the answer depends on how the input is split"
+                );
                 return;
             }
         }
@@ -50,8 +62,8 @@ pub fn http(input: &[u8]) {
 
 fn serve(connection: &mut Http1, input: &[u8]) -> (Progress, Vec<u8>) {
     let mut output = Vec::new();
-    let progress = connection.serve(input, &mut output, tell);
-    // The date is that of the moment.
+    let progress = connection.serve(input, &mut output, echo);
+    // The date may differ between two answers.
     let date = output.windows(8).position(|bytes| bytes == b"\r\nDate: ");
     if let Some(date) = date.filter(|_| progress != Progress::NeedMore) {
         output.drain(date..date + "\r\nDate: Sat, 21 Nov 2026 00:00:00 GMT".len());
@@ -59,19 +71,19 @@ fn serve(connection: &mut Http1, input: &[u8]) -> (Progress, Vec<u8>) {
     (progress, output)
 }
 
-/// A handler that looks at all there is to a request, and tells what it saw.
-fn tell(request: &Request<'_>, responder: Responder<'_>) {
+/// A handler that reads every part of a request and answers with what it has read.
+fn echo(request: &Request<'_>, responder: Responder<'_>) {
     let path: Vec<_> = request.segments().collect();
     let query: Vec<_> = request.query().collect();
     let key = request.header("Idempotency-Key");
     let body = String::from_utf8_lossy(request.body);
-    let told = format!("{} {path:?} {query:?} {key:?} {body:?}", request.method);
-    responder.send(200, &[], told.as_bytes());
+    let read = format!("{} {path:?} {query:?} {key:?} {body:?}", request.method);
+    responder.send(200, &[], read.as_bytes());
 }
 
 /// Returns the head.
 fn check_response(response: &[u8]) -> &str {
-    let text = str::from_utf8(response).expect("what is told is text");
+    let text = str::from_utf8(response).expect("a response is text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head has an end");
     assert!((200..600).contains(&status(head)), "{head:?}");
     let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
@@ -86,8 +98,7 @@ fn status(head: &str) -> u16 {
     line[..3].parse().expect("a status")
 }
 
-/// Frames are split the same however they come, and a question in one of them means the same when it
-/// is written down again.
+/// A frame is recognised only when it is complete. A question in it is the same after it is written and read again.
 pub fn frame(input: &[u8]) {
     let mut rest = input;
     while let Ok(Some((payload, bytes))) = frame::split(rest) {
@@ -118,23 +129,23 @@ fn read<Q: Serialize + DeserializeOwned + PartialEq + Debug>(payload: &[u8]) {
 
 const TABLE: Table = Table { columns: &["number", "name"], remedy: "restore it" };
 
-/// Whatever is on the disk, a log gives back whole rows from its beginning and goes on behind them, or it
-/// refuses to start and touches nothing. For input that gets anywhere, a `#` at the end of a line
-/// stands for the line's checksum.
+/// For any content of its file, a log returns complete rows from the beginning and appends after them, or it refuses to
+/// open and does not change the file. In the input a `#` at the end of a line stands for the line's checksum, so that
+/// the fuzzer does not have to guess checksums.
 pub fn log(input: &[u8]) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("log.csv");
     let found = with_checksums(input);
-    fs::write(&path, &found).expect("room for it");
+    fs::write(&path, &found).expect("there is space");
     let left = || fs::read(&path).expect("it is there");
-    // A log of an earlier version is written anew.
+    // A log of an earlier version is rewritten.
     if found.starts_with(b"number,name,crc\n") {
         return drop(open(&path));
     }
 
     let (log, mut rows, torn) = match open(&path) {
         Err(Error::Damaged { .. }) => {
-            return assert_eq!(left(), found, "a refused log is left alone");
+            return assert_eq!(left(), found, "a refused log is not changed");
         }
         Err(error) => panic!("{error}"),
         Ok(opened) => opened,
@@ -149,15 +160,15 @@ pub fn log(input: &[u8]) {
     let stated = stated.and_then(|digits| str::from_utf8(digits).ok());
     let last = stated.and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0);
     let first = cut.split_inclusive(|byte| *byte == b'\n').next();
-    assert!(!first.is_some_and(|line| is_row(last, line)), "a whole row was cut off");
+    assert!(!first.is_some_and(|line| is_row(last, line)), "a complete row was cut off");
     assert_eq!(left().split(|byte| *byte == b'\n').count(), rows.len() + 2);
 
     rows.push(["7".into(), "one, \"more\"".into()]);
     let fields = rows[rows.len() - 1].each_ref().map(|field| field as &dyn Display);
     let position = log.append(&fields).expect("it is open");
     assert_eq!(position, rows.len() as u64);
-    log.sync(position).expect("room for it");
-    let (_, again, torn) = open(&path).expect("it was whole");
+    log.sync(position).expect("there is space");
+    let (_, again, torn) = open(&path).expect("it was complete");
     assert_eq!((again, torn), (rows, None));
 }
 
@@ -172,7 +183,7 @@ fn open(path: &Path) -> Result<(CsvLog, Vec<Row>, Option<TornTail>)> {
     Ok((log, rows, torn))
 }
 
-/// Whether a line is certainly a row behind one that states this checksum.
+/// Whether a line is certainly a valid row after a row with the checksum `before`.
 fn is_row(before: u32, line: &[u8]) -> bool {
     let Some((row, checksum)) = line.len().checked_sub(10).map(|end| line.split_at(end)) else {
         return false;
@@ -182,7 +193,7 @@ fn is_row(before: u32, line: &[u8]) -> bool {
     is_plain && fields == 2 && checksum == format!(",{:08x}\n", continued(before, row)).as_bytes()
 }
 
-/// The checksum of a row behind one that states the checksum `before`.
+/// The checksum of a row after a row with the checksum `before`.
 fn continued(before: u32, row: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(before);
     hasher.update(row);

@@ -41,7 +41,8 @@ struct Subscriber {
     acknowledged: u64,
     /// The changes since, the newest of each toy: (change, version).
     pending: BTreeMap<ToyName, (u64, u64)>,
-    heard: Moment,
+    /// When its last call arrived.
+    called: Moment,
 }
 
 /// Whether a change is out of every cache.
@@ -73,8 +74,8 @@ impl Leases {
         self.last
     }
 
-    /// A subscriber called. `None` begins its subscription, if it does not exist already.
-    pub fn hear(
+    /// A call of a subscriber arrived. `None` begins its subscription, if it does not exist already.
+    pub fn call(
         &mut self,
         subscription: u64,
         acknowledged: Option<u64>,
@@ -88,7 +89,7 @@ impl Leases {
                 )));
             }
             let acknowledged = self.last;
-            let new = Subscriber { acknowledged, pending: BTreeMap::new(), heard: now };
+            let new = Subscriber { acknowledged, pending: BTreeMap::new(), called: now };
             self.subscribers.entry(subscription).or_insert(new);
             return Ok(());
         };
@@ -96,7 +97,7 @@ impl Leases {
             .subscribers
             .get_mut(&subscription)
             .ok_or_else(|| Error::unavailable("this subscription is over"))?;
-        subscriber.heard = now;
+        subscriber.called = now;
         subscriber.acknowledged = subscriber.acknowledged.max(acknowledged);
         let acknowledged = subscriber.acknowledged;
         subscriber.pending.retain(|_, (change, _)| *change > acknowledged);
@@ -125,10 +126,10 @@ impl Leases {
         self.subscribers
             .values()
             .filter(|subscriber| subscriber.acknowledged < change)
-            .map(|subscriber| subscriber.heard)
+            .map(|subscriber| subscriber.called)
             .chain(earlier)
             .min()
-            .map_or(Coverage::Covered, |heard| Coverage::Until(heard + LEASE_OVER))
+            .map_or(Coverage::Covered, |called| Coverage::Until(called + LEASE_OVER))
     }
 
     /// The number of subscribers.
@@ -137,6 +138,6 @@ impl Leases {
     }
 
     fn drop_lapsed(&mut self, now: Moment) {
-        self.subscribers.retain(|_, subscriber| now < subscriber.heard + LEASE_OVER);
+        self.subscribers.retain(|_, subscriber| now < subscriber.called + LEASE_OVER);
     }
 }

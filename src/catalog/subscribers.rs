@@ -65,7 +65,7 @@ impl Subscribers {
     pub fn changes(&self, subscription: u64, acknowledged: Option<u64>) -> Result<Changes> {
         let until = Instant::now() + Duration::from_millis(CHANGES_HELD_MS);
         let mut leases = self.leases.lock();
-        leases.hear(subscription, acknowledged, self.now())?;
+        leases.call(subscription, acknowledged, self.now())?;
         self.acknowledged.notify_all();
         loop {
             let changes = leases.changes(subscription)?;

@@ -1,14 +1,14 @@
 //! Simulated customers: sessions that query and buy, and at the end check all their orders.
 //!
 //! ```text
-//! run ─▶ a thread per session: shopper ─▶ choices   what to query, whether and how much to buy
+//! run ─▶ a thread per session: customer ─▶ choices   what to query, whether and how much to buy
 //!                                      └▶ api       one kept-alive connection; retries
 //!     ◀─ receipts, findings                └▶ report   latencies, retries included
 //! ```
 //!
 //! * [`choices`] (pure): the random choices of a customer, repeatable with the seed.
 //! * [`api`]: the REST calls.
-//! * [`shopper`]: one session.
+//! * [`customer`]: one session.
 //! * [`measurements`]: latencies and counters of all sessions.
 //! * [`report`]: the table and the findings of a run.
 //!
@@ -16,7 +16,7 @@
 
 pub mod choices;
 pub mod api;
-pub mod shopper;
+pub mod customer;
 pub mod report;
 pub mod measurements;
 
@@ -26,11 +26,11 @@ use crate::net::{Target, transport};
 use api::{Api, Keys};
 use choices::Choices;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use customer::{Customer, SessionResult};
 use indicatif::{ProgressBar, ProgressStyle};
 use measurements::Measurements;
 use parking_lot::Mutex;
 use report::Report;
-use shopper::{SessionResult, Shopper};
 use std::fs::File;
 use std::mem;
 use std::path::Path;
@@ -112,7 +112,7 @@ impl Run {
                 let _at_work = at_work;
                 let api = Api::new(run.front_end.clone(), &run.config, keys, &run.measurements);
                 let result = &run.results[session];
-                Shopper::new(choices, api, result).run(&run.progress, &run.is_over);
+                Customer::new(choices, api, result).run(&run.progress, &run.is_over);
             });
             threads.push(started);
         }

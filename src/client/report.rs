@@ -1,7 +1,7 @@
 //! The result of a run: latencies (K5), counters and findings, and the table that shows them.
 
+use super::customer::SessionResult;
 use super::measurements::{Kind, Measurements};
-use super::shopper::SessionResult;
 use crate::model::OrderNumber;
 use std::collections::HashSet;
 use std::fmt::{self, Display};

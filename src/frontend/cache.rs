@@ -8,7 +8,7 @@
 //!   drops what is older, so an answer that was on its way meanwhile is not stored. Floors outlive
 //!   eviction.
 //! - A fetch is stored only if it was begun under the subscription of now, after the catalog had
-//!   answered its first call: changes before that were not heard.
+//!   answered its first call: changes before that were not received.
 //! - A lease that was over is not renewed: the catalog may have counted on it. The front-end has to
 //!   subscribe anew.
 
@@ -109,7 +109,7 @@ impl<V: Clone> Cache<V> {
     pub fn store(&mut self, ticket: Ticket, name: &str, version: u64, value: V) -> Fetched<V> {
         let fetched = Fetched { ticket, version, value };
         let floor = self.floors.get(name).copied().unwrap_or(0);
-        if self.is_heard(ticket) && version >= floor && self.capacity > 0 {
+        if self.is_subscribed(ticket) && version >= floor && self.capacity > 0 {
             self.insert(name, version, fetched.value.clone());
         }
         fetched
@@ -118,7 +118,7 @@ impl<V: Clone> Cache<V> {
     /// For a query that joined somebody else's fetch: the value, if it is as good as one fetched only now.
     /// Then every change that was acknowledged before `now` would have raised the floor.
     pub fn join(&self, fetched: &Fetched<V>, name: &str, now: Moment) -> Option<V> {
-        let is_current = self.is_heard(fetched.ticket)
+        let is_current = self.is_subscribed(fetched.ticket)
             && now < self.lease_until
             && fetched.version >= self.floors.get(name).copied().unwrap_or(0);
         is_current.then(|| fetched.value.clone())
@@ -183,8 +183,8 @@ impl<V: Clone> Cache<V> {
         CacheStatus { capacity, toy_count, toys, hits, misses, evictions, invalidations }
     }
 
-    /// Whether every change since the fetch began was heard.
-    fn is_heard(&self, ticket: Ticket) -> bool {
+    /// Whether every change since the fetch began was received.
+    fn is_subscribed(&self, ticket: Ticket) -> bool {
         ticket.subscription.is_some() && ticket.subscription == self.subscription
     }
 

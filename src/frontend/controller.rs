@@ -66,7 +66,7 @@ pub struct Controller {
     view: Option<View>,
     /// Whether `view` was made since this process started.
     fresh: bool,
-    /// The highest committed number ever heard of.
+    /// The highest committed number in any report.
     committed: OrderNumber,
     /// Another front-end makes views: the epoch of its view.
     superseded_by: Option<Epoch>,
@@ -142,7 +142,7 @@ impl Controller {
         self.view().is_some_and(leads)
     }
 
-    /// The highest committed number ever heard of.
+    /// The highest committed number in any report.
     pub fn committed(&self) -> OrderNumber {
         self.committed
     }
@@ -153,7 +153,7 @@ impl Controller {
     }
 
     /// Takes a report.
-    pub fn hear(&mut self, id: ReplicaId, report: HealthReport, now: Moment) {
+    pub fn take_report(&mut self, id: ReplicaId, report: HealthReport, now: Moment) {
         let Some(replica) = self.replicas.get_mut(&id) else { return };
         match report {
             HealthReport::Healthy { health, asked, expected } => {
@@ -242,17 +242,17 @@ impl Controller {
             return self.unclean_view(old, &up);
         };
         let report = up[&leader.id];
-        let heard_in_office = leader.id == old.leader && epoch(report) == old.epoch;
+        let reported_in_office = leader.id == old.leader && epoch(report) == old.epoch;
         let lagging: BTreeSet<ReplicaId> = report
             .lagging
             .iter()
             .copied()
-            .filter(|id| heard_in_office && *id != leader.id)
+            .filter(|id| reported_in_office && *id != leader.id)
             .collect();
         let caught_up = report
             .caught_up
             .iter()
-            .filter(|_| heard_in_office)
+            .filter(|_| reported_in_office)
             .filter(|member| present(member) && !lagging.contains(&member.id))
             .filter(|member| !old.in_sync.contains(member));
         let mut in_sync: Vec<Member> = members
@@ -347,7 +347,7 @@ impl Controller {
     }
 }
 
-/// Whether it took part in this view before it started. If it has not heard of the view yet, it can
+/// Whether it took part in this view before it started. If it does not have the view yet, it can
 /// still take part; the report may be from before it was told.
 fn has_restarted(health: &Health, view: &View) -> bool {
     health.starting && epoch(health) == view.epoch

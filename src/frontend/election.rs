@@ -1,11 +1,11 @@
-//! The controller's thread and a heartbeat thread per replica. A heartbeat asks its replica for its
+//! The controller's thread, and the thread of a health checker per replica. A health checker asks its replica for its
 //! health each 100 ms, or sends it the view that it does not have yet. The answers go to the
 //! controller's thread, which writes each new view to disk before others see it.
 //!
 //! ```text
-//!  replica 1 ◀── heartbeat ──┐ reports
-//!  replica 2 ◀── heartbeat ──┼─────────▶ controller ──▶ disk ──▶ the view ──▶ sessions, heartbeats
-//!  replica 3 ◀── heartbeat ──┘
+//!  replica 1 ◀── health checker ──┐ reports
+//!  replica 2 ◀── health checker ──┼─────────▶ controller ──▶ disk ──▶ the view ──▶ sessions, health checkers
+//!  replica 3 ◀── health checker ──┘
 //! ```
 
 use super::controller::{Controller, Decision, HealthReport, SILENT, Unclean};
@@ -50,7 +50,7 @@ pub struct Election {
 #[derive(Default)]
 struct State {
     elected: Elected,
-    /// The highest committed number that the controller has heard of.
+    /// The highest committed number in any report to the controller.
     committed: OrderNumber,
     stopping: bool,
 }
@@ -142,7 +142,7 @@ impl Elector {
                 reports: reporter.clone(),
                 wake_ups,
             };
-            let thread = VitalThread::start(format!("heartbeat-{id}"), move || checker.run())?;
+            let thread = VitalThread::start(format!("health-{id}"), move || checker.run())?;
             elector.threads.push(thread);
         }
         let Remembered { view, committed } = remembered;
@@ -176,7 +176,7 @@ impl Drop for Elector {
     }
 }
 
-/// One replica's heartbeat.
+/// Asks one replica for its health, again and again.
 struct HealthChecker {
     id: ReplicaId,
     peer: Rpc,
@@ -253,7 +253,7 @@ impl ControllerThread {
     fn run(mut self) {
         while !self.election.is_stopping() {
             match self.reports.recv_timeout(TICK) {
-                Ok((id, report)) => self.hear(id, report),
+                Ok((id, report)) => self.take_report(id, report),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -264,14 +264,14 @@ impl ControllerThread {
         }
     }
 
-    fn hear(&mut self, id: ReplicaId, report: HealthReport) {
+    fn take_report(&mut self, id: ReplicaId, report: HealthReport) {
         let leader = self.controller.view().map(|view| view.leader);
         if report == HealthReport::Refused && leader == Some(id) {
             // Who is fit depends on how far the others are right now.
             self.election.suspicions.keys().for_each(|id| self.election.suspect(*id));
         }
         let superseded_by = self.controller.superseded_by();
-        self.controller.hear(id, report, self.election.now());
+        self.controller.take_report(id, report, self.election.now());
         if let Some(epoch) = self.controller.superseded_by()
             && superseded_by.is_none()
         {

@@ -88,7 +88,7 @@ impl Products {
         self.lookup.lock().cache.invalidate(name, version);
     }
 
-    /// Changes are not heard any more.
+    /// Changes are not received any more.
     pub fn unsubscribe(&self) {
         self.lookup.lock().cache.unsubscribe();
     }

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// A lookup that hears of changes, a query that asks the catalog, and another that has joined it.
+    /// A lookup that is subscribed to changes, a query that asks the catalog, and another that has joined it.
     fn joined() -> (Lookup<&'static str>, [Querying<&'static str>; 2]) {
         let mut lookup = Lookup::new(Cache::new(1));
         assert!(lookup.cache.renew(1, Moment::START, Moment::START));

@@ -52,8 +52,8 @@ impl Subscriber {
         while !self.stopping.load(Ordering::Relaxed) {
             match self.listen() {
                 Ok(()) => return,
-                Err((error, heard)) => {
-                    if was_up || heard {
+                Err((error, was_subscribed)) => {
+                    if was_up || was_subscribed {
                         tracing::warn!(
                             "not subscribed to changes at the catalog; cache disabled: {error}"
                         );

@@ -1,4 +1,4 @@
-//! A keep-alive HTTP client over one blocking socket, plain or by TLS: shoppers, health checks and
+//! A keep-alive HTTP client over one blocking socket, plain or by TLS: customers, health checks and
 //! tests use it.
 //!
 //! One write per request and, in the usual case, one read per response. The whole exchange, from

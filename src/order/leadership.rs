@@ -20,7 +20,7 @@ use crate::protocol::purchase::{PURCHASES_MAX, Purchase, Refusals};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// A follower that has heard nothing for this long gets an append without entries.
+/// The leader sends a follower something at least this often: if nothing else, an append without entries.
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
 /// A member that has not answered an append for this long is lagging.
 const OVERDUE: Duration = Duration::from_millis(500);
@@ -102,7 +102,8 @@ struct Follower {
     sent: Option<Moment>,
     /// What was committed when the last append was sent.
     sent_committed: OrderNumber,
-    heard: Moment,
+    /// When its last answer came.
+    answered: Moment,
     keeping_up_since: Option<Moment>,
 }
 
@@ -123,7 +124,7 @@ impl Leadership {
             matched: OrderNumber(0),
             sent: None,
             sent_committed: OrderNumber(0),
-            heard: now,
+            answered: now,
             keeping_up_since: None,
         };
         Leadership {
@@ -214,7 +215,7 @@ impl Leadership {
             follower.matched = OrderNumber(0);
             follower.keeping_up_since = None;
         }
-        follower.heard = now;
+        follower.answered = now;
         match &answer.outcome {
             AppendOutcome::Synced(number) => {
                 follower.matched = follower.matched.max(*number);
@@ -309,7 +310,7 @@ impl Leadership {
             return;
         }
         for (id, follower) in &mut self.followers {
-            if now > follower.heard + OVERDUE {
+            if now > follower.answered + OVERDUE {
                 follower.keeping_up_since = None;
             }
             let kept_up = follower.keeping_up_since.is_some_and(|since| now >= since + KEPT_UP);
@@ -325,7 +326,7 @@ impl Leadership {
     /// Replicas whose acknowledgement commits wait for, and who have been silent too long.
     pub fn lagging(&self, now: Moment) -> Vec<ReplicaId> {
         let silent = |id: &ReplicaId| {
-            self.followers.get(id).is_some_and(|follower| now > follower.heard + OVERDUE)
+            self.followers.get(id).is_some_and(|follower| now > follower.answered + OVERDUE)
         };
         self.commit_set.keys().copied().filter(silent).collect()
     }

@@ -366,8 +366,8 @@ impl Replica {
         }
     }
 
-    /// The next append for `follower`, if one is due: it lacks entries, or has heard nothing for a
-    /// while.
+    /// The next append for `follower`, if one is due: it lacks entries, or it is time for a
+    /// heartbeat.
     pub fn next_append(&mut self, follower: ReplicaId, now: Moment) -> Option<Append> {
         let Role::Leading(leadership) = &mut self.role else { return None };
         let prev_number = leadership.send(follower, self.log.last(), self.committed, now)?;

@@ -84,7 +84,7 @@ pub struct Health {
     pub caught_up: Vec<Member>,
 }
 
-/// Entries that follow `(prev_number, prev_epoch)` in the leader's log; none is a heartbeat.
+/// Entries that follow `(prev_number, prev_epoch)` in the leader's log; without entries it is a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Append {
     /// The leader's view, for a follower that has not received it.

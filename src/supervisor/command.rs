@@ -1,8 +1,8 @@
-//! The commands for an open store, as text: `crash 3`, `pause catalog`, `shoppers 5`. The
+//! The commands for an open store, as text: `crash 3`, `pause catalog`, `customers 5`. The
 //! keyboard and the cluster page use the same commands. Pure.
 
+use super::customers::CUSTOMERS_MAX;
 use super::service::ServiceId;
-use super::shoppers::SHOPPERS_MAX;
 use crate::error::{Error, Result};
 
 /// A command.
@@ -20,8 +20,8 @@ pub enum Command {
     SlowDatabase,
     /// Switch this delay off.
     NormalDatabase,
-    /// Run this number of shoppers.
-    Shoppers(usize),
+    /// Run this number of customers.
+    Customers(usize),
     /// Show the state of the store.
     Status,
     /// Show the commands.
@@ -47,7 +47,7 @@ continue 2    kill -CONT: the process resumes
 start 3       start it again
 slow on       add 200 ms to each query and purchase at the catalog, to simulate a slow database
 slow off      remove this delay
-shoppers 5    run five simulated customers; 0 stops them
+customers 5   run five simulated customers; 0 stops them
 status        show the state of all services
 help          show these commands
 quit          close the store; Ctrl-C does the same";
@@ -66,10 +66,10 @@ impl Command {
             ("slow", "on") => Ok(Command::SlowDatabase),
             ("slow", "off") => Ok(Command::NormalDatabase),
             ("slow", _) => Err(Error::invalid("type slow on or slow off")),
-            ("shoppers", count) => match count.parse() {
-                Ok(count) if count <= SHOPPERS_MAX => Ok(Command::Shoppers(count)),
+            ("customers", count) => match count.parse() {
+                Ok(count) if count <= CUSTOMERS_MAX => Ok(Command::Customers(count)),
                 _ => Err(Error::invalid(format!(
-                    "expected a number of shoppers from 0 to {SHOPPERS_MAX}"
+                    "expected a number of customers from 0 to {CUSTOMERS_MAX}"
                 ))),
             },
             ("status", "") => Ok(Command::Status),
@@ -109,8 +109,8 @@ mod tests {
             ("continue catalog", Ok(Command::Continue(Selector::Service(ServiceId::Catalog)))),
             ("start front-end", Ok(Command::Start(Selector::Service(ServiceId::Frontend)))),
             ("slow on", Ok(Command::SlowDatabase)),
-            ("shoppers 0", Ok(Command::Shoppers(0))),
-            ("shoppers 20", Ok(Command::Shoppers(20))),
+            ("customers 0", Ok(Command::Customers(0))),
+            ("customers 20", Ok(Command::Customers(20))),
             ("status", Ok(Command::Status)),
             ("?", Ok(Command::Help)),
             ("quit", Ok(Command::Quit)),
@@ -127,8 +127,8 @@ mod tests {
                 ),
             ),
             ("slow", Err("type slow on or slow off")),
-            ("shoppers many", Err("expected a number of shoppers from 0 to 20")),
-            ("shoppers 21", Err("expected a number of shoppers from 0 to 20")),
+            ("customers many", Err("expected a number of customers from 0 to 20")),
+            ("customers 21", Err("expected a number of customers from 0 to 20")),
             ("quit now", Err("unknown command \"quit now\"; help lists all commands")),
             ("", Err("unknown command \"\"; help lists all commands")),
         ] {

@@ -4,10 +4,10 @@
 
 use super::command::Command;
 use super::control::{Control, Done};
+use super::customers::Customers;
 use super::keyboard::Keyboard;
 use super::page::{Access, Instruction, Page};
 use super::relay::say;
-use super::shoppers::Shoppers;
 use super::store::Store;
 use super::watch::Watch;
 use crate::address;
@@ -26,7 +26,7 @@ pub(super) struct Console {
     /// Commands from the page.
     instructions: Receiver<Instruction>,
     watch: Watch,
-    shoppers: Shoppers,
+    customers: Customers,
 }
 
 /// Whether the store stays open after the commands.
@@ -51,11 +51,11 @@ impl Console {
             address: address::to_call(&config.frontend.listen),
             ..config.client.clone()
         };
-        let shoppers = Shoppers::none(transport::public_target(&client)?);
+        let customers = Customers::none(transport::public_target(&client)?);
         let (sender, instructions) = bounded(COMMANDS_WAITING_MAX);
         let access = Access {
             board: watch.board.clone(),
-            shoppers: shoppers.counts(),
+            customers: customers.counts(),
             instructions: sender,
         };
         let page = match open_page(&config.page.listen, access, store) {
@@ -65,7 +65,7 @@ impl Console {
             }
             page => Some(page?),
         };
-        Ok(Console { keyboard, page, instructions, watch, shoppers })
+        Ok(Console { keyboard, page, instructions, watch, customers })
     }
 
     /// Prints the address of the page and the most important commands.
@@ -74,7 +74,7 @@ impl Console {
             say(&format!("the cluster page is at {}", page.url()));
         }
         if self.keyboard.is_some() {
-            say("commands: crash 3, start 3, shoppers 5, status, help, quit");
+            say("commands: crash 3, start 3, customers 5, status, help, quit");
         }
     }
 
@@ -113,14 +113,14 @@ impl Console {
         self.watch.board.add_event(text);
     }
 
-    /// Stops the shoppers, while the store is still open.
+    /// Stops the customers, while the store is still open.
     pub(super) fn close(&mut self) {
-        self.shoppers.dismiss(0);
+        self.customers.dismiss(0);
     }
 
     fn execute(&mut self, line: &str, store: &mut Store) -> Result<Done> {
         let board = &*self.watch.board;
-        let mut control = Control { store, shoppers: &mut self.shoppers, board };
+        let mut control = Control { store, customers: &mut self.customers, board };
         let done = Command::parse(line).and_then(|command| control.execute(command))?;
         if let Done::Changed(text) = &done {
             board.add_event(text);

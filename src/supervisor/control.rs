@@ -2,9 +2,9 @@
 //! thread that owns the processes.
 
 use super::command::{Command, HELP, Selector};
+use super::customers::Customers;
 use super::process::{Process, State};
 use super::service::ServiceId;
-use super::shoppers::Shoppers;
 use super::store::Store;
 use super::watch::board::Board;
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use rustix::process::Signal;
 /// What a command needs.
 pub(super) struct Control<'a> {
     pub(super) store: &'a mut Store,
-    pub(super) shoppers: &'a mut Shoppers,
+    pub(super) customers: &'a mut Customers,
     pub(super) board: &'a Board,
 }
 
@@ -41,9 +41,9 @@ impl Control<'_> {
             Command::NormalDatabase => {
                 self.signal_catalog(Signal::USR2, "the artificial delay is off")?
             }
-            Command::Shoppers(count) => {
-                self.shoppers.set(count)?;
-                format!("shoppers: {count}")
+            Command::Customers(count) => {
+                self.customers.set(count)?;
+                format!("customers: {count}")
             }
             Command::Status => return Ok(Done::Asked(self.board.picture().to_string())),
             Command::Help => return Ok(Done::Asked(HELP.to_owned())),

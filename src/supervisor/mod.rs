@@ -13,7 +13,7 @@
 //! - Each service reads the same configuration as the supervisor: it is passed the flags that the
 //!   supervisor was given, and inherits the environment.
 //! - With a terminal, [`command`]s that are typed ([`keyboard`]) or clicked on the cluster [`page`] crash,
-//!   pause and start services ([`control`]) and start [`shoppers`]. [`console`] runs the commands;
+//!   pause and start services ([`control`]) and start [`customers`]. [`console`] runs the commands;
 //!   [`watch`] collects the state of the services.
 
 pub mod store;
@@ -26,7 +26,7 @@ mod fresh;
 mod command;
 mod keyboard;
 mod control;
-mod shoppers;
+mod customers;
 mod watch;
 mod page;
 mod console;

@@ -1,4 +1,4 @@
-// A real browser, and what is demanded of every page: no error in the console, nothing from another host,
+// Starts a real browser, and checks what holds for every page: no error in the console, no request to another host,
 // and no violation of the accessibility rules of axe-core.
 
 import assert from "node:assert/strict";
@@ -13,10 +13,10 @@ import { PATIENCE_MS } from "./until.mjs";
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Where screenshots go, from the root of the repository; none are made without it. */
+/** The directory for screenshots, from the root of the repository. Without it none are made. */
 const SCREENSHOTS = process.env.SCREENSHOTS && resolve(ROOT, process.env.SCREENSHOTS);
 
-/** Debian's Chromium, with a profile of its own, that asks nobody for updates. */
+/** Debian's Chromium, with a new profile and without update checks. */
 export function launch() {
   return chromium.launch({
     executablePath: "/usr/bin/chromium",
@@ -33,7 +33,7 @@ export function launch() {
   });
 }
 
-/** A page of its own context, at `url`, and watched. `context` has its options: viewport, colorScheme. */
+/** Opens `url` in a new context, and records errors. `context` has its options: viewport, colorScheme. */
 export async function open(browser, url, context = {}) {
   const page = await browser.newPage({ reducedMotion: "reduce", ...context });
   page.setDefaultTimeout(PATIENCE_MS);
@@ -51,13 +51,13 @@ export async function open(browser, url, context = {}) {
   return page;
 }
 
-/** The browser's own note of a question that the store refused or did not hear. The page has dealt with it. */
+/** The browser's own message about a request that was refused or failed. The page has handled it. */
 function isRefusal(message) {
   const { pathname } = new URL(message.location().url || "about:blank");
   return message.text().startsWith("Failed to load resource") && !pathname.includes("/assets/") && !pathname.endsWith("/");
 }
 
-/** Closes a page that has nothing to be ashamed of. */
+/** Closes a page. Fails if the page had an error. */
 export async function close(page) {
   await page.context().close();
   assert.deepEqual(page.complaints, []);
@@ -69,10 +69,10 @@ export async function assertAccessible(page) {
   const { violations, passes } = await page.evaluate(() => globalThis.axe.run());
   const told = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(" ")}`);
   assert.deepEqual(told, []);
-  assert(passes.some(({ id }) => id === "color-contrast"), "contrast was looked at");
+  assert(passes.some(({ id }) => id === "color-contrast"), "contrast was checked");
 }
 
-/** What the page looks like, as a small picture for the README, if screenshots are wanted. */
+/** Makes a screenshot of the page for the README, if screenshots are wanted. */
 export async function screenshot(page, name) {
   if (!SCREENSHOTS) return;
   const path = join(SCREENSHOTS, name);

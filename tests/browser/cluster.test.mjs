@@ -1,4 +1,4 @@
-// The cluster page, used as a teacher uses it: pull a plug while customers shop, watch, and put it back.
+// The cluster page, used as a teacher uses it: crash a service while customers buy, watch, and start it again.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -25,7 +25,7 @@ async function lesson(t, { viewport = DESK, ...context } = {}) {
 const row = (page, service) => page.getByRole("row").filter({ has: page.getByRole("rowheader", { name: service, exact: typeof service === "string" }) });
 const state = (page, service, word) => row(page, service).getByText(word, { exact: true }).waitFor();
 
-/** Who leads, once somebody does. On a machine that is busy with other things it need not be the one it was at first. */
+/** The leader, as soon as there is one. On a busy machine it may be another one than at first. */
 async function leader(page) {
   const name = row(page, /^order/).filter({ has: page.getByText("leader", { exact: true }) }).getByRole("rowheader");
   return name.textContent();
@@ -33,11 +33,11 @@ async function leader(page) {
 
 const button = (page, name) => page.getByRole("button", { name, exact: true });
 const happened = (page, words) => page.locator("#events li").filter({ hasText: words }).first().waitFor();
-const shoppers = (page, count) => page.getByRole("slider", { name: "Shoppers" }).fill(String(count));
+const customers = (page, count) => page.getByRole("slider", { name: "Customers" }).fill(String(count));
 
-/** What the shoppers met so far: `orders`, `failed` and so on. */
+/** What the customers met so far: `orders`, `failed` and so on. */
 async function met(page) {
-  const text = await page.locator("#shoppers-text").textContent();
+  const text = await page.locator("#customers-text").textContent();
   return Object.fromEntries([...text.matchAll(/(\d+) (\w+)/g)].map(([, count, what]) => [what, Number(count)]));
 }
 
@@ -53,7 +53,7 @@ describe("the cluster page", { concurrency: 3 }, () => {
 
   test("the leader crashes under load, another one leads, it comes back, and all logs agree", async (t) => {
     const { store, page } = await lesson(t);
-    await shoppers(page, 4);
+    await customers(page, 4);
     await moreOrders(page, 10);
     const crashed = await leader(page);
     const id = crashed.replace("order ", "");
@@ -71,12 +71,12 @@ describe("the cluster page", { concurrency: 3 }, () => {
     await happened(page, /fetched \d+ missing orders from replica/);
     await state(page, crashed, "in sync");
     await moreOrders(page, 10);
-    await shoppers(page, 0);
+    await customers(page, 0);
     await page.getByText(/^All 3 logs agree: \d+ orders\.$/).waitFor();
-    assert.equal((await met(page)).failed, 0, "the shoppers noticed nothing");
+    assert.equal((await met(page)).failed, 0, "the customers noticed nothing");
     const logs = await Promise.all([1, 2, 3].map((id) => store.file(`order-${id}`, "orders.csv")));
     assert(logs[0].split("\n").length > 30, "there are orders");
-    assert.deepEqual(logs, [logs[0], logs[0], logs[0]], "by the byte");
+    assert.deepEqual(logs, [logs[0], logs[0], logs[0]], "all logs are identical");
   });
 
   test("with the keyboard alone a service is paused and goes on", async (t) => {
@@ -101,7 +101,7 @@ describe("the cluster page", { concurrency: 3 }, () => {
     await line.press("Enter");
     await said("order 1 crashed");
     await state(page, "order 1", "down");
-    // Playwright itself would wait until it can be pressed.
+    // Playwright itself would wait until the button is enabled.
     await button(page, "pause order 1").click({ force: true });
     await line.fill("status");
     await line.press("Enter");
@@ -111,7 +111,7 @@ describe("the cluster page", { concurrency: 3 }, () => {
   test("the cache, the stock and the charts follow what customers do", async (t) => {
     const { store, page } = await lesson(t);
     const row = page.getByRole("list", { name: "Cached toys, most recently used first" });
-    /** Waits until the page shows what the front-end says; a busy machine may make it forget its cache meanwhile. */
+    /** Waits until the page shows the front-end's state. On a busy machine the front-end may have emptied its cache. */
     const cacheIsShown = () => until("the page shows the cache", async () => {
       const { capacity, toys, hits, misses, evictions, invalidations } = (await store.status()).cache;
       const tiles = toys.map(({ name, version }) => `${name}version ${version}`);
@@ -145,7 +145,7 @@ describe("the cluster page", { concurrency: 3 }, () => {
     test(`it is accessible, ${colorScheme}, with one replica of each kind`, async (t) => {
       const { page } = await lesson(t, { colorScheme });
       // Before two are stopped: on a busy machine another replica may lead by then, and be one of them.
-      await shoppers(page, 1);
+      await customers(page, 1);
       await moreOrders(page, 1);
       const others = [1, 2, 3].map((id) => `order ${id}`);
       others.splice(others.indexOf(await leader(page)), 1);

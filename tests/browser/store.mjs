@@ -1,8 +1,8 @@
-// A whole store for one test: run-all with addresses that nobody else has and a directory that vanishes.
+// A whole store for one test: run-all with addresses of its own and a temporary directory.
 //
 // - It has a loopback host of its own (on Linux all of 127.0.0.0/8 is loopback), so that no client's source
-//   port takes a port that was found free.
-// - Nothing outlives its test: should this process be killed, the store sees its standard input end.
+//   port can take a port of the store.
+// - No process outlives its test: if the test is killed, the standard input of the store ends, and the store closes.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -13,26 +13,26 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { until } from "./until.mjs";
 
-/** Of the repository. */
+/** The root of the repository. */
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 
-/** Where the programs are. */
+/** The directory of the programs. */
 const PROGRAMS = resolve(ROOT, process.env.TOYSTORE_PROGRAMS ?? "target/debug");
 
-/** In the order of their start, as flags and directories name them. */
+/** The services in the order of their start, named as in flags and directories. */
 const SERVICES = ["catalog", "order-1", "order-2", "order-3", "frontend"];
 
 export class Store {
-  /** Where the shop is. */
+  /** The URL of the shop. */
   url;
-  /** Where the cluster page is, token included, if there is one. */
+  /** The URL of the cluster page with its token, if there is one. */
   page;
   /** The address of the front-end for health, status and metrics. */
   #peer;
   #directory;
   #flags;
   #supervisor;
-  /** What runs, by service: its process id, and the process if it was started by hand. */
+  /** The running processes by service: the process id, and the process if it was started by hand. */
   #running = new Map();
   #said = "";
 
@@ -86,7 +86,7 @@ export class Store {
     this.#running.set(service, { pid: child.pid, child });
   }
 
-  /** The data of an answer to a request of our own, or `null`. */
+  /** The data of the answer to a request, or `null`. */
   async get(path) {
     const response = await fetch(new URL(path, this.url), { signal: AbortSignal.timeout(10_000) });
     return response.ok ? (await response.json()).data : null;
@@ -104,7 +104,7 @@ export class Store {
     return readFile(join(this.#directory, service, name), "utf8");
   }
 
-  /** What the front-end says of itself. */
+  /** The status of the front-end. */
   async status() {
     const response = await fetch(new URL("status", this.#peer), { signal: AbortSignal.timeout(10_000) });
     return (await response.json()).data;
@@ -120,12 +120,12 @@ export class Store {
     if (!response.ok) throw new Error(await response.text());
   }
 
-  /** What is in a file of a service. */
+  /** The content of a file of a service. */
   file(service, name) {
     return readFile(join(this.#directory, service, name), "utf8");
   }
 
-  /** How many orders there are: they are numbered without gap. */
+  /** The number of orders: they are numbered without gap. */
   async orders() {
     let count = 0;
     while (await this.get(`orders/${count + 1}`)) count += 1;
@@ -146,7 +146,7 @@ export class Store {
     await rm(this.#directory, { recursive: true });
   }
 
-  /** Neither the environment nor the configuration file of the repository has a say in it. */
+  /** The environment and the configuration file of the repository have no effect. */
   #spawn(program, args) {
     const child = spawn(join(PROGRAMS, program), [...args, ...this.#flags], { cwd: this.#directory, env: {} });
     const listen = (text) => (this.#said += text);
@@ -157,7 +157,7 @@ export class Store {
   }
 }
 
-/** Addresses of one host, free a moment ago. */
+/** Addresses of one host, which were free just before. */
 async function freeAddresses(count) {
   const number = () => 1 + Math.floor(Math.random() * 250);
   const host = `127.${number()}.${number()}.${number()}`;

@@ -1,5 +1,5 @@
-// The shop, used as customers use it: with a mouse, with the keyboard, on a phone, in the dark, and while the
-// store behind it breaks.
+// The shop, used as customers use it: with a mouse, with the keyboard, on a phone, with dark colours, and during faults
+// of the store.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -10,10 +10,10 @@ import { until } from "./until.mjs";
 const DESK = { width: 1000, height: 900 };
 const PHONE = { width: 320, height: 640 };
 
-/** Would like to be a program. */
+/** A name that is HTML: it must be shown as text. */
 const MEAN_NAME = "<img src=x onerror=alert(1)>";
 
-/** Few of one, none of another, and some that nobody has drawn. */
+/** A few of one toy, none of another, and some toys without a picture. */
 const ODD_TOYS = `name,price,quantity
 Tux,19.9,3
 Fox,14.5,0
@@ -50,7 +50,7 @@ function keysOf(page) {
   return keys;
 }
 
-/** Buys one Whale while nobody answers. */
+/** Buys one Whale while the store does not answer. */
 async function buyInVain(page) {
   await buyButton(page, "Whale").click();
   await says(slip(page, "Whale"), "The store is not answering. Your order is safe: we keep trying with the same key.");
@@ -70,7 +70,7 @@ function focused(page) {
   });
 }
 
-// Much of a test is waiting, so some wait together.
+// The tests mostly wait, so several run at the same time.
 describe("the shop", { concurrency: 4 }, () => {
   before(async () => (browser = await launch()));
   after(() => browser.close());
@@ -87,7 +87,7 @@ describe("the shop", { concurrency: 4 }, () => {
     await says(slip(page, "Whale"), "Order 1");
     await says(slip(page, "Whale"), "2 × Whale, $49.80");
     await says(card(page, "Whale"), "98 in stock");
-    assert.equal(await quantity(page, "Whale").inputValue(), "1", "the next purchase starts afresh");
+    assert.equal(await quantity(page, "Whale").inputValue(), "1", "the quantity is reset after a purchase");
     assert.deepEqual(await store.get("orders/1"), { number: 1, name: "Whale", quantity: 2 });
     await screenshot(page, "storefront.png");
   });
@@ -224,7 +224,7 @@ describe("the shop", { concurrency: 4 }, () => {
 
     await page.reload();
     await page.getByText("Your orders in this visit").waitFor();
-    assert.equal(await slip(page, "Whale").textContent(), "", "what is over is forgotten");
+    assert.equal(await slip(page, "Whale").textContent(), "", "a finished purchase is not shown any more");
     await buyButton(page, "Whale").click();
     await says(slip(page, "Whale"), "Order 2");
     assert.equal(new Set(keys).size, 2, "another purchase, another key");
@@ -371,7 +371,7 @@ describe("the shop", { concurrency: 4 }, () => {
 
   test("toys of one's own are sold, whatever they are called", async (t) => {
     const { store, page } = await shop(t, { toys: ODD_TOYS });
-    page.on("dialog", (dialog) => assert.fail(`a toy spoke: ${dialog.message()}`));
+    page.on("dialog", (dialog) => assert.fail(`a toy ran a script: ${dialog.message()}`));
     assert.equal(await page.locator(".card img").count(), 0);
     await buyButton(page, MEAN_NAME).click();
     await says(slip(page, MEAN_NAME), `1 × ${MEAN_NAME}, $5.00`);

@@ -1,11 +1,11 @@
-// Waiting for a condition, with a deadline: nothing here sleeps and hopes.
+// Waits for a condition, with a deadline. There are no fixed pauses.
 
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Far more than anything takes; a test that reaches it has failed. */
+/** Much more than any condition needs. A test that reaches it has failed. */
 export const PATIENCE_MS = 20_000;
 
-/** Waits until `condition` returns, or resolves to, something true. If it never does, `more`, or what it resolves to, tells more. */
+/** Waits until `condition` returns, or resolves to, something true. If it never does, the message also has what `more` returns or resolves to. */
 export async function until(what, condition, more = () => "") {
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {

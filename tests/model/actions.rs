@@ -21,7 +21,7 @@ pub enum Action {
     /// The controller gets reports from these replicas, and is refused by the others.
     Look(Vec<ReplicaId>),
     /// A leader checks whether it can add an outsider, and reports it to the controller.
-    LetIn(ReplicaId),
+    Report(ReplicaId),
     /// A replica receives a view from the front-end.
     Learn(ReplicaId, Epoch),
     /// A leader sends an append.
@@ -117,7 +117,7 @@ impl Store {
             Action::Choose(view) => self.choose(view),
             Action::Admit(_, member) => self.admit(member),
             Action::Look(up) => self.look(&up),
-            Action::LetIn(id) => self.let_in(id),
+            Action::Report(id) => self.report(id),
             Action::Learn(id, epoch) => {
                 let view = self.views.iter().find(|view| view.epoch == epoch)?.clone();
                 self.server_mut(id).learn(&view);
@@ -263,7 +263,7 @@ impl Bounds {
             return;
         }
         if self.chooser == Chooser::Any {
-            actions.push(Action::LetIn(id));
+            actions.push(Action::Report(id));
         }
         if store.incarnation.is_some() {
             let wanted = (0..self.orders).filter(|order| is_wanted(store, *order));

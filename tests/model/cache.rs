@@ -221,7 +221,7 @@ impl State {
     /// `Subscribers::changes`, without the time that it holds the answer back.
     fn arrive(&mut self, call: Call) -> Option<()> {
         let leases = &mut self.catalog.leases;
-        leases.hear(call.subscription, call.acknowledged, self.now).ok()?;
+        leases.call(call.subscription, call.acknowledged, self.now).ok()?;
         let Changes { up_to, invalidate } = leases.changes(call.subscription).ok()?;
         if self.at_hand() == Some(call) {
             let version = invalidate.first().map(|change| change.version);

@@ -55,7 +55,7 @@ impl Store {
             } else {
                 HealthReport::Refused
             };
-            controller.hear(id, report, EARLY);
+            controller.take_report(id, report, EARLY);
         }
         let Some(decision) = controller.decide(EARLY) else { return };
         if decision.view.epoch > self.view().epoch {
@@ -64,7 +64,7 @@ impl Store {
         for server in &self.servers {
             let (health, expected) = (blank(server), OrderNumber(0));
             let report = HealthReport::Healthy { health, asked: EARLY, expected };
-            controller.hear(server.member.id, report, EARLY);
+            controller.take_report(server.member.id, report, EARLY);
         }
         self.controller = Some(Arc::new(controller));
     }
@@ -245,7 +245,7 @@ impl Store {
     }
 
     /// A leader checks whether an outsider has kept up, and reports it to the controller.
-    pub fn let_in(&mut self, leader: ReplicaId) {
+    pub fn report(&mut self, leader: ReplicaId) {
         let Some(epoch) = self.server(leader).replica.leads() else { return };
         let replica = &mut self.server_mut(leader).replica;
         replica.tick(LATE);

@@ -231,7 +231,7 @@ impl Catalog {
         let Peer::Changes { subscription, acknowledged } = &question else {
             return Ok(());
         };
-        self.leases.hear(*subscription, *acknowledged, context.now)?;
+        self.leases.call(*subscription, *acknowledged, context.now)?;
         let held = if acknowledged.is_none() { ms(0) } else { ms(CHANGES_HELD_MS) };
         let until = context.now + held;
         if !held.is_zero() {

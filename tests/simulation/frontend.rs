@@ -223,7 +223,7 @@ impl Frontend {
 
 /// `election`.
 impl Frontend {
-    /// `HealthChecker::run` and `HealthChecker::beat`, for each replica.
+    /// `HealthChecker::run` and `HealthChecker::check`, for each replica.
     fn check(&mut self, context: &mut Context<'_>) {
         let epoch = self.elected.epoch();
         for (id, checker) in &mut self.checkers {
@@ -273,7 +273,7 @@ impl Frontend {
         if report == HealthReport::Refused && leader == Some(id) {
             self.suspect_all(context);
         }
-        self.controller.hear(id, report, context.now);
+        self.controller.take_report(id, report, context.now);
         assert_eq!(self.controller.superseded_by(), None, "there is only one front-end");
     }
 

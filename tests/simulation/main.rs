@@ -6,7 +6,7 @@
 //! `frontend::{controller, elected, purchases, asking, querying, cache}` decide the next step. The files [`order`],
 //! [`catalog`] and [`frontend`] here do what the threads in `src` do, step by step: they wait, call and
 //! write. Whoever changes one side must change the other. They decide only a little themselves: when a
-//! heartbeat, an append or a subscription is due again, and which replicas get the view with a heartbeat.
+//! health check, an append or a subscription is due again, and which replicas get the view with a health check.
 //!
 //! ```text
 //!  nemesis ── kills, pauses, cuts, wipes ──▶ world: one queue of events, one seed

@@ -7,16 +7,16 @@ export class Controls {
   ondone = () => {};
 
   #said = document.getElementById("said");
-  #shoppers = document.getElementById("shoppers");
-  #count = document.getElementById("shoppers-count");
-  #text = document.getElementById("shoppers-text");
+  #customers = document.getElementById("customers");
+  #count = document.getElementById("customers-count");
+  #text = document.getElementById("customers-text");
   #slow = document.getElementById("slow");
   #pending = 0;
 
   constructor() {
     const line = document.getElementById("line");
-    this.#shoppers.addEventListener("input", () => { this.#count.textContent = this.#shoppers.value; });
-    this.#shoppers.addEventListener("change", () => this.command(`shoppers ${this.#shoppers.value}`));
+    this.#customers.addEventListener("input", () => { this.#count.textContent = this.#customers.value; });
+    this.#customers.addEventListener("change", () => this.command(`customers ${this.#customers.value}`));
     this.#slow.addEventListener("change", () => this.command(this.#slow.checked ? "slow on" : "slow off"));
     document.getElementById("type").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -39,15 +39,15 @@ export class Controls {
     }
   }
 
-  show({ shoppers, shoppers_max: max, delay_ms: delay }) {
-    this.#shoppers.max = max;
+  show({ customers, customers_max: max, delay_ms: delay }) {
+    this.#customers.max = max;
     // A control that is being changed is not overwritten.
-    if (this.#pending === 0 && document.activeElement !== this.#shoppers) this.#shoppers.value = shoppers.present;
-    if (document.activeElement !== this.#shoppers) this.#count.textContent = shoppers.present;
+    if (this.#pending === 0 && document.activeElement !== this.#customers) this.#customers.value = customers.present;
+    if (document.activeElement !== this.#customers) this.#count.textContent = customers.present;
     if (this.#pending === 0) this.#slow.checked = delay > 0;
-    const { queries, orders, refused, failed } = shoppers;
+    const { queries, orders, refused, failed } = customers;
     this.#text.textContent = queries === 0
-      ? "No shoppers. Start some, then crash a service."
+      ? "No customers. Start some, then crash a service."
       : `${queries} queries, ${orders} orders, ${refused} refused, ${failed} failed`;
     this.#text.classList.toggle("bad", failed > 0);
   }

@@ -7,7 +7,7 @@ const WIDTH = 190;
 const HEIGHT = 96;
 const FRONTEND = { x: 186, y: 116 };
 const CATALOG = { x: 560, y: 6 };
-const SHOPPERS = { x: 2, y: 132, width: 124, height: 64 };
+const CUSTOMERS = { x: 2, y: 132, width: 124, height: 64 };
 const REPLICAS = { from: 344, to: 962, y: 244 };
 
 export class Diagram {
@@ -27,8 +27,8 @@ export class Diagram {
   }
 
   show(state) {
-    const { services, view, shoppers, delay_ms: delay, open_sales: open } = state;
-    this.#place(services, view, shoppers.present > 0);
+    const { services, view, customers, delay_ms: delay, open_sales: open } = state;
+    this.#place(services, view, customers.present > 0);
     for (const service of services) {
       const { name, state: is, log, sessions } = service;
       const lines = [STATES[is]];
@@ -42,7 +42,7 @@ export class Diagram {
       }
       this.#box[name].show(is === "leader" ? `★ ${name}` : name, lines.filter(Boolean), is);
     }
-    this.#box.shoppers.show("shoppers", [shoppers.present === 0 ? "none" : `${shoppers.present} active`], "up");
+    this.#box.customers.show("customers", [customers.present === 0 ? "none" : `${customers.present} active`], "up");
     const text = services.map(({ name, state: is }) => `${name}: ${STATES[is]}`).join(", ");
     if (this.#title.textContent !== text) this.#title.textContent = text;
   }
@@ -63,13 +63,13 @@ export class Diagram {
       name,
       { x: REPLICAS.from + step * (index + 0.5) - WIDTH / 2, y: REPLICAS.y },
     ]));
-    this.#box = { shoppers: new Box(SHOPPERS), frontend: new Box(FRONTEND), catalog: new Box(CATALOG) };
+    this.#box = { customers: new Box(CUSTOMERS), frontend: new Box(FRONTEND), catalog: new Box(CATALOG) };
     for (const { name } of replicas) this.#box[name] = new Box(place[name]);
     this.#boxes.replaceChildren(...Object.values(this.#box).map((box) => box.element));
 
     const arrows = [];
     const [front, stock] = [FRONTEND, CATALOG];
-    if (shopping && up(frontend)) arrows.push(arrow(SHOPPERS.x + SHOPPERS.width, 164, front.x, 164, "HTTP", "flows"));
+    if (shopping && up(frontend)) arrows.push(arrow(CUSTOMERS.x + CUSTOMERS.width, 164, front.x, 164, "HTTP", "flows"));
     if (up(frontend) && up(catalog)) {
       arrows.push(arrow(front.x + WIDTH, front.y + 18, stock.x, stock.y + 40, "query", shopping && "flows"));
       arrows.push(arrow(stock.x, stock.y + 74, front.x + WIDTH, front.y + 50, "changes", "quiet"));

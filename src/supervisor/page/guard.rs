@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_token_from_the_page_itself_at_loopback_is_let_in() {
+    fn only_the_token_from_the_page_itself_at_loopback_is_accepted() {
         let page = "/0123456789abcdef/commands";
         for (path, headers, expected) in [
             (page, &["Host: 127.0.0.1:8080"][..], true),

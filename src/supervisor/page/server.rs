@@ -13,7 +13,7 @@ use crate::http::{Http1, Request, Responder, error_body};
 use crate::net::{Caller, Progress, Protocol};
 use crate::pages::{self, CLUSTER};
 use crate::protocol::web;
-use crate::supervisor::shoppers::{Counts, SHOPPERS_MAX};
+use crate::supervisor::customers::{CUSTOMERS_MAX, Counts};
 use crate::supervisor::watch::board::{Board, Seen, Snapshot};
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
@@ -35,7 +35,7 @@ pub struct Instruction {
 /// The state that the page shows, and the channel for its commands.
 pub struct Access {
     pub board: Arc<Board>,
-    pub shoppers: Arc<Mutex<Counts>>,
+    pub customers: Arc<Mutex<Counts>>,
     /// Read by the thread that carries out commands.
     pub instructions: Sender<Instruction>,
 }
@@ -51,16 +51,16 @@ pub struct PageServer {
 struct State {
     #[serde(flatten)]
     store: Snapshot,
-    shoppers: Counts,
-    shoppers_max: usize,
+    customers: Counts,
+    customers_max: usize,
 }
 
 impl PageServer {
     fn state(&self, seen: Seen) -> State {
         State {
             store: self.access.board.snapshot(seen),
-            shoppers: *self.access.shoppers.lock(),
-            shoppers_max: SHOPPERS_MAX,
+            customers: *self.access.customers.lock(),
+            customers_max: CUSTOMERS_MAX,
         }
     }
 

@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_front_end_the_newest_view_that_a_replica_has_heard_of_is_shown() {
+    fn without_a_front_end_the_newest_view_that_a_replica_has_is_shown() {
         let (old, new) = (view(1, 3, &[1, 2, 3]), view(2, 2, &[1, 2]));
         let mut services =
             vec![replica(1, &new, false, &[]), replica(2, &new, true, &[]), front_end(&old)];

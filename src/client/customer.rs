@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// A simulated customer.
-pub struct Shopper<'a> {
+pub struct Customer<'a> {
     choices: Choices,
     api: Api<'a>,
     result: &'a Mutex<SessionResult>,
@@ -32,10 +32,10 @@ pub struct SessionResult {
     pub findings: Vec<String>,
 }
 
-impl<'a> Shopper<'a> {
+impl<'a> Customer<'a> {
     /// A customer with these choices and calls. Each result is stored in `result` as soon as it is known.
-    pub fn new(choices: Choices, api: Api<'a>, result: &'a Mutex<SessionResult>) -> Shopper<'a> {
-        Shopper { choices, api, result }
+    pub fn new(choices: Choices, api: Api<'a>, result: &'a Mutex<SessionResult>) -> Customer<'a> {
+        Customer { choices, api, result }
     }
 
     /// Runs the whole session. If `is_over` becomes true, it ends after the current request.

@@ -15,36 +15,36 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// The most shoppers at the same time. More would only wait: the front-end has ten threads.
-pub(super) const SHOPPERS_MAX: usize = 20;
+/// The most customers at the same time. More would only wait: the front-end has ten threads.
+pub(super) const CUSTOMERS_MAX: usize = 20;
 
-/// The pause between two queries. Twenty shoppers send about 400 requests per second.
+/// The pause between two queries. Twenty customers send about 400 requests per second.
 const REST: Duration = Duration::from_millis(50);
 
-/// The probability that a query is followed by a purchase. With a few shoppers, the restocks keep toys in stock; with
+/// The probability that a query is followed by a purchase. With a few customers, the restocks keep toys in stock; with
 /// twenty, toys are sold out between restocks.
 const PROBABILITY: f64 = 0.15;
 
-/// All shoppers.
-pub(super) struct Shoppers {
+/// All customers.
+pub(super) struct Customers {
     front_end: Target,
     settings: config::Client,
     counts: Arc<Mutex<Counts>>,
-    present: Vec<Shopper>,
-    /// Shoppers that stop; they finish their current request.
+    present: Vec<Customer>,
+    /// Customers that stop; they finish their current request.
     leaving: Vec<JoinHandle<()>>,
 }
 
-/// One shopper. It stops when `stop` is dropped.
-struct Shopper {
+/// One customer. It stops when `stop` is dropped.
+struct Customer {
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
 
-/// The counters of all shoppers since the store was opened.
+/// The counters of all customers since the store was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Counts {
-    /// Running shoppers.
+    /// Running customers.
     pub(super) present: usize,
     /// Queries.
     pub(super) queries: u64,
@@ -56,9 +56,9 @@ pub(super) struct Counts {
     pub(super) failed: u64,
 }
 
-impl Shoppers {
-    /// No shoppers yet. Later ones use this front-end.
-    pub(super) fn none(front_end: Target) -> Shoppers {
+impl Customers {
+    /// No customers yet. Later ones use this front-end.
+    pub(super) fn none(front_end: Target) -> Customers {
         let settings = config::Client {
             retries: 5,
             retry_delay: Duration::from_millis(200),
@@ -66,7 +66,7 @@ impl Shoppers {
             ..config::Client::default()
         };
         let (present, leaving) = (Vec::new(), Vec::new());
-        Shoppers { front_end, settings, counts: Arc::default(), present, leaving }
+        Customers { front_end, settings, counts: Arc::default(), present, leaving }
     }
 
     /// Their counters.
@@ -74,43 +74,43 @@ impl Shoppers {
         self.counts.clone()
     }
 
-    /// Starts or stops shoppers until there are `count`.
+    /// Starts or stops customers until there are `count`.
     pub(super) fn set(&mut self, count: usize) -> Result<()> {
         self.leaving.retain(|thread| !thread.is_finished());
-        if count + self.leaving.len() > 2 * SHOPPERS_MAX {
-            return Err(Error::unavailable("earlier shoppers have not stopped yet"));
+        if count + self.leaving.len() > 2 * CUSTOMERS_MAX {
+            return Err(Error::unavailable("earlier customers have not stopped yet"));
         }
         while self.present.len() < count {
             let (stop, stopped) = bounded(0);
             let (settings, counts) = (self.settings.clone(), self.counts.clone());
             let front_end = self.front_end.clone();
-            // Joined when the shoppers are dropped, unless it has finished before.
+            // Joined when the customers are dropped, unless it has finished before.
             let thread = thread::Builder::new()
-                .name("shopper".into())
+                .name("customer".into())
                 .spawn(move || shop(front_end, &settings, &counts, &stopped))
-                .map_err(|e| Error::unavailable(format!("cannot start a shopper: {e}")))?;
-            self.present.push(Shopper { stop, thread });
+                .map_err(|e| Error::unavailable(format!("cannot start a customer: {e}")))?;
+            self.present.push(Customer { stop, thread });
         }
         self.dismiss(count);
         Ok(())
     }
 
-    /// Stops all shoppers except `count` of them.
+    /// Stops all customers except `count` of them.
     pub(super) fn dismiss(&mut self, count: usize) {
-        self.leaving.extend(self.present.drain(count..).map(|shopper| {
-            drop(shopper.stop);
-            shopper.thread
+        self.leaving.extend(self.present.drain(count..).map(|customer| {
+            drop(customer.stop);
+            customer.thread
         }));
         self.counts.lock().present = count;
     }
 }
 
-impl Drop for Shoppers {
+impl Drop for Customers {
     fn drop(&mut self) {
         self.dismiss(0);
         for thread in self.leaving.drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a shopper panicked");
+                tracing::error!("a customer panicked");
             }
         }
     }
