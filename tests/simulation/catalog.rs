@@ -1,7 +1,8 @@
 //! The catalog, as `src/catalog/{service,subscribers,file,restock}.rs` run it.
 
+use crate::context::Context;
 use crate::wire::{Answer, CustomerRequest, Input, Question, Reply, SYNC, Tag, Timer};
-use crate::world::{Context, between, ms};
+use crate::world::{between, ms};
 use fastrand::Rng;
 use std::time::Duration;
 use toystore::catalog::leases::{Coverage, Leases};

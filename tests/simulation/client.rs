@@ -2,9 +2,10 @@
 //! at a replica. Some send no key: these buy again only if the error says that nothing was bought.
 
 use crate::catalog::TOYS;
+use crate::context::Context;
 use crate::judge::Judge;
 use crate::wire::{Answer, CustomerRequest, Input, Node, Question, Reply, Tag, Timer};
-use crate::world::{Context, REPLICAS, between, ms};
+use crate::world::{REPLICAS, between, ms};
 use std::time::Duration;
 use toystore::error::Error;
 use toystore::model::{Item, Key, Moment, OrderNumber, Quantity, ReplicaId};

@@ -2,9 +2,13 @@
 //! calls. The decisions are made by the production code (`controller`, `elected`, `purchases`, `asking`, `querying`,
 //! `cache`).
 
+mod products;
+
+use crate::context::Context;
 use crate::wire::{Answer, CustomerRequest, Input, Node, Question, Reply, Tag, Timer, unanswered};
-use crate::world::{Context, REPLICAS, between, ms};
+use crate::world::{REPLICAS, between, ms};
 use fastrand::Rng;
+use products::{Query, Subscription};
 use std::collections::BTreeMap;
 use std::mem;
 use std::ops::Range;
@@ -15,9 +19,8 @@ use toystore::frontend::cache::Cache;
 use toystore::frontend::controller::{Controller, Decision, HealthReport, SILENT, Unclean};
 use toystore::frontend::elected::{Elected, Leader};
 use toystore::frontend::purchases::{self, Batch, PurchasesInFlight};
-use toystore::frontend::querying::{self, Lookup, Querying};
+use toystore::frontend::querying::{Lookup, Querying};
 use toystore::model::{Epoch, Moment, OrderNumber, ReplicaId, Toy, ToyName, View};
-use toystore::protocol::catalog;
 use toystore::protocol::order::{Bought, Peer, Request};
 
 const CHECK_INTERVAL: Duration = ms(100);
@@ -25,9 +28,6 @@ const RECHECK_PAUSE: Duration = ms(5);
 /// `frontend.purchase_deadline_ms`, shorter than its default.
 const ASK_DEADLINE: Range<Duration> = ms(200)..ms(4_000);
 const ASK_PAUSE: Duration = ms(10);
-const QUERY_DEADLINE: Duration = ms(5_000);
-const CHANGES_DEADLINE: Duration = ms(350);
-const CHANGES_PAUSE: Duration = ms(50);
 /// Small, so that the number of orders reaches it.
 const REMEMBER_EVERY: u64 = 5;
 
@@ -96,22 +96,6 @@ struct Attempt {
     deadline: Moment,
     asked: Option<(Tag, Epoch, ReplicaId)>,
     reply: Option<Reply>,
-    paused_until: Moment,
-}
-
-/// A session's thread in `Products::toy`.
-struct Query {
-    tag: Tag,
-    name: String,
-    flow: Querying<Toy>,
-    asked: Option<Tag>,
-}
-
-/// The thread that takes the changes.
-struct Subscription {
-    number: u64,
-    acknowledged: Option<u64>,
-    asked: Option<(Tag, Moment)>,
     paused_until: Moment,
 }
 
@@ -439,83 +423,5 @@ impl Attempt {
     fn pause(&mut self, context: &mut Context<'_>) {
         self.paused_until = context.now + ASK_PAUSE;
         context.after(ASK_PAUSE, Timer::Wake);
-    }
-}
-
-/// `products`.
-impl Frontend {
-    /// `Products::toy`, as far as it can go now. Returns whether it continues.
-    fn query(&mut self, query: &mut Query, context: &mut Context<'_>) -> bool {
-        if context.rng.u32(0..16) == 0 {
-            // Its thread is woken later.
-            let wait = between(context.rng, &(ms(0)..ms(20)));
-            context.after(wait, Timer::Wake);
-            return true;
-        }
-        match query.flow.next(&mut self.lookup, &query.name, context.now) {
-            querying::Next::Over(answer) => {
-                context.answer(query.tag, answer.map(Answer::Toy));
-                return false;
-            }
-            querying::Next::Ask if query.asked.is_none() => {
-                let question = catalog::Request::Query { name: query.name.clone() };
-                let deadline = context.now + QUERY_DEADLINE;
-                let asked = context.ask(Node::Catalog, Question::Catalog(question), deadline);
-                query.asked = Some(asked);
-            }
-            querying::Next::Ask | querying::Next::Wait => {}
-        }
-        true
-    }
-
-    fn fetched(&mut self, tag: Tag, reply: Reply) {
-        if let Some(query) = self.queries.iter_mut().find(|query| query.asked == Some(tag)) {
-            let answer = match reply {
-                Ok(Answer::Toy(toy)) => Ok((toy.version, toy)),
-                Ok(_) => Err(unanswered("no answer that fits")),
-                Err(error) => Err(error),
-            };
-            query.flow.told(&mut self.lookup, &query.name, answer);
-        }
-    }
-}
-
-/// `subscription`.
-impl Frontend {
-    /// The beginning of `Subscriber::listen`.
-    fn subscribe(&mut self, rng: &mut Rng) {
-        self.subscription.number = rng.u64(..);
-        self.subscription.acknowledged = None;
-        self.lookup.cache.unsubscribe();
-    }
-
-    fn listen(&mut self, context: &mut Context<'_>) {
-        let Subscription { number, acknowledged, asked, paused_until } = &mut self.subscription;
-        if asked.is_some() || context.now < *paused_until {
-            return;
-        }
-        let question =
-            catalog::Peer::Changes { subscription: *number, acknowledged: *acknowledged };
-        let deadline = context.now + CHANGES_DEADLINE;
-        let tag = context.ask(Node::Catalog, Question::CatalogPeer(question), deadline);
-        *asked = Some((tag, context.now));
-    }
-
-    fn listened(&mut self, reply: &Reply, sent: Moment, context: &mut Context<'_>) {
-        let holds = match reply {
-            Ok(Answer::Changes(changes)) => {
-                for change in &changes.invalidate {
-                    self.lookup.cache.invalidate(&change.name, change.version);
-                }
-                self.subscription.acknowledged = Some(changes.up_to);
-                self.lookup.cache.renew(self.subscription.number, sent, context.now)
-            }
-            _ => false,
-        };
-        if !holds {
-            self.subscription.paused_until = context.now + CHANGES_PAUSE;
-            context.after(CHANGES_PAUSE, Timer::Wake);
-            self.subscribe(context.rng);
-        }
     }
 }

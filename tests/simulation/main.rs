@@ -26,6 +26,7 @@ mod given;
 
 mod catalog;
 mod client;
+mod context;
 mod frontend;
 mod judge;
 mod nemesis;
@@ -33,6 +34,7 @@ mod order;
 mod wire;
 mod world;
 
+use context::Trace;
 use given::given;
 use judge::Judge;
 use std::ops::Range;
@@ -40,7 +42,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
-use world::{Trace, World, ms};
+use world::{World, ms};
 
 /// How many seeds `make test` runs.
 const SEEDS: u64 = 2_000;

@@ -5,8 +5,11 @@
 //! killed never reaches the next process at the same address. A paused process handles the messages
 //! that it was sent when it resumes. A cut link delivers nothing; a part of it is delivered when the link heals.
 
+mod faults;
+
 use crate::catalog;
 use crate::client::Client;
+use crate::context::{Context, Effect, Trace};
 use crate::frontend;
 use crate::judge::Judge;
 use crate::nemesis::Nemesis;
@@ -22,8 +25,7 @@ use std::mem;
 use std::ops::Range;
 use std::time::Duration;
 use toystore::error::Error;
-use toystore::model::{Key, Moment, PurchaseId, ReplicaId, ToyName};
-use toystore::protocol::purchase::Purchase;
+use toystore::model::{Moment, ReplicaId};
 
 /// A random duration.
 pub fn between(rng: &mut Rng, range: &Range<Duration>) -> Duration {
@@ -34,104 +36,6 @@ pub fn between(rng: &mut Rng, range: &Range<Duration>) -> Duration {
 /// Milliseconds.
 pub const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
-}
-
-/// What a process may do while it handles an input.
-pub struct Context<'a> {
-    pub me: Node,
-    pub now: Moment,
-    pub rng: &'a mut Rng,
-    effects: Vec<Effect>,
-    next_tag: &'a mut Tag,
-    trace: &'a mut Trace,
-}
-
-enum Effect {
-    Ask {
-        tag: Tag,
-        to: Node,
-        question: Question,
-        deadline: Moment,
-    },
-    Answer {
-        tag: Tag,
-        reply: Reply,
-    },
-    Timer {
-        wait: Duration,
-        timer: Timer,
-    },
-    /// An attempt to buy becomes this purchase.
-    Begin {
-        tag: Tag,
-        id: PurchaseId,
-        key: Key,
-    },
-    /// From now on every query shows this version of the toy, or a newer one.
-    Show {
-        name: ToyName,
-        version: u64,
-    },
-}
-
-impl Context<'_> {
-    /// Sends a question. The reply is an input, at the deadline at the latest.
-    pub fn ask(&mut self, to: Node, question: Question, deadline: Moment) -> Tag {
-        *self.next_tag += 1;
-        let tag = *self.next_tag;
-        self.effects.push(Effect::Ask { tag, to, question, deadline });
-        tag
-    }
-
-    pub fn answer(&mut self, tag: Tag, reply: Reply) {
-        self.effects.push(Effect::Answer { tag, reply });
-    }
-
-    /// For the judge: the request with `tag` is sent on as this purchase.
-    pub fn begins(&mut self, tag: Tag, purchase: &Purchase) {
-        self.effects.push(Effect::Begin { tag, id: purchase.id, key: purchase.key.clone() });
-    }
-
-    /// For the judge: no cache has older versions than these any more.
-    pub fn shows(&mut self, versions: &[(ToyName, u64)]) {
-        for (name, version) in versions.iter().cloned() {
-            self.effects.push(Effect::Show { name, version });
-        }
-    }
-
-    pub fn after(&mut self, wait: Duration, timer: Timer) {
-        self.effects.push(Effect::Timer { wait, timer });
-    }
-
-    /// Adds a line to the trace.
-    pub fn note(&mut self, line: impl FnOnce() -> String) {
-        let (now, me) = (self.now, self.me);
-        self.trace.add(now, || format!("{me:?}: {}", line()));
-    }
-}
-
-/// What happened, in words. Kept only if it will be shown.
-#[derive(Default)]
-pub struct Trace(Option<Vec<String>>);
-
-impl Trace {
-    pub fn kept() -> Trace {
-        Trace(Some(Vec::new()))
-    }
-
-    pub fn add(&mut self, now: Moment, line: impl FnOnce() -> String) {
-        if let Some(lines) = &mut self.0 {
-            lines.push(format!(
-                "{:>9.3} ms  {}",
-                (now - Moment::START).as_secs_f64() * 1e3,
-                line()
-            ));
-        }
-    }
-
-    pub fn lines(&self) -> &[String] {
-        self.0.as_deref().unwrap_or_default()
-    }
 }
 
 /// A process that may be running or not, with its disk.
@@ -487,138 +391,6 @@ impl World {
     fn is_paused(&mut self, node: Node) -> bool {
         let now = self.now;
         now < self.host(node).paused_until
-    }
-}
-
-/// Faults.
-impl World {
-    /// Kills a process: what it had not synced may be lost, and its connections are reset.
-    pub fn crash(&mut self, node: Node) {
-        if mem::replace(&mut self.host(node).down, true) {
-            return;
-        }
-        self.host(node).incarnation += 1;
-        self.host(node).paused_until = Moment::START;
-        let rng = &mut self.rng;
-        match node {
-            Node::Frontend => {
-                if let Slot::Up(process) = &self.frontend {
-                    self.frontend = Slot::Down(process.disk.clone());
-                }
-            }
-            Node::Catalog => {
-                if let Slot::Up(process) = &self.catalog {
-                    self.catalog = Slot::Down(process.disk.after_crash(rng));
-                }
-            }
-            Node::Replica(id) => {
-                if let Some(slot) = self.replicas.get_mut(&id)
-                    && let Slot::Up(process) = slot
-                {
-                    *slot = Slot::Down(process.disk.after_crash(rng));
-                }
-            }
-            Node::Client(_) => {}
-        }
-        self.break_connections(node);
-        self.judge.disk_changed();
-    }
-
-    /// Breaks the connections to a process. If it lives, it handles the requests that it has, and some of them are sent
-    /// again.
-    pub fn break_connections(&mut self, node: Node) {
-        let mut broken: Vec<Tag> =
-            self.calls.iter().filter(|(_, call)| call.to == node).map(|(tag, _)| *tag).collect();
-        broken.sort_unstable();
-        for tag in broken {
-            let is_customer = matches!(self.calls[&tag].from, Node::Client(_));
-            if !is_customer && !self.is_down(node) && self.rng.bool() {
-                self.send_again(tag);
-                continue;
-            }
-            let delay = self.delay();
-            self.schedule(delay, Event::Reply { tag, from: Some(node), reply: reset() });
-        }
-    }
-
-    /// Requests of this process that no process has received are lost.
-    pub fn forget_questions(&mut self, asker: Node) {
-        for (_, event) in self.events.values_mut() {
-            if matches!(event, Event::Question { from, .. } if *from == asker) {
-                *event = Event::Nothing;
-            }
-        }
-    }
-
-    pub fn restart_after(&mut self, node: Node, wait: Duration) {
-        self.schedule(wait, Event::Restart(node));
-    }
-
-    pub fn pause(&mut self, node: Node, time: Duration) {
-        let until = self.now + time;
-        self.host(node).paused_until = until;
-    }
-
-    pub fn cut(&mut self, from: Node, to: Node, time: Duration) {
-        self.cuts.insert((from, to));
-        self.schedule(time, Event::Heal(from, to));
-    }
-
-    pub fn is_down(&self, node: Node) -> bool {
-        self.hosts[index(node)].down
-    }
-
-    pub fn nemesis(&mut self) -> &mut Nemesis {
-        &mut self.nemesis
-    }
-
-    /// Ends all faults: links are whole, and processes run.
-    pub fn heal(&mut self) {
-        self.flaky = 0;
-        self.cuts.clear();
-        for node in self.nodes.clone() {
-            self.host(node).paused_until = Moment::START;
-            if self.is_down(node) {
-                self.schedule(ms(10), Event::Restart(node));
-            }
-        }
-    }
-
-    fn restart(&mut self, node: Node) -> Result<(), String> {
-        if !self.is_down(node) {
-            return Ok(());
-        }
-        self.trace.add(self.now, || format!("{node:?} STARTS"));
-        let now = self.now;
-        match node {
-            Node::Frontend => {
-                if let Slot::Down(disk) = &self.frontend {
-                    let process = frontend::Frontend::new(disk.clone(), now, &mut self.rng);
-                    self.frontend = Slot::Up(Box::new(process));
-                }
-            }
-            Node::Catalog => {
-                let Slot::Down(disk) = &mut self.catalog else { return Ok(()) };
-                let stock = disk.load();
-                if self.rng.u32(0..5) == 0 {
-                    // Killed between its new snapshot and its new journal.
-                    self.schedule(ms(50), Event::Restart(node));
-                    return Ok(());
-                }
-                disk.renew(&stock);
-                let process = catalog::Catalog::new(disk.clone(), stock, now);
-                self.catalog = Slot::Up(Box::new(process));
-            }
-            Node::Replica(id) => {
-                let Some(slot) = self.replicas.get_mut(&id) else { return Ok(()) };
-                if let Slot::Down(disk) = slot {
-                    *slot = Slot::Up(Box::new(order::Order::new(id, disk.clone())));
-                }
-            }
-            Node::Client(_) => {}
-        }
-        self.host(node).down = false;
-        self.give(node, Input::Timer(Timer::Tick))
     }
 }
 
