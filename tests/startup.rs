@@ -326,20 +326,27 @@ fn a_mistake_in_the_initial_toys_is_refused_with_its_line() {
         (
             "toys.csv",
             format!("{row}Tux,1,-1\n"),
-            "line 2: field 3: invalid digit found in string; expected",
+            "line 2: quantity: invalid digit found in string; expected",
         ),
         ("toys.csv", format!("{row}Tux,1,1\nTux,2,2\n"), "line 3: \"Tux\" is there twice"),
         ("toys.csv", format!("{row}\n\nTux,1,1\n\nTux,2,2\n"), "line 6: \"Tux\" is there twice"),
-        ("toys.csv", format!("{row}Tux,1,1\r\nFox,1,-1\r\n"), "line 3: field 3: "),
+        ("toys.csv", format!("{row}Tux,1,1\r\nFox,1,-1\r\n"), "line 3: quantity: "),
+        ("toys.csv", "price,name,quantity\ncheap,Tux,1\n".into(), "line 2: price: invalid float"),
         (
             "toys.csv",
             "name,price,quantity\r\nTux,1,1\r\n\r\nFox,1\r\n".into(),
+            "line 4: the row has 2 fields, expected 3",
+        ),
+        (
+            "toys.csv",
+            "name,price,quantity\rTux,1,1\r\rFox,1\r".into(),
             "line 4: the row has 2 fields, expected 3",
         ),
         ("toys.csv", format!("{row},1,1\n"), "line 2: a toy's name has 1 to 100 bytes"),
         ("toys.csv", format!("{row}Tux,0.001,1\n"), "line 2: price is 0.001"),
         ("toys.json", format!("[{json},\n{json}]"), "line 2: \"Tux\" is there twice"),
         ("toys.json", "\u{feff}[\n{}]".into(), "line 2: missing field `name`"),
+        ("toys.json", "[\r{}]".into(), "line 2: missing field `name`"),
         (
             "toys.json",
             "[\r\n\r\n{\"name\":\"\"}]".into(),
@@ -354,6 +361,7 @@ fn a_mistake_in_the_initial_toys_is_refused_with_its_line() {
     let store = Cluster::closed(&["--catalog-initial=toys.csv"]);
     for (contents, expected) in [
         (&b"name,price,quantity\nB\xe4r,1,1\n"[..], "line 2 is not UTF-8: save it as UTF-8"),
+        (b"name,price,quantity\rB\xe4r,1,1\r", "line 2 is not UTF-8: save it as UTF-8"),
         (b"\xff\xfen\0a\0", "it is UTF-16: save it as UTF-8"),
     ] {
         fs::write(store.path("toys.csv"), contents).expect("the directory is there");

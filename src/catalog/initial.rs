@@ -86,8 +86,9 @@ fn from_csv(text: &str) -> Result<Toys, Fault> {
     }
     check_header(&header).map_err(|why| Fault::new(line_of(text, header.position()), why))?;
     for record in reader.records() {
-        let record = record.map_err(|e| Fault::new(line_of(text, e.position()), own_words(&e)))?;
-        let row = record.deserialize(Some(&header)).map_err(|e| own_words(&e));
+        let record =
+            record.map_err(|e| Fault::new(line_of(text, e.position()), own_words(&e, &header)))?;
+        let row = record.deserialize(Some(&header)).map_err(|e| own_words(&e, &header));
         row.and_then(|row| toys.add(row))
             .map_err(|why| Fault::new(line_of(text, record.position()), why))?;
     }
@@ -109,26 +110,29 @@ fn check_header(header: &StringRecord) -> Result<(), String> {
     })
 }
 
-/// The line of a record. The reader counts lines too, but reports another line for a record after a CR LF (the
-/// LF) or after empty lines (the first of them).
+/// The line of a record. The reader counts lines too, but reports another line for a record after empty lines (the
+/// first of them).
 fn line_of(text: &str, position: Option<&csv::Position>) -> u64 {
     let start = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
     let rest = text.as_bytes().get(start..).unwrap_or_default();
-    let empty = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let empty = rest.iter().take_while(|byte| **byte == b'\n').count();
     text::line_at(text.as_bytes(), start + empty)
 }
 
 /// The reader's error, without its line number.
-fn own_words(error: &csv::Error) -> String {
+fn own_words(error: &csv::Error, header: &StringRecord) -> String {
     match error.kind() {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("the row has {len} fields, expected {expected_len}")
         }
-        ErrorKind::Deserialize { err, .. } => match (err.kind(), err.field()) {
-            (DeserializeErrorKind::Message(why), _) => why.clone(),
-            (kind, Some(field)) => format!("field {}: {kind}", field + 1),
-            (kind, None) => kind.to_string(),
-        },
+        ErrorKind::Deserialize { err, .. } => {
+            let column = err.field().and_then(|field| header.get(usize::try_from(field).ok()?));
+            match (err.kind(), column) {
+                (DeserializeErrorKind::Message(why), _) => why.clone(),
+                (kind, Some(column)) => format!("{column}: {kind}"),
+                (kind, None) => kind.to_string(),
+            }
+        }
         _ => error.to_string(),
     }
 }
