@@ -446,6 +446,11 @@ fn a_server_listens_at_every_address_of_its_host_and_is_one_server() {
     let server = Server::start("lines", format!("{host}:0"), lines, limits).unwrap();
     let port = server.address().port();
     let both: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let named = server.listening_on();
+    assert!(
+        both.iter().all(|ip| named.contains(&SocketAddr::new(*ip, port).to_string())),
+        "{named}"
+    );
     for _ in 0..20 {
         // One limit for both listeners: when a connection to one closes, the other may accept one.
         let clients = both.map(|ip| connect_to((ip, port).into()));

@@ -78,7 +78,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let reloader = transport.reload_at_hangup()?;
     monitor.watch(server.watch());
     let restocker = Restocker::start(settings.restock_every, move || catalog.restock(which))?;
-    tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
+    let (at, for_peers) = (server.listening_on(), peer_server.listening_on());
+    tracing::info!("listening on {at}, for peers on {for_peers}");
     while !stop.wait(Duration::from_secs(3_600)) {}
     drop(restocker);
     drop(signalled);

@@ -86,7 +86,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let peer = transport.listen(&settings.peer);
     let peer_server = Server::start("peer", peer, peers, peer_limits)?;
     let reloader = transport.reload_at_hangup()?;
-    tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
+    let (at, for_peers) = (server.listening_on(), peer_server.listening_on());
+    tracing::info!("listening on {at}, for peers on {for_peers}");
     while !stop.wait(Duration::from_secs(3_600)) {}
     server.stop();
     peer_server.stop();

@@ -67,8 +67,9 @@ impl<S: Send + 'static> Acceptor<S> {
         Ok(acceptor)
     }
 
-    pub(super) fn address(&self) -> io::Result<SocketAddr> {
-        self.listeners[0].local_addr()
+    /// With the real port if 0 was configured.
+    pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(|listener| listener.local_addr()).collect()
     }
 
     /// Notified when the server stops.

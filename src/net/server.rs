@@ -26,7 +26,8 @@ pub type Watch = Arc<dyn Fn() -> Gauges + Send + Sync>;
 
 /// A running server. Dropping it stops it.
 pub struct Server {
-    address: SocketAddr,
+    /// At least one.
+    addresses: Vec<SocketAddr>,
     stop: Box<dyn Fn() -> io::Result<()> + Send + Sync>,
     gauges: Watch,
     acceptor: Option<VitalThread>,
@@ -55,7 +56,7 @@ impl Server {
         let acceptor = Acceptor::open(listeners, listen, Arc::clone(&scheduler));
         let acceptor = acceptor.map_err(cannot_listen)?;
         let arrivals = acceptor.arrivals();
-        let address = acceptor.address().map_err(cannot_listen)?;
+        let addresses = acceptor.addresses().map_err(cannot_listen)?;
 
         // Serve requests. Each worker runs as long as the server. Workers end when
         // the acceptor ends, and `Drop for Server` waits for them.
@@ -82,12 +83,18 @@ impl Server {
             scheduler.stop();
             arrivals.notify()
         });
-        Ok(Server { address, stop, gauges, acceptor: Some(acceptor), pool, workers_left })
+        Ok(Server { addresses, stop, gauges, acceptor: Some(acceptor), pool, workers_left })
     }
 
     /// The address where it listens, the first if there are several; with the real port if 0 was configured.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// All addresses where it listens, for people.
+    pub fn listening_on(&self) -> String {
+        let all: Vec<_> = self.addresses.iter().map(SocketAddr::to_string).collect();
+        all.join(" and ")
     }
 
     /// Its state.

@@ -49,7 +49,8 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     replication::start(&mut threads, config, &transport)?;
     office::start(&mut threads, config, &transport)?;
     let reloader = transport.reload_at_hangup()?;
-    tracing::info!("listening on {}, for peers on {}", server.address(), peer_server.address());
+    let (at, for_peers) = (server.listening_on(), peer_server.listening_on());
+    tracing::info!("listening on {at}, for peers on {for_peers}");
     while !stop.wait(Duration::from_secs(3_600)) {}
     server.stop();
     drop(threads);
