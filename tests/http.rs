@@ -753,7 +753,11 @@ fn without_backends_the_answer_is_503_and_when_to_come_again() {
         assert_eq!(said.matches("try again").count(), 1, "{said}");
         assert!(!said.contains("127.") && !said.contains("the outcome is unknown"), "{said}");
     }
-    assert_eq!(wire.ask(get("/nowhere")).status, 404, "what needs nobody is answered");
+    let long = format!("/products/{}", "x".repeat(101));
+    for target in ["/nowhere", "/products/", "/products/%0A", "/products?name=", &long] {
+        let status = wire.ask(get(target)).status;
+        assert_eq!(status, 404, "what needs nobody is answered, also a name of no toy: {target}");
+    }
 
     store.start(Catalog);
     assert_eq!(wire.ask(get("/products/Tux")).status, 200);

@@ -6,7 +6,7 @@
 use super::cache::Cache;
 use super::querying::{Lookup, Next, Querying};
 use crate::blocking::Blocking;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Moment, Toy, ToyName};
 use crate::monitoring::status::CacheStatus;
 use crate::net::Rpc;
@@ -104,9 +104,10 @@ impl Products {
         cache.renew(subscription, sent, self.now())
     }
 
-    /// Asks the catalog for a toy and its version.
+    /// Asks the catalog for a toy and its version. No toy has what is not a name.
     fn fetch(&self, name: &str) -> Result<(u64, Body)> {
-        let question = Request::Query { name: name.to_owned() };
+        let name = name.parse().map_err(|_| Error::UnknownToy)?;
+        let question = Request::Query { name };
         let toy: Toy = ask(&self.catalog, &question, Instant::now() + DEADLINE, &wanted)?;
         Ok((toy.version, web::body(&ShownToy::from(toy)).into()))
     }

@@ -24,7 +24,7 @@ pub enum Request {
     /// One toy. Sent by the front-end on a cache miss. Answer: [`Toy`](crate::model::Toy).
     Query {
         /// Its name.
-        name: String,
+        name: ToyName,
     },
     /// The toys, in the order of the database. Answer: a list of [`Toy`](crate::model::Toy); `UnknownToy` if there is no toy `after`.
     List {

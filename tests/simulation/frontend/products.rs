@@ -45,7 +45,7 @@ impl Frontend {
                 return false;
             }
             querying::Next::Ask if query.asked.is_none() => {
-                let question = catalog::Request::Query { name: query.name.clone() };
+                let question = catalog::Request::Query { name: query.name.parse().unwrap() };
                 let deadline = context.now + QUERY_DEADLINE;
                 let asked = context.ask(Node::Catalog, Question::Catalog(question), deadline);
                 query.asked = Some(asked);
