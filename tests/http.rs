@@ -32,7 +32,11 @@ struct Answer {
 
 impl Wire {
     fn open(store: &Cluster) -> Wire {
-        let stream = TcpStream::connect(store.address(Frontend)).expect("it listens");
+        Wire::to(store.address(Frontend))
+    }
+
+    fn to(address: &str) -> Wire {
+        let stream = TcpStream::connect(address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         stream.set_nodelay(true).expect("a socket");
         Wire { stream, received: Vec::new() }
@@ -363,6 +367,13 @@ fn every_path_says_which_methods_it_has() {
         let expected = if method == "OPTIONS" { 204 } else { 405 };
         let (status, allow) = (answer.status, answer.header("Allow"));
         assert_eq!((status, allow), (expected, Some(allowed)), "{method} {target}: {answer:?}");
+    }
+    for (id, allowed) in
+        [(Catalog, "GET, HEAD, POST, PUT, OPTIONS"), (Order(1), "GET, HEAD, POST, OPTIONS")]
+    {
+        let mut service = Wire::to(store.address(id));
+        service.send("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(service.head().header("Allow"), Some(allowed), "{id:?}");
     }
     for target in ["/*", "/nowhere"] {
         wire.send(format!("OPTIONS {target} HTTP/1.1\r\nHost: h\r\n\r\n"));

@@ -327,7 +327,7 @@ impl Handler for Customers {
             }
             (_, ["query", _]) => (Kind::Other, web::wrong_method(request, responder, "GET, HEAD")),
             (_, ["buy_qty"]) => (Kind::Other, web::wrong_method(request, responder, "POST")),
-            _ => (Kind::Other, web::no_such_path(request, responder)),
+            _ => (Kind::Other, web::no_such_path(request, responder, "GET, HEAD, POST, PUT")),
         };
         Asked::one(kind, status)
     }
@@ -351,6 +351,6 @@ impl Handler for Peers {
     }
 
     fn http(&self, request: &HttpRequest<'_>, _: &[&str], responder: Responder<'_>) -> Asked {
-        Asked::one(Kind::Other, web::no_such_path(request, responder))
+        Asked::one(Kind::Other, web::no_such_path(request, responder, "GET, HEAD"))
     }
 }

@@ -44,6 +44,6 @@ impl Handler for Peers {
     }
 
     fn http(&self, request: &Request<'_>, _: &[&str], responder: Responder<'_>) -> Asked {
-        Asked::one(Kind::Other, web::no_such_path(request, responder))
+        Asked::one(Kind::Other, web::no_such_path(request, responder, "GET, HEAD"))
     }
 }

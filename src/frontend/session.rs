@@ -85,7 +85,9 @@ impl CustomerServer {
             Ok(Route::Health) => (Kind::Other, web::healthy(responder, "front-end")),
             Ok(Route::Page) => (Kind::Other, show(&[""], request, responder)),
             Ok(Route::Asset(file)) => (Kind::Other, show(&["assets", &file], request, responder)),
-            Ok(Route::Nowhere) => (Kind::Other, web::no_such_path(request, responder)),
+            Ok(Route::Nowhere) => {
+                (Kind::Other, web::no_such_path(request, responder, "GET, HEAD, POST"))
+            }
             Ok(Route::WrongMethod(allowed)) => {
                 (Kind::Other, web::wrong_method(request, responder, allowed))
             }
@@ -199,7 +201,7 @@ fn buy_failed(error: Error) -> Error {
 fn show(path: &[&str], request: &Request<'_>, responder: Responder<'_>) -> u16 {
     match STOREFRONT.file(path) {
         Some(file) => pages::send(responder, file),
-        None => web::no_such_path(request, responder),
+        None => web::no_such_path(request, responder, "GET, HEAD, POST"),
     }
 }
 

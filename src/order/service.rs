@@ -139,7 +139,7 @@ impl Handler for Customers {
                 (Kind::Other, web::wrong_method(request, responder, "GET, HEAD"))
             }
             (_, ["orders"]) => (Kind::Other, web::wrong_method(request, responder, "POST")),
-            _ => (Kind::Other, web::no_such_path(request, responder)),
+            _ => (Kind::Other, web::no_such_path(request, responder, "GET, HEAD, POST")),
         };
         Asked::one(kind, status)
     }
@@ -166,6 +166,6 @@ impl Handler for Peers {
     }
 
     fn http(&self, request: &HttpRequest<'_>, _: &[&str], responder: Responder<'_>) -> Asked {
-        Asked::one(Kind::Other, web::no_such_path(request, responder))
+        Asked::one(Kind::Other, web::no_such_path(request, responder, "GET, HEAD"))
     }
 }

@@ -89,10 +89,11 @@ pub fn healthy(responder: Responder<'_>, service: &str) -> u16 {
     respond(responder, &Ok(json!({ "service": service })))
 }
 
-/// A path that does not exist, or `*`, with which a client asks what the server supports (RFC 9110 §9.3.7).
-pub fn no_such_path(request: &Request<'_>, responder: Responder<'_>) -> u16 {
+/// A path that does not exist, or `*`, with which a client asks what the server supports (RFC 9110 §9.3.7):
+/// `methods`, each for some path.
+pub fn no_such_path(request: &Request<'_>, responder: Responder<'_>, methods: &str) -> u16 {
     if request.path == "*" {
-        return options(responder, "GET, HEAD, POST");
+        return options(responder, methods);
     }
     responder.send(404, &[], &error_body(404, "no such path"));
     404

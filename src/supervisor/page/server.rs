@@ -105,7 +105,7 @@ impl PageServer {
             (_, ["commands"]) => web::wrong_method(request, responder, "POST"),
             ("GET" | "HEAD", file) => match CLUSTER.file(file) {
                 Some(file) => pages::send(responder, file),
-                None => web::no_such_path(request, responder),
+                None => web::no_such_path(request, responder, "GET, HEAD, POST"),
             },
             _ => web::wrong_method(request, responder, "GET, HEAD"),
         }
