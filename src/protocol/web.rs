@@ -2,13 +2,14 @@
 //! each error, and the bodies of requests. The only place that knows status codes, except
 //! those of HTTP itself.
 
-use super::catalog::{Put, check_stock};
+use super::catalog::{Put, STOCK_MAX, check_stock};
 use crate::error::{Error, Result};
 use crate::http::{Request, Responder, error_body, form_pairs, link_to_next};
 use crate::model::{Entry, Item, Key, OrderNumber, Price, Quantity, Toy, ToyName};
 use crate::text;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 /// The success envelope.
 #[derive(Debug, Serialize, Deserialize)]
@@ -178,29 +179,30 @@ pub fn put(request: &Request<'_>) -> Result<Put> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Body {
-        price: Option<Price>,
-        restock: Option<u64>,
-        quantity: Option<u64>,
+        price: Option<Value>,
+        restock: Option<Value>,
+        quantity: Option<Value>,
     }
     const EXPECTED: &str =
         "expected price, restock or both to change a toy, or price and quantity to add one";
     check_format(request, &[JSON])?;
-    let body: Body = serde_json::from_slice(text::without_mark(request.body)).map_err(|error| {
-        let numbers = if error.to_string().contains("invalid type: string") {
-            "; numbers are written without quotes"
-        } else {
-            ""
-        };
-        Error::invalid(format!("{EXPECTED}, as JSON, but {error}{numbers}"))
-    })?;
-    match body {
-        Body { price: Some(price), quantity: Some(quantity), restock: None } => {
-            Ok(Put::Add { price, quantity: check_stock(quantity)? })
+    let Body { price, restock, quantity } =
+        serde_json::from_slice(text::without_mark(request.body))
+            .map_err(|error| Error::invalid(format!("{EXPECTED}, as JSON, but {error}")))?;
+    let price_of = |value| number("price", &value, "a number ≥ 0 with at most two decimals");
+    let stock_of = |field| {
+        move |value| {
+            let expected = format!("a whole number from 0 to {STOCK_MAX}");
+            number(field, &value, &expected).and_then(check_stock)
         }
-        Body { price, restock, quantity: None } if price.is_some() || restock.is_some() => {
-            Ok(Put::Change { price, restock: restock.map(check_stock).transpose()? })
-        }
-        _ => Err(Error::invalid(EXPECTED)),
+    };
+    let price = price.map(price_of).transpose()?;
+    let restock = restock.map(stock_of("restock")).transpose()?;
+    let quantity = quantity.map(stock_of("quantity")).transpose()?;
+    match (price, restock, quantity) {
+        (Some(price), None, Some(quantity)) => Ok(Put::Add { price, quantity }),
+        (None, None, _) | (_, _, Some(_)) => Err(Error::invalid(EXPECTED)),
+        (price, restock, None) => Ok(Put::Change { price, restock }),
     }
 }
 
@@ -271,16 +273,18 @@ fn item_from_json(body: &[u8]) -> Result<Item> {
     let body: Body = serde_json::from_slice(body).map_err(|error| {
         Error::invalid(format!(r#"expected {{"name":"Tux","quantity":1}}, but {error}"#))
     })?;
-    let Some(quantity) = body.quantity.as_u64() else {
-        let error = quantity_error(&body.quantity.to_string());
-        return Err(match body.quantity.as_str().map(str::parse::<u64>) {
-            Some(Ok(number)) => {
-                Error::invalid(format!("{error}: write {number}, not \"{number}\""))
-            }
-            _ => error,
-        });
-    };
-    Ok(Item { name: body.name, quantity: Quantity::try_from(quantity)? })
+    let quantity = number("quantity", &body.quantity, &quantities())?;
+    Ok(Item { name: body.name, quantity })
+}
+
+/// A field that is a number. If it is one in quotes, the error says how to write it.
+fn number<T: DeserializeOwned>(field: &str, value: &Value, expected: &str) -> Result<T> {
+    T::deserialize(value).map_err(|_| {
+        let quoted = value.as_str().filter(|text| text.parse::<Number>().is_ok());
+        let advice = quoted.map(|text| format!(": write {text}, not \"{text}\""));
+        let advice = advice.unwrap_or_default();
+        Error::invalid(format!("{field} is {value}, expected {expected}{advice}"))
+    })
 }
 
 fn item_from_form(body: &[u8]) -> Result<Item> {
@@ -299,13 +303,14 @@ fn item_from_form(body: &[u8]) -> Result<Item> {
     let missing = |field| move || Error::invalid(format!("field {field:?} is missing"));
     let name = ToyName::try_from(name.ok_or_else(missing("name"))?)?;
     let quantity = quantity.ok_or_else(missing("quantity"))?;
-    let number = quantity.parse::<u64>().map_err(|_| quantity_error(&format!("{quantity:?}")))?;
+    let number = quantity.parse::<u64>().map_err(|_| {
+        Error::invalid(format!("quantity is {quantity:?}, expected {}", quantities()))
+    })?;
     Ok(Item { name, quantity: Quantity::try_from(number)? })
 }
 
-fn quantity_error(given: &str) -> Error {
-    let max = Quantity::MAX;
-    Error::invalid(format!("quantity is {given}, expected a whole number from 1 to {max}"))
+fn quantities() -> String {
+    format!("a whole number from 1 to {}", Quantity::MAX)
 }
 
 /// An order number in a path.
