@@ -225,6 +225,20 @@ fn a_thread_per_request_keeps_no_thread_between_them() {
     wait_until(|| (server.gauges().parked, server.gauges().busy) == (0, 1));
 }
 
+/// Otherwise each of the calls that services make at intervals would wake three threads.
+#[test]
+fn no_thread_stays_with_a_connection_whose_last_request_came_after_a_longer_silence() {
+    let stay = Duration::from_secs(2);
+    let (server, _) = start(Limits { stay, ..with_threads(2) });
+    let client = connect(&server);
+    echo(&client, "a thread stays after this");
+    wait_until(|| server.gauges().parked == 1);
+    let asked = Instant::now();
+    echo(&client, "and not after this");
+    wait_until(|| server.gauges().parked == 1);
+    assert!(asked.elapsed() < stay);
+}
+
 #[test]
 fn requests_are_found_however_they_are_cut() {
     let (server, _) = start(Limits { stay: Duration::from_millis(1), ..with_threads(2) });
@@ -354,7 +368,8 @@ fn idle_connections_outnumbering_the_threads_cost_no_thread() {
 #[test]
 fn a_client_that_never_reads_holds_no_thread() {
     const BYTES: usize = 20 << 20;
-    let (server, _) = start(with_threads(1));
+    // A write that waits for room would wait for so long.
+    let (server, _) = start(Limits { stay: 2 * PATIENCE, ..with_threads(1) });
     let unwilling = connect(&server);
     writeln!(&unwilling, "big {BYTES}\nand more").unwrap();
     wait_until(|| server.gauges().parked == 1);
@@ -362,6 +377,7 @@ fn a_client_that_never_reads_holds_no_thread() {
     for _ in 0..20 {
         echo(&other, "quick");
     }
+    drop(other);
     let expected = format!("big {BYTES}\n{}and more\n", ".".repeat(BYTES));
     assert!(read_bytes(&unwilling, expected.len()) == expected, "what it reads late is whole");
 }

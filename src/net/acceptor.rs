@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 /// How often deadlines are checked, and active connections are counted.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 
+/// The same while there are no connections.
+const IDLE_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The same while the server stops.
 const LAST_SWEEPS_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -83,13 +86,15 @@ impl<S: Send + 'static> Acceptor<S> {
         let mut next_sweep = Instant::now() + SWEEP_INTERVAL;
         while !self.scheduler.is_stopping() {
             wait(&self.arrivals, &mut events, next_sweep);
+            let now = Instant::now();
             if !events.is_empty() {
                 self.accept();
+                next_sweep = next_sweep.min(now + SWEEP_INTERVAL);
             }
-            let now = Instant::now();
             if now >= next_sweep {
-                next_sweep = now + SWEEP_INTERVAL;
                 self.sweep(now);
+                let is_idle = self.scheduler.open.load(Ordering::Relaxed) == 0;
+                next_sweep = now + if is_idle { IDLE_SWEEP_INTERVAL } else { SWEEP_INTERVAL };
             }
         }
         self.close();

@@ -60,11 +60,15 @@ impl Channel {
 
     /// Sends as much of `output` as the socket accepts, and removes it from `output`. Returns whether nothing is
     /// left to be sent; what is left may be in this channel and no longer in `output`.
-    pub(super) fn send(&mut self, socket: &TcpStream, output: &mut Vec<u8>) -> io::Result<bool> {
+    pub(super) fn send(
+        &mut self,
+        mut socket: impl Write,
+        output: &mut Vec<u8>,
+    ) -> io::Result<bool> {
         match self {
             Channel::Plain if output.is_empty() => Ok(true),
             Channel::Plain => {
-                let sent = sent((&*socket).write(output))?;
+                let sent = sent(socket.write(output))?;
                 output.drain(..sent);
                 Ok(output.is_empty())
             }

@@ -1,9 +1,9 @@
 //! One accepted connection: a socket, the bytes not yet served, the bytes not yet sent, what it waits for, and
 //! the deadline of that wait.
 //!
-//! * The socket blocks, with a timeout of [`Limits::stay`] for reading and writing. So the usual
-//!   request costs one `send` and one `recv` (and before it some checks without bytes, see `socket`). A
-//!   client that is silent or does not read costs a thread no more than that timeout.
+//! * The socket blocks, with a timeout of [`Limits::stay`] for reading. So the usual request costs one `send` and
+//!   one `recv` (and before it some checks without bytes, see `socket`). A client that is silent costs a thread no
+//!   more than that timeout, and one that does not read nothing: answers are sent without waiting for room.
 //! * A connection that waits for a request without a thread has no buffers: 10,000 need little memory.
 //! * Closing takes three steps (RFC 9112 section 9.6): send the final response and shut down the
 //!   sending side; discard further input; close when the client has closed. If the server closed at
@@ -12,7 +12,7 @@
 
 use super::channel::{Caller, Channel};
 use super::limits::Limits;
-use super::socket::{SPIN, is_transient};
+use super::socket::{Pace, WithoutWaiting, is_transient};
 use super::watched::Watched;
 use parking_lot::Mutex;
 use polling::Event;
@@ -90,6 +90,8 @@ pub(super) struct Connection<S> {
     pub(super) answer_until: Option<Instant>,
     /// Not yet sent.
     pub(super) output: Vec<u8>,
+    /// Of its requests.
+    pub(super) pace: Pace,
     stage: Stage,
     awaits: Option<(Awaits, Instant)>,
     /// When it was last counted as active; belongs to [`super::saturation::Saturation`].
@@ -115,6 +117,7 @@ impl<S> Connection<S> {
             is_unseen: false,
             answer_until: None,
             output: Vec::new(),
+            pace: Pace::new(),
             stage: Stage::Open,
             awaits: None,
             last_window: 0,
@@ -129,8 +132,11 @@ impl<S> Connection<S> {
 
     /// Reads once.
     pub(super) fn receive(&mut self) -> io::Result<Received> {
-        let result = self.channel.receive(&self.socket, &mut self.input, SPIN);
-        self.is_unseen |= result.as_ref().is_ok_and(|bytes| *bytes > 0);
+        let result = self.channel.receive(&self.socket, &mut self.input, self.pace.look());
+        if result.as_ref().is_ok_and(|bytes| *bytes > 0) {
+            self.is_unseen = true;
+            self.pace.arrived();
+        }
         received(result)
     }
 
@@ -142,7 +148,7 @@ impl<S> Connection<S> {
     /// Writes the output, mostly with one write, and tells whether that was all of it. It is not when the
     /// client is slow to read.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
-        let is_all = self.channel.send(&self.socket, &mut self.output)?;
+        let is_all = self.channel.send(WithoutWaiting(&self.socket), &mut self.output)?;
         if is_all && matches!(self.awaits, Some((Awaits::Room, _))) {
             self.awaits = None;
         }

@@ -33,8 +33,8 @@ pub struct Limits {
     /// Requests after which a session that always has another request goes to the end of the queue, if
     /// others wait.
     pub turn_requests_max: u32,
-    /// How long a thread that stays waits for the next bytes before it parks the connection. Not zero, because
-    /// zero means no timeout for a socket.
+    /// How long a thread that stays waits for the next bytes before it parks the connection. It does not stay where
+    /// the bytes before came after a longer silence. Not zero, because zero means no timeout for a socket.
     pub stay: Duration,
 }
 

@@ -2,7 +2,7 @@
 
 use super::channel::Channel;
 use super::resolver::Resolver;
-use super::socket::{SPIN, TICK, is_transient};
+use super::socket::{Pace, SPIN, TICK, is_transient};
 use super::tls::refusal::{self, Refusals};
 use super::tls::reload::Reloadable;
 use super::tls::session::Session;
@@ -112,7 +112,8 @@ impl Target {
             Ok(_) => Err(io::Error::new(ErrorKind::TimedOut, "no TLS handshake in time")),
             Err(error) => Err(error),
         })?;
-        Ok(Stream { socket, channel: Channel::Tls(Box::new(session)), look: SPIN })
+        let channel = Channel::Tls(Box::new(session));
+        Ok(Stream { socket, channel, pace: Pace::new(), look_max: SPIN })
     }
 }
 
@@ -140,8 +141,9 @@ impl Timeouts<'_> {
 pub struct Stream {
     socket: TcpStream,
     channel: Channel,
-    /// How long to check for an answer before sleeping.
-    look: Duration,
+    pace: Pace,
+    /// The longest check for an answer before sleeping.
+    look_max: Duration,
 }
 
 impl Stream {
@@ -152,13 +154,16 @@ impl Stream {
 
     /// From now on it sleeps at once when it waits: for callers with many connections.
     pub fn sleep_at_once(&mut self) {
-        self.look = Duration::ZERO;
+        self.look_max = Duration::ZERO;
     }
 
     /// Reads once and appends to `input`; 0 is the end. Fails with `WouldBlock` or `TimedOut` when
     /// the bytes that arrived within the socket's timeout give no output yet.
     pub fn receive(&mut self, input: &mut Vec<u8>) -> io::Result<usize> {
-        self.channel.receive(&self.socket, input, self.look)
+        let look = self.pace.look().min(self.look_max);
+        let bytes = self.channel.receive(&self.socket, input, look)?;
+        self.pace.arrived();
+        Ok(bytes)
     }
 
     /// Sends as much of `output` as the socket accepts within its timeout, and removes it from `output`. Returns
@@ -170,6 +175,6 @@ impl Stream {
 
 impl From<TcpStream> for Stream {
     fn from(socket: TcpStream) -> Stream {
-        Stream { socket, channel: Channel::Plain, look: SPIN }
+        Stream { socket, channel: Channel::Plain, pace: Pace::new(), look_max: SPIN }
     }
 }

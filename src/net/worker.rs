@@ -16,7 +16,8 @@
 //!
 //! * Requests that arrive together are answered together, with one write.
 //! * While there are enough threads, a thread stays for the next request and waits for it in a
-//!   read; only silence ends the turn. When connections outnumber threads, every turn ends with the answer.
+//!   read; only silence ends the turn. When connections outnumber threads, every turn ends with the answer, and so does
+//!   the turn of a connection whose last request came after a silence that no thread would have stayed for.
 //! * A panic in the protocol closes that connection and nothing else.
 
 use super::connection::{Awaits, Connection, Place, Received};
@@ -129,6 +130,7 @@ impl<P: Protocol> Worker<P> {
         }
         let must_yield = !self.scheduler.limits.stays
             || self.scheduler.saturation.is_saturated()
+            || connection.pace.gap >= self.scheduler.limits.stay
             || self.is_turn_over(served);
         match connection.next_wait() {
             _ if connection.is_unseen && must_yield => Step::Queue,
@@ -159,7 +161,10 @@ impl<P: Protocol> Worker<P> {
     /// the turn is over.
     fn serve(&self, connection: &mut Connection<P::Session>, served: &mut u32) -> Step {
         let mut used = 0;
-        connection.is_unseen |= connection.answer_until.take().is_some();
+        if connection.answer_until.take().is_some() {
+            connection.is_unseen = true;
+            connection.pace.restart();
+        }
         while connection.is_unseen
             && connection.output.len() < OUTPUT_BYTES_MAX
             && !self.is_turn_over(*served)

@@ -158,7 +158,7 @@ impl Session {
     /// See `Channel::send`.
     pub(in crate::net) fn send(
         &mut self,
-        mut socket: &TcpStream,
+        mut socket: impl Write,
         output: &mut Vec<u8>,
     ) -> io::Result<bool> {
         loop {
