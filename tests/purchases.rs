@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 use toystore::error::Error;
-use toystore::frontend::purchases::{Batch, Next, PurchasesInFlight};
+use toystore::frontend::purchases::{Batch, Next, PAUSE, PurchasesInFlight};
 use toystore::model::{Epoch, Item, Moment, OrderNumber, Quantity};
 use toystore::protocol::order::Bought;
 
@@ -24,7 +24,7 @@ fn begin(purchases: &mut PurchasesInFlight<u64>, waker: u64) -> u64 {
 
 fn asked(purchases: &mut PurchasesInFlight<u64>, sequence: u64) -> Batch {
     match purchases.next(sequence, ms(0)) {
-        Next::Ask(batch) => batch,
+        Next::Ask(batch, _) => batch,
         other => panic!("{other:?}"),
     }
 }
@@ -59,7 +59,9 @@ fn purchases_that_wait_are_sent_together_and_each_has_its_own_outcome_and_attemp
     assert_eq!(outcome(&mut purchases, third), Err(Error::NotEnoughStock));
     // At its deadline: nobody sold, so the error is definite. After a call without an answer it is indefinite.
     assert!(outcome(&mut purchases, fourth).unwrap_err().is_definite());
-    let again = asked(&mut purchases, fourth);
+    // Only this one waits for the pause.
+    let Next::Ask(again, from) = purchases.next(fourth, ms(10)) else { panic!("it is not sent") };
+    assert_eq!(from, ms(10) + PAUSE);
     purchases.told(&again, Err(Error::unanswered("lost")), ms(10));
     assert!(!outcome(&mut purchases, fourth).unwrap_err().is_definite());
 }
@@ -101,7 +103,7 @@ fn no_purchase_is_forgotten() {
                     };
                     match purchases.next(there[at].0, ms(0)) {
                         Next::Wait => {}
-                        Next::Ask(batch) => under_way.push((batch, waker)),
+                        Next::Ask(batch, _) => under_way.push((batch, waker)),
                         Next::Over(_) => {
                             awake.extend(purchases.end(there.swap_remove(at).0));
                         }

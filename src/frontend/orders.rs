@@ -5,7 +5,7 @@ use super::asking::{Asking, Then, is_suspect};
 use super::elected::Leader;
 use super::election::Election;
 use super::products::Products;
-use super::purchases::{self, Batch, Next, PurchasesInFlight};
+use super::purchases::{Batch, CALLS_MAX, Next, PAUSE, PurchasesInFlight};
 use crate::blocking::Blocking;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -21,8 +21,6 @@ use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The pause before the same leader is asked again.
-const PAUSE: Duration = Duration::from_millis(10);
 /// For one replica that is asked for an old order while nobody leads.
 const OUTSIDER_DEADLINE: Duration = Duration::from_millis(500);
 
@@ -59,7 +57,7 @@ impl Orders {
             election,
             products,
             replicas: replicas.collect::<Result<_>>()?,
-            purchases: Mutex::new(PurchasesInFlight::new(purchases::CALLS_MAX)),
+            purchases: Mutex::new(PurchasesInFlight::new(CALLS_MAX)),
             deadline: config.frontend.purchase_deadline,
         })
     }
@@ -103,7 +101,7 @@ impl Orders {
             });
             match asking.told(answer, Instant::now() + PAUSE >= deadline) {
                 Then::Over(outcome) => return outcome,
-                Then::Again => pause(),
+                Then::Again => pause(PAUSE),
             }
         }
     }
@@ -115,18 +113,16 @@ impl Orders {
         })
     }
 
-    /// Sends the purchases of a batch, once.
-    fn send(&self, batch: Batch, deadline: Instant) {
+    /// Sends the purchases of a batch, once, after this pause.
+    fn send(&self, batch: Batch, after: Duration, deadline: Instant) {
         let mut sending =
             Sending { orders: self, batch, answers: Err(Error::unanswered("the call broke off")) };
+        pause(after);
         sending.answers = self.at_leader(deadline, |leader, replica, superseded| {
             let Leader { epoch, incarnation, .. } = leader;
             let purchases = self.purchases.lock().to_send(&sending.batch, epoch, incarnation);
             ask_each(replica, &Request::Buy { purchases }, deadline, superseded)
         });
-        if purchases::any_is_transient(&sending.answers) {
-            pause();
-        }
     }
 
     /// Asks the leader once; waits until `deadline` for one. `question` is also given what tells that it does not
@@ -170,10 +166,11 @@ impl PendingPurchase {
     pub fn proceed(&self) -> Option<Result<OrderNumber>> {
         let orders = &*self.orders;
         loop {
-            let next = orders.purchases.lock().next(self.sequence, orders.moment(Instant::now()));
+            let now = orders.moment(Instant::now());
+            let next = orders.purchases.lock().next(self.sequence, now);
             let bought = match next {
-                Next::Ask(batch) => {
-                    orders.send(batch, self.deadline());
+                Next::Ask(batch, from) => {
+                    orders.send(batch, from - now, self.deadline());
                     continue;
                 }
                 Next::Wait => return None,
@@ -214,7 +211,9 @@ impl Drop for Sending<'_> {
     }
 }
 
-fn pause() {
-    let _waiting = Blocking::new();
-    thread::sleep(PAUSE);
+fn pause(length: Duration) {
+    if !length.is_zero() {
+        let _waiting = Blocking::new();
+        thread::sleep(length);
+    }
 }

@@ -2,11 +2,12 @@
 //! [`orders`](super::orders), whose threads ask and whose connections wait, and by the simulation.
 //!
 //! A purchase that finds fewer than [`CALLS_MAX`] calls under way is sent at once, and all that wait with it. The
-//! others wait, without a thread. When a call is over, those whose outcome it brought are woken, and of those that
-//! wait the first, which sends the next call.
+//! others wait, without a thread. When a call is over, those whose outcome it brought are woken at once, and of those
+//! that wait the first, which sends the next call. If that asks for one of them again, it first makes a pause.
 //!
 //! - Each purchase keeps its own key, deadline, attempts and outcome, whatever it was sent with.
-//! - A call never outlasts the deadline of the purchase whose thread makes it. What it leaves undecided waits again.
+//! - A call never outlasts the deadline of the purchase whose thread makes it, because that thread can answer its
+//!   customer only after the call. The others keep their own deadlines: what the call leaves undecided waits again.
 //! - A customer who went away keeps its place until the outcome or the deadline: a client that only closed its sending
 //!   side, as `nc` does, looks the same and waits for its answer.
 //! - A sequence is unfinished, and so not told to the leader as finished, for as long as anybody may send it.
@@ -17,12 +18,15 @@ use crate::model::{Epoch, Item, Key, Moment, PurchaseId};
 use crate::protocol::order::Bought;
 use crate::protocol::purchase::{PURCHASES_MAX, Purchase};
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// The front-end's number among the callers of purchases.
 const CALLER: u32 = 0;
 /// The most calls to the leader at the same time. With one, the leader would have nothing to do while an answer is on
 /// its way, and one slow call would hold up every purchase; with many, each would have few purchases.
 pub const CALLS_MAX: usize = 2;
+/// The pause before the same leader is asked again.
+pub const PAUSE: Duration = Duration::from_millis(10);
 
 /// The purchases in flight. `W` wakes one.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ struct InFlight<W> {
     waker: W,
     asking: Asking,
     stage: Stage,
+    /// It is not sent before this.
+    not_before: Moment,
     /// Nobody waits for it any more.
     is_left: bool,
 }
@@ -65,8 +71,8 @@ pub enum Next {
     Over(Result<Bought>),
     /// To be woken.
     Wait,
-    /// To be sent by whoever asked, with others.
-    Ask(Batch),
+    /// To be sent by whoever asked, with others, not before this moment.
+    Ask(Batch, Moment),
 }
 
 /// The purchases of one call, which wait for what is [`told`](PurchasesInFlight::told) of it.
@@ -93,7 +99,8 @@ impl<W: Clone> PurchasesInFlight<W> {
         }
         self.last += 1;
         let (asking, stage, is_left) = (Asking::default(), Stage::Waiting, false);
-        let purchase = InFlight { key, item, deadline, waker, asking, stage, is_left };
+        let not_before = Moment::START;
+        let purchase = InFlight { key, item, deadline, waker, asking, stage, not_before, is_left };
         self.in_flight.insert(self.last, purchase);
         self.waiting.push_back(self.last);
         Ok(self.last)
@@ -116,12 +123,14 @@ impl<W: Clone> PurchasesInFlight<W> {
             Stage::Waiting if self.calls < self.calls_max => {
                 self.calls += 1;
                 let batch = Vec::from(std::mem::take(&mut self.waiting));
+                let mut from = now;
                 for sequence in &batch {
                     if let Some(purchase) = self.in_flight.get_mut(sequence) {
                         purchase.stage = Stage::Asked;
+                        from = from.max(purchase.not_before);
                     }
                 }
-                Next::Ask(Batch(batch))
+                Next::Ask(Batch(batch), from)
             }
             Stage::Waiting | Stage::Asked => Next::Wait,
         }
@@ -139,8 +148,8 @@ impl<W: Clone> PurchasesInFlight<W> {
         batch.map(message).collect()
     }
 
-    /// The call with these purchases is over, and so is the pause after it. It brought these answers. Returns who is to
-    /// be woken: those whose outcome is there, and the first of those that are to be sent.
+    /// The call with these purchases is over. It brought these answers. Returns who is to be woken: those whose outcome
+    /// is there, and the first of those that are to be sent.
     pub fn told(
         &mut self,
         batch: &Batch,
@@ -156,7 +165,7 @@ impl<W: Clone> PurchasesInFlight<W> {
         let (mut wakers, mut again) = (Vec::with_capacity(batch.len() + 1), VecDeque::new());
         for (sequence, answer) in batch.iter().zip(answers) {
             let Some(purchase) = self.in_flight.get_mut(sequence) else { continue };
-            match purchase.asking.told(answer, now >= purchase.deadline) {
+            match purchase.asking.told(answer, now + PAUSE >= purchase.deadline) {
                 _ if purchase.is_left => drop(self.in_flight.remove(sequence)),
                 Then::Over(outcome) => {
                     purchase.stage = Stage::Over(outcome);
@@ -164,6 +173,7 @@ impl<W: Clone> PurchasesInFlight<W> {
                 }
                 Then::Again => {
                     purchase.stage = Stage::Waiting;
+                    purchase.not_before = now + PAUSE;
                     again.push_back(*sequence);
                 }
             }
@@ -194,13 +204,5 @@ impl<W: Clone> PurchasesInFlight<W> {
     fn first_waiting(&self) -> Option<W> {
         let first = self.waiting.front().filter(|_| self.calls < self.calls_max)?;
         self.in_flight.get(first).map(|purchase| purchase.waker.clone())
-    }
-}
-
-/// Whether one of these is to be asked for again, after a pause.
-pub fn any_is_transient(answers: &Result<Vec<Result<Bought>>>) -> bool {
-    match answers {
-        Ok(answers) => answers.iter().any(|answer| answer.as_ref().is_err_and(Error::is_transient)),
-        Err(error) => error.is_transient(),
     }
 }

@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::ops::Range;
 use std::time::Duration;
-use toystore::error::{Error, Result};
+use toystore::error::Error;
 use toystore::frontend::asking::{Asking, Then, is_suspect};
 use toystore::frontend::cache::Cache;
 use toystore::frontend::controller::{Controller, Decision, HealthReport, SILENT, Unclean};
 use toystore::frontend::elected::{Elected, Leader};
-use toystore::frontend::purchases::{self, Batch, PurchasesInFlight};
+use toystore::frontend::purchases::{self, Batch, PAUSE, PurchasesInFlight};
 use toystore::frontend::querying::{Lookup, Querying};
 use toystore::model::{Epoch, Moment, OrderNumber, ReplicaId, Toy, ToyName, View};
 use toystore::protocol::order::{Bought, Peer, Request};
@@ -27,7 +27,6 @@ const CHECK_INTERVAL: Duration = ms(100);
 const RECHECK_PAUSE: Duration = ms(5);
 /// `frontend.purchase_deadline_ms`, shorter than its default.
 const ASK_DEADLINE: Range<Duration> = ms(200)..ms(4_000);
-const ASK_PAUSE: Duration = ms(10);
 /// Small, so that the number of orders reaches it.
 const REMEMBER_EVERY: u64 = 5;
 
@@ -80,7 +79,6 @@ struct Sending {
     sequence: u64,
     batch: Batch,
     attempt: Attempt,
-    answers: Option<Result<Vec<Result<Bought>>>>,
 }
 
 /// A thread in `Orders::look_up_at_leader`.
@@ -91,7 +89,7 @@ struct LookingUp {
     attempt: Attempt,
 }
 
-/// `Orders::at_leader`, and the pause after it.
+/// `Orders::at_leader`, and the pause before it.
 struct Attempt {
     deadline: Moment,
     asked: Option<(Tag, Epoch, ReplicaId)>,
@@ -297,10 +295,11 @@ impl Frontend {
             }
             let outcome = match purchases.next(task.sequence, context.now) {
                 purchases::Next::Wait => return true,
-                purchases::Next::Ask(batch) => {
-                    let attempt = Attempt::new(task.deadline, context.now);
+                purchases::Next::Ask(batch, from) => {
+                    let mut attempt = Attempt::new(task.deadline, context.now);
+                    attempt.pause_until(from, context);
                     let sequence = task.sequence;
-                    sending.push(Sending { sequence, batch, attempt, answers: None });
+                    sending.push(Sending { sequence, batch, attempt });
                     is_to_send = true;
                     return true;
                 }
@@ -326,30 +325,23 @@ impl Frontend {
     /// `Orders::send`, for each call under way.
     fn send(&mut self, context: &mut Context<'_>) {
         for mut task in mem::take(&mut self.sending) {
-            if task.answers.is_none() {
-                let question = |frontend: &Frontend, leader, context: &mut Context<'_>| {
-                    let Leader { epoch, incarnation, .. } = leader;
-                    let purchases = frontend.purchases.to_send(&task.batch, epoch, incarnation);
-                    for purchase in &purchases {
-                        let nth = usize::try_from(purchase.id.sequence).unwrap();
-                        context.begins(frontend.tags[nth - 1], purchase);
-                    }
-                    Request::Buy { purchases }
-                };
-                let answer = self.at_leader(&mut task.attempt, question, context);
-                task.answers = answer.map(|reply| match reply {
-                    Ok(Answer::Bought(answers)) => Ok(answers),
-                    Ok(_) => Err(unanswered("no answer that fits")),
-                    Err(error) => Err(error),
-                });
-                if task.answers.as_ref().is_some_and(purchases::any_is_transient) {
-                    task.attempt.pause(context);
+            let question = |frontend: &Frontend, leader, context: &mut Context<'_>| {
+                let Leader { epoch, incarnation, .. } = leader;
+                let purchases = frontend.purchases.to_send(&task.batch, epoch, incarnation);
+                for purchase in &purchases {
+                    let nth = usize::try_from(purchase.id.sequence).unwrap();
+                    context.begins(frontend.tags[nth - 1], purchase);
                 }
-            }
-            let is_over = task.answers.is_some() && context.now >= task.attempt.paused_until;
-            let Some(answers) = task.answers.take_if(|_| is_over) else {
-                self.sending.push(task);
-                continue;
+                Request::Buy { purchases }
+            };
+            let answers = match self.at_leader(&mut task.attempt, question, context) {
+                Some(Ok(Answer::Bought(answers))) => Ok(answers),
+                Some(Ok(_)) => Err(unanswered("no answer that fits")),
+                Some(Err(error)) => Err(error),
+                None => {
+                    self.sending.push(task);
+                    continue;
+                }
             };
             let woken = self.purchases.told(&task.batch, answers, context.now);
             self.wake(&woken);
@@ -361,18 +353,15 @@ impl Frontend {
     /// `Orders::look_up_at_leader`, for each call under way.
     fn look_up(&mut self, context: &mut Context<'_>) {
         for mut task in mem::take(&mut self.looking_up) {
-            if context.now >= task.attempt.paused_until {
-                let number = task.number;
-                let question =
-                    |_: &Frontend, _, _: &mut Context<'_>| Request::OrderDetails { number };
-                if let Some(reply) = self.at_leader(&mut task.attempt, question, context) {
-                    match task.flow.told(reply, context.now + ASK_PAUSE >= task.attempt.deadline) {
-                        Then::Over(answer) => {
-                            context.answer(task.tag, answer);
-                            continue;
-                        }
-                        Then::Again => task.attempt.pause(context),
+            let number = task.number;
+            let question = |_: &Frontend, _, _: &mut Context<'_>| Request::OrderDetails { number };
+            if let Some(reply) = self.at_leader(&mut task.attempt, question, context) {
+                match task.flow.told(reply, context.now + PAUSE >= task.attempt.deadline) {
+                    Then::Over(answer) => {
+                        context.answer(task.tag, answer);
+                        continue;
                     }
+                    Then::Again => task.attempt.pause_until(context.now + PAUSE, context),
                 }
             }
             self.looking_up.push(task);
@@ -391,6 +380,9 @@ impl Frontend {
         question: impl Fn(&Frontend, Leader, &mut Context<'_>) -> Request,
         context: &mut Context<'_>,
     ) -> Option<Reply> {
+        if context.now < attempt.paused_until {
+            return None;
+        }
         if let Some((_, epoch, id)) = attempt.asked {
             let superseded = self.elected.epoch() != epoch;
             let reply = match attempt.reply.take() {
@@ -420,8 +412,8 @@ impl Attempt {
         Attempt { deadline, asked: None, reply: None, paused_until: now }
     }
 
-    fn pause(&mut self, context: &mut Context<'_>) {
-        self.paused_until = context.now + ASK_PAUSE;
-        context.after(ASK_PAUSE, Timer::Wake);
+    fn pause_until(&mut self, moment: Moment, context: &mut Context<'_>) {
+        self.paused_until = moment;
+        context.after(moment - context.now, Timer::Wake);
     }
 }
