@@ -19,10 +19,9 @@ use crate::protocol::ask;
 use crate::protocol::order::{Health, Peer};
 use crate::stop::{VitalThread, crash};
 use crate::storage::{Directory, replace};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +35,8 @@ const RECHECK_PAUSE: Duration = Duration::from_millis(5);
 const TICK: Duration = Duration::from_millis(50);
 /// A store that has just started logs that it has no leader after this time.
 const LEADERLESS: Duration = Duration::from_secs(2);
+/// How many reports may wait for the controller.
+const REPORTS_MAX: usize = 64;
 /// The committed number is put on disk each time it has grown by this.
 const REMEMBER_EVERY: u64 = 1_000;
 
@@ -44,7 +45,10 @@ pub struct Election {
     started: Instant,
     state: Mutex<State>,
     changed: Condvar,
-    suspicions: BTreeMap<ReplicaId, Sender<()>>,
+    /// Signalled when a replica is suspected, or this process stops.
+    suspicion: Condvar,
+    /// Signalled when there is a report.
+    reported: Condvar,
 }
 
 #[derive(Default)]
@@ -52,6 +56,10 @@ struct State {
     elected: Elected,
     /// The highest committed number in any report to the controller.
     committed: OrderNumber,
+    /// The replicas whose health is to be checked at once.
+    suspected: BTreeSet<ReplicaId>,
+    /// What the controller has not taken yet, at most [`REPORTS_MAX`].
+    reports: VecDeque<(ReplicaId, HealthReport)>,
     stopping: bool,
 }
 
@@ -82,9 +90,41 @@ impl Election {
 
     /// A request failed at this replica: check its health at once.
     pub fn suspect(&self, id: ReplicaId) {
-        if let Some(suspicion) = self.suspicions.get(&id) {
-            // If the channel is full, a check is due anyway.
-            suspicion.try_send(()).ok();
+        self.suspect_all([id]);
+    }
+
+    fn suspect_all(&self, ids: impl IntoIterator<Item = ReplicaId>) {
+        self.state.lock().suspected.extend(ids);
+        self.suspicion.notify_all();
+    }
+
+    /// Tells the controller how a replica is. While it writes a view, reports wait; it needs only the later ones.
+    fn report(&self, id: ReplicaId, report: HealthReport) {
+        let mut state = self.state.lock();
+        if state.reports.len() == REPORTS_MAX {
+            state.reports.pop_front();
+        }
+        state.reports.push_back((id, report));
+        drop(state);
+        self.reported.notify_one();
+    }
+
+    /// Waits for a report, at most for [`TICK`].
+    fn next_report(&self) -> Option<(ReplicaId, HealthReport)> {
+        let mut state = self.state.lock();
+        if state.reports.is_empty() {
+            self.reported.wait_for(&mut state, TICK);
+        }
+        state.reports.pop_front()
+    }
+
+    /// Waits for the next check of this replica, at `due` or when it is suspected.
+    fn await_check(&self, id: ReplicaId, due: Instant) {
+        let mut state = self.state.lock();
+        while !state.suspected.remove(&id) && !state.stopping {
+            if self.suspicion.wait_until(&mut state, due).timed_out() {
+                return;
+            }
         }
     }
 
@@ -119,42 +159,30 @@ impl Elector {
             Unclean::Forbidden
         };
         let replicas = &config.order.replicas;
-        let (reporter, reports) = bounded(replicas.len() * 4);
-        let (mut suspicions, mut receivers) = (BTreeMap::new(), BTreeMap::new());
-        for id in replicas.keys() {
-            let (suspicion, wake_ups) = bounded(1);
-            suspicions.insert(*id, suspicion);
-            receivers.insert(*id, wake_ups);
-        }
         let election = Arc::new(Election {
             started: Instant::now(),
             state: Mutex::default(),
             changed: Condvar::new(),
-            suspicions,
+            suspicion: Condvar::new(),
+            reported: Condvar::new(),
         });
         let mut elector = Elector { election: election.clone(), threads: Vec::new() };
-        for (id, wake_ups) in receivers {
-            let peer = transport.rpc(&replicas[&id].peer)?;
-            let checker = HealthChecker {
-                id,
-                peer,
-                election: election.clone(),
-                reports: reporter.clone(),
-                wake_ups,
-            };
+        for (&id, replica) in replicas {
+            let peer = transport.rpc(&replica.peer)?;
+            let checker = HealthChecker { id, peer, election: election.clone() };
             let thread = VitalThread::start(format!("health-{id}"), move || checker.run())?;
             elector.threads.push(thread);
         }
         let Remembered { view, committed } = remembered;
-        let ids = replicas.keys().copied();
-        let controller = Controller::new(ids, view, committed, unclean, election.now());
+        let ids: Vec<ReplicaId> = replicas.keys().copied().collect();
+        let controller = Controller::new(ids.clone(), view, committed, unclean, election.now());
         let controller_thread = ControllerThread {
             controller,
+            replicas: ids,
             remembered: committed,
             leaderless_since: None,
             path,
             election,
-            reports,
         };
         elector.threads.push(VitalThread::start("controller", move || controller_thread.run())?);
         Ok(elector)
@@ -169,9 +197,7 @@ impl Elector {
 impl Drop for Elector {
     fn drop(&mut self) {
         self.election.state.lock().stopping = true;
-        for id in self.election.suspicions.keys() {
-            self.election.suspect(*id);
-        }
+        self.election.suspicion.notify_all();
         self.threads.clear();
     }
 }
@@ -181,8 +207,6 @@ struct HealthChecker {
     id: ReplicaId,
     peer: Rpc,
     election: Arc<Election>,
-    reports: Sender<(ReplicaId, HealthReport)>,
-    wake_ups: Receiver<()>,
 }
 
 impl HealthChecker {
@@ -192,15 +216,10 @@ impl HealthChecker {
             let begun = Instant::now();
             let (report, pause) = self.check(&mut has, begun + SILENT);
             let answered = matches!(report, HealthReport::Healthy { .. });
-            // The controller's thread may be writing a view. It reads later reports.
-            self.reports.send_timeout((self.id, report), CHECK_INTERVAL).ok();
+            self.election.report(self.id, report);
             let news = self.election.epoch() > has;
-            if answered && news {
-                continue;
-            }
-            match self.wake_ups.recv_timeout(pause.saturating_sub(begun.elapsed())) {
-                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            if !(answered && news) {
+                self.election.await_check(self.id, begun + pause);
             }
         }
     }
@@ -240,22 +259,20 @@ impl HealthChecker {
 /// The thread on which the controller decides.
 struct ControllerThread {
     controller: Controller,
+    replicas: Vec<ReplicaId>,
     /// The committed number on disk.
     remembered: OrderNumber,
     /// Since when purchases wait, if they do and somebody was told.
     leaderless_since: Option<Moment>,
     path: PathBuf,
     election: Arc<Election>,
-    reports: Receiver<(ReplicaId, HealthReport)>,
 }
 
 impl ControllerThread {
     fn run(mut self) {
         while !self.election.is_stopping() {
-            match self.reports.recv_timeout(TICK) {
-                Ok((id, report)) => self.take_report(id, report),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            if let Some((id, report)) = self.election.next_report() {
+                self.take_report(id, report);
             }
             if let Some(decision) = self.controller.decide(self.election.now()) {
                 self.announce(decision);
@@ -268,7 +285,7 @@ impl ControllerThread {
         let leader = self.controller.view().map(|view| view.leader);
         if report == HealthReport::Refused && leader == Some(id) {
             // Who is fit depends on how far the others are right now.
-            self.election.suspicions.keys().for_each(|id| self.election.suspect(*id));
+            self.election.suspect_all(self.replicas.iter().copied());
         }
         let superseded_by = self.controller.superseded_by();
         self.controller.take_report(id, report, self.election.now());
@@ -291,7 +308,7 @@ impl ControllerThread {
         tracing::info!("{reason}; {view}");
         self.election.state.lock().elected.announce(view);
         self.election.changed.notify_all();
-        self.election.suspicions.keys().for_each(|id| self.election.suspect(*id));
+        self.election.suspect_all(self.replicas.iter().copied());
     }
 
     fn look_after(&mut self) {
