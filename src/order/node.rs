@@ -9,7 +9,7 @@
 //! replica's lock is held across disk I/O only while a divergent tail is cut off.
 
 use super::file::{Loaded, OrderFile};
-use super::leadership::Office;
+use super::leadership::{HEARTBEAT, Office};
 use super::replica::{Replica, Taken};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -17,10 +17,10 @@ use crate::model::{Epoch, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::OrderStatus;
 use crate::protocol::order::{Append, AppendOutcome, Appended, Health};
 use crate::stop::{VitalThread, crash};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The replica, its lock and its file.
 pub struct Node {
@@ -68,6 +68,16 @@ impl Node {
     /// Whether this process is about to end.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the senders or the office may have something to do. While this replica does not lead, only a new
+    /// view gives them any.
+    pub(super) fn await_work(&self, replica: &mut MutexGuard<'_, Replica>) {
+        const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+        let longest = if replica.leads().is_some() { HEARTBEAT } else { CHECK_INTERVAL };
+        if !self.is_stopping() {
+            self.work.wait_for(replica, longest);
+        }
     }
 
     /// How this replica is.
@@ -231,7 +241,10 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         self.node.stopping.store(true, Ordering::Relaxed);
+        // Under the lock no thread is between its look at `stopping` and its wait.
+        let replica = self.node.replica.lock();
         self.node.work.notify_all();
+        drop(replica);
         self.running.clear();
     }
 }

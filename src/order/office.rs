@@ -41,7 +41,7 @@ fn hold_office(node: &Node, catalog: &Rpc) {
         let mut replica = node.replica.lock();
         replica.tick(node.now());
         let Some(duty) = replica.duty(node.now()) else {
-            node.work.wait_for(&mut replica, HEARTBEAT);
+            node.await_work(&mut replica);
             continue;
         };
         drop(replica);

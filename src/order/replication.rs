@@ -2,7 +2,7 @@
 //! something to do only while this replica leads. One append is on its way to a follower at a time,
 //! with all entries that wait. So with a slow disk there are fewer and larger appends.
 
-use super::leadership::{HEARTBEAT, Office};
+use super::leadership::Office;
 use super::node::{Node, Threads};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -33,7 +33,7 @@ fn send_to(node: &Node, follower: ReplicaId, peer: &Rpc) {
     while !node.is_stopping() {
         let mut replica = node.replica.lock();
         let Some(append) = replica.next_append(follower, node.now()) else {
-            node.work.wait_for(&mut replica, HEARTBEAT);
+            node.await_work(&mut replica);
             continue;
         };
         drop(replica);
