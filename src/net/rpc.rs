@@ -41,6 +41,8 @@ pub struct Reply {
 
 /// Why a call on one connection did not bring an answer.
 enum Failure {
+    /// Nothing was sent.
+    Refused(Error),
     /// The peer closed the connection before it began to answer.
     Closed(io::Error),
     /// The deadline passed, the caller gave up, or the answer broke off.
@@ -67,33 +69,45 @@ impl Rpc {
         deadline: Instant,
         abandoned: &dyn Fn() -> bool,
     ) -> Result<Reply> {
-        if request.len() > FRAME_BYTES_MAX {
-            return Err(frame::too_long(request.len()));
-        }
-        let call = Call { request, deadline, abandoned, is_repeated: false };
-        let _waiting = Blocking::new();
-        let idle = self.idle.lock().pop();
-        let Some(connection) = idle else {
-            let connection = self.connect(&call)?;
-            let answer = self.call_on(connection, &call);
-            return answer.map_err(|failure| self.unanswered(failure));
-        };
-        match self.call_on(connection, &call) {
-            Err(Failure::Closed(_)) => {}
-            answer => return answer.map_err(|failure| self.unanswered(failure)),
-        }
-        self.idle.lock().clear();
-        // The peer may have done the request and ended before it answered, so even a refused connection
-        // does not make this call's error definite.
-        let connection =
-            self.connect(&call).map_err(|error| Error::unanswered(error.to_string()))?;
-        let again = Call { is_repeated: true, ..call };
-        self.call_on(connection, &again).map_err(|failure| self.unanswered(failure))
+        self.begin(request.to_vec(), deadline, abandoned).finish()
     }
 
-    fn call_on(&self, mut connection: Frames, call: &Call<'_>) -> Result<Reply, Failure> {
+    /// Sends one frame with this payload. [`Call::finish`] waits for the answer, as [`Rpc::call`] does.
+    pub fn begin<'a>(
+        &'a self,
+        request: Vec<u8>,
+        deadline: Instant,
+        abandoned: &'a dyn Fn() -> bool,
+    ) -> Call<'a> {
+        let _waiting = Blocking::new();
+        let wanted = Wanted { deadline, abandoned };
+        if request.len() > FRAME_BYTES_MAX {
+            let sent = Err(Failure::Refused(frame::too_long(request.len())));
+            return Call { rpc: self, request, wanted, sent, was_idle: false };
+        }
+        let idle = self.idle.lock().pop();
+        let was_idle = idle.is_some();
+        let sent = idle
+            .map_or_else(|| self.connect(&wanted), Ok)
+            .map_err(Failure::Refused)
+            .and_then(|connection| wanted.send(connection, &request));
+        Call { rpc: self, request, wanted, sent, was_idle }
+    }
+
+    /// Sends a request again, on a new connection, and waits for the answer. The peer may have done the request and
+    /// ended before it answered, so even a refused connection does not make the error definite.
+    fn call_again(&self, request: &[u8], wanted: &Wanted<'_>) -> Result<Reply> {
+        self.idle.lock().clear();
+        let connection =
+            self.connect(wanted).map_err(|error| Error::unanswered(error.to_string()))?;
+        let answer = wanted.send(connection, request).and_then(|sent| self.receive(sent, wanted));
+        let payload = answer.map_err(|failure| self.unanswered(failure))?;
+        Ok(Reply { payload, is_repeated: true })
+    }
+
+    fn receive(&self, mut connection: Frames, wanted: &Wanted<'_>) -> Result<Vec<u8>, Failure> {
         const IDLE_MAX: usize = 64;
-        let payload = call.run(&mut connection)?;
+        let payload = wanted.receive(&mut connection)?;
         // There must be no bytes after the answer.
         if !connection.is_midway() {
             let mut idle = self.idle.lock();
@@ -101,12 +115,12 @@ impl Rpc {
                 idle.push(connection);
             }
         }
-        Ok(Reply { payload, is_repeated: call.is_repeated })
+        Ok(payload)
     }
 
-    fn connect(&self, call: &Call<'_>) -> Result<Frames> {
+    fn connect(&self, wanted: &Wanted<'_>) -> Result<Frames> {
         const CONNECT_DEADLINE: Duration = Duration::from_millis(500);
-        let Call { deadline, abandoned, .. } = *call;
+        let Wanted { deadline, abandoned } = *wanted;
         let stream =
             self.target.connect(&Timeouts { deadline, each: CONNECT_DEADLINE, abandoned })?;
         let socket = stream.socket();
@@ -121,6 +135,7 @@ impl Rpc {
 
     fn unanswered(&self, failure: Failure) -> Error {
         let why = match failure {
+            Failure::Refused(error) => return error,
             Failure::Closed(error) => refusal::words(&error),
             Failure::Final(why) => why,
         };
@@ -128,22 +143,46 @@ impl Rpc {
     }
 }
 
-/// A request, and until when its answer is wanted.
-struct Call<'a> {
-    request: &'a [u8],
-    deadline: Instant,
-    abandoned: &'a dyn Fn() -> bool,
-    /// Whether it was sent before, on a connection that the peer had closed.
-    is_repeated: bool,
+/// A request that was sent, if it could be.
+pub struct Call<'a> {
+    rpc: &'a Rpc,
+    request: Vec<u8>,
+    wanted: Wanted<'a>,
+    sent: Result<Frames, Failure>,
+    /// Whether it was sent on a connection that the peer may have closed before.
+    was_idle: bool,
 }
 
 impl Call<'_> {
-    fn run(&self, connection: &mut Frames) -> Result<Vec<u8>, Failure> {
-        let mut sent = connection.send(self.request);
+    /// Waits for the answer.
+    pub fn finish(self) -> Result<Reply> {
+        let _waiting = Blocking::new();
+        let Call { rpc, request, wanted, sent, was_idle } = self;
+        match sent.and_then(|connection| rpc.receive(connection, &wanted)) {
+            Ok(payload) => Ok(Reply { payload, is_repeated: false }),
+            Err(Failure::Closed(_)) if was_idle => rpc.call_again(&request, &wanted),
+            Err(failure) => Err(rpc.unanswered(failure)),
+        }
+    }
+}
+
+/// Until when an answer is wanted.
+struct Wanted<'a> {
+    deadline: Instant,
+    abandoned: &'a dyn Fn() -> bool,
+}
+
+impl Wanted<'_> {
+    fn send(&self, mut connection: Frames, request: &[u8]) -> Result<Frames, Failure> {
+        let mut sent = connection.send(request);
         while let Err(error) = sent {
-            self.may_go_on(error, connection)?;
+            self.may_go_on(error, &connection)?;
             sent = connection.flush();
         }
+        Ok(connection)
+    }
+
+    fn receive(&self, connection: &mut Frames) -> Result<Vec<u8>, Failure> {
         loop {
             match connection.receive() {
                 Ok(Some(answer)) => return Ok(answer),
