@@ -18,8 +18,11 @@ fn deadline() -> Moment {
 
 /// Begins a purchase; its sequence is its waker.
 fn begin(purchases: &mut PurchasesInFlight<u64>, waker: u64) -> u64 {
-    let item = Item { name: "Tux".parse().unwrap(), quantity: Quantity::try_from(1).unwrap() };
-    purchases.begin(None, item, deadline(), waker).unwrap()
+    purchases.begin(None, item(), deadline(), waker).unwrap()
+}
+
+fn item() -> Item {
+    Item { name: "Tux".parse().unwrap(), quantity: Quantity::try_from(1).unwrap() }
 }
 
 fn asked(purchases: &mut PurchasesInFlight<u64>, sequence: u64) -> Batch {
@@ -29,7 +32,7 @@ fn asked(purchases: &mut PurchasesInFlight<u64>, sequence: u64) -> Batch {
     }
 }
 
-fn sequences(purchases: &PurchasesInFlight<u64>, batch: &Batch) -> Vec<u64> {
+fn sequences(purchases: &mut PurchasesInFlight<u64>, batch: &mut Batch) -> Vec<u64> {
     let sent = purchases.to_send(batch, Epoch(2), Epoch(1));
     sent.into_iter().map(|purchase| purchase.id.sequence).collect()
 }
@@ -44,8 +47,8 @@ fn purchases_that_wait_are_sent_together_and_each_has_its_own_outcome_and_attemp
     let bought = |number| Ok(Bought { number: OrderNumber(number), version: None });
     let woken = purchases.told(&alone, Ok(vec![bought(7)]), ms(10));
     assert_eq!(woken, [1, 2], "whose outcome is there, and who sends the next call");
-    let together = asked(&mut purchases, second);
-    assert_eq!(sequences(&purchases, &together), [second, third, fourth]);
+    let mut together = asked(&mut purchases, second);
+    assert_eq!(sequences(&mut purchases, &mut together), [second, third, fourth]);
     let answers = vec![bought(8), Err(Error::NotEnoughStock), Err(Error::NotLeader { epoch: 2 })];
     let woken = purchases.told(&together, Ok(answers), ms(10));
     assert_eq!(woken, [2, 3, 4], "the last is to be asked for again");
@@ -57,12 +60,12 @@ fn purchases_that_wait_are_sent_together_and_each_has_its_own_outcome_and_attemp
     };
     assert_eq!(outcome(&mut purchases, second), bought(8));
     assert_eq!(outcome(&mut purchases, third), Err(Error::NotEnoughStock));
-    // At its deadline: nobody sold, so the error is definite. After a call without an answer it is indefinite.
-    assert!(outcome(&mut purchases, fourth).unwrap_err().is_definite());
     // Only this one waits for the pause.
-    let Next::Ask(again, from) = purchases.next(fourth, ms(10)) else { panic!("it is not sent") };
+    let Next::Ask(mut again, from) = purchases.next(fourth, ms(10)) else { panic!("not sent") };
     assert_eq!(from, ms(10) + PAUSE);
+    sequences(&mut purchases, &mut again);
     purchases.told(&again, Err(Error::unanswered("lost")), ms(10));
+    // At its deadline: after a call without an answer the error is indefinite.
     assert!(!outcome(&mut purchases, fourth).unwrap_err().is_definite());
 }
 
@@ -74,11 +77,34 @@ fn a_purchase_that_nobody_waits_for_is_unfinished_until_its_call_is_over() {
     let batch = asked(&mut purchases, first);
     assert_eq!(purchases.end(first), None);
     let second = begin(&mut purchases, 2);
-    let next = asked(&mut purchases, second);
-    assert_eq!(purchases.to_send(&next, Epoch(1), Epoch(1))[0].ack_below, first);
+    let mut next = asked(&mut purchases, second);
+    assert_eq!(purchases.to_send(&mut next, Epoch(1), Epoch(1))[0].ack_below, first);
     let woken = purchases.told(&batch, Err(Error::unanswered("lost")), ms(10));
     assert!(woken.is_empty(), "nobody waits for it, and it is not sent again");
-    assert_eq!(purchases.to_send(&next, Epoch(1), Epoch(1))[0].ack_below, second);
+    assert_eq!(purchases.to_send(&mut next, Epoch(1), Epoch(1))[0].ack_below, second);
+}
+
+/// Who is told that nothing was bought is not bought for afterwards: neither one that still waits, nor one whose call
+/// waits for a leader. Who was sent to a leader is not told so.
+#[test]
+fn a_purchase_that_was_not_sent_before_its_deadline_is_never_sent() {
+    let mut purchases = PurchasesInFlight::new(1);
+    let [first, second] = [1, 2].map(|waker| begin(&mut purchases, waker));
+    let mut batch = asked(&mut purchases, first);
+    let waits = begin(&mut purchases, 3);
+    for sequence in [second, waits] {
+        let Next::Over(Err(error)) = purchases.next(sequence, deadline()) else {
+            panic!("it is late")
+        };
+        assert!(error.is_definite(), "{error}");
+    }
+    assert_eq!(sequences(&mut purchases, &mut batch), [first]);
+    let Next::Over(Err(error)) = purchases.next(first, deadline()) else { panic!("it is late") };
+    assert!(!error.is_definite(), "{error}");
+    let later = purchases.begin(None, item(), ms(2_000), 4).unwrap();
+    purchases.told(&batch, Ok(vec![Err(Error::NotLeader { epoch: 1 })]), deadline());
+    let mut batch = asked(&mut purchases, later);
+    assert_eq!(sequences(&mut purchases, &mut batch), [later]);
 }
 
 /// In every order of events some thread or some waker is responsible for the purchases that wait.
@@ -110,13 +136,15 @@ fn no_purchase_is_forgotten() {
                     }
                 }
                 2 if !under_way.is_empty() => {
-                    let (batch, waker) = under_way.swap_remove(rng.usize(..under_way.len()));
+                    let (mut batch, waker) = under_way.swap_remove(rng.usize(..under_way.len()));
                     let bought = Bought { number: OrderNumber(1), version: None };
                     let failed = Error::NotLeader { epoch: 1 };
                     let mut answer =
                         |_| if rng.bool() { Ok(bought.clone()) } else { Err(failed.clone()) };
-                    let answers =
-                        sequences(&purchases, &batch).into_iter().map(&mut answer).collect();
+                    let answers = sequences(&mut purchases, &mut batch)
+                        .into_iter()
+                        .map(&mut answer)
+                        .collect();
                     awake.extend(purchases.told(&batch, Ok(answers), ms(10)));
                     awake.push(waker);
                 }
@@ -128,9 +156,7 @@ fn no_purchase_is_forgotten() {
                 }
                 _ => {}
             }
-            let waits = there.iter().any(|(sequence, _)| {
-                matches!(purchases.next(*sequence, deadline()), Next::Over(Err(error)) if error.is_definite())
-            });
+            let waits = purchases.waits();
             assert!(
                 !waits || !awake.is_empty() || !under_way.is_empty(),
                 "seed {seed}, step {step}"

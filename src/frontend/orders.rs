@@ -120,7 +120,7 @@ impl Orders {
         pause(after);
         sending.answers = self.at_leader(deadline, |leader, replica, superseded| {
             let Leader { epoch, incarnation, .. } = leader;
-            let purchases = self.purchases.lock().to_send(&sending.batch, epoch, incarnation);
+            let purchases = self.purchases.lock().to_send(&mut sending.batch, epoch, incarnation);
             ask_each(replica, &Request::Buy { purchases }, deadline, superseded)
         });
     }

@@ -59,7 +59,10 @@ enum Stage {
     /// It is to be sent.
     Waiting,
     /// A call with it is under way.
-    Asked,
+    Asked {
+        /// Whether its leader was known, so that it was put into the message.
+        is_sent: bool,
+    },
     /// This is the answer.
     Over(Result<Bought>),
 }
@@ -108,17 +111,20 @@ impl<W: Clone> PurchasesInFlight<W> {
 
     /// What to do for a purchase now.
     pub fn next(&mut self, sequence: u64, now: Moment) -> Next {
-        let Some(purchase) = self.in_flight.get(&sequence) else {
+        let Some(purchase) = self.in_flight.get_mut(&sequence) else {
             return Next::Over(Err(Error::unanswered("this purchase is over")));
         };
+        let is_sent = matches!(purchase.stage, Stage::Asked { is_sent: true });
+        let is_over = matches!(purchase.stage, Stage::Over(_));
+        if now >= purchase.deadline && !is_sent && !is_over {
+            let error = Error::unavailable("the order service could not be asked in time");
+            purchase.stage = Stage::Over(Err(purchase.asking.give_up(error)));
+            self.waiting.retain(|other| *other != sequence);
+        }
         match &purchase.stage {
             Stage::Over(outcome) => Next::Over(outcome.clone()),
-            Stage::Asked if now >= purchase.deadline => {
+            Stage::Asked { .. } if now >= purchase.deadline => {
                 Next::Over(Err(Error::unanswered("the order service did not answer in time")))
-            }
-            Stage::Waiting if now >= purchase.deadline => {
-                let error = Error::unavailable("the order service could not be asked in time");
-                Next::Over(Err(purchase.asking.give_up(error)))
             }
             Stage::Waiting if self.calls < self.calls_max => {
                 self.calls += 1;
@@ -126,26 +132,38 @@ impl<W: Clone> PurchasesInFlight<W> {
                 let mut from = now;
                 for sequence in &batch {
                     if let Some(purchase) = self.in_flight.get_mut(sequence) {
-                        purchase.stage = Stage::Asked;
+                        purchase.stage = Stage::Asked { is_sent: false };
                         from = from.max(purchase.not_before);
                     }
                 }
                 Next::Ask(Batch(batch), from)
             }
-            Stage::Waiting | Stage::Asked => Next::Wait,
+            Stage::Waiting | Stage::Asked { .. } => Next::Wait,
         }
     }
 
-    /// What is sent to the leader of `epoch` in a call. `incarnation` is the caller's, the same in every call.
-    pub fn to_send(&self, batch: &Batch, epoch: Epoch, incarnation: Epoch) -> Vec<Purchase> {
+    /// What is sent to the leader of `epoch` in a call. `incarnation` is the caller's, the same in every call. Purchases
+    /// that are over meanwhile are taken from the batch: their customers were told that nothing was bought.
+    pub fn to_send(
+        &mut self,
+        batch: &mut Batch,
+        epoch: Epoch,
+        incarnation: Epoch,
+    ) -> Vec<Purchase> {
         let ack_below = self.in_flight.keys().next().copied().unwrap_or(self.last + 1);
-        let batch = batch.0.iter().filter_map(|sequence| self.in_flight.get_key_value(sequence));
-        let message = |(sequence, purchase): (&u64, &InFlight<W>)| {
+        let mut purchases = Vec::with_capacity(batch.0.len());
+        batch.0.retain(|sequence| {
+            let purchase = self.in_flight.get_mut(sequence);
+            let purchase =
+                purchase.filter(|purchase| matches!(purchase.stage, Stage::Asked { .. }));
+            let Some(purchase) = purchase else { return false };
+            purchase.stage = Stage::Asked { is_sent: true };
             let id = PurchaseId { caller: CALLER, incarnation, sequence: *sequence };
             let key = purchase.key.clone().unwrap_or_else(|| Key::made(id));
-            Purchase { epoch, id, ack_below, key, item: purchase.item.clone() }
-        };
-        batch.map(message).collect()
+            purchases.push(Purchase { epoch, id, ack_below, key, item: purchase.item.clone() });
+            true
+        });
+        purchases
     }
 
     /// The call with these purchases is over. It brought these answers. Returns who is to be woken: those whose outcome
@@ -164,7 +182,10 @@ impl<W: Clone> PurchasesInFlight<W> {
         };
         let (mut wakers, mut again) = (Vec::with_capacity(batch.len() + 1), VecDeque::new());
         for (sequence, answer) in batch.iter().zip(answers) {
-            let Some(purchase) = self.in_flight.get_mut(sequence) else { continue };
+            let purchase = self.in_flight.get_mut(sequence);
+            let purchase =
+                purchase.filter(|purchase| matches!(purchase.stage, Stage::Asked { .. }));
+            let Some(purchase) = purchase else { continue };
             match purchase.asking.told(answer, now + PAUSE >= purchase.deadline) {
                 _ if purchase.is_left => drop(self.in_flight.remove(sequence)),
                 Then::Over(outcome) => {
@@ -188,17 +209,22 @@ impl<W: Clone> PurchasesInFlight<W> {
     /// Nobody waits for this purchase any more. Returns who is to be woken in its place, if it was to send a call.
     pub fn end(&mut self, sequence: u64) -> Option<W> {
         let purchase = self.in_flight.get_mut(&sequence)?;
-        if matches!(purchase.stage, Stage::Asked) {
+        if matches!(purchase.stage, Stage::Asked { .. }) {
             purchase.is_left = true;
             return None;
         }
-        let was_waiting = matches!(purchase.stage, Stage::Waiting);
+        let may_have_waited = matches!(purchase.stage, Stage::Waiting | Stage::Over(Err(_)));
         self.in_flight.remove(&sequence);
-        if was_waiting {
+        if may_have_waited {
             self.waiting.retain(|other| *other != sequence);
             return self.first_waiting();
         }
         None
+    }
+
+    /// Whether a purchase is to be sent.
+    pub fn waits(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     fn first_waiting(&self) -> Option<W> {

@@ -325,9 +325,9 @@ impl Frontend {
     /// `Orders::send`, for each call under way.
     fn send(&mut self, context: &mut Context<'_>) {
         for mut task in mem::take(&mut self.sending) {
-            let question = |frontend: &Frontend, leader, context: &mut Context<'_>| {
+            let question = |frontend: &mut Frontend, leader, context: &mut Context<'_>| {
                 let Leader { epoch, incarnation, .. } = leader;
-                let purchases = frontend.purchases.to_send(&task.batch, epoch, incarnation);
+                let purchases = frontend.purchases.to_send(&mut task.batch, epoch, incarnation);
                 for purchase in &purchases {
                     let nth = usize::try_from(purchase.id.sequence).unwrap();
                     context.begins(frontend.tags[nth - 1], purchase);
@@ -354,7 +354,8 @@ impl Frontend {
     fn look_up(&mut self, context: &mut Context<'_>) {
         for mut task in mem::take(&mut self.looking_up) {
             let number = task.number;
-            let question = |_: &Frontend, _, _: &mut Context<'_>| Request::OrderDetails { number };
+            let question =
+                |_: &mut Frontend, _, _: &mut Context<'_>| Request::OrderDetails { number };
             if let Some(reply) = self.at_leader(&mut task.attempt, question, context) {
                 match task.flow.told(reply, context.now + PAUSE >= task.attempt.deadline) {
                     Then::Over(answer) => {
@@ -377,7 +378,7 @@ impl Frontend {
     fn at_leader(
         &mut self,
         attempt: &mut Attempt,
-        question: impl Fn(&Frontend, Leader, &mut Context<'_>) -> Request,
+        question: impl FnOnce(&mut Frontend, Leader, &mut Context<'_>) -> Request,
         context: &mut Context<'_>,
     ) -> Option<Reply> {
         if context.now < attempt.paused_until {
