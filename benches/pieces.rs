@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
-use toystore::catalog::stock::{Shelf, Stock};
+use toystore::catalog::shelf::Shelf;
+use toystore::catalog::stock::Stock;
 use toystore::config::Config;
 use toystore::error::Error;
 use toystore::frontend::cache::{Cache, LEASE};
@@ -32,8 +33,9 @@ use toystore::net::{Caller, Limits, Progress, Protocol, Rpc, Scheme, Server, Tra
 use toystore::order::file::ORDERS;
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
-use toystore::protocol::catalog::Office;
-use toystore::protocol::catalog::{Changes, Request};
+use toystore::protocol::catalog::{
+    Changes, Incarnation, Reconcile, Reconciled, Request, Settle, Standing,
+};
 use toystore::protocol::order::{self, Append, AppendOutcome, Bought};
 use toystore::protocol::purchase::Purchase;
 use toystore::protocol::{Answer, answer, question};
@@ -282,14 +284,17 @@ fn stock(c: &mut Criterion) {
             )
         };
         let mut base = Stock::new((0..toys).map(shelf).collect(), 0);
-        base.take_office(Epoch(1)).expect("the first");
+        open(&mut base);
         group.bench_function(format!("stock: sell and settle, {toys} toys"), |b| {
             let start = || (base.clone(), (1..=CALLS).map(purchase).collect());
             let sell = |(stock, purchases): &mut (Stock, Vec<Purchase>)| {
-                for purchase in purchases.drain(..) {
-                    let key = purchase.key.clone();
-                    black_box(stock.purchase(purchase).expect("there is enough"));
-                    black_box(stock.settle(Epoch(1), vec![key]).expect("in office"));
+                for (before, purchase) in (0..).map(OrderNumber).zip(purchases.drain(..)) {
+                    let keys = vec![purchase.key.clone()];
+                    black_box(
+                        stock.purchase(Epoch(1), before, vec![purchase]).expect("it is open"),
+                    );
+                    let settle = Settle { after: before, through: before.next(), keys };
+                    black_box(stock.settle(settle).expect("without gap"));
                 }
             };
             b.iter_batched_ref(start, sell, BatchSize::PerIteration);
@@ -297,10 +302,20 @@ fn stock(c: &mut Criterion) {
     }
 }
 
-/// One purchase at the leader, with followers that have synced everything at once.
+/// A leader has taken office at the catalog.
+fn open(stock: &mut Stock) {
+    let Standing { incarnation, .. } = stock.standing();
+    let (after, entries) = (OrderNumber(0), vec![]);
+    let asked = Reconcile { epoch: Epoch(1), incarnation, after, entries };
+    stock.reconcile(&asked).expect("the first");
+    stock.open(&asked, stock.position()).expect("the first");
+}
+
+/// One purchase at the leader, with a catalog and followers that have synced everything at once.
 fn sell(leader: &mut Replica, purchase: &Purchase) {
     leader.begin(purchase).expect("it leads");
-    let number = leader.sold(purchase).expect("it leads");
+    let number = leader.reserved(purchase, Incarnation(1), 0).expect("it leads");
+    let number = number.expect("it has reconciled with this incarnation");
     let appends =
         [2, 1].map(|id| (ReplicaId(id), leader.next_append(ReplicaId(id), Moment::START)));
     leader.synced(number);
@@ -332,8 +347,10 @@ fn leader(log: &Log) -> Replica {
             leader.next_append(id, Moment::after(Duration::from_secs(1))).expect("a first one");
         acknowledge(&mut leader, id, append.last());
     }
-    leader.duty(Moment::START).expect("to take office");
-    leader.took_office(Epoch(1), Office::default()).expect("the same view");
+    leader.duty(Moment::START).expect("to reconcile");
+    let standing = Standing { incarnation: Incarnation(1), settled: Some(log.last()) };
+    leader.reconcile(Epoch(1), standing).expect("it leads");
+    leader.reconciled(Epoch(1), Incarnation(1), Reconciled::default()).expect("the same view");
     leader
 }
 
@@ -359,6 +376,7 @@ fn append(number: u64) -> Append {
         prev_epoch: Epoch(1),
         entries: vec![entry(number)],
         committed: OrderNumber(BEFORE),
+        base: OrderNumber(BEFORE),
     }
 }
 

@@ -16,24 +16,26 @@
 //!    │  POST /orders      │                      │                      │                   │
 //!    │───────────────────▶│  buy(epoch,key,item) │                      │                   │
 //!    │                    │─────────────────────▶│  purchase(epoch,key) │                   │
-//!    │                    │                      │─────────────────────▶│ decrement, journal │
-//!    │                    │◀── changes: Tux is at version 7 ────────────│ ∥ fdatasync        │
-//!    │                    │─── acknowledged ───────────────────────────▶│ the sale stands    │
-//!    │                    │                      │◀──── sold ───────────│                   │
+//!    │                    │                      │─────────────────────▶│ decrement         │
+//!    │                    │                      │◀── reserved, row 7 ──│                   │
 //!    │                    │                      │ append to the log    │                   │
 //!    │                    │                      │──── append(entries, committed) ─────────▶│
-//!    │                    │                      │ fdatasync            │         fdatasync │
+//!    │                    │                      │── durable(7)? ──────▶│                   │
+//!    │                    │◀── changes: Tux is at version 7 ────────────│                   │
+//!    │                    │                      │ fdatasync            │ fdatasync         │ fdatasync
+//!    │                    │─── acknowledged ───────────────────────────▶│                   │
+//!    │                    │                      │◀──── durable ────────│                   │
 //!    │                    │                      │◀──── synced up to 42 ────────────────────│
 //!    │                    │◀──── bought 42 ──────│ committed            │                   │
-//!    │◀── order_number 42 │                      │──── settle(keys) ───▶│ forget the key    │
+//!    │◀── order_number 42 │                      │──── settle(42) ─────▶│ forget the key    │
 //! ```
 //!
 //! Purchases that wait at the same time are sent together, each with its own outcome.
 //!
 //! After any failure the same purchase is sent again with the same *key*, and each
-//! step recognises it: the log by the key of the order, the catalog by the key of the open sale. The
-//! catalog's sync decides. After it the sale is always rolled forward into the log, if necessary by the next
-//! leader, which asks the catalog for open sales when it takes office.
+//! step recognises it: the log by the key of the order, the catalog by the key of the open sale. If one of the two
+//! loses the end of its file in a crash, leader and catalog *reconcile* before anything else is sold: orders without a
+//! sale are sold again, sales without an order become orders. `docs/replication.md` is the protocol.
 //!
 //! # The modules, in reading order
 //!

@@ -341,7 +341,7 @@ pub struct PurchaseId {
 }
 
 /// What is bought. A retry with the same key must have the same item.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Item {
     /// The toy's name.
     pub name: ToyName,

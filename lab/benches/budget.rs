@@ -1,9 +1,10 @@
 //! The parts of a purchase by a single client: `make bench ARGS="--bench budget"`.
 //!
 //! ```text
-//! client ─ http ─▶ front-end ─ frame ─▶ leader ─ frame ─▶ catalog ─ journal sync ∥ changes ─▶ front-end
-//!                                         ├─ sync ──────────────────────────────┐
-//!                                         └─ wake ─ frame ─▶ followers ─ sync ──┴─ wake ─▶ answer
+//! client ─ http ─▶ front-end ─ frame ─▶ leader ─ frame ─▶ catalog (reserved)
+//!                                         ├─ frame ─▶ catalog ─ sync ∥ changes ─▶ front-end ─┐
+//!                                         ├─ sync ───────────────────────────────────────────┤
+//!                                         └─ wake ─ frame ─▶ followers ─ sync ───────────────┴─ wake ─▶ answer
 //! ```
 //!
 //! Each part is measured alone, with the store's own server, calls and files but without the services, in turns
@@ -37,7 +38,7 @@ use toystore::monitoring::{Asked, Monitor, Monitored};
 use toystore::net::{Limits, Rpc, Server};
 use toystore::order::file::ORDERS;
 use toystore::protocol::catalog::{
-    Change, Changes, Peer as CatalogPeer, Request as ToCatalog, Sales, Sold,
+    Change, Changes, Incarnation, Peer as CatalogPeer, Request as ToCatalog, Reserved, Sold,
 };
 use toystore::protocol::order::{self, Append, AppendOutcome, Appended, Bought, Peer};
 use toystore::protocol::purchase::Purchase;
@@ -53,15 +54,15 @@ const PARTS: [&str; 7] = [
     "http: client, front-end",
     "frame: front-end, leader (buy)",
     "frame: leader, catalog (purchase)",
-    "journal: append and sync",
-    "  ∥ frame: catalog, front-end (changes)",
     "frame: leader, follower (append)",
-    "logs: wake-ups, three syncs at once",
+    "  ∥ frame: leader, catalog (durable)",
+    "journal and logs: wake-ups, four syncs at once",
+    "  ∥ frame: catalog, front-end (changes)",
 ];
 
 /// The time of a purchase if nothing is lost between its parts.
-fn sum([http, buy, sell, journal, changes, append, logs]: [f64; 7]) -> f64 {
-    http + buy + sell + journal.max(changes) + append + logs
+fn sum([http, buy, reserve, append, durable, syncs, changes]: [f64; 7]) -> f64 {
+    http + buy + reserve + append.max(durable) + syncs.max(changes)
 }
 
 fn main() {
@@ -101,15 +102,22 @@ fn measure_parts(other_side: &str, directory: &Path) -> [f64; 7] {
     let mut client = Client::new(other_side, PATIENCE);
     let http = median_micros(|| assert_eq!(buy_one(&mut client), 200));
     let rpc = Rpc::new(other_side);
-    let changes = CatalogPeer::Changes { subscription: u64::MAX / 3, acknowledged: Some(123_456) };
+    let changes = CatalogPeer::Changes {
+        subscription: u64::MAX / 3,
+        acknowledged: Some(123_456),
+        replaces: None,
+    };
+    let purchases = vec![purchase()];
+    let reserve = ToCatalog::Purchase { epoch: Epoch(1), logged: OrderNumber(123_456), purchases };
+    let durable = ToCatalog::Durable { incarnation: Incarnation(u64::MAX / 3), position: 123_456 };
     [
         http,
         frame::<Vec<Answer<Bought>>>(&rpc, &order::Request::Buy { purchases: vec![purchase()] }),
-        frame::<Sales>(&rpc, &ToCatalog::Purchase { purchases: vec![purchase()] }),
-        sync_at_once(directory, 1),
-        frame::<Changes>(&rpc, &changes),
+        frame::<Reserved>(&rpc, &reserve),
         frame::<Appended>(&rpc, &Peer::Append(append())),
-        sync_at_once(directory, 3),
+        frame::<()>(&rpc, &durable),
+        sync_at_once(directory, 4),
+        frame::<Changes>(&rpc, &changes),
     ]
 }
 
@@ -199,8 +207,14 @@ impl Handler for OtherSide {
             answer(question::<order::Request>(payload).map(|_| bought), output)
         } else if starts("purchase") {
             let sold = Sold { cost: Price(1990), version: 123_456 };
-            let sales: Sales = vec![Answer::Data(sold)];
-            answer(question::<ToCatalog>(payload).map(|_| sales), output)
+            let reserved = Reserved {
+                incarnation: Incarnation(u64::MAX / 3),
+                position: 123_456,
+                outcomes: vec![Answer::Data(sold)],
+            };
+            answer(question::<ToCatalog>(payload).map(|_| reserved), output)
+        } else if starts("durable") {
+            answer(question::<ToCatalog>(payload).map(|_| ()), output)
         } else if starts("append") {
             let identity = append().view.in_sync[0].identity.clone();
             let appended =
@@ -253,5 +267,6 @@ fn append() -> Append {
         prev_epoch: epoch,
         entries: vec![Entry { number: OrderNumber(123_457), epoch, key, item }],
         committed: OrderNumber(123_456),
+        base: OrderNumber(0),
     }
 }

@@ -5,7 +5,9 @@
 //! (replication.md, invariant 1). The catalog has sold its other orders, too.
 //!
 //! - Per toy: initial + restocked − sold − withdrawn = now.
-//! - Per toy: sold = quantity in orders + quantity in open sales that are not orders yet.
+//! - Per toy: sold = quantity in orders + quantity in open sales that are not orders yet. Orders that are neither settled
+//!   nor open sales are not counted: the catalog lost their sale when it was killed, and sells them again when the store
+//!   starts. None of them is committed.
 //! - Numbers are 1..N without gap, epochs never decrease, no key occurs twice.
 //! - Another log is equal to the reference, or behind it, or has orders of an older epoch that were never
 //!   committed. It never differs in orders that it knows to be committed.
@@ -66,9 +68,26 @@ pub fn check(evidence: Evidence) -> Verdict {
             .notes
             .push(format!("{quantity} {name} are sold, but not in an order yet (key {key})"));
     }
+    let is_open = |key: &Key| evidence.books.open.iter().any(|sale| sale.key == *key);
+    let settled = evidence.books.settled;
+    let is_unsold = |entry: &&Entry| {
+        settled.is_some_and(|settled| entry.number > settled) && !is_open(&entry.key)
+    };
+    let unsold: Vec<&Entry> = reference.entries.iter().filter(is_unsold).collect();
+    let committed = evidence.logs.iter().map(|log| log.committed).max().unwrap_or_default();
+    for Entry { number, key, item, .. } in &unsold {
+        let (quantity, name) = (item.quantity.get(), &item.name);
+        let line =
+            format!("order {number}, {quantity} {name}, is not sold by the catalog (key {key})");
+        if *number <= committed {
+            verdict.problems.push(format!("{line}, but it was committed"));
+        } else {
+            verdict.notes.push(format!("{line}; it is sold when the store starts"));
+        }
+    }
     let is_known = |key| orders.contains_key(key) || open.iter().any(|sale| sale.key == *key);
     set_aside.retain(|(_, entry)| !is_known(&entry.key));
-    let sums = Sums { reference, open, lost: set_aside };
+    let sums = Sums { reference, open, unsold, lost: set_aside };
     sums.check(&evidence.books.toys, &mut verdict);
     verdict.toys = evidence.books.toys;
     verdict
@@ -175,6 +194,8 @@ struct Sums<'a> {
     reference: &'a ReplicaLog,
     /// Open sales that are not orders yet.
     open: Vec<&'a Open>,
+    /// Orders whose sale the catalog lost.
+    unsold: Vec<&'a Entry>,
     /// Orders that were cut from a log and are neither in the reference nor open sales.
     lost: Vec<(ReplicaId, &'a Entry)>,
 }
@@ -184,6 +205,9 @@ impl Sums<'_> {
         let mut ordered: HashMap<&str, u64> = HashMap::new();
         for Entry { item, .. } in &self.reference.entries {
             *ordered.entry(&item.name).or_default() += item.quantity.get();
+        }
+        for Entry { item, .. } in &self.unsold {
+            *ordered.entry(&item.name).or_default() -= item.quantity.get();
         }
         let mut in_open_sales: HashMap<&str, u64> = HashMap::new();
         for Open { item, .. } in &self.open {

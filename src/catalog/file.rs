@@ -2,17 +2,17 @@
 //! records since then. Used by [`service`](super::service).
 //!
 //! A start replays the journal over the snapshot, writes a new snapshot, and then a new journal that
-//! holds only what is still needed: the fence, the callers and the remembered sales. A crash
+//! holds only what is still needed: the fence, the number of settled orders, and the open sales. A crash
 //! between the two writes leaves a journal with records that the snapshot already contains. Their positions
 //! show this, and they are not applied to the shelves again.
 
 use super::initial;
 use super::record::Record;
-use super::stock::{Shelf, Stock, default_toys};
+use super::shelf::Shelf;
+use super::stock::Stock;
 use crate::error::{Error, Result};
-use crate::model::{Epoch, Item, Key, Price, PurchaseId, Quantity, Toy};
+use crate::model::{Epoch, Item, Key, OrderNumber, Price, Toy, ToyName};
 use crate::protocol::catalog::{TOYS_MAX, check_count};
-use crate::protocol::purchase::{Caller, Purchase};
 use crate::storage::{
     Chain, CsvLog, Directory, Table, TornTail, field, read_log, read_rows, replace,
 };
@@ -37,29 +37,58 @@ const TOYS: Table = Table {
 
 const JOURNAL: Table = Table {
     columns: &[
-        "position",
-        "kind",
-        "epoch",
-        "name",
-        "quantity",
-        "version",
-        "key",
-        "caller",
-        "incarnation",
-        "sequence",
-        "ack_below",
-        "price",
+        "position", "kind", "epoch", "name", "quantity", "version", "key", "price", "settled",
     ],
     remedy: "restore toys.csv and journal.csv together from a backup",
 };
 
-/// The journal of earlier versions: without the last column.
-const EARLIER_JOURNAL: Table =
-    Table { columns: JOURNAL.columns.split_at(JOURNAL.columns.len() - 1).0, ..JOURNAL };
+/// The journals of earlier versions, newest first. They have the calls of purchases, which are not needed any more, and
+/// not the number of settled orders.
+const EARLIER_JOURNALS: [Table; 2] = [
+    Table { columns: &EARLIER_COLUMNS, ..JOURNAL },
+    Table { columns: EARLIER_COLUMNS.split_at(11).0, ..JOURNAL },
+];
+
+const EARLIER_COLUMNS: [&str; 12] = [
+    "position",
+    "kind",
+    "epoch",
+    "name",
+    "quantity",
+    "version",
+    "key",
+    "caller",
+    "incarnation",
+    "sequence",
+    "ack_below",
+    "price",
+];
 
 /// The format of an existing journal.
 fn table_of(journal: &Path) -> Result<&'static Table> {
-    Ok(if EARLIER_JOURNAL.is_of(journal)? { &EARLIER_JOURNAL } else { &JOURNAL })
+    for earlier in &EARLIER_JOURNALS {
+        if earlier.is_of(journal)? {
+            return Ok(earlier);
+        }
+    }
+    Ok(&JOURNAL)
+}
+
+/// The stock of the snapshot, and the format of the journal that follows it.
+fn read_snapshot(toys: &Path, journal: &Path) -> Result<(Stock, &'static Table)> {
+    let (mut stock, table) = (read_toys(toys)?, table_of(journal)?);
+    if table.columns != JOURNAL.columns {
+        stock.is_of_an_earlier_version();
+    }
+    Ok((stock, table))
+}
+
+/// Replays a row of the journal.
+fn replay(stock: &mut Stock, table: &Table, row: &StringRecord) -> Result<()> {
+    match decode(table, row)? {
+        (position, Some(record)) => stock.replay(position, &record),
+        (_, None) => Ok(()),
+    }
 }
 
 /// The journal of a running catalog.
@@ -95,6 +124,11 @@ impl Journal {
         self.log.sync(self.start_rows + new_records)
     }
 
+    /// The position up to which every record is on disk.
+    pub fn durable(&self) -> u64 {
+        self.start_position + self.log.durable().saturating_sub(self.start_rows)
+    }
+
     /// The number of syncs since the start.
     pub fn syncs(&self) -> u64 {
         self.log.syncs()
@@ -116,7 +150,7 @@ pub fn load(directory: &Directory, initial: Option<&Path>) -> Result<(Stock, Jou
                     .into(),
             });
         }
-        let shelves = initial.map_or_else(|| Ok(default_toys()), initial::read)?;
+        let shelves = initial.map_or_else(|| Ok(initial::default_toys()), initial::read)?;
         drop(CsvLog::open(&journal, &JOURNAL, |_| Ok(()))?);
         write_toys(&toys, &Stock::new(shelves, 0))?;
     } else if !journal.exists() {
@@ -127,11 +161,8 @@ pub fn load(directory: &Directory, initial: Option<&Path>) -> Result<(Stock, Jou
             remedy: "restore it from a backup, or remove toys.csv too for a new store".into(),
         });
     }
-    let mut stock = read_toys(&toys)?;
-    let (log, torn) = CsvLog::open(&journal, table_of(&journal)?, |row| {
-        let (position, record) = decode(row)?;
-        stock.replay(position, &record)
-    })?;
+    let (mut stock, table) = read_snapshot(&toys, &journal)?;
+    let (log, torn) = CsvLog::open(&journal, table, |row| replay(&mut stock, table, row))?;
     if let Some(torn) = torn {
         tracing::warn!("{}: {torn}", journal.display());
     }
@@ -208,6 +239,8 @@ pub fn read_toys(path: &Path) -> Result<Stock> {
             sold: field(row, 6)?,
             withdrawn: field(row, 7)?,
             changed_at: 0,
+            added: 0,
+            added_at: 0,
         });
         Ok(())
     })?;
@@ -223,12 +256,9 @@ pub fn read_toys(path: &Path) -> Result<Stock> {
 /// The stock as it is on disk, and the torn tail of its journal, for the audit, which only reads: nothing is
 /// repaired or written.
 pub fn read(directory: &Path) -> Result<(Stock, Option<TornTail>)> {
-    let mut stock = read_toys(&directory.join("toys.csv"))?;
     let journal = directory.join("journal.csv");
-    let torn = read_log(&journal, table_of(&journal)?, |row| {
-        let (position, record) = decode(row)?;
-        stock.replay(position, &record)
-    })?;
+    let (mut stock, table) = read_snapshot(&directory.join("toys.csv"), &journal)?;
+    let torn = read_log(&journal, table, |row| replay(&mut stock, table, row))?;
     Ok((stock, torn))
 }
 
@@ -244,111 +274,76 @@ fn encode(
 ) -> Result<()> {
     let no: &dyn Display = &"";
     match record {
-        Record::Purchase { purchase, version } => {
-            let Purchase { epoch, id, ack_below, key, item } = purchase;
-            let PurchaseId { caller, incarnation, sequence } = id;
-            let quantity = item.quantity.get();
-            write(&[
-                &position,
-                &"purchase",
-                epoch,
-                &item.name,
-                &quantity,
-                version,
-                key,
-                caller,
-                incarnation,
-                sequence,
-                ack_below,
-                no,
-            ])
+        Record::Sale { epoch, key, item: Item { name, quantity }, version } => {
+            let quantity = quantity.get();
+            write(&[&position, &"purchase", epoch, name, &quantity, version, key, no, no])
         }
-        Record::Settle(key) => {
-            write(&[&position, &"settle", no, no, no, no, key, no, no, no, no, no])
+        Record::Settle { through, keys } => {
+            let keys: Vec<&str> = keys.iter().map(Key::as_str).collect();
+            let (keys, number) = (keys.join(" "), through.map_or(String::new(), |n| n.to_string()));
+            write(&[&position, &"settle", no, no, no, no, &keys, no, &number])
         }
-        Record::Office(epoch) => {
-            write(&[&position, &"office", epoch, no, no, no, no, no, no, no, no, no])
-        }
+        Record::Office(epoch) => write(&[&position, &"office", epoch, no, no, no, no, no, no]),
         Record::Restock { name, quantity, version } => {
-            write(&[&position, &"restock", no, name, quantity, version, no, no, no, no, no, no])
+            write(&[&position, &"restock", no, name, quantity, version, no, no, no])
         }
-        Record::Withdraw { item, version } => {
-            let quantity = item.quantity.get();
-            write(&[
-                &position,
-                &"withdraw",
-                no,
-                &item.name,
-                &quantity,
-                version,
-                no,
-                no,
-                no,
-                no,
-                no,
-                no,
-            ])
+        Record::Withdraw { item: Item { name, quantity }, version } => {
+            let quantity = quantity.get();
+            write(&[&position, &"withdraw", no, name, &quantity, version, no, no, no])
         }
         Record::Put { name, price, quantity, version } => {
             let price = f64::from(*price);
-            write(&[&position, &"put", no, name, quantity, version, no, no, no, no, no, &price])
+            write(&[&position, &"put", no, name, quantity, version, no, &price, no])
         }
-        Record::Caller { caller, progress: Caller { incarnation, ack_below } } => write(&[
-            &position,
-            &"caller",
-            no,
-            no,
-            no,
-            no,
-            no,
-            caller,
-            incarnation,
-            no,
-            ack_below,
-            no,
-        ]),
     }
 }
 
-/// Decodes a record from its row.
-fn decode(row: &StringRecord) -> Result<(u64, Record)> {
-    let key = || Key::try_from(row[6].to_owned());
-    let item = || {
-        let quantity = Quantity::try_from(field::<u64>(row, 4)?)?;
-        Ok::<Item, Error>(Item { name: row[3].parse()?, quantity })
+/// Decodes a record from its row; `None` for one that only earlier versions need.
+fn decode(table: &Table, row: &StringRecord) -> Result<(u64, Option<Record>)> {
+    let place = |column: &str| table.columns.iter().position(|other| *other == column);
+    let text = |column: &str| place(column).and_then(|place| row.get(place)).unwrap_or_default();
+    let number = |column: &str| -> Result<u64> {
+        let place = place(column).ok_or_else(|| Error::invalid(format!("there is no {column}")))?;
+        field(row, place)
     };
-    let record = match &row[1] {
-        "purchase" => {
-            let caller = field(row, 7)?;
-            let incarnation = Epoch(field(row, 8)?);
-            let purchase = Purchase {
-                epoch: Epoch(field(row, 2)?),
-                id: PurchaseId { caller, incarnation, sequence: field(row, 9)? },
-                ack_below: field(row, 10)?,
-                key: key()?,
-                item: item()?,
+    let name = || text("name").parse::<ToyName>();
+    let item =
+        || Ok::<Item, Error>(Item { name: name()?, quantity: number("quantity")?.try_into()? });
+    let record = match text("kind") {
+        "purchase" => Record::Sale {
+            epoch: Epoch(number("epoch")?),
+            key: Key::try_from(text("key").to_owned())?,
+            item: item()?,
+            version: number("version")?,
+        },
+        "settle" => {
+            let keys = text("key").split_whitespace().map(|key| Key::try_from(key.to_owned()));
+            let through = match text("settled") {
+                "" => None,
+                _ => Some(OrderNumber(number("settled")?)),
             };
-            Record::Purchase { purchase, version: field(row, 5)? }
+            Record::Settle { through, keys: keys.collect::<Result<_>>()? }
         }
-        "settle" => Record::Settle(key()?),
-        "office" => Record::Office(Epoch(field(row, 2)?)),
+        "office" => Record::Office(Epoch(number("epoch")?)),
         "restock" => Record::Restock {
-            name: row[3].parse()?,
-            quantity: field(row, 4)?,
-            version: field(row, 5)?,
+            name: name()?,
+            quantity: number("quantity")?,
+            version: number("version")?,
         },
-        "put" if row.len() == JOURNAL.columns.len() => Record::Put {
-            name: row[3].parse()?,
-            price: Price::try_from(field::<f64>(row, 11)?)?,
-            quantity: field(row, 4)?,
-            version: field(row, 5)?,
-        },
-        "withdraw" => Record::Withdraw { item: item()?, version: field(row, 5)? },
-        "caller" => Record::Caller {
-            caller: field(row, 7)?,
-            progress: Caller { incarnation: Epoch(field(row, 8)?), ack_below: field(row, 10)? },
-        },
+        "put" => {
+            let price = text("price");
+            let price: f64 =
+                price.parse().map_err(|_| Error::invalid(format!("{price:?} is no price")))?;
+            Record::Put {
+                name: name()?,
+                price: Price::try_from(price)?,
+                quantity: number("quantity")?,
+                version: number("version")?,
+            }
+        }
+        "withdraw" => Record::Withdraw { item: item()?, version: number("version")? },
+        "caller" if place("caller").is_some() => return Ok((number("position")?, None)),
         other => return Err(Error::invalid(format!("unknown kind of record {other:?}"))),
     };
-    Ok((field(row, 0)?, record))
+    Ok((number("position")?, Some(record)))
 }

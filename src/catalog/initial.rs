@@ -2,7 +2,7 @@
 //! price, quantity in any order, or a JSON list of objects with these fields. The file is written by hand, so every
 //! error names the line. Used by [`file`](super::file).
 
-use super::stock::Shelf;
+use super::shelf::Shelf;
 use crate::error::{Error, Result};
 use crate::model::{Price, ToyName};
 use crate::protocol::catalog::{check_count, check_stock};
@@ -164,4 +164,25 @@ impl<'de> Visitor<'de> for ListOfToys {
         }
         Ok(toys)
     }
+}
+
+/// The toys that a new store has: a hundred of each.
+pub fn default_toys() -> Vec<Shelf> {
+    let toys = [
+        ("Tux", 1990),
+        ("Whale", 2490),
+        ("Elephant", 2950),
+        ("Fox", 1450),
+        ("Python", 1799),
+        ("Dolphin", 2275),
+        ("Lego", 4999),
+        ("Barbie", 2699),
+        ("Monopoly", 3495),
+        ("Frisbee", 899),
+    ];
+    let shelf = |(name, cents): &(&str, u64)| {
+        let name = name.parse().expect("these are names of toys");
+        Shelf::new(name, Price(*cents), 100)
+    };
+    toys.iter().map(shelf).collect()
 }

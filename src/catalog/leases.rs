@@ -7,15 +7,15 @@
 //! *sent* a call that was answered. Here the lease is over 500 ms after that call *arrived*, which is
 //! later. So a change is *covered* when each subscriber has acknowledged it, or its lease is over.
 //!
-//! - A reset connection does not end a lease. A new subscription does not end an older one either, because the call
-//!   may be a late duplicate: each subscription counts until its lease is over.
-//! - A catalog that has just started does not know the subscribers of the process before it, so nothing is
-//!   covered for the time of a lease.
+//! - A reset connection does not end a lease. A new subscription ends an older one only if it says that it replaces it:
+//!   then that cache was emptied before.
+//! - The subscriptions are on disk before their first call is answered. So a catalog that has just started knows those of
+//!   the process before it: nothing is covered until each of them is replaced, or for the time of a lease.
 
 use crate::error::{Error, Result};
 use crate::model::{Moment, ToyName};
 use crate::protocol::catalog::{Change, Changes};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// After this long without a call a subscriber's cache is certainly not in use.
@@ -29,6 +29,8 @@ const SUBSCRIBERS_MAX: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Leases {
     started: Moment,
+    /// The subscriptions at the process before that are not replaced yet; `None` if they are not known.
+    earlier: Option<BTreeSet<u64>>,
     /// The number of changes so far.
     last: u64,
     /// By their subscription.
@@ -55,9 +57,26 @@ pub enum Coverage {
 }
 
 impl Leases {
-    /// The leases of a catalog that started at this moment.
-    pub fn new(started: Moment) -> Leases {
-        Leases { started, last: 0, subscribers: BTreeMap::new() }
+    /// The leases of a catalog that started at this moment, after one that had these subscriptions, if they are known.
+    pub fn new(started: Moment, earlier: Option<BTreeSet<u64>>) -> Leases {
+        Leases { started, earlier, last: 0, subscribers: BTreeMap::new() }
+    }
+
+    /// The subscriptions whose lease may not be over, to be put on disk; `None` as long as they are not known.
+    pub fn subscriptions(&self, now: Moment) -> Option<BTreeSet<u64>> {
+        let mut subscriptions = self.subscribers.keys().copied().collect::<BTreeSet<_>>();
+        if now < self.started + LEASE_OVER {
+            subscriptions.extend(self.earlier.as_ref()?);
+        }
+        Some(subscriptions)
+    }
+
+    /// The cache of this subscription is empty and not in use any more.
+    pub fn end(&mut self, subscription: u64) {
+        self.subscribers.remove(&subscription);
+        if let Some(earlier) = &mut self.earlier {
+            earlier.remove(&subscription);
+        }
     }
 
     /// A toy changed. Returns the number of the change.
@@ -122,7 +141,9 @@ impl Leases {
     /// subscribe again, with an empty cache.
     pub fn coverage(&mut self, change: u64, now: Moment) -> Coverage {
         self.drop_lapsed(now);
-        let earlier = Some(self.started).filter(|started| now < *started + LEASE_OVER);
+        let is_waited_for = self.earlier.as_ref().is_none_or(|earlier| !earlier.is_empty());
+        let is_valid = |started: &Moment| is_waited_for && now < *started + LEASE_OVER;
+        let earlier = Some(self.started).filter(is_valid);
         self.subscribers
             .values()
             .filter(|subscriber| subscriber.acknowledged < change)

@@ -2,13 +2,16 @@
 //!
 //! ```text
 //!  front-end ── query ──▶ service ── read lock ──▶ stock
-//!  leader ── purchase ──▶ service ── write lock ─▶ stock ──▶ file (journal, one sync for all who wait)
+//!  leader ── purchase ──▶ service ── write lock ─▶ stock ──▶ file (journal in memory), answered at once
+//!  leader ── durable ───▶ service ── one sync for all who wait ─▶ file
 //!                            └── before it answers ──▶ subscribers ── changes ──▶ front-end's cache
-//!  operator ── PUT ─────▶ service ── write lock ─▶ stock, then like a purchase
+//!  leader ── reconcile ─▶ service ── write lock ─▶ stock: what its log and the journal lack of each other
+//!  operator ── PUT ─────▶ service ── write lock ─▶ stock, then sync and subscribers
 //!  restock, every ten seconds ─────── write lock ─▶ stock
 //! ```
 //!
 //! * [`stock`] (pure): toys, open sales, the epoch fence; what may be sold and how that is recorded.
+//! * [`shelf`] (pure): one toy and its books.
 //! * [`record`] (pure): what changes the stock.
 //! * [`leases`] (pure): which front-ends cache, and whether a change is out of every cache.
 //! * [`file`]: `toys.csv` and `journal.csv`.
@@ -20,6 +23,7 @@
 
 pub mod service;
 pub mod stock;
+pub mod shelf;
 pub mod record;
 pub mod leases;
 pub mod file;

@@ -1,22 +1,31 @@
 //! A record: one change of the stock. Pure: [`stock`](super::stock) makes records and applies them,
 //! [`file`](super::file) stores them.
 
-use crate::model::{Epoch, Item, Key, Price, ToyName};
-use crate::protocol::purchase::{Caller, Purchase};
+use crate::model::{Epoch, Item, Key, OrderNumber, Price, ToyName};
 
 /// One change, as in the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Record {
     /// A sale for an order.
-    Purchase {
-        /// The purchase.
-        purchase: Purchase,
+    Sale {
+        /// The epoch of the leader that asked for it.
+        epoch: Epoch,
+        /// The key of the purchase.
+        key: Key,
+        /// What was sold.
+        item: Item,
         /// The toy's version after it.
         version: u64,
     },
-    /// The purchase is a committed order.
-    Settle(Key),
-    /// An epoch took office.
+    /// The orders up to `through` are committed, and these keys belong to them. One record for both: half of it would
+    /// sell an order twice.
+    Settle {
+        /// The number; `None` in the journal of an earlier version, which did not record it.
+        through: Option<OrderNumber>,
+        /// The keys of sales that are not open any more.
+        keys: Vec<Key>,
+    },
+    /// Leaders of older epochs are refused.
     Office(Epoch),
     /// A toy was restocked.
     Restock {
@@ -45,25 +54,19 @@ pub enum Record {
         /// The toy's version after it.
         version: u64,
     },
-    /// Which purchases of a caller are finished; only written at the start of a new journal.
-    Caller {
-        /// The caller.
-        caller: u32,
-        /// All its purchases before this are finished.
-        progress: Caller,
-    },
 }
 
 impl Record {
     /// The toy that it changes, and the toy's version after it.
     pub fn changed(&self) -> Option<(&ToyName, u64)> {
         match self {
-            Record::Purchase { purchase, version } => Some((&purchase.item.name, *version)),
-            Record::Withdraw { item, version } => Some((&item.name, *version)),
+            Record::Sale { item, version, .. } | Record::Withdraw { item, version } => {
+                Some((&item.name, *version))
+            }
             Record::Restock { name, version, .. } | Record::Put { name, version, .. } => {
                 Some((name, *version))
             }
-            Record::Settle(_) | Record::Office(_) | Record::Caller { .. } => None,
+            Record::Settle { .. } | Record::Office(_) => None,
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A change is made and appended to the journal under the write lock. The sync and
 //! the wait for the caches come after, in parallel, without any lock. So writers that come together
-//! share a sync. Readers do not wait for the disk, except for a toy that has just changed: a query
-//! never shows a change that is not on disk yet.
+//! share a sync. The leader's purchases are answered before the sync, and it asks for `durable` next; so
+//! the journal and the order logs are synced at the same time. Readers do not wait for the disk, except for a toy that
+//! has just changed: a query never shows a change that is not on disk yet.
 //!
 //! Locks: the stock's, then the journal's inner one or the subscribers'. A change is published under
 //! the stock's lock, so that a change which is visible in the stock is always published.
@@ -11,31 +12,36 @@
 use super::file::{self, Journal};
 use super::record::Record;
 use super::restock::Restocker;
+use super::shelf::Shelf;
 use super::slowness::{self, Slowness};
-use super::stock::{Restocked, Shelf, Stock};
+use super::stock::{Restocked, Stock};
 use super::subscribers::Subscribers;
 use crate::blocking::Blocking;
 use crate::config::{self, Config};
 use crate::endpoint::{Endpoint, Handler};
 use crate::error::Result;
 use crate::http::{Request as HttpRequest, Responder};
-use crate::model::{Epoch, Item, Key, Principal, Toy, ToyName};
+use crate::model::{Epoch, Item, OrderNumber, Principal, Toy, ToyName};
 use crate::monitoring::status::{CatalogStatus, Kind, Outcome};
 use crate::monitoring::{Asked, Monitor, Monitored};
 use crate::net::{Clients, Limits, Server, Transport};
 use crate::protocol::catalog::{
-    ANSWER_TOYS_MAX, Books, Office, PAGE_TOYS_MAX, Peer, Put, Request, Sales, Sold,
+    ANSWER_TOYS_MAX, Books, Incarnation, PAGE_TOYS_MAX, Peer, Put, Reconcile, Reconciled, Request,
+    Reserved, Settle, Sold,
 };
 use crate::protocol::purchase::Purchase;
 use crate::protocol::web::{self, ShownToy};
-use crate::protocol::{Answer, answer, question};
+use crate::protocol::{answer, question};
 use crate::stop::{Stop, crash};
 use crate::storage::Directory;
 use parking_lot::RwLock;
 use serde_json::json;
+use std::hash::{BuildHasher, RandomState};
+use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Runs a catalog until `stop`.
 pub fn run(config: &Config, stop: &Stop) -> Result<()> {
@@ -44,7 +50,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let slowness = Arc::new(Slowness::new(settings.delay));
     let signalled = slowness::change_by_signal(slowness.clone())?;
     let directory = Directory::open(&settings.data)?;
-    let (stock, journal) = file::load(&directory, settings.initial.as_deref())?;
+    let (mut stock, journal) = file::load(&directory, settings.initial.as_deref())?;
+    stock.begin(new_incarnation());
     tracing::info!(
         "{} toys, open sales: {}, from {}",
         stock.shelves().len(),
@@ -54,13 +61,11 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let catalog = Arc::new(Catalog {
         stock: RwLock::new(stock),
         journal,
-        subscribers: Subscribers::default(),
+        subscribers: Subscribers::load(directory.file("subscriptions"))?,
         slowness,
         restock_to: settings.restock_to,
+        must_reset: AtomicBool::new(settings.reset_stock),
     });
-    if settings.reset_stock {
-        catalog.restock(Restocked::Reset);
-    }
     let which = match settings.restock {
         config::Restock::SoldOut => Restocked::SoldOut,
         config::Restock::All => Restocked::All,
@@ -77,12 +82,14 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let server = Server::start("request", request, customers, limits)?;
     let reloader = transport.reload_at_hangup()?;
     monitor.watch(server.watch());
-    let restocker = Restocker::start(settings.restock_every, move || catalog.restock(which))?;
+    let stock = catalog.clone();
+    let restocker = Restocker::start(settings.restock_every, move || stock.restock(which))?;
     let (at, for_peers) = (server.listening_on(), peer_server.listening_on());
     tracing::info!("listening on {at}, for peers on {for_peers}");
     while !stop.wait(Duration::from_secs(3_600)) {}
     drop(restocker);
     drop(signalled);
+    catalog.close();
     server.stop();
     peer_server.stop();
     drop(reloader);
@@ -97,6 +104,9 @@ pub struct Catalog {
     subscribers: Subscribers,
     slowness: Arc<Slowness>,
     restock_to: u64,
+    /// The stock is to be reset when sales begin. Not before: orders may have to be sold again, which fit only into the
+    /// stock that there was.
+    must_reset: AtomicBool,
 }
 
 impl Catalog {
@@ -132,32 +142,38 @@ impl Catalog {
         Ok(books)
     }
 
-    /// Sells for orders, each for itself. Returns when that is on disk and out of every cache.
-    fn purchase(&self, purchases: Vec<Purchase>) -> Vec<Result<Sold>> {
+    /// Sells for orders, each for itself. Does not wait for the disk.
+    fn purchase(
+        &self,
+        epoch: Epoch,
+        logged: OrderNumber,
+        purchases: Vec<Purchase>,
+    ) -> Result<Reserved> {
         self.delay();
-        let (sales, position, change) = {
-            let mut stock = self.stock.write();
-            let mut records = Vec::with_capacity(purchases.len());
-            let mut sell_one = |purchase| {
-                let (sold, record) = stock.purchase(purchase)?;
-                records.extend(record);
-                Ok(sold)
-            };
-            let sales: Vec<_> = purchases.into_iter().map(&mut sell_one).collect();
-            let change = self.write(&records, &stock);
-            (sales, stock.position(), change)
+        let mut stock = self.stock.write();
+        stock.synced(self.journal.durable());
+        let (reserved, records) = stock.purchase(epoch, logged, purchases)?;
+        self.write(&records, &stock);
+        Ok(reserved)
+    }
+
+    /// Returns when every record up to `position` is on disk and its change out of every cache.
+    fn durable(&self, incarnation: Incarnation, position: u64) -> Result<()> {
+        let change = {
+            let stock = self.stock.read();
+            stock.check_durable(incarnation, position)?;
+            self.subscribers.last()
         };
-        if sales.iter().any(Result::is_ok) {
-            self.sync(position);
-            self.subscribers.await_coverage(change);
-        }
-        sales
+        self.sync(position);
+        self.subscribers.await_coverage(change);
+        Ok(())
     }
 
     /// Sells by hand (C6).
     fn withdraw(&self, item: Item) -> Result<Sold> {
         let (sold, position, change) = {
             let mut stock = self.stock.write();
+            stock.synced(self.journal.durable());
             let (sold, record) = stock.withdraw(item)?;
             let change = self.write(&[record], &stock);
             (sold, stock.position(), change)
@@ -186,35 +202,41 @@ impl Catalog {
         Ok((toy, matches!(put, Put::Add { .. })))
     }
 
-    /// A new leader takes office. The open purchases that it rolls forward will be answered without
-    /// another call here, so their changes have to be out of every cache before this answers.
-    fn take_office(&self, epoch: Epoch) -> Result<Office> {
-        let (office, position, is_new) = {
+    /// A leader compares its log with the journal. Its orders are committed without another call here, so their changes
+    /// have to be out of every cache before this answers.
+    fn reconcile(&self, asked: &Reconcile) -> Result<Reconciled> {
+        let (records, position, is_settled) = {
             let mut stock = self.stock.write();
-            let (open, record) = stock.take_office(epoch)?;
-            self.write(record.as_slice(), &stock);
-            let sold = Some(stock.sold());
-            (Office { open, sold }, stock.position(), record.is_some())
+            stock.synced(self.journal.durable());
+            let records = stock.reconcile(asked)?;
+            self.write(&records, &stock);
+            (records, stock.position(), asked.entries.is_empty() && stock.open_count() == 0)
         };
         self.sync(position);
-        if !office.open.is_empty() {
+        if !is_settled {
             self.subscribers.await_coverage(self.subscribers.last());
         }
-        if is_new {
+        let reconciled = self.stock.write().open(asked, position)?;
+        if !records.is_empty() {
+            let again =
+                records.iter().filter(|record| matches!(record, Record::Sale { .. })).count();
             tracing::info!(
-                "the leader of epoch {epoch} took office; open sales: {}",
-                office.open.len()
+                "reconciled with the leader of epoch {}; orders sold again: {again}, open sales: {}",
+                asked.epoch,
+                reconciled.open.len()
             );
         }
-        Ok(office)
+        if self.must_reset.swap(false, Ordering::Relaxed) {
+            self.restock(Restocked::Reset);
+        }
+        Ok(reconciled)
     }
 
-    /// These purchases are committed orders. Not synced: if this record is lost, the next leader settles
-    /// them again.
-    fn settle(&self, epoch: Epoch, keys: Vec<Key>) -> Result<()> {
+    /// These orders are committed. Not synced: if this record is lost, the next leader settles them again.
+    fn settle(&self, asked: Settle) -> Result<()> {
         let mut stock = self.stock.write();
-        let records = stock.settle(epoch, keys)?;
-        self.write(&records, &stock);
+        let record = stock.settle(asked)?;
+        self.write(record.as_slice(), &stock);
         Ok(())
     }
 
@@ -232,6 +254,15 @@ impl Catalog {
             stock.position()
         };
         self.sync(position);
+    }
+
+    /// Before the service ends: leaders that have received `reserved` ask for `durable` at once, and are still answered.
+    fn close(&self) {
+        const LONGEST: Duration = Duration::from_millis(100);
+        let (last, until) = (self.stock.write().close(), Instant::now() + LONGEST);
+        while self.journal.durable() < last && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Journals records that were just applied, and publishes their changes to the caches. Returns the number of the
@@ -258,24 +289,36 @@ impl Catalog {
 impl Monitored for Catalog {
     type Own = CatalogStatus;
 
-    /// Reads memory, which may be one sync ahead of the disk: the status must not wait for a slow disk.
+    /// As it is on disk, like everything that is shown.
     fn own(&self) -> CatalogStatus {
         let stock = self.stock.read();
         let shelves = stock.shelves();
         let told = if shelves.len() > PAGE_TOYS_MAX { &[] } else { shelves };
-        CatalogStatus {
-            toy_count: shelves.len(),
-            sold_out: shelves.iter().filter(|shelf| shelf.toy.quantity == 0).count(),
-            toys: told.iter().map(Shelf::book).collect(),
-            open_sales: stock.open_count(),
-            subscribers: self.subscribers.count(),
-            delay_ms: self.slowness.delay_ms(),
-        }
+        let (status, position) = (
+            CatalogStatus {
+                toy_count: shelves.len(),
+                sold_out: shelves.iter().filter(|shelf| shelf.toy.quantity == 0).count(),
+                toys: told.iter().map(Shelf::book).collect(),
+                open_sales: stock.open_count(),
+                subscribers: self.subscribers.count(),
+                delay_ms: self.slowness.delay_ms(),
+            },
+            stock.position(),
+        );
+        drop(stock);
+        self.sync(position);
+        status
     }
 
     fn healthy(&self, responder: Responder<'_>) -> u16 {
         web::healthy(responder, "catalog")
     }
+}
+
+/// A number that no other start of a catalog has had. The standard library seeds `RandomState` from the operating
+/// system's entropy.
+fn new_incarnation() -> Incarnation {
+    Incarnation(RandomState::new().hash_one(process::id()))
 }
 
 /// The request address.
@@ -293,11 +336,17 @@ impl Handler for Customers {
             Ok(Request::Books { after }) => {
                 (Kind::Other, answer(self.0.books(after.as_ref()), output))
             }
-            Ok(Request::Purchase { purchases }) => {
-                let sales = self.0.purchase(purchases);
-                let asked = Asked::each(Kind::Purchase, sales.iter().map(Outcome::from));
-                answer(Ok(sales.into_iter().map(Answer::from).collect::<Sales>()), output);
+            Ok(Request::Purchase { epoch, logged, purchases }) => {
+                let reserved = self.0.purchase(epoch, logged, purchases);
+                let Ok(Reserved { outcomes, .. }) = &reserved else {
+                    return Asked::one(Kind::Purchase, answer(reserved, output));
+                };
+                let asked = Asked::each(Kind::Purchase, outcomes.iter().map(Outcome::from));
+                answer(reserved, output);
                 return asked;
+            }
+            Ok(Request::Durable { incarnation, position }) => {
+                (Kind::Other, answer(self.0.durable(incarnation, position), output))
             }
             Err(error) => (Kind::Other, answer::<()>(Err(error), output)),
         };
@@ -340,10 +389,11 @@ impl Handler for Peers {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
         let outcome = match question(payload) {
             Ok(Peer::HealthCheck) => answer(Ok(()), output),
-            Ok(Peer::TakeOffice { epoch }) => answer(self.0.take_office(epoch), output),
-            Ok(Peer::Settle { epoch, keys }) => answer(self.0.settle(epoch, keys), output),
-            Ok(Peer::Changes { subscription, acknowledged }) => {
-                answer(self.0.subscribers.changes(subscription, acknowledged), output)
+            Ok(Peer::Standing) => answer(Ok(self.0.stock.read().standing()), output),
+            Ok(Peer::Reconcile(asked)) => answer(self.0.reconcile(&asked), output),
+            Ok(Peer::Settle(asked)) => answer(self.0.settle(asked), output),
+            Ok(Peer::Changes { subscription, acknowledged, replaces }) => {
+                answer(self.0.subscribers.changes(subscription, acknowledged, replaces), output)
             }
             Err(error) => answer::<()>(Err(error), output),
         };

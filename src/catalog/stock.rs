@@ -1,65 +1,56 @@
-//! The stock: the shelves, the open sales, and which epoch may sell. Pure: the
-//! [`service`](super::service) holds the lock, journals the [`Record`]s, and answers after the sync.
+//! The stock: the shelves, the open sales, and which epoch may sell. Pure: the [`service`](super::service) holds the
+//! lock, journals the [`Record`]s, and says what is synced.
 //!
-//! Every change is a record, and only [`apply`](Stock::apply) changes the stock: decisions make
-//! records, and a restart replays them through the same function.
+//! Every change is a record, and only [`apply`](Stock::apply) changes the stock: decisions make records, and a restart
+//! replays them through the same function. A record counts at once, and may be lost in a crash until it is synced.
 //!
 //! - initial + restocked − sold − withdrawn = quantity, for each toy.
-//! - One key, at most one decrement: an *open* sale (not known to be in the order log) is answered
-//!   as before. A *settled* one is remembered until its caller has finished the purchase, so that a late
-//!   duplicate of it is recognised, and so is a refusal ([`Refusals`]).
-//! - Only the epoch that took office last may sell: an older leader is fenced.
+//! - One key, at most one decrement. An *open* sale (not known to be a committed order) is answered as before. The keys
+//!   of *settled* orders are forgotten: a leader says how long its log was when it did not find a key there, and is
+//!   refused if more orders are settled than that. A refusal is remembered until its purchase is finished ([`Refusals`]).
+//! - Only the leader of the newest epoch may sell, after it has *reconciled*: it sent the orders that are not settled,
+//!   those whose sale was lost were sold again, and it received the open sales that its log lacks. Until then the
+//!   catalog is closed: nothing is sold or withdrawn, so the orders that are sold again fit into the stock.
+//! - What a restock added is sold only when the restock is synced, for the same reason.
 
 use super::record::Record;
+use super::shelf::Shelf;
 use crate::error::{Error, Result};
-use crate::model::{Epoch, Item, Key, Price, PurchaseId, Toy, ToyName};
-use crate::protocol::catalog::{Book, Books, Open, Put, Sold, check_count};
-use crate::protocol::purchase::{Caller, Purchase, Refusals, late_duplicate};
-use std::collections::BTreeMap;
+use crate::model::{Epoch, Item, Key, OrderNumber, Price, Toy, ToyName};
+use crate::protocol::catalog::{
+    Books, Incarnation, Open, Put, Reconcile, Reconciled, Reserved, Settle, Sold, Standing,
+    check_count,
+};
+use crate::protocol::purchase::{Purchase, Refusals};
+use std::collections::{BTreeMap, HashSet};
 
 /// The stock.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stock {
     shelves: Vec<Shelf>,
     places: BTreeMap<ToyName, usize>,
     /// The number of all records applied so far: the position of the last one.
     position: u64,
-    /// The epoch in office.
+    /// The records up to this position are known to be synced.
+    synced: u64,
+    /// Older epochs are refused.
     fence: Epoch,
+    /// See [`Standing`].
+    settled: Option<OrderNumber>,
+    /// The open sales.
     sales: BTreeMap<Key, Sale>,
-    /// The purchases of `sales` that are not finished, in order.
-    unfinished: BTreeMap<PurchaseId, Key>,
-    /// Which purchases of each caller are finished, as in the journal.
-    callers: BTreeMap<u32, Caller>,
     refusals: Refusals,
+    incarnation: Incarnation,
+    /// The epoch for which it sells; `None` while it is closed.
+    sells_for: Option<Epoch>,
 }
 
-/// A toy and its books.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Shelf {
-    /// The toy.
-    pub toy: Toy,
-    /// The first quantity.
-    pub initial: u64,
-    /// Added by restocking.
-    pub restocked: i64,
-    /// Taken by orders.
-    pub sold: u64,
-    /// Taken by hand at the catalog, outside any order.
-    pub withdrawn: u64,
-    /// The position of the last record that changed it.
-    pub changed_at: u64,
-}
-
-/// A sale that is open, or settled but may be asked for again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Sale {
     position: u64,
     epoch: Epoch,
-    id: PurchaseId,
     item: Item,
     version: u64,
-    settled: bool,
 }
 
 /// Which toys a restock fills.
@@ -74,10 +65,32 @@ pub enum Restocked {
 }
 
 impl Stock {
-    /// The stock with these shelves at `position`.
+    /// The stock with these shelves at `position`, closed.
     pub fn new(shelves: Vec<Shelf>, position: u64) -> Stock {
         let places = shelves.iter().enumerate().map(|(i, s)| (s.toy.name.clone(), i)).collect();
-        Stock { shelves, places, position, ..Stock::default() }
+        Stock {
+            shelves,
+            places,
+            position,
+            synced: position,
+            fence: Epoch(0),
+            settled: Some(OrderNumber(0)),
+            sales: BTreeMap::new(),
+            refusals: Refusals::default(),
+            incarnation: Incarnation::default(),
+            sells_for: None,
+        }
+    }
+
+    /// A new incarnation of the catalog begins with this stock, which is all on disk.
+    pub fn begin(&mut self, incarnation: Incarnation) {
+        self.incarnation = incarnation;
+        self.synced(self.position);
+    }
+
+    /// Every record up to this position is on disk.
+    pub fn synced(&mut self, position: u64) {
+        self.synced = self.synced.max(position);
     }
 
     /// The shelves, in the order of the database.
@@ -104,37 +117,68 @@ impl Stock {
         self.places.get(name).map(|place| &self.shelves[*place]).ok_or(Error::UnknownToy)
     }
 
-    /// Sells for an order. The record is `None` if this answers a repetition.
-    pub fn purchase(&mut self, purchase: Purchase) -> Result<(Sold, Option<Record>)> {
-        self.check_epoch(purchase.epoch)?;
-        if purchase.epoch > self.fence {
+    /// Sells for orders, each for itself, at the request of the leader of `epoch`, whose log had none of the keys up to
+    /// `logged`.
+    pub fn purchase(
+        &mut self,
+        epoch: Epoch,
+        logged: OrderNumber,
+        purchases: Vec<Purchase>,
+    ) -> Result<(Reserved, Vec<Record>)> {
+        self.check_epoch(epoch)?;
+        if self.sells_for != Some(epoch) {
+            return Err(closed());
+        }
+        if let Some(settled) = self.settled.filter(|settled| logged < *settled) {
             return Err(Error::unavailable(format!(
-                "epoch {} has not taken office, epoch {} has",
-                purchase.epoch, self.fence
+                "the orders up to {settled} are settled, and the keys were looked for up to {logged}"
             )));
         }
+        let mut records = Vec::with_capacity(purchases.len());
+        let mut sell_one = |purchase: Purchase| self.sell(epoch, purchase, &mut records).into();
+        let outcomes = purchases.into_iter().map(&mut sell_one).collect();
+        let (incarnation, position) = (self.incarnation, self.position);
+        Ok((Reserved { incarnation, position, outcomes }, records))
+    }
+
+    /// Whether `durable` can be answered once the records up to this position are synced: an error if another incarnation
+    /// had them, which may have lost them.
+    pub fn check_durable(&self, incarnation: Incarnation, position: u64) -> Result<()> {
+        if incarnation != self.incarnation || position > self.position {
+            return Err(Error::unavailable("the catalog has started again"));
+        }
+        Ok(())
+    }
+
+    fn sell(
+        &mut self,
+        epoch: Epoch,
+        purchase: Purchase,
+        records: &mut Vec<Record>,
+    ) -> Result<Sold> {
         if let Some(sale) = self.sales.get(&purchase.key) {
             if sale.item != purchase.item {
                 return Err(Error::KeyReused);
             }
-            let cost = self.cost(&sale.item)?;
-            return Ok((Sold { cost, version: sale.version }, None));
-        }
-        if self.has_finished(purchase.id) {
-            return Err(late_duplicate());
+            return Ok(Sold { cost: self.cost(&sale.item)?, version: sale.version });
         }
         self.refusals.check(&purchase)?;
         let version = self
             .check_stock(&purchase.item)
             .inspect_err(|refusal| self.refusals.note(purchase.id, refusal))?;
         let cost = self.cost(&purchase.item)?;
-        let record = Record::Purchase { purchase, version };
+        let Purchase { key, item, .. } = purchase;
+        let record = Record::Sale { epoch, key, item, version };
         self.apply(&record);
-        Ok((Sold { cost, version }, Some(record)))
+        records.push(record);
+        Ok(Sold { cost, version })
     }
 
     /// Sells by hand, outside any order.
     pub fn withdraw(&mut self, item: Item) -> Result<(Sold, Record)> {
+        if self.may_lack_sales() {
+            return Err(closed());
+        }
         let version = self.check_stock(&item)?;
         let cost = self.cost(&item)?;
         let record = Record::Withdraw { item, version };
@@ -142,44 +186,112 @@ impl Stock {
         Ok((Sold { cost, version }, record))
     }
 
-    /// These purchases are committed orders. Keys that are not open are ignored.
-    pub fn settle(&mut self, epoch: Epoch, keys: Vec<Key>) -> Result<Vec<Record>> {
+    /// Which incarnation this is, and which orders are settled.
+    pub fn standing(&self) -> Standing {
+        Standing { incarnation: self.incarnation, settled: self.settled }
+    }
+
+    /// A leader compares its log with the open sales. Orders that are neither settled nor open lost their sale with the
+    /// end of a journal: they are sold again. When the records are synced and their changes out of every cache,
+    /// [`open`](Stock::open) follows.
+    pub fn reconcile(&mut self, asked: &Reconcile) -> Result<Vec<Record>> {
+        let Reconcile { epoch, incarnation, after, ref entries } = *asked;
         self.check_epoch(epoch)?;
-        let is_open = |key: &Key| self.sales.get(key).is_some_and(|sale| !sale.settled);
-        let open: Vec<Key> = keys.into_iter().filter(is_open).collect();
-        let records: Vec<Record> = open.into_iter().map(Record::Settle).collect();
+        if incarnation != self.incarnation {
+            return Err(Error::unavailable("the catalog has started again"));
+        }
+        let settled = self.settled.unwrap_or(after);
+        if after > settled {
+            return Err(Error::unavailable(format!(
+                "the orders from {settled} on are not settled"
+            )));
+        }
+        let numbered = (after.0 + 1..).zip(entries);
+        let lacking = |(number, entry): &(u64, &Open)| {
+            *number > settled.0 && !self.sales.contains_key(&entry.key)
+        };
+        let lost: Vec<Open> = numbered.filter(lacking).map(|(_, entry)| entry.clone()).collect();
+        self.check_fit(&lost)?;
+        // A repetition does not interrupt the sales.
+        if self.sells_for != Some(epoch) || !lost.is_empty() {
+            self.sells_for = None;
+        }
+        let mut records = Vec::new();
+        if epoch > self.fence {
+            records.push(Record::Office(epoch));
+        }
+        if self.settled.is_none() {
+            records.push(Record::Settle { through: Some(settled), keys: vec![] });
+        }
         self.apply_all(&records);
+        for Open { key, item } in lost {
+            let version = self.look_up(&item.name)?.toy.version + 1;
+            let record = Record::Sale { epoch, key, item, version };
+            self.apply(&record);
+            records.push(record);
+        }
         Ok(records)
     }
 
-    /// From now on every epoch before this one is refused. The record is `None` for a repetition.
-    pub fn take_office(&mut self, epoch: Epoch) -> Result<(Vec<Open>, Option<Record>)> {
-        self.check_epoch(epoch)?;
-        let record = (epoch > self.fence).then_some(Record::Office(epoch));
-        self.apply_all(record.as_slice());
-        Ok((self.open(), record))
+    /// The records up to `position` are synced, and with them everything that `asked` brought: sales for its epoch begin,
+    /// unless a newer leader came meanwhile.
+    pub fn open(&mut self, asked: &Reconcile, position: u64) -> Result<Reconciled> {
+        self.check_epoch(asked.epoch)?;
+        self.synced(position);
+        self.sells_for = Some(asked.epoch);
+        let sent: HashSet<&Key> = asked.entries.iter().map(|entry| &entry.key).collect();
+        let lacking =
+            |(key, sale): &(&Key, &Sale)| sale.position <= position && !sent.contains(key);
+        Ok(Reconciled { open: self.sales_where(lacking), position, sold: Some(self.sold()) })
+    }
+
+    /// From now on nothing is sold. Returns the position of the last open sale, whose leader still waits for the disk.
+    pub fn close(&mut self) -> u64 {
+        self.sells_for = None;
+        self.sales.values().map(|sale| sale.position).max().unwrap_or(0)
+    }
+
+    /// These orders are committed: their keys are forgotten. The record is `None` for a repetition.
+    pub fn settle(&mut self, asked: Settle) -> Result<Option<Record>> {
+        let Settle { after, through, mut keys } = asked;
+        let settled = self.settled.filter(|settled| after <= *settled).ok_or_else(|| {
+            Error::unavailable(format!("the orders up to {after} are not settled yet"))
+        })?;
+        keys.retain(|key| self.sales.contains_key(key));
+        if through <= settled && keys.is_empty() {
+            return Ok(None);
+        }
+        let record = Record::Settle { through: Some(through.max(settled)), keys };
+        self.apply(&record);
+        Ok(Some(record))
     }
 
     /// The books of these shelves, and the open sales, for the audit.
     pub fn books(&self, shelves: &[Shelf]) -> Books {
         let toys = shelves.iter().map(Shelf::book).collect();
-        Books { position: self.position, toys, open: self.open() }
+        Books {
+            position: self.position,
+            toys,
+            open: self.sales_where(|_| true),
+            settled: self.settled,
+        }
     }
 
-    /// The open sales, in the order they were made.
-    fn open(&self) -> Vec<Open> {
-        let mut open: Vec<_> = self.sales.iter().filter(|(_, sale)| !sale.settled).collect();
-        open.sort_by_key(|(_, sale)| sale.position);
-        let sales = open.into_iter();
+    /// Some of the open sales, in the order they were made.
+    fn sales_where(&self, wanted: impl FnMut(&(&Key, &Sale)) -> bool) -> Vec<Open> {
+        let mut sales: Vec<_> = self.sales.iter().filter(wanted).collect();
+        sales.sort_by_key(|(_, sale)| sale.position);
+        let sales = sales.into_iter();
         sales.map(|(key, sale)| Open { key: key.clone(), item: sale.item.clone() }).collect()
     }
 
     /// Restocks up to `target`.
     pub fn restock(&mut self, which: Restocked, target: u64) -> Vec<Record> {
+        let may_lower = !self.may_lack_sales();
         let wanting = |shelf: &&Shelf| match which {
             Restocked::SoldOut => shelf.toy.quantity == 0 && target > 0,
-            Restocked::All => shelf.toy.quantity < target,
-            Restocked::Reset => shelf.toy.quantity != target,
+            Restocked::Reset if may_lower => shelf.toy.quantity != target,
+            Restocked::All | Restocked::Reset => shelf.toy.quantity < target,
         };
         let restock = |shelf: &Shelf| Record::Restock {
             name: shelf.toy.name.clone(),
@@ -193,6 +305,7 @@ impl Stock {
 
     /// Adds a toy or changes one. The record is `None` if nothing changes.
     pub fn put(&mut self, name: &ToyName, put: Put) -> Result<(Toy, Option<Record>)> {
+        let may_lack_sales = self.may_lack_sales();
         let (price, quantity, version) = match (put, self.look_up(name)) {
             (Put::Add { .. }, Ok(_)) => return Err(Error::ToyExists),
             (Put::Add { price, quantity }, Err(_)) => {
@@ -206,6 +319,9 @@ impl Stock {
                 if (price, quantity) == (toy.price, toy.quantity) {
                     return Ok((toy.clone(), None));
                 }
+                if quantity < toy.quantity && may_lack_sales {
+                    return Err(closed());
+                }
                 (price, quantity, toy.version + 1)
             }
         };
@@ -217,34 +333,36 @@ impl Stock {
     /// Makes a change.
     pub fn apply(&mut self, record: &Record) {
         self.position += 1;
-        let position = self.position;
+        let (position, synced) = (self.position, self.synced);
         match record {
-            Record::Purchase { purchase, version } => {
-                let quantity = purchase.item.quantity;
-                self.change(&purchase.item.name, *version, |shelf| {
-                    shelf.toy.quantity = shelf.toy.quantity.saturating_sub(quantity.get());
-                    shelf.sold += quantity.get();
+            Record::Sale { item, version, .. } => {
+                self.change(&item.name, *version, |shelf| {
+                    shelf.toy.quantity = shelf.toy.quantity.saturating_sub(item.quantity.get());
+                    shelf.sold += item.quantity.get();
                 });
-                self.remember(purchase, *version, position);
+                self.note(position, record);
             }
             Record::Withdraw { item, version } => self.change(&item.name, *version, |shelf| {
                 shelf.toy.quantity = shelf.toy.quantity.saturating_sub(item.quantity.get());
                 shelf.withdrawn += item.quantity.get();
             }),
             Record::Restock { name, quantity, version } => {
-                self.change(name, *version, |shelf| shelf.restock(*quantity));
+                self.change(name, *version, |shelf| shelf.restock(*quantity, position, synced));
             }
             Record::Put { name, price, quantity, version } => {
                 if !self.places.contains_key(name) {
                     self.places.insert(name.clone(), self.shelves.len());
                     self.shelves.push(Shelf::new(name.clone(), *price, *quantity));
+                    self.change(name, *version, |shelf| {
+                        (shelf.added, shelf.added_at) = (*quantity, position);
+                    });
                 }
                 self.change(name, *version, |shelf| {
-                    shelf.restock(*quantity);
+                    shelf.restock(*quantity, position, synced);
                     shelf.toy.price = *price;
                 });
             }
-            _ => self.note(record),
+            Record::Office(_) | Record::Settle { .. } => self.note(position, record),
         }
     }
 
@@ -266,35 +384,28 @@ impl Stock {
         }
         if position > self.position {
             self.apply(record);
-        } else if let Record::Purchase { purchase, version } = record {
-            self.remember(purchase, *version, position);
         } else {
-            self.note(record);
+            self.note(position, record);
         }
         Ok(())
     }
 
+    /// The journal was written by an earlier version of the store: see [`Standing`].
+    pub fn is_of_an_earlier_version(&mut self) {
+        self.settled = None;
+    }
+
     /// The records, with their positions, with which a journal that follows the current shelves must
-    /// begin: the fence, the callers, and the remembered sales.
+    /// begin: the fence, the number of settled orders, and the open sales.
     pub fn carried(&self) -> Vec<(u64, Record)> {
-        let mut records = vec![(0, Record::Office(self.fence))];
-        for (caller, progress) in &self.callers {
-            records.push((0, Record::Caller { caller: *caller, progress: *progress }));
-        }
+        let settled = Record::Settle { through: self.settled, keys: vec![] };
+        let mut records = vec![(0, Record::Office(self.fence)), (0, settled)];
         let mut sales: Vec<_> = self.sales.iter().collect();
         sales.sort_by_key(|(_, sale)| sale.position);
-        for (key, sale) in sales {
-            let purchase = Purchase {
-                epoch: sale.epoch,
-                id: sale.id,
-                ack_below: 0,
-                key: key.clone(),
-                item: sale.item.clone(),
-            };
-            records.push((sale.position, Record::Purchase { purchase, version: sale.version }));
-            if sale.settled {
-                records.push((sale.position, Record::Settle(key.clone())));
-            }
+        for (key, Sale { position, epoch, item, version }) in sales {
+            let (epoch, version) = (*epoch, *version);
+            let record = Record::Sale { epoch, key: key.clone(), item: item.clone(), version };
+            records.push((*position, record));
         }
         records
     }
@@ -306,20 +417,45 @@ impl Stock {
 
     /// The number of open sales.
     pub fn open_count(&self) -> usize {
-        self.sales.values().filter(|sale| !sale.settled).count()
+        self.sales.len()
     }
 
     fn check_epoch(&self, epoch: Epoch) -> Result<()> {
         if epoch < self.fence { Err(Error::Stale { epoch: self.fence.0 }) } else { Ok(()) }
     }
 
+    /// Whether a leader's log may have orders whose sale was lost, so that the stock must not become less. Not before
+    /// the first leader has taken office.
+    fn may_lack_sales(&self) -> bool {
+        self.sells_for.is_none() && self.fence > Epoch(0)
+    }
+
     /// Whether there is enough; the toy's version after the sale.
     fn check_stock(&self, item: &Item) -> Result<u64> {
-        let toy = &self.look_up(&item.name)?.toy;
-        if toy.quantity < item.quantity.get() {
+        let found = self.look_up(&item.name)?;
+        if found.sellable(self.synced) < item.quantity.get() {
             return Err(Error::NotEnoughStock);
         }
-        Ok(toy.version + 1)
+        Ok(found.toy.version + 1)
+    }
+
+    /// An error if these orders cannot all be sold again. They were sold before, so then the journal lost rows that were
+    /// synced.
+    fn check_fit(&self, lost: &[Open]) -> Result<()> {
+        let mut wanted: BTreeMap<&ToyName, u64> = BTreeMap::new();
+        for Open { item, .. } in lost {
+            *wanted.entry(&item.name).or_default() += item.quantity.get();
+        }
+        for (name, quantity) in wanted {
+            let left = self.look_up(name).map_or(0, |shelf| shelf.sellable(self.synced));
+            if left < quantity {
+                return Err(Error::invalid(format!(
+                    "the orders have {quantity} {name} that journal.csv has not, and {left} are left: journal.csv lost \
+                     rows at its end; restore the catalog's directory from a backup, or restock {name}"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn cost(&self, item: &Item) -> Result<Price> {
@@ -336,105 +472,25 @@ impl Stock {
         }
     }
 
-    /// A record that changes no shelf.
-    fn note(&mut self, record: &Record) {
+    /// What a record changes besides the shelves.
+    fn note(&mut self, position: u64, record: &Record) {
         match record {
             Record::Office(epoch) => self.fence = self.fence.max(*epoch),
-            Record::Caller { caller, progress } => self.note_progress(*caller, *progress),
-            Record::Settle(key) => {
-                let Some(sale) = self.sales.get_mut(key) else { return };
-                sale.settled = true;
-                let id = sale.id;
-                if self.has_finished(id) {
+            Record::Settle { through, keys } => {
+                self.settled = through.map(|number| self.settled.map_or(number, |n| n.max(number)));
+                for key in keys {
                     self.sales.remove(key);
                 }
             }
-            Record::Purchase { .. }
-            | Record::Withdraw { .. }
-            | Record::Restock { .. }
-            | Record::Put { .. } => {}
-        }
-    }
-
-    fn remember(&mut self, purchase: &Purchase, version: u64, position: u64) {
-        let Purchase { epoch, id, ref key, ref item, .. } = *purchase;
-        let sale = Sale { position, epoch, id, item: item.clone(), version, settled: false };
-        self.sales.insert(key.clone(), sale);
-        self.unfinished.insert(id, key.clone());
-        self.note_progress(id.caller, purchase.progress());
-    }
-
-    /// The purchases of a caller before this one are finished: their settled sales can be forgotten.
-    fn note_progress(&mut self, caller: u32, progress: Caller) {
-        let known = self.callers.entry(caller).or_default();
-        if progress <= *known {
-            return;
-        }
-        *known = progress;
-        let ids_of = |incarnation, sequence| PurchaseId { caller, incarnation, sequence };
-        let finished = ids_of(Epoch(0), 0)..ids_of(progress.incarnation, progress.ack_below);
-        while let Some((id, key)) = self.unfinished.range(finished.clone()).next() {
-            let (id, key) = (*id, key.clone());
-            self.unfinished.remove(&id);
-            if self.sales.get(&key).is_some_and(|sale| sale.settled) {
-                self.sales.remove(&key);
+            Record::Sale { epoch, key, item, version } => {
+                let (epoch, item, version) = (*epoch, item.clone(), *version);
+                self.sales.insert(key.clone(), Sale { position, epoch, item, version });
             }
-        }
-    }
-
-    fn has_finished(&self, id: PurchaseId) -> bool {
-        self.callers.get(&id.caller).is_some_and(|caller| caller.has_finished(id))
-    }
-}
-
-impl Shelf {
-    /// A toy with new books.
-    pub fn new(name: ToyName, price: Price, quantity: u64) -> Shelf {
-        let toy = Toy { name, price, quantity, version: 1 };
-        Shelf { toy, initial: quantity, restocked: 0, sold: 0, withdrawn: 0, changed_at: 0 }
-    }
-
-    /// Sets the quantity.
-    fn restock(&mut self, quantity: u64) {
-        self.restocked += quantity.cast_signed() - self.toy.quantity.cast_signed();
-        self.toy.quantity = quantity;
-    }
-
-    /// Whether initial + restocked − sold − withdrawn = quantity.
-    pub fn balances(&self) -> bool {
-        self.book().balances()
-    }
-
-    /// Its books.
-    pub fn book(&self) -> Book {
-        Book {
-            name: self.toy.name.clone(),
-            quantity: self.toy.quantity,
-            initial: self.initial,
-            restocked: self.restocked,
-            sold: self.sold,
-            withdrawn: self.withdrawn,
+            Record::Withdraw { .. } | Record::Restock { .. } | Record::Put { .. } => {}
         }
     }
 }
 
-/// The toys that a new store has: a hundred of each.
-pub fn default_toys() -> Vec<Shelf> {
-    let toys = [
-        ("Tux", 1990),
-        ("Whale", 2490),
-        ("Elephant", 2950),
-        ("Fox", 1450),
-        ("Python", 1799),
-        ("Dolphin", 2275),
-        ("Lego", 4999),
-        ("Barbie", 2699),
-        ("Monopoly", 3495),
-        ("Frisbee", 899),
-    ];
-    let shelf = |(name, cents): &(&str, u64)| {
-        let name = name.parse().expect("these are names of toys");
-        Shelf::new(name, Price(*cents), 100)
-    };
-    toys.iter().map(shelf).collect()
+fn closed() -> Error {
+    Error::unavailable("the catalog is closed until a leader has compared its log with the journal")
 }

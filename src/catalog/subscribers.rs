@@ -3,16 +3,26 @@
 
 use super::leases::{Coverage, Leases};
 use crate::blocking::Blocking;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Moment, ToyName};
 use crate::protocol::catalog::{CHANGES_HELD_MS, Changes};
+use crate::storage::replace;
 use parking_lot::{Condvar, Mutex};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The front-ends that are subscribed to changes.
+///
+/// Locks: `written`, then `leases`. The first is held while the file is written, which happens only when a subscription
+/// begins or ends.
 #[derive(Debug)]
 pub struct Subscribers {
     started: Instant,
+    file: PathBuf,
+    /// The subscriptions in the file; `None` if it does not exist.
+    written: Mutex<Option<BTreeSet<u64>>>,
     leases: Mutex<Leases>,
     /// Signalled when there is a new change.
     published: Condvar,
@@ -20,18 +30,23 @@ pub struct Subscribers {
     acknowledged: Condvar,
 }
 
-impl Default for Subscribers {
-    fn default() -> Subscribers {
-        Subscribers {
+impl Subscribers {
+    /// Reads the subscriptions of the process before from the file. If they are not there, that process may have had any.
+    pub fn load(file: PathBuf) -> Result<Subscribers> {
+        let earlier = read(&file);
+        if earlier.is_none() && file.exists() {
+            fs::remove_file(&file).map_err(|e| Error::storage(&file, "cannot remove it", e))?;
+        }
+        Ok(Subscribers {
             started: Instant::now(),
-            leases: Mutex::new(Leases::new(Moment::START)),
+            file,
+            leases: Mutex::new(Leases::new(Moment::START, earlier.clone())),
+            written: Mutex::new(earlier),
             published: Condvar::new(),
             acknowledged: Condvar::new(),
-        }
+        })
     }
-}
 
-impl Subscribers {
     /// Publishes the changes of these toys to every front-end. Returns the number of the last change.
     pub fn publish<'a>(&self, changed: impl IntoIterator<Item = (&'a ToyName, u64)>) -> u64 {
         let mut leases = self.leases.lock();
@@ -62,11 +77,16 @@ impl Subscribers {
     }
 
     /// Answers a front-end's `changes`; waits up to [`CHANGES_HELD_MS`] if there are none.
-    pub fn changes(&self, subscription: u64, acknowledged: Option<u64>) -> Result<Changes> {
+    pub fn changes(
+        &self,
+        subscription: u64,
+        acknowledged: Option<u64>,
+        replaces: Option<u64>,
+    ) -> Result<Changes> {
         let until = Instant::now() + Duration::from_millis(CHANGES_HELD_MS);
-        let mut leases = self.leases.lock();
-        leases.call(subscription, acknowledged, self.now())?;
+        self.call(subscription, acknowledged, replaces)?;
         self.acknowledged.notify_all();
+        let mut leases = self.leases.lock();
         loop {
             let changes = leases.changes(subscription)?;
             if acknowledged.is_none() || !changes.invalidate.is_empty() {
@@ -79,6 +99,31 @@ impl Subscribers {
         }
     }
 
+    /// Takes a subscriber's call. A new subscription is on disk when this returns.
+    fn call(
+        &self,
+        subscription: u64,
+        acknowledged: Option<u64>,
+        replaces: Option<u64>,
+    ) -> Result<()> {
+        let mut written = self.written.lock();
+        let subscriptions = {
+            let mut leases = self.leases.lock();
+            if let Some(replaced) = replaces {
+                leases.end(replaced);
+            }
+            leases.call(subscription, acknowledged, self.now())?;
+            leases.subscriptions(self.now())
+        };
+        if subscriptions.is_some() && *written != subscriptions {
+            let lines =
+                subscriptions.iter().flatten().map(|subscription| format!("{subscription}\n"));
+            replace(&self.file, lines.collect::<String>().as_bytes())?;
+            *written = subscriptions;
+        }
+        Ok(())
+    }
+
     /// The number of subscribers.
     pub fn count(&self) -> usize {
         self.leases.lock().count()
@@ -87,4 +132,9 @@ impl Subscribers {
     fn now(&self) -> Moment {
         Moment::after(self.started.elapsed())
     }
+}
+
+/// The subscriptions in the file, one in each line; `None` if there is no such file, or it is damaged.
+fn read(file: &Path) -> Option<BTreeSet<u64>> {
+    fs::read_to_string(file).ok()?.lines().map(|line| line.parse().ok()).collect()
 }

@@ -6,7 +6,7 @@
 //!   before it acknowledges a purchase without it. Without a lease every query asks the catalog.
 //! - Each toy has a *floor*, the oldest version that may be stored. An invalidation raises it and
 //!   drops what is older, so an answer that was on its way meanwhile is not stored. Floors outlive
-//!   eviction.
+//!   eviction, but not the subscription: a fetch that began before it is not stored anyway.
 //! - A fetch is stored only if it was begun under the subscription of now, after the catalog had
 //!   answered its first call: changes before that were not received.
 //! - A lease that was over is not renewed: the catalog may have counted on it. The front-end has to
@@ -154,6 +154,8 @@ impl<V: Clone> Cache<V> {
         self.lease_until = Moment::START;
         self.entries.clear();
         self.by_use.clear();
+        // A catalog that has started again may have lost the newest versions, and counts from older ones.
+        self.floors.clear();
     }
 
     /// The catalog answered a call of `subscription` that was sent at `sent`, and its changes have

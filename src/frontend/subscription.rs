@@ -48,9 +48,9 @@ struct Subscriber {
 
 impl Subscriber {
     fn run(&self) {
-        let mut was_up = true;
+        let (mut was_up, mut before) = (true, None);
         while !self.stopping.load(Ordering::Relaxed) {
-            match self.listen() {
+            match self.listen(&mut before) {
                 Ok(()) => return,
                 Err((error, was_subscribed)) => {
                     if was_up || was_subscribed {
@@ -65,22 +65,24 @@ impl Subscriber {
         }
     }
 
-    /// Begins a subscription and takes changes until it is over, or this process is stopping. The
-    /// error says whether there was an answer at all.
-    fn listen(&self) -> Result<(), (Error, bool)> {
+    /// Begins a subscription and takes changes until it is over, or this process is stopping. `before` is the last
+    /// subscription that was answered. The error says whether there was an answer at all.
+    fn listen(&self, before: &mut Option<u64>) -> Result<(), (Error, bool)> {
         // This number was never used, so no late duplicate of a call belongs to it.
         let subscription = fastrand::u64(..);
         self.products.unsubscribe();
         let mut acknowledged = None;
         let stopping = || self.stopping.load(Ordering::Relaxed);
         while !stopping() {
-            let question = Peer::Changes { subscription, acknowledged };
+            let replaces = before.filter(|before| *before != subscription);
+            let question = Peer::Changes { subscription, acknowledged, replaces };
             let sent = Instant::now();
             let changes: Changes = match ask(&self.catalog, &question, sent + DEADLINE, &stopping) {
                 Ok(changes) => changes,
                 Err(_) if stopping() => break,
                 Err(error) => return Err((error, acknowledged.is_some())),
             };
+            *before = Some(subscription);
             if !self.products.take_changes(subscription, &changes, sent) {
                 let error = Error::unavailable("an answer came after the lease was over");
                 return Err((error, acknowledged.is_some()));

@@ -3,7 +3,7 @@
 
 use super::status::{Kind, LATENCY_BOUNDS, Outcome, Requests};
 use crate::error::Result;
-use crate::protocol::web;
+use crate::protocol::{Answer, web};
 use std::array;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -41,6 +41,15 @@ impl From<u16> for Outcome {
             ..400 => Outcome::Served,
             400..500 => Outcome::Refused,
             500.. => Outcome::Failed,
+        }
+    }
+}
+
+impl<T> From<&Answer<T>> for Outcome {
+    fn from(answer: &Answer<T>) -> Outcome {
+        match answer {
+            Answer::Data(_) => Outcome::Served,
+            Answer::Error(error) => web::status(error).into(),
         }
     }
 }

@@ -2,9 +2,12 @@
 //! how far it is in taking office, and which purchases are in flight. Pure; a part of
 //! [`Replica`](super::replica::Replica), made with a view and dropped with it.
 //!
-//! *Taking office* (replication.md): bring the in-sync members to the own log ([`Office::Gathering`]),
-//! fence older epochs at the catalog and learn of open purchases ([`Office::Asking`]), append and
-//! commit those ([`Office::RollingForward`]), and only then sell ([`Office::Serving`]).
+//! *Taking office*: bring the in-sync members to the own log ([`Office::Gathering`]), compare the log with the
+//! catalog's journal ([`Office::Reconciling`]), commit the orders of open sales ([`Office::RollingForward`]), and only
+//! then sell ([`Office::Serving`]). When the catalog has started again, the second and third step are repeated.
+//!
+//! *Durable*: an order is appended when the catalog has reserved it, and committed when its sale is durable, too: as told
+//! by the incarnation that reserved it, or because it was part of a reconcile that was answered.
 //!
 //! *Joining*: an outsider that has kept up for [`KEPT_UP`] enters the commit set first, and only
 //! then is reported to the controller as caught up. So nothing is committed without a
@@ -15,7 +18,8 @@ use super::log::Log;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Identity, Item, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::FollowerStatus;
-use crate::protocol::order::{AppendOutcome, Appended, ENTRIES_MAX};
+use crate::protocol::catalog::{Incarnation, Open, Reconcile, SETTLED_MAX, Settle, Standing};
+use crate::protocol::order::{AppendOutcome, Appended};
 use crate::protocol::purchase::{PURCHASES_MAX, Purchase, Refusals};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -26,9 +30,9 @@ pub const HEARTBEAT: Duration = Duration::from_millis(100);
 const OVERDUE: Duration = Duration::from_millis(500);
 /// An outsider joins the commit set when it has kept up for this long, so that it does not flap.
 const KEPT_UP: Duration = Duration::from_secs(2);
-/// How often a serving leader asks the catalog for open purchases. There may be some that no request
-/// waits for: a late duplicate can arrive after the request was given up or refused.
-const ASK_EVERY: Duration = Duration::from_secs(5);
+/// How often a serving leader reconciles. There may be open sales that no request waits for: a late duplicate can
+/// arrive after the request was given up or refused.
+const RECONCILE_EVERY: Duration = Duration::from_secs(5);
 
 const _: () =
     assert!(HEARTBEAT.as_millis() * 3 < OVERDUE.as_millis(), "one lost heartbeat is no lag");
@@ -36,11 +40,11 @@ const _: () =
 /// How far a leader is in taking office.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Office {
-    /// Bringing the in-sync members up to this number.
-    Gathering(OrderNumber),
-    /// Asking the catalog to fence older epochs.
-    Asking,
-    /// Committing the orders of open purchases, up to this number.
+    /// Bringing the in-sync members to the own log.
+    Gathering,
+    /// Comparing the log with the catalog's journal. Nothing is appended meanwhile, except what the answer brings.
+    Reconciling,
+    /// Committing the log up to this number.
     RollingForward(OrderNumber),
     /// Selling.
     Serving,
@@ -62,10 +66,10 @@ pub enum Begin {
 /// What the leader has to tell or ask the catalog.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Duty {
-    /// Fence older epochs and learn of open purchases.
-    TakeOffice(Epoch),
-    /// Tell it that these purchases are committed orders.
-    Settle(Epoch, Vec<Key>),
+    /// Ask for its standing, and reconcile with it.
+    Reconcile(Epoch),
+    /// Tell it that these orders are committed.
+    Settle(Epoch, Settle),
 }
 
 /// The state of one leadership.
@@ -77,17 +81,27 @@ pub struct Leadership {
     /// The members, and the outsiders that are joining.
     commit_set: BTreeMap<ReplicaId, Identity>,
     followers: BTreeMap<ReplicaId, Follower>,
+    /// The last number of the log when the view was accepted.
+    base: OrderNumber,
     office: Office,
     /// See [`Leadership::imbalance`].
     imbalance: Option<i64>,
-    /// A purchase may be open at the catalog that no request waits for.
-    must_ask: bool,
-    /// When the catalog was asked for open purchases.
+    /// A sale may be open at the catalog that no request waits for, or the catalog may have started again.
+    must_reconcile: bool,
+    /// When it last began to reconcile.
     asked: Moment,
+    /// The catalog's incarnation that it has reconciled with; `None` before, and as soon as there is another one.
+    incarnation: Option<Incarnation>,
+    /// The rows of that incarnation's journal up to this position are durable.
+    durable: u64,
+    /// The orders whose sale is not known to be durable, in order, and the position of the sale.
+    reserved: VecDeque<(OrderNumber, u64)>,
     in_flight: BTreeMap<Key, Item>,
     refusals: Refusals,
-    /// Purchases to be settled at the catalog once they are committed, in order of number.
-    unsettled: VecDeque<(OrderNumber, Key)>,
+    /// The orders up to this one are settled at the catalog.
+    settled: OrderNumber,
+    /// Keys of orders before that, which an earlier version of the store has left open.
+    unsettled: Vec<Key>,
 }
 
 /// What the leader knows of one other replica.
@@ -97,8 +111,8 @@ struct Follower {
     identity: Option<Identity>,
     /// The next number to send.
     next: OrderNumber,
-    /// It has everything up to here on disk, as the leader has it.
-    matched: OrderNumber,
+    /// It has everything up to here on disk, as the leader has it; `None` before it has acknowledged an append.
+    matched: Option<OrderNumber>,
     sent: Option<Moment>,
     /// What was committed when the last append was sent.
     sent_committed: OrderNumber,
@@ -121,7 +135,7 @@ impl Leadership {
         let follower = Follower {
             identity: None,
             next: last.next(),
-            matched: OrderNumber(0),
+            matched: None,
             sent: None,
             sent_committed: OrderNumber(0),
             answered: now,
@@ -133,13 +147,18 @@ impl Leadership {
             commit_set: members.clone(),
             members,
             followers: others.iter().map(|id| (*id, follower.clone())).collect(),
-            office: Office::Gathering(last),
+            base: last,
+            office: Office::Gathering,
             imbalance: None,
-            must_ask: false,
+            must_reconcile: false,
             asked: now,
+            incarnation: None,
+            durable: 0,
+            reserved: VecDeque::new(),
             in_flight: BTreeMap::new(),
             refusals: Refusals::default(),
-            unsettled: VecDeque::new(),
+            settled: OrderNumber(0),
+            unsettled: Vec::new(),
         }
     }
 
@@ -151,6 +170,17 @@ impl Leadership {
     /// How far it is in taking office.
     pub fn office(&self) -> Office {
         self.office
+    }
+
+    /// The last number of the log when the view was accepted. What a follower has after it from an older epoch is
+    /// not in this log.
+    pub fn base(&self) -> OrderNumber {
+        self.base
+    }
+
+    /// The catalog's incarnation that it has reconciled with.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.incarnation
     }
 
     /// A purchase that the log does not have: in flight already, one too many, refused before, or to be
@@ -181,9 +211,34 @@ impl Leadership {
         self.in_flight.remove(key);
     }
 
-    /// The open purchases have to be asked for again.
-    pub fn ask_again(&mut self) {
-        self.must_ask = true;
+    /// The purchase of this key is given up. It may be open at the catalog, or be sold there later.
+    pub fn give_up(&mut self, key: &Key) {
+        self.end(key);
+        self.must_reconcile();
+    }
+
+    /// A call to the catalog failed: perhaps it has started again.
+    pub fn must_reconcile(&mut self) {
+        self.must_reconcile = true;
+    }
+
+    /// Order `number` is in the log; its sale is at this position of the journal of the current incarnation.
+    pub fn reserved(&mut self, number: OrderNumber, position: u64) {
+        self.reserved.push_back((number, position));
+        self.durable(self.durable);
+    }
+
+    /// The rows of the current incarnation's journal up to this position are durable.
+    pub fn durable(&mut self, position: u64) {
+        self.durable = self.durable.max(position);
+        while self.reserved.front().is_some_and(|(_, position)| *position <= self.durable) {
+            self.reserved.pop_front();
+        }
+    }
+
+    /// Whether the row at this position of the current incarnation's journal is durable.
+    pub fn is_durable(&self, position: u64) -> bool {
+        position <= self.durable
     }
 
     /// The number before the next entry for `follower`, if an append to it is due.
@@ -212,18 +267,18 @@ impl Leadership {
         }
         if follower.identity.as_ref() != Some(&answer.identity) {
             follower.identity = Some(answer.identity.clone());
-            follower.matched = OrderNumber(0);
+            follower.matched = None;
             follower.keeping_up_since = None;
         }
         follower.answered = now;
         match &answer.outcome {
             AppendOutcome::Synced(number) => {
-                follower.matched = follower.matched.max(*number);
+                follower.matched = follower.matched.max(Some(*number));
                 follower.next = number.next();
             }
             AppendOutcome::Mismatch(epochs) => follower.next = log.last_common(epochs).next(),
         }
-        if follower.matched < follower.sent_committed {
+        if follower.matched < Some(follower.sent_committed) {
             follower.keeping_up_since = None;
         } else if follower.keeping_up_since.is_none() {
             follower.keeping_up_since = Some(now);
@@ -234,20 +289,21 @@ impl Leadership {
     /// where it can.
     pub fn advance(&mut self, durable: OrderNumber, committed: OrderNumber) -> OrderNumber {
         let matched = |id: &ReplicaId| match self.followers.get(id) {
-            _ if *id == self.me => durable,
+            _ if *id == self.me => Some(durable),
             Some(follower) => follower.matched,
-            None => OrderNumber(0),
+            None => None,
         };
-        if let Office::Gathering(upto) = self.office
-            && self.members.keys().all(|id| matched(id) >= upto)
+        if self.office == Office::Gathering
+            && self.members.keys().all(|id| matched(id) >= Some(self.base))
         {
-            self.office = Office::Asking;
+            self.office = Office::Reconciling;
         }
-        if matches!(self.office, Office::Gathering(_) | Office::Asking) {
+        if matches!(self.office, Office::Gathering | Office::Reconciling) {
             return committed;
         }
-        let everywhere = self.commit_set.keys().map(matched).min().unwrap_or(committed);
-        let committed = committed.max(everywhere);
+        let everywhere = self.commit_set.keys().map(matched).min().flatten().unwrap_or(committed);
+        let sold = self.reserved.front().map(|(number, _)| OrderNumber(number.0 - 1));
+        let committed = committed.max(sold.map_or(everywhere, |sold| everywhere.min(sold)));
         if let Office::RollingForward(upto) = self.office
             && committed >= upto
         {
@@ -256,12 +312,36 @@ impl Leadership {
         committed
     }
 
-    /// The catalog fenced older epochs, and every open purchase is in the log. `sold` is how many toys the catalog
-    /// sold for orders, ever.
-    pub fn took_office(&mut self, log: &Log, sold: Option<u64>) {
-        if self.office != Office::Asking {
-            return;
+    /// The catalog has answered with its standing: the question to reconcile with it. If it has started again, nothing
+    /// is sold or committed before the answer.
+    pub fn reconcile(&mut self, standing: Standing, log: &Log) -> Reconcile {
+        if self.incarnation != Some(standing.incarnation) {
+            self.incarnation = None;
+            self.office = Office::Reconciling;
         }
+        let after = standing.settled.unwrap_or(log.last()).min(log.last());
+        self.settled = after;
+        let entries = log.between(after, log.last(), usize::MAX).iter().map(Open::of).collect();
+        Reconcile { epoch: self.epoch, incarnation: standing.incarnation, after, entries }
+    }
+
+    /// The catalog has reconciled up to this position, and the open sales are in the log. `sold` is how many toys the
+    /// catalog sold for orders, ever. `open` are the keys of open sales that were not among the entries.
+    pub fn reconciled(
+        &mut self,
+        incarnation: Incarnation,
+        (position, sold): (u64, Option<u64>),
+        open: &[Key],
+        log: &Log,
+    ) {
+        let is_early = |key: &&Key| log.find(key).is_some_and(|entry| entry.number <= self.settled);
+        self.unsettled = open.iter().filter(is_early).cloned().collect();
+        if self.incarnation == Some(incarnation) {
+            return self.durable(position);
+        }
+        self.incarnation = Some(incarnation);
+        self.durable = position;
+        self.reserved.clear();
         self.office = Office::RollingForward(log.last());
         let entries = log.between(OrderNumber(0), log.last(), usize::MAX).iter();
         let ordered: u64 = entries.map(|entry| entry.item.quantity.get()).sum();
@@ -275,33 +355,31 @@ impl Leadership {
         self.imbalance
     }
 
-    /// Remembers to settle a purchase once its order is committed.
-    pub fn owe(&mut self, number: OrderNumber, key: Key) {
-        self.unsettled.push_back((number, key));
-    }
-
-    /// What the catalog has to be told or asked now. The open purchases count as asked for with this call; the
-    /// caller requests it again if the catalog does not answer.
-    pub fn duty(&mut self, committed: OrderNumber, now: Moment) -> Option<Duty> {
-        let must_ask = self.must_ask || now >= self.asked + ASK_EVERY;
-        if self.office == Office::Asking || must_ask && self.office == Office::Serving {
-            self.must_ask = false;
+    /// What the catalog has to be told or asked now. A reconcile counts as begun with this call; the caller requests it
+    /// again if the catalog does not answer.
+    pub fn duty(&mut self, log: &Log, committed: OrderNumber, now: Moment) -> Option<Duty> {
+        let is_due = self.must_reconcile || now >= self.asked + RECONCILE_EVERY;
+        if self.office == Office::Reconciling || is_due && self.office == Office::Serving {
+            self.must_reconcile = false;
             self.asked = now;
-            return Some(Duty::TakeOffice(self.epoch));
+            return Some(Duty::Reconcile(self.epoch));
         }
-        let keys: Vec<Key> = self
-            .unsettled
-            .iter()
-            .take_while(|(number, _)| *number <= committed)
-            .take(ENTRIES_MAX)
-            .map(|(_, key)| key.clone())
-            .collect();
-        if keys.is_empty() { None } else { Some(Duty::Settle(self.epoch, keys)) }
+        // Before it has reconciled it does not know what is settled.
+        self.incarnation?;
+        let after = self.settled;
+        let (through, keys) = if self.unsettled.is_empty() {
+            let entries = log.between(after, committed, SETTLED_MAX);
+            (entries.last()?.number, entries.iter().map(|entry| entry.key.clone()).collect())
+        } else {
+            (after, self.unsettled.iter().take(SETTLED_MAX).cloned().collect())
+        };
+        Some(Duty::Settle(self.epoch, Settle { after, through, keys }))
     }
 
-    /// The first `count` unsettled purchases are settled.
-    pub fn settled(&mut self, count: usize) {
-        self.unsettled.drain(..count.min(self.unsettled.len()));
+    /// The catalog has settled these.
+    pub fn settled(&mut self, settle: &Settle) {
+        self.settled = self.settled.max(settle.through);
+        self.unsettled.retain(|key| !settle.keys.contains(key));
     }
 
     /// Puts outsiders that have kept up into the commit set.
@@ -334,18 +412,20 @@ impl Leadership {
     /// How far every other replica is behind a log that ends at `last`.
     pub fn followers(&self, last: OrderNumber) -> Vec<FollowerStatus> {
         let status = |(id, follower): (&ReplicaId, &Follower)| {
-            let matched = follower.matched;
+            let matched = follower.matched.unwrap_or_default();
             FollowerStatus { id: *id, matched, lag: last.0.saturating_sub(matched.0) }
         };
         self.followers.iter().map(status).collect()
     }
 
-    /// Outsiders in the commit set that have everything committed.
+    /// Outsiders in the commit set that have everything committed, and the log with which this leader came: then they
+    /// have nothing else.
     pub fn caught_up(&self, committed: OrderNumber) -> Vec<Member> {
+        let wanted = Some(committed.max(self.base));
         self.commit_set
             .iter()
             .filter(|(id, _)| !self.members.contains_key(id))
-            .filter(|(id, _)| self.followers.get(id).is_some_and(|f| f.matched >= committed))
+            .filter(|(id, _)| self.followers.get(id).is_some_and(|f| f.matched >= wanted))
             .map(|(id, identity)| Member { id: *id, identity: identity.clone() })
             .collect()
     }

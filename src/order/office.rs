@@ -1,14 +1,14 @@
 //! What a replica has to do with the catalog besides purchases, on threads of its own: as a leader,
-//! take office and settle; in any role, know whether the catalog can be reached.
+//! reconcile and settle; in any role, know whether the catalog can be reached.
 
 use super::leadership::{Duty, HEARTBEAT, Office};
 use super::node::{Node, Threads};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::{Epoch, Key, OrderNumber};
+use crate::model::{Epoch, OrderNumber};
 use crate::net::{Rpc, Transport};
 use crate::protocol::ask;
-use crate::protocol::catalog::{self, Peer};
+use crate::protocol::catalog::{Peer, Reconciled, Settle, Standing};
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,6 +33,7 @@ pub fn start(threads: &mut Threads, config: &Config, transport: &Transport) -> R
 /// Does what the leader has to tell or ask the catalog.
 fn hold_office(node: &Node, catalog: &Rpc) {
     let (mut hinted, mut hinted_at) = (OrderNumber(0), Instant::now());
+    let mut said = String::new();
     while !node.is_stopping() {
         if hinted_at.elapsed() > HINT_EVERY {
             hinted_at = Instant::now();
@@ -46,25 +47,39 @@ fn hold_office(node: &Node, catalog: &Rpc) {
         };
         drop(replica);
         let done = match duty {
-            Duty::TakeOffice(epoch) => take_office(node, catalog, epoch),
-            Duty::Settle(epoch, keys) => settle(node, catalog, epoch, keys),
+            Duty::Reconcile(epoch) => reconcile(node, catalog, epoch),
+            Duty::Settle(epoch, settle) => tell_settled(node, catalog, epoch, &settle),
         };
-        if let Err(error) = done {
-            tracing::debug!("{error}");
+        match done {
+            // Asked again until a person has mended it, and said once.
+            Err(Error::Invalid { why }) if why != said => {
+                tracing::warn!("the catalog does not reconcile: {why}");
+                said = why;
+            }
+            Err(error) => tracing::debug!("{error}"),
+            Ok(()) => {}
         }
         thread::sleep(PAUSE);
     }
 }
 
-/// Fences older epochs at the catalog, and rolls open purchases forward into the log.
-fn take_office(node: &Node, catalog: &Rpc, epoch: Epoch) -> Result<()> {
-    let office: catalog::Office = ask_catalog(node, catalog, epoch, &Peer::TakeOffice { epoch })
-        .inspect_err(|_| {
-            node.replica.lock().office_refused(epoch);
-        })?;
+/// Compares the log with the catalog's journal, and appends orders for the open sales that the log lacks.
+fn reconcile(node: &Node, catalog: &Rpc, epoch: Epoch) -> Result<()> {
+    let refused = |_: &Error| {
+        if let Some(leadership) = node.replica.lock().leading(epoch) {
+            leadership.must_reconcile();
+        }
+    };
+    let standing: Standing =
+        ask_catalog(node, catalog, epoch, &Peer::Standing).inspect_err(refused)?;
+    let Some(question) = node.replica.lock().reconcile(epoch, standing) else { return Ok(()) };
+    let question = Peer::Reconcile(question);
+    let answer: Reconciled = ask_catalog(node, catalog, epoch, &question).inspect_err(refused)?;
     let mut replica = node.replica.lock();
     let served = replica.office() == Some(Office::Serving);
-    let Some(write_after) = replica.took_office(epoch, office)? else { return Ok(()) };
+    let Some(write_after) = replica.reconciled(epoch, standing.incarnation, answer)? else {
+        return Ok(());
+    };
     node.write(&replica, write_after);
     let (last, imbalance) = (replica.log().last(), replica.imbalance());
     drop(replica);
@@ -99,10 +114,12 @@ fn warn_of_imbalance(imbalance: i64) {
     }
 }
 
-fn settle(node: &Node, catalog: &Rpc, epoch: Epoch, keys: Vec<Key>) -> Result<()> {
-    let count = keys.len();
-    ask_catalog::<()>(node, catalog, epoch, &Peer::Settle { epoch, keys })?;
-    node.replica.lock().settled(epoch, count);
+fn tell_settled(node: &Node, catalog: &Rpc, epoch: Epoch, settle: &Settle) -> Result<()> {
+    let question = Peer::Settle(settle.clone());
+    ask_catalog::<()>(node, catalog, epoch, &question)?;
+    if let Some(leadership) = node.replica.lock().leading(epoch) {
+        leadership.settled(settle);
+    }
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! The leader's path of the purchases of one call, straight down: sell at the catalog, append, replicate, answer.
+//! The leader's path of the purchases of one call, straight down: reserve at the catalog, append, replicate, wait until
+//! the catalog's journal and the logs are on disk, answer. The two disks work at the same time.
 //! What comes after what is decided by [`buying`](super::buying); here are the calls, the disk and the
 //! waits. Called by [`service`](super::service) on one of its ten threads.
 //!
@@ -14,10 +15,11 @@ use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use crate::model::Epoch;
 use crate::net::Rpc;
-use crate::protocol::ask_each;
-use crate::protocol::catalog::{Request, Sold};
+use crate::protocol::catalog::{Request, Reserved};
 use crate::protocol::order::Bought;
 use crate::protocol::purchase::Purchase;
+use crate::protocol::{ask, begin};
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,13 +53,14 @@ impl Purchases {
                 Next::Wait => {
                     let _waiting = Blocking::new();
                     if self.node.progress.wait_until(&mut replica, deadline).timed_out() {
-                        return buying.late();
+                        return buying.late(&mut replica);
                     }
                 }
-                Next::Ask(purchases) => {
+                Next::Ask { epoch, logged, purchases } => {
                     drop(replica);
-                    let answers = self.sell(purchases, deadline);
-                    if !self.log(&mut buying, answers, Instant::now() + PAUSE >= deadline) {
+                    let question = Request::Purchase { epoch, logged, purchases };
+                    let answer = self.ask(epoch, &question, deadline);
+                    if !self.log(&mut buying, epoch, answer, deadline) {
                         let _waiting = Blocking::new();
                         thread::sleep(PAUSE);
                     }
@@ -67,41 +70,57 @@ impl Purchases {
         }
     }
 
-    /// Asks the catalog, once.
-    fn sell(&self, purchases: Vec<Purchase>, deadline: Instant) -> Result<Vec<Result<Sold>>> {
-        let epoch = purchases.iter().map(|purchase| purchase.epoch).max();
-        let question = Request::Purchase { purchases };
-        let deposed = || self.node.replica.lock().leads() != epoch;
-        ask_each(&self.catalog, &question, deadline, &deposed)
+    /// Asks the catalog, once, as the leader of `epoch`.
+    fn ask<T: DeserializeOwned>(
+        &self,
+        epoch: Epoch,
+        question: &Request,
+        deadline: Instant,
+    ) -> Result<T> {
+        let deposed = || self.node.replica.lock().leads() != Some(epoch);
+        ask(&self.catalog, question, deadline, &deposed)
     }
 
-    /// Puts what was sold into the log and takes it to the disk, while the senders take it to the
-    /// followers. `false` if the catalog is to be asked again.
-    fn log(&self, buying: &mut Buying, answers: Result<Vec<Result<Sold>>>, is_late: bool) -> bool {
-        let has_failed = answers.as_ref().map_or(true, |all| all.iter().any(Result::is_err));
-        let newer = answers.iter().flatten().filter_map(|answer| match answer {
-            Err(Error::Stale { epoch }) => Some(Epoch(*epoch)),
-            _ => None,
-        });
-        if let Some(newer) = newer.max() {
-            self.node.step_down(newer);
+    /// Puts what was reserved into the log, and waits for the disks: the senders take it to the
+    /// followers, this thread to the own disk, and the catalog syncs its journal. `false` if the catalog is to be asked
+    /// again.
+    fn log(
+        &self,
+        buying: &mut Buying,
+        epoch: Epoch,
+        answer: Result<Reserved>,
+        deadline: Instant,
+    ) -> bool {
+        if let Err(Error::Stale { epoch: newer }) = answer {
+            self.node.step_down(Epoch(newer));
         }
+        let rests_on = answer.as_ref().ok().map(|answer| (answer.incarnation, answer.position));
         let mut replica = self.node.replica.lock();
         let before = replica.log().last();
-        let is_over = buying.told(&mut replica, answers, is_late);
+        let is_over = buying.told(&mut replica, answer, Instant::now() + PAUSE >= deadline);
         let last = replica.log().last();
         if last > before {
             self.node.write(&replica, before);
         }
         drop(replica);
         self.node.work.notify_all();
-        if has_failed {
-            // Requests with the same key wait for how the sale ended.
-            self.node.progress.notify_all();
-        }
+        let Some((incarnation, position)) = rests_on else { return is_over };
+        let question = Request::Durable { incarnation, position };
+        let deposed = || self.node.replica.lock().leads() != Some(epoch);
+        let asked = begin(&self.catalog, &question, deadline, &deposed);
         if last > before {
             self.node.sync(last);
         }
+        let answer = asked.finish::<()>();
+        let mut replica = self.node.replica.lock();
+        if answer.is_ok() {
+            replica.durable(epoch, incarnation, position);
+        } else if let Some(leadership) = replica.leading(epoch) {
+            leadership.must_reconcile();
+        }
+        drop(replica);
+        // Also those wait that came with a key of these.
+        self.node.progress.notify_all();
         is_over
     }
 }

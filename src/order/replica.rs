@@ -14,7 +14,7 @@ use super::log::Log;
 use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::FollowerStatus;
-use crate::protocol::catalog::{self, Open};
+use crate::protocol::catalog::{Incarnation, Open, Reconcile, Reconciled, Standing};
 use crate::protocol::order::{
     Append, AppendOutcome, Appended, Bought, ENTRIES_MAX, Health, Missed,
 };
@@ -252,7 +252,9 @@ impl Replica {
     /// Takes the leader's entries. The append's view has been accepted before.
     ///
     /// Entries that it has already are skipped. Where its log differs from the leader's, it gives up
-    /// its own: that part was never committed.
+    /// its own: that part was never committed. It also gives up what an older epoch left after the log with which this
+    /// leader came, even if nothing is in its place yet: the sales of those orders may be lost, and the leader of a later
+    /// epoch must not find them here. So an acknowledgement says that this log is the beginning of the leader's.
     pub fn take(&mut self, append: Append) -> Result<Taken> {
         let in_view = self.view.as_ref().is_some_and(|view| view.epoch == append.view.epoch);
         if !in_view || !matches!(self.role, Role::Following) {
@@ -267,20 +269,23 @@ impl Replica {
         let known = entries.iter().take_while(is_known).count();
         let new = entries.split_off(known);
         let common = OrderNumber(append.prev_number.0 + known as u64);
-        // Without new entries it may have more than the append, of which nothing is to be cut or written.
-        let differs = !new.is_empty() && common < self.log.last();
-        if differs && common < self.committed {
-            self.conflict = Some(common.next());
+        // Without new entries, what this leader has sent before may follow.
+        let kept = common.max(append.base);
+        let is_older =
+            self.log.epoch_of(kept.next()).is_some_and(|epoch| epoch < append.view.epoch);
+        let cut_after = if new.is_empty() { is_older.then_some(kept) } else { Some(common) };
+        let cut_after = cut_after.filter(|number| *number < self.log.last());
+        if let Some(number) = cut_after.filter(|number| *number < self.committed) {
+            self.conflict = Some(number.next());
             return Err(Error::invalid(format!(
                 "the leader of epoch {} has no order {}, but {} is committed here",
                 append.view.epoch,
-                common.next(),
+                number.next(),
                 self.committed
             )));
         }
-        let write_after = if new.is_empty() { self.log.last() } else { common };
+        let write_after = cut_after.unwrap_or(self.log.last());
         self.log.replace_after(write_after, new)?;
-        let cut_after = differs.then_some(common);
         if let Some(number) = cut_after {
             self.durable = self.durable.min(number);
         }
@@ -322,34 +327,56 @@ impl Replica {
         }
     }
 
-    /// The catalog sold: the order's place in the log, which may be there already because taking office
-    /// found the open purchase. If the log grew, the new entry is to be written.
-    pub fn sold(&mut self, purchase: &Purchase) -> Result<OrderNumber> {
-        let Purchase { epoch, ref key, ref item, .. } = *purchase;
-        match self.leading(epoch) {
-            Some(leadership) => leadership.end(key),
-            None => return Err(Error::unanswered("sold, but this replica does not lead any more")),
+    /// Whether the catalog may be asked for a purchase that is in flight: everything that changes before it is asked
+    /// again.
+    pub fn ask(&mut self, purchase: &Purchase) -> Result<Begin> {
+        let found = self.log.find(&purchase.key).map(|entry| entry.number);
+        let epoch = self.epoch();
+        let Some(leadership) = self.leading(purchase.epoch) else {
+            return Err(Error::NotLeader { epoch: epoch.0 });
+        };
+        if leadership.office() != Office::Serving {
+            return Ok(Begin::Wait);
         }
-        if let Some(entry) = self.log.find(key) {
-            return Ok(entry.number);
-        }
-        let open = Open { key: key.clone(), item: item.clone() };
-        self.log_open(epoch, open)
-    }
-
-    /// The catalog refused: nothing was sold.
-    pub fn refused(&mut self, purchase: &Purchase, refusal: &Error) {
-        if let Some(leadership) = self.leading(purchase.epoch) {
-            leadership.refuse(purchase, refusal);
-        }
-    }
-
-    /// The catalog did not answer in time. The purchase may stay open there, so the leader asks for
-    /// the open purchases again.
-    pub fn sale_is_indefinite(&mut self, purchase: &Purchase) {
-        if let Some(leadership) = self.leading(purchase.epoch) {
+        Ok(found.map_or(Begin::Ask, |number| {
             leadership.end(&purchase.key);
-            leadership.ask_again();
+            Begin::Logged(number)
+        }))
+    }
+
+    /// The catalog reserved this, with a row at `position`: the order's place in the log, which may be there already
+    /// because a reconcile found the open sale. If the log grew, the new entry is to be written. `None` if the catalog
+    /// has started again: then the row may be lost, and it has to be asked again.
+    pub fn reserved(
+        &mut self,
+        purchase: &Purchase,
+        incarnation: Incarnation,
+        position: u64,
+    ) -> Result<Option<OrderNumber>> {
+        let Purchase { epoch, ref key, ref item, .. } = *purchase;
+        let Some(leadership) = self.leading(epoch) else { return Err(deposed()) };
+        if leadership.incarnation() != Some(incarnation) {
+            return Ok(None);
+        }
+        leadership.end(key);
+        if let Some(entry) = self.log.find(key) {
+            return Ok(Some(entry.number));
+        }
+        let number = self.log.last().next();
+        self.log.push(Entry { number, epoch, key: key.clone(), item: item.clone() })?;
+        if let Some(leadership) = self.leading(epoch) {
+            leadership.reserved(number, position);
+        }
+        Ok(Some(number))
+    }
+
+    /// Rows of the journal of this incarnation are durable up to `position`.
+    pub fn durable(&mut self, epoch: Epoch, incarnation: Incarnation, position: u64) {
+        if let Some(leadership) = self.leading(epoch)
+            && leadership.incarnation() == Some(incarnation)
+        {
+            leadership.durable(position);
+            self.advance();
         }
     }
 
@@ -362,7 +389,7 @@ impl Replica {
         }
         match self.role {
             Role::Leading(_) if ours => Ok(None),
-            _ => Err(Error::unanswered("this replica does not lead any more")),
+            _ => Err(deposed()),
         }
     }
 
@@ -377,6 +404,7 @@ impl Replica {
             prev_epoch: self.log.epoch_of(prev_number)?,
             entries: self.log.between(prev_number, self.log.last(), ENTRIES_MAX).to_vec(),
             committed: self.committed,
+            base: leadership.base(),
         })
     }
 
@@ -393,37 +421,42 @@ impl Replica {
     /// What the leader has to tell or ask the catalog now.
     pub fn duty(&mut self, now: Moment) -> Option<Duty> {
         match &mut self.role {
-            Role::Leading(leadership) => leadership.duty(self.committed, now),
+            Role::Leading(leadership) => leadership.duty(&self.log, self.committed, now),
             _ => None,
         }
     }
 
-    /// The catalog fenced every epoch before `epoch`; these purchases are open there. Those that the
-    /// log lacks are appended: it returns the number after which entries are to be written.
-    pub fn took_office(
+    /// The catalog's standing: the question to reconcile with it, if this replica still leads.
+    pub fn reconcile(&mut self, epoch: Epoch, standing: Standing) -> Option<Reconcile> {
+        match &mut self.role {
+            Role::Leading(leadership) if leadership.epoch() == epoch => {
+                Some(leadership.reconcile(standing, &self.log))
+            }
+            _ => None,
+        }
+    }
+
+    /// The catalog reconciled with the log. The open sales that the log lacks are appended: returns the number after
+    /// which entries are to be written.
+    pub fn reconciled(
         &mut self,
         epoch: Epoch,
-        office: catalog::Office,
+        incarnation: Incarnation,
+        answer: Reconciled,
     ) -> Result<Option<OrderNumber>> {
-        if self.leads() != Some(epoch) {
+        let Role::Leading(leadership) = &mut self.role else { return Ok(None) };
+        if leadership.epoch() != epoch {
             return Ok(None);
         }
         let write_after = self.log.last();
-        let catalog::Office { open, sold } = office;
+        let Reconciled { open, position, sold } = answer;
         let keys: Vec<Key> = open.iter().map(|open| open.key.clone()).collect();
         let lacking = open.into_iter().filter(|open| self.log.find(&open.key).is_none());
         let entry =
             |(number, Open { key, item })| Entry { number: OrderNumber(number), epoch, key, item };
         let entries = (write_after.0 + 1..).zip(lacking).map(entry).collect();
         self.log.replace_after(write_after, entries)?;
-        for key in keys {
-            if let Some(number) = self.log.find(&key).map(|entry| entry.number) {
-                self.owe(number, key);
-            }
-        }
-        if let Role::Leading(leadership) = &mut self.role {
-            leadership.took_office(&self.log, sold);
-        }
+        leadership.reconciled(incarnation, (position, sold), &keys, &self.log);
         self.advance();
         Ok(Some(write_after))
     }
@@ -433,20 +466,6 @@ impl Replica {
         self.leadership().and_then(Leadership::imbalance)
     }
 
-    /// The catalog did not answer `take_office`, so it is due again.
-    pub fn office_refused(&mut self, epoch: Epoch) {
-        if let Some(leadership) = self.leading(epoch) {
-            leadership.ask_again();
-        }
-    }
-
-    /// The catalog forgot the first `count` purchases that it was told are settled.
-    pub fn settled(&mut self, epoch: Epoch, count: usize) {
-        if let Some(leadership) = self.leading(epoch) {
-            leadership.settled(count);
-        }
-    }
-
     fn leadership(&self) -> Option<&Leadership> {
         match &self.role {
             Role::Leading(leadership) => Some(leadership),
@@ -454,24 +473,11 @@ impl Replica {
         }
     }
 
-    fn leading(&mut self, epoch: Epoch) -> Option<&mut Leadership> {
+    /// What this replica keeps as the leader of `epoch`, if it leads.
+    pub fn leading(&mut self, epoch: Epoch) -> Option<&mut Leadership> {
         match &mut self.role {
             Role::Leading(leadership) if leadership.epoch() == epoch => Some(leadership),
             _ => None,
-        }
-    }
-
-    /// Appends an order for a purchase that the catalog holds open.
-    fn log_open(&mut self, epoch: Epoch, open: Open) -> Result<OrderNumber> {
-        let number = self.log.last().next();
-        self.log.push(Entry { number, epoch, key: open.key.clone(), item: open.item })?;
-        self.owe(number, open.key);
-        Ok(number)
-    }
-
-    fn owe(&mut self, number: OrderNumber, key: Key) {
-        if let Role::Leading(leadership) = &mut self.role {
-            leadership.owe(number, key);
         }
     }
 
@@ -481,4 +487,8 @@ impl Replica {
             self.committed = leadership.advance(self.durable, self.committed);
         }
     }
+}
+
+fn deposed() -> Error {
+    Error::unanswered("this replica does not lead any more")
 }

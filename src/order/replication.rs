@@ -44,7 +44,7 @@ fn send_to(node: &Node, follower: ReplicaId, peer: &Rpc) {
                     replica.answered(epoch, follower, &answer, node.now());
                     replica.office()
                 });
-                if office == Some(Office::Asking) {
+                if office == Some(Office::Reconciling) {
                     node.work.notify_all();
                 }
             }

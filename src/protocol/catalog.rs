@@ -3,7 +3,7 @@
 use super::answers::Answer;
 use super::purchase::Purchase;
 use crate::error::{Error, Result};
-use crate::model::{Epoch, Item, Key, Price, ToyName};
+use crate::model::{Entry, Epoch, Item, Key, OrderNumber, Price, ToyName};
 use serde::{Deserialize, Serialize};
 
 /// The most toys of a store. Every program is tested with this number (C7, `tests/many_toys.rs`).
@@ -41,12 +41,24 @@ pub enum Request {
         #[serde(default)]
         after: Option<ToyName>,
     },
-    /// Sell, each independently. Sent by the leader, and sent again with the same keys until there is an
-    /// answer. The catalog's sync of a sale decides: from then on the sale is rolled forward into the order
-    /// log, never back. Answer: [`Sales`].
+    /// Sell, each independently. Sent by the leader, and sent again with the same keys until there is an answer, which
+    /// does not wait for the disk. Answer: [`Reserved`]; `Unavailable` while the catalog is closed, or if the
+    /// leader has to look for the keys in its log again.
     Purchase {
+        /// The leader's epoch.
+        epoch: Epoch,
+        /// The last number of the log in which the leader did not find the keys.
+        logged: OrderNumber,
         /// All that waited when the call was made.
         purchases: Vec<Purchase>,
+    },
+    /// Sync. Sent by the leader after [`Reserved`]. Answer: `null`, once every row up to the position is on disk and
+    /// its change out of every cache; `Unavailable` if the catalog has started again since.
+    Durable {
+        /// Of the [`Reserved`].
+        incarnation: Incarnation,
+        /// Of the [`Reserved`].
+        position: u64,
     },
 }
 
@@ -89,7 +101,7 @@ pub fn check_stock(quantity: u64) -> Result<u64> {
     Ok(quantity)
 }
 
-/// A sale that was made and synced, and whose change is out of every front-end's cache.
+/// A sale.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sold {
     /// Price × quantity.
@@ -98,8 +110,24 @@ pub struct Sold {
     pub version: u64,
 }
 
-/// The answer to [`Request::Purchase`]: the outcome of each, in order.
-pub type Sales = Vec<Answer<Sold>>;
+/// The time from one start of the catalog to the next. Rows that were not synced may be lost in between, so what one
+/// incarnation has answered is valid in the next only if it was durable.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Incarnation(pub u64);
+
+/// The answer to [`Request::Purchase`]. It may be used as soon as the rows that it rests on are durable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reserved {
+    /// The incarnation that answers.
+    pub incarnation: Incarnation,
+    /// The outcomes rest on rows of the journal up to this position.
+    pub position: u64,
+    /// The outcome of each purchase, in order: a sale, or the catalog's refusal.
+    pub outcomes: Vec<Answer<Sold>>,
+}
 
 /// On the peer address, which never waits behind customers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,19 +135,14 @@ pub type Sales = Vec<Answer<Sold>>;
 pub enum Peer {
     /// Is the catalog up? Answer: `null`.
     HealthCheck,
-    /// A new leader takes office: the catalog refuses every older epoch from now on. Answer: [`Office`], once that is
-    /// on disk and the changes of the open purchases are out of every cache. May be repeated in the same epoch.
-    TakeOffice {
-        /// The leader's epoch.
-        epoch: Epoch,
-    },
-    /// These purchases are committed orders now, so the catalog need not keep them open.
-    Settle {
-        /// The leader's epoch.
-        epoch: Epoch,
-        /// Their keys.
-        keys: Vec<Key>,
-    },
+    /// Which incarnation is this, and which orders are settled? Answer: [`Standing`].
+    Standing,
+    /// A leader compares its log with the journal: on taking office, when the catalog has started again, and now and
+    /// then. Answer: [`Reconciled`].
+    Reconcile(Reconcile),
+    /// These orders are committed, so the catalog can forget their keys. It needs no epoch: it states a fact. Answer:
+    /// `null`; `Unavailable` if orders before them are not settled.
+    Settle(Settle),
     /// What changed? The call also acknowledges all changes before and renews the front-end's lease. The answer is
     /// held back until something changes, at most [`CHANGES_HELD_MS`]. Answer: [`Changes`], or `Unavailable` if the
     /// subscription is unknown.
@@ -129,30 +152,81 @@ pub enum Peer {
         /// Every change up to this one is out of the cache. `None` begins the subscription; repeated,
         /// it changes nothing.
         acknowledged: Option<u64>,
+        /// The caller's subscription before this one: its cache is empty. `None` if there was none.
+        #[serde(default)]
+        replaces: Option<u64>,
     },
 }
 
 /// How long the catalog holds back an answer to [`Peer::Changes`] when nothing changes.
 pub const CHANGES_HELD_MS: u64 = 100;
 
-/// Purchases that are synced but not known to be in the order log.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Office {
-    /// In the order they were made.
+/// The answer to [`Peer::Standing`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Standing {
+    /// The incarnation that answers.
+    pub incarnation: Incarnation,
+    /// The orders up to this one are settled. `None`: the journal was written by an earlier version of the store, which
+    /// did not record the number. Then each order in a log has its sale on the catalog's disk.
+    pub settled: Option<OrderNumber>,
+}
+
+/// A leader's log, as far as it is not settled. The catalog refuses every older epoch from now on, also after a
+/// restart; it sells again the orders that it does not know; and it is closed until all of that is on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reconcile {
+    /// The leader's epoch.
+    pub epoch: Epoch,
+    /// As in [`Standing`]; another one is refused with `Unavailable`.
+    pub incarnation: Incarnation,
+    /// The number before the first entry.
+    pub after: OrderNumber,
+    /// The orders after it, in order, without gap.
+    pub entries: Vec<Open>,
+}
+
+/// The answer to [`Reconcile`]: all of its entries and these open sales are on the catalog's disk and out of every
+/// cache, and the catalog sells for the epoch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reconciled {
+    /// The sales that are open and not among the entries, in the order they were made.
     pub open: Vec<Open>,
-    /// The total quantity sold for orders. The leader's log has the same total once the open sales are rolled
-    /// forward, unless one of the two files lost complete rows at its end.
+    /// The journal is on disk up to this position.
+    pub position: u64,
+    /// The total quantity sold for orders. The leader's log has the same total once the open sales are in it,
+    /// unless one of the two files lost synced rows at its end.
     #[serde(default)]
     pub sold: Option<u64>,
 }
 
-/// One open purchase.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Committed orders, in a row.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Settle {
+    /// The number before the first.
+    pub after: OrderNumber,
+    /// The number of the last.
+    pub through: OrderNumber,
+    /// Their keys; at most [`SETTLED_MAX`].
+    pub keys: Vec<Key>,
+}
+
+/// The most keys in one [`Settle`]: with the longest keys they fit in a row of the journal.
+pub const SETTLED_MAX: usize = 500;
+
+/// A sale that is open: not known to be a committed order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Open {
     /// Its key.
     pub key: Key,
     /// What was bought.
     pub item: Item,
+}
+
+impl Open {
+    /// The sale of an order.
+    pub fn of(entry: &Entry) -> Open {
+        Open { key: entry.key.clone(), item: entry.item.clone() }
+    }
 }
 
 /// The books of all toys, or of a part of them, for an audit; all at one moment.
@@ -164,6 +238,9 @@ pub struct Books {
     pub toys: Vec<Book>,
     /// Purchases that are counted as sold, and may not be in the order log yet.
     pub open: Vec<Open>,
+    /// As in [`Standing`]: a later order without an open sale lost its sale, and is sold again when the store starts.
+    #[serde(default)]
+    pub settled: Option<OrderNumber>,
 }
 
 /// The books of one toy.

@@ -7,8 +7,8 @@
 //! |---|---|---|---|
 //! | `query`, `list` | front-end → catalog | request | [`Toy`](crate::model::Toy), a list of them |
 //! | `books` | audit → catalog | request | [`catalog::Books`] |
-//! | `purchase` | leader → catalog | request | [`catalog::Sales`] |
-//! | `take_office`, `settle` | leader → catalog | peer | [`catalog::Office`], `null` |
+//! | `purchase`, `durable` | leader → catalog | request | [`catalog::Reserved`], `null` |
+//! | `standing`, `reconcile`, `settle` | leader → catalog | peer | [`catalog::Standing`], [`catalog::Reconciled`], `null` |
 //! | `changes` | front-end → catalog | peer | [`catalog::Changes`], held back until there are some |
 //! | `buy` | front-end → leader | request | [`order::Bought`] or an error, for each |
 //! | `order_details` | front-end → leader | request | [`Entry`](crate::model::Entry) |
@@ -31,7 +31,7 @@ mod answers;
 pub use answers::Answer;
 
 use crate::error::{Error, Result};
-use crate::net::rpc::Rpc;
+use crate::net::rpc::{Call, Rpc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -80,14 +80,41 @@ fn call<Q: Serialize, T: DeserializeOwned>(
     deadline: Instant,
     abandoned: &dyn Fn() -> bool,
 ) -> Result<(T, bool)> {
+    begin(peer, question, deadline, abandoned).both()
+}
+
+/// Sends a question. The caller does something else, and takes the answer then.
+pub fn begin<'a, Q: Serialize>(
+    peer: &'a Rpc,
+    question: &Q,
+    deadline: Instant,
+    abandoned: &'a dyn Fn() -> bool,
+) -> Begun<'a> {
     let payload = serde_json::to_vec(question).expect("questions have string keys");
-    let reply = peer.call(&payload, deadline, abandoned)?;
-    let answer: Answer<T> = serde_json::from_slice(&reply.payload).map_err(|error| {
-        Error::unanswered(format!("{}: malformed answer: {error}", peer.address()))
-    })?;
-    let answer = Result::from(answer);
-    let answer = if reply.is_repeated { of_repeated(answer) } else { answer };
-    Ok((answer?, reply.is_repeated))
+    Begun { call: peer.begin(payload, deadline, abandoned), peer }
+}
+
+/// A question that was sent, and whose answer is still to be received.
+pub struct Begun<'a> {
+    call: Call<'a>,
+    peer: &'a Rpc,
+}
+
+impl Begun<'_> {
+    /// Waits for the answer.
+    pub fn finish<T: DeserializeOwned>(self) -> Result<T> {
+        self.both().map(|(answer, _)| answer)
+    }
+
+    fn both<T: DeserializeOwned>(self) -> Result<(T, bool)> {
+        let reply = self.call.finish()?;
+        let answer: Answer<T> = serde_json::from_slice(&reply.payload).map_err(|error| {
+            Error::unanswered(format!("{}: malformed answer: {error}", self.peer.address()))
+        })?;
+        let answer = Result::from(answer);
+        let answer = if reply.is_repeated { of_repeated(answer) } else { answer };
+        Ok((answer?, reply.is_repeated))
+    }
 }
 
 /// The answer to a request that was sent twice. The first may have been done and its answer lost with the

@@ -97,6 +97,8 @@ pub struct Append {
     pub entries: Vec<Entry>,
     /// What the leader knows to be committed.
     pub committed: OrderNumber,
+    /// The last number of the leader's log when it accepted the view. Entries after it belong to this epoch.
+    pub base: OrderNumber,
 }
 
 impl Append {

@@ -12,8 +12,18 @@ use std::path::{Path, PathBuf};
 
 /// The names of the files that services write, up to the first dot or dash. Examples: `orders.csv`,
 /// `orders.csv.new` while it is replaced, `divergent-7.csv`.
-const OURS: [&str; 9] =
-    ["lock", "identity", "view", "committed", "damaged", "orders", "toys", "journal", "divergent"];
+const OURS: [&str; 10] = [
+    "lock",
+    "identity",
+    "view",
+    "committed",
+    "damaged",
+    "orders",
+    "toys",
+    "journal",
+    "subscriptions",
+    "divergent",
+];
 
 /// Empties the data directories of all services.
 pub(super) fn empty_directories(config: &Config) -> Result<()> {

@@ -5,12 +5,12 @@
 
 use crate::bounds::{Bounds, Chooser};
 use crate::properties;
-use crate::server::{IDS, others};
 use crate::steps::Fate;
-use crate::store::{Answer, Sent, Store, key};
+use crate::store::{Answer, Sent, Store};
 use stateright::{Model, Property};
 use toystore::model::{Epoch, Member, ReplicaId, View};
 use toystore::order::leadership::Office;
+use toystore::protocol::catalog::{Incarnation, Reconcile, Reconciled};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -30,32 +30,42 @@ pub enum Action {
     Arrive(usize),
     /// A replica's log is synced.
     Sync(ReplicaId),
-    /// A leader settles purchases at the catalog.
-    Duty(ReplicaId),
-    /// The answer to `take_office` arrives.
-    TakeOffice(ReplicaId),
-    /// The answer to `take_office` is lost.
-    LoseOffice(ReplicaId),
+    /// A leader asks to reconcile.
+    AskToReconcile(ReplicaId),
+    /// A leader's question to reconcile arrives at the catalog.
+    Reconcile(Reconcile),
+    /// The records of a reconcile are synced, and the catalog answers it.
+    Open(usize),
+    /// The answer to a reconcile arrives at the leader.
+    Reconciled(Reconcile, Reconciled),
     /// A purchase arrives at a leader.
     Buy(ReplicaId, usize),
     /// A purchase arrives at the catalog.
     Sell(Sent),
     /// The catalog's answer arrives at the leader.
-    Answered(Sent, Answer),
-    /// A leader gives up waiting for the catalog.
-    Doubt(ReplicaId, usize),
+    Answered(Answer),
+    /// The catalog's journal is synced.
+    SyncCatalog,
+    /// A leader learns how far the journal of an incarnation is synced.
+    Durable(ReplicaId, Incarnation),
+    /// A leader settles what is committed.
+    Settle(ReplicaId),
+    /// A message that these orders are committed arrives late, or once more.
+    SettleLate(u64, u64),
+    /// The toy is restocked.
+    Restock,
+    /// A toy is sold by hand.
+    Withdraw,
     /// A customer gives up waiting, and asks again with the same key.
     Retry(usize),
-    /// A customer gets the number.
-    Acknowledge(ReplicaId, usize),
     /// A replica is killed and starts, with the help of another.
     Crash(ReplicaId, Option<ReplicaId>),
     /// A replica is killed, and starts with an empty disk and the help of another.
     Wipe(ReplicaId, Option<ReplicaId>),
     /// The front-end is killed and starts.
     Restart,
-    /// The catalog is killed and starts.
-    Reload,
+    /// The catalog is killed, keeps so many records of its journal, and starts.
+    Reload(u64),
 }
 
 impl Model for Bounds {
@@ -64,17 +74,22 @@ impl Model for Bounds {
 
     /// A store whose first leader is in office.
     fn init_states(&self) -> Vec<Store> {
-        let leader = ReplicaId(3);
         let mut store = Store::new(self);
-        for id in IDS {
-            let view = store.view().clone();
+        let view = store.view().clone();
+        for id in store.ids() {
             store.server_mut(id).learn(&view);
         }
-        for id in others(leader) {
-            store.append(leader, id, Fate::Answered);
+        for id in store.ids() {
+            store.append(view.leader, id, Fate::Answered);
         }
-        store.duty(leader);
-        store.server_mut(leader).take_office();
+        store.ask_to_reconcile(view.leader);
+        let asked = store.questions.first().cloned().expect("it asks to reconcile");
+        store.reconcile(&asked);
+        store.catalog_mut().sync();
+        store.open(0);
+        let (asked, answer) = store.reconciled.first().cloned().expect("it is answered");
+        store.server_mut(view.leader).reconciled(&asked, answer);
+        store.tidy();
         vec![store]
     }
 
@@ -83,18 +98,14 @@ impl Model for Bounds {
         if may_choose {
             self.controller_actions(store, actions);
         }
-        for id in IDS {
+        for id in store.ids() {
             self.server_actions(store, id, actions);
         }
         self.customer_actions(store, actions);
-        actions.extend(store.purchases.iter().cloned().map(Action::Sell));
-        actions.extend(store.answers.iter().cloned().map(|(s, a)| Action::Answered(s, a)));
+        self.catalog_actions(store, actions);
         actions.extend((0..store.late.len()).map(Action::Arrive));
         if store.spent.restarts < self.faults.restarts && may_choose {
             actions.push(Action::Restart);
-        }
-        if store.spent.reloads < self.faults.reloads {
-            actions.push(Action::Reload);
         }
     }
 
@@ -128,16 +139,29 @@ impl Store {
                 self.arrive(late);
             }
             Action::Sync(id) => self.server_mut(id).sync(),
-            Action::Duty(id) => self.duty(id),
-            Action::TakeOffice(id) => self.server_mut(id).take_office(),
-            Action::Buy(at, order) => self.submit(at, order),
-            Action::Sell(sent) => self.sell(sent),
-            Action::Answered(sent, answer) => self.answered(&sent, answer),
-            Action::Acknowledge(id, order) => {
-                let number = self.server(id).bought(&key(order))?;
-                self.orders[order].number = Some(number);
-                self.orders[order].id = None;
+            Action::AskToReconcile(id) => {
+                let (server, current) = (self.server(id), self.catalog.incarnation());
+                if server.asking.as_ref().is_some_and(|asked| asked.incarnation == current) {
+                    self.spent.doubts += 1;
+                } else if server.reconciled_with() == Some(current) {
+                    self.spent.rounds += 1;
+                }
+                self.ask_to_reconcile(id);
             }
+            Action::Reconcile(asked) => self.reconcile(&asked),
+            Action::Open(at) => self.open(at),
+            Action::Reconciled(asked, answer) => {
+                let is_it = |id: &ReplicaId| self.server(*id).asking.as_ref() == Some(&asked);
+                let leader = self.ids().into_iter().find(is_it)?;
+                self.server_mut(leader).reconciled(&asked, answer);
+            }
+            Action::Buy(at, order) => self.submit(at, order),
+            Action::Sell(sent) => self.sell(&sent),
+            Action::Answered(answer) => self.answered(&answer),
+            Action::SyncCatalog => self.catalog_mut().sync(),
+            Action::Durable(id, incarnation) => self.durable(id, incarnation),
+            Action::Settle(id) => self.settle(id),
+            Action::SettleLate(after, through) => self.settle_late(after, through),
             fault => return self.suffer(&fault),
         }
         Some(())
@@ -145,16 +169,13 @@ impl Store {
 
     fn suffer(&mut self, fault: &Action) -> Option<()> {
         match *fault {
-            Action::LoseOffice(id) => {
-                self.spent.doubts += 1;
-                self.server_mut(id).lose_office();
+            Action::Restock => {
+                self.spent.restocks += 1;
+                self.catalog_mut().restock()?;
             }
-            Action::Doubt(id, order) => {
-                self.spent.doubts += 1;
-                let epoch = self.server(id).replica.leads()?;
-                let is_it = |sent: &&Sent| sent.order == order && sent.epoch == epoch;
-                let purchase = self.purchases.iter().find(is_it)?.purchase();
-                self.server_mut(id).replica.sale_is_indefinite(&purchase);
+            Action::Withdraw => {
+                self.spent.withdrawals += 1;
+                self.catalog_mut().withdraw()?;
             }
             Action::Retry(order) => {
                 self.spent.doubts += 1;
@@ -175,9 +196,9 @@ impl Store {
                 self.spent.restarts += 1;
                 self.restart();
             }
-            Action::Reload => {
+            Action::Reload(kept) => {
                 self.spent.reloads += 1;
-                self.reload();
+                self.reload(kept);
             }
             _ => return None,
         }
@@ -204,9 +225,9 @@ impl Bounds {
             }
             Chooser::Controller => {
                 let chosen = |choice: u8| {
-                    IDS.into_iter().filter(move |id| choice >> (id.0 - 1) & 1 == 1).collect()
+                    store.ids().into_iter().filter(|id| choice >> (id.0 - 1) & 1 == 1).collect()
                 };
-                actions.extend((1..8).map(chosen).map(Action::Look));
+                actions.extend((1..1 << self.replicas).map(chosen).map(Action::Look));
             }
         }
     }
@@ -220,33 +241,21 @@ impl Bounds {
         if server.durable < server.replica.log().last().0 {
             actions.push(Action::Sync(id));
         }
-        if server.office.is_some() {
-            actions.push(Action::TakeOffice(id));
-            if spent.doubts < faults.doubts {
-                actions.push(Action::LoseOffice(id));
-            }
-        }
-        let helpers = || others(id).into_iter().map(Some).chain([None]);
+        let helpers = || server.others.iter().copied().map(Some).chain([None]);
         if spent.crashes < faults.crashes {
             actions.extend(helpers().map(|helper| Action::Crash(id, helper)));
         }
         if spent.wipes < faults.wipes {
             actions.extend(helpers().map(|helper| Action::Wipe(id, helper)));
         }
-        if let Some(epoch) = server.replica.leads() {
-            self.leader_actions(store, id, epoch, actions);
+        if server.replica.leads().is_some() {
+            self.leader_actions(store, id, actions);
         }
     }
 
-    fn leader_actions(
-        &self,
-        store: &Store,
-        id: ReplicaId,
-        epoch: Epoch,
-        actions: &mut Vec<Action>,
-    ) {
+    fn leader_actions(&self, store: &Store, id: ReplicaId, actions: &mut Vec<Action>) {
         let (server, spent, faults) = (store.server(id), &store.spent, &self.faults);
-        for to in others(id) {
+        for to in server.others.iter().copied() {
             actions.push(Action::Append(id, to, Fate::Answered));
             if spent.losses < faults.losses {
                 actions.push(Action::Append(id, to, Fate::Taken));
@@ -256,12 +265,26 @@ impl Bounds {
                 actions.push(Action::Append(id, to, Fate::AnsweredLate));
             }
         }
-        if server.office.is_none() {
-            actions.push(Action::Duty(id));
-        }
-        if server.replica.office() != Some(Office::Serving) {
+        let office = server.replica.office();
+        if office == Some(Office::Gathering) {
             return;
         }
+        let current = store.catalog.incarnation();
+        let incarnations = (1..=current.0).map(Incarnation);
+        actions.extend(incarnations.map(|incarnation| Action::Durable(id, incarnation)));
+        let asks = server.asking.as_ref().is_some_and(|asked| asked.incarnation == current);
+        let may_ask = match server.reconciled_with() == Some(current) {
+            _ if asks => spent.doubts < faults.doubts,
+            true => spent.rounds < faults.rounds,
+            false => true,
+        };
+        if may_ask {
+            actions.push(Action::AskToReconcile(id));
+        }
+        if office != Some(Office::Serving) {
+            return;
+        }
+        actions.push(Action::Settle(id));
         if self.chooser == Chooser::Any {
             actions.push(Action::Report(id));
         }
@@ -269,18 +292,39 @@ impl Bounds {
             let wanted = (0..self.orders).filter(|order| is_wanted(store, *order));
             actions.extend(wanted.map(|order| Action::Buy(id, order)));
         }
-        if spent.doubts < faults.doubts {
-            let asked = store.purchases.iter().filter(|sent| sent.epoch == epoch);
-            actions.extend(asked.map(|sent| Action::Doubt(id, sent.order)));
+    }
+
+    fn catalog_actions(&self, store: &Store, actions: &mut Vec<Action>) {
+        let (catalog, spent, faults) = (&store.catalog, &store.spent, &self.faults);
+        actions.extend(store.purchases.iter().cloned().map(Action::Sell));
+        actions.extend(store.answers.iter().cloned().map(Action::Answered));
+        actions.extend(store.questions.iter().cloned().map(Action::Reconcile));
+        let reconciled = store.reconciled.iter().cloned();
+        actions.extend(reconciled.map(|(asked, answer)| Action::Reconciled(asked, answer)));
+        for through in 1..=store.committed.len() as u64 {
+            actions.extend((0..through).map(|after| Action::SettleLate(after, through)));
+        }
+        let waiting = catalog.opening.iter().enumerate();
+        let synced = waiting.filter(|(_, (position, _))| *position <= catalog.synced);
+        actions.extend(synced.map(|(at, _)| Action::Open(at)));
+        let written = catalog.records.len() as u64;
+        if catalog.synced < written {
+            actions.push(Action::SyncCatalog);
+        }
+        if spent.reloads < faults.reloads {
+            actions.extend((catalog.synced..=written).map(Action::Reload));
+        }
+        if spent.restocks < faults.restocks {
+            actions.push(Action::Restock);
+        }
+        if spent.withdrawals < faults.withdrawals {
+            actions.push(Action::Withdraw);
         }
     }
 
     fn customer_actions(&self, store: &Store, actions: &mut Vec<Action>) {
         let waits = |order: &usize| store.orders[*order].id.is_some();
         for order in (0..self.orders).filter(waits) {
-            let knows = |id: &ReplicaId| store.server(*id).bought(&key(order)).is_some();
-            let told = IDS.into_iter().find(knows);
-            actions.extend(told.map(|id| Action::Acknowledge(id, order)));
             if store.spent.doubts < self.faults.doubts {
                 actions.push(Action::Retry(order));
             }

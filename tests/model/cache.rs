@@ -98,6 +98,8 @@ struct Catalog {
     /// The version on disk.
     durable: u64,
     leases: Leases,
+    /// The subscriptions in its file.
+    written: Option<BTreeSet<u64>>,
     /// The change of the purchase that waits for the caches.
     waiting: Option<u64>,
 }
@@ -106,6 +108,8 @@ struct Catalog {
 struct Frontend {
     cache: Cached,
     subscription: u64,
+    /// The last one that was answered.
+    before: Option<u64>,
     acknowledged: Option<u64>,
     /// When the current call was sent.
     asked: Option<Moment>,
@@ -134,6 +138,7 @@ impl Hash for Cached {
 pub struct Call {
     subscription: u64,
     acknowledged: Option<u64>,
+    replaces: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -207,8 +212,9 @@ impl State {
 
     /// The call that the front-end waits for.
     fn at_hand(&self) -> Option<Call> {
-        let Frontend { subscription, acknowledged, asked, .. } = self.frontend;
-        asked.map(|_| Call { subscription, acknowledged })
+        let Frontend { subscription, before, acknowledged, asked, .. } = self.frontend;
+        let replaces = before.filter(|before| *before != subscription);
+        asked.map(|_| Call { subscription, acknowledged, replaces })
     }
 
     /// Answers to earlier calls are no longer waited for.
@@ -220,8 +226,12 @@ impl State {
 
     /// `Subscribers::changes`, without the time that it holds the answer back.
     fn arrive(&mut self, call: Call) -> Option<()> {
-        let leases = &mut self.catalog.leases;
+        let Catalog { leases, written, .. } = &mut self.catalog;
+        if let Some(replaced) = call.replaces {
+            leases.end(replaced);
+        }
         leases.call(call.subscription, call.acknowledged, self.now).ok()?;
+        *written = leases.subscriptions(self.now);
         let Changes { up_to, invalidate } = leases.changes(call.subscription).ok()?;
         if self.at_hand() == Some(call) {
             let version = invalidate.first().map(|change| change.version);
@@ -240,6 +250,7 @@ impl State {
     fn answered(&mut self, reply: Reply) {
         let Some(sent) = self.frontend.asked.take() else { return };
         self.answers.clear();
+        self.frontend.before = Some(self.frontend.subscription);
         let Frontend { cache: Cached(cache), subscription, acknowledged, .. } = &mut self.frontend;
         if let Some(version) = reply.version {
             cache.invalidate(TOY, version);
@@ -279,9 +290,10 @@ impl State {
         self.restarts += 1;
         // Requests in a connection to the process are lost with it, but not its answers.
         self.calls.clear();
-        let Catalog { durable, .. } = self.catalog;
-        let leases = Leases::new(self.now);
-        self.catalog = Catalog { version: durable, durable, leases, waiting: None };
+        let Catalog { durable, ref written, .. } = self.catalog;
+        let written = written.clone();
+        let leases = Leases::new(self.now, written.clone());
+        self.catalog = Catalog { version: durable, durable, leases, written, waiting: None };
         if let Some(fetch) = &mut self.frontend.fetch {
             fetch.version = fetch.version.filter(|version| *version <= durable);
         }
@@ -299,17 +311,19 @@ impl Model for Bounds {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let leases = Leases::new(Moment::START);
+        let written = Some(BTreeSet::new());
+        let leases = Leases::new(Moment::START, written.clone());
         let frontend = Frontend {
             cache: Cached(Cache::new(1)),
             subscription: 1,
+            before: None,
             acknowledged: None,
             asked: None,
             fetch: None,
         };
         vec![State {
             now: START,
-            catalog: Catalog { version: 1, durable: 1, leases, waiting: None },
+            catalog: Catalog { version: 1, durable: 1, leases, written, waiting: None },
             frontend,
             calls: BTreeSet::new(),
             answers: BTreeSet::new(),

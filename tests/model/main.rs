@@ -10,6 +10,7 @@ mod bounds;
 mod actions;
 mod steps;
 mod store;
+mod catalog;
 mod server;
 mod properties;
 mod cache;

@@ -1,12 +1,14 @@
 //! An order replica as a process with a disk: it handles one message in one step.
 
-use std::mem;
+use crate::store::refusal;
 use std::time::Duration;
 use toystore::error::Error;
 use toystore::model::{Epoch, Identity, Key, Member, Moment, OrderNumber, ReplicaId, View};
+use toystore::order::buying::{Buying, Next};
+use toystore::order::leadership::{Duty, Office};
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
-use toystore::protocol::catalog::{Office, Open};
+use toystore::protocol::catalog::{Incarnation, Reconcile, Reconciled, Reserved, Standing};
 use toystore::protocol::order::{Append, AppendOutcome, Appended};
 use toystore::protocol::purchase::Purchase;
 
@@ -14,12 +16,6 @@ use toystore::protocol::purchase::Purchase;
 pub const EARLY: Moment = Moment::START;
 /// Much later: a replica that answered only at `EARLY` is overdue now; one that answered then and now has kept up.
 pub const LATE: Moment = Moment::after(Duration::from_secs(3));
-
-pub const IDS: [ReplicaId; 3] = [ReplicaId(1), ReplicaId(2), ReplicaId(3)];
-
-pub fn others(id: ReplicaId) -> Vec<ReplicaId> {
-    IDS.into_iter().filter(|other| *other != id).collect()
-}
 
 /// A replica with its first disk.
 pub fn member(id: ReplicaId) -> Member {
@@ -34,18 +30,19 @@ pub struct Server {
     pub replica: Replica,
     /// How many entries are synced.
     pub durable: u64,
-    /// An answer to `take_office` that is still in flight.
-    pub office: Option<(Epoch, Vec<Open>)>,
+    pub others: Vec<ReplicaId>,
+    /// The reconcile whose answer it waits for; answers to earlier ones are not read any more.
+    pub asking: Option<Reconcile>,
     /// It got a request that a correct store never sends.
     pub is_confused: bool,
 }
 
 impl Server {
     /// It starts with this disk. The committed number on disk is only a hint, and may be older.
-    pub fn start(member: Member, log: Log, view: Option<View>) -> Server {
+    pub fn start(member: Member, others: Vec<ReplicaId>, log: Log, view: Option<View>) -> Server {
         let durable = log.last().0;
-        let replica = Replica::new(member.clone(), others(member.id), log, view, OrderNumber(0));
-        Server { member, replica, durable, office: None, is_confused: false }
+        let replica = Replica::new(member.clone(), others.clone(), log, view, OrderNumber(0));
+        Server { member, replica, durable, others, asking: None, is_confused: false }
     }
 
     /// It is killed, loses what was not synced, and starts again.
@@ -55,14 +52,16 @@ impl Server {
             log.push(entry.clone()).expect("a file holds what a log held");
         }
         let was_confused = self.is_confused;
-        *self = Server::start(self.member.clone(), log, self.replica.view().cloned());
+        let (others, view) = (self.others.clone(), self.replica.view().cloned());
+        *self = Server::start(self.member.clone(), others, log, view);
         self.is_confused = was_confused;
     }
 
     /// It is killed, and starts with an empty disk.
     pub fn wipe(&mut self) {
         self.member.identity.0.push_str(" anew");
-        *self = Server::start(self.member.clone(), Log::default(), None);
+        let others = self.others.clone();
+        *self = Server::start(self.member.clone(), others, Log::default(), None);
     }
 
     /// It fetches missing orders from another replica, before it accepts connections.
@@ -131,25 +130,59 @@ impl Server {
         self.replica.answered(epoch, from, answer, LATE);
     }
 
+    /// Takes a purchase until it waits for the catalog's answer. `None` if it does not ask the catalog. That it is in
+    /// flight is not kept: a call may be repeated at any time.
+    pub fn ask(&mut self, purchase: &Purchase) -> Option<(Buying, OrderNumber)> {
+        let mut buying = Buying::new(vec![purchase.clone()]);
+        let next = buying.next(&mut self.replica);
+        if let Some(leadership) = self.replica.leading(purchase.epoch) {
+            leadership.end(&purchase.key);
+        }
+        match next {
+            Next::Ask { logged, .. } => Some((buying, logged)),
+            _ => None,
+        }
+    }
+
     /// The catalog sold.
-    pub fn sold(&mut self, purchase: &Purchase) {
-        let sold = self.replica.sold(purchase);
-        self.is_confused |= sold.is_err_and(|error| !matches!(error, Error::Unanswered { .. }));
+    pub fn reserved(&mut self, purchase: &Purchase, incarnation: Incarnation, position: u64) {
+        let reserved = self.replica.reserved(purchase, incarnation, position);
+        self.is_confused |= reserved.is_err_and(|error| !matches!(error, Error::Unanswered { .. }));
     }
 
-    /// The answer to `take_office` has arrived.
-    pub fn take_office(&mut self) {
-        if let Some((epoch, open)) = mem::take(&mut self.office) {
-            self.is_confused |=
-                self.replica.took_office(epoch, Office { open, sold: None }).is_err();
+    /// The catalog refused. Whether the front-end is told so now.
+    pub fn refused(&mut self, purchase: &Purchase, answer: Reserved) -> bool {
+        let Some((mut buying, _)) = self.ask(purchase) else { return false };
+        buying.told(&mut self.replica, Ok(answer), false);
+        match buying.next(&mut self.replica) {
+            Next::Over(outcomes) => outcomes == [Err(refusal())],
+            _ => false,
         }
     }
 
-    /// The answer to `take_office` is lost.
-    pub fn lose_office(&mut self) {
-        if let Some((epoch, _)) = mem::take(&mut self.office) {
-            self.replica.office_refused(epoch);
+    /// It asks the catalog to reconcile.
+    pub fn ask_to_reconcile(&mut self, standing: Standing) -> Option<Reconcile> {
+        let leadership = self.replica.leading(self.replica.leads()?)?;
+        if leadership.office() == Office::Serving {
+            leadership.must_reconcile();
         }
+        let Some(Duty::Reconcile(epoch)) = self.replica.duty(EARLY) else { return None };
+        self.asking = self.replica.reconcile(epoch, standing);
+        self.asking.clone()
+    }
+
+    /// The catalog has reconciled.
+    pub fn reconciled(&mut self, asked: &Reconcile, answer: Reconciled) {
+        if self.asking.take_if(|asking| asking == asked).is_some() {
+            let taken = self.replica.reconciled(asked.epoch, asked.incarnation, answer);
+            self.is_confused |= taken.is_err();
+        }
+    }
+
+    /// The incarnation of the catalog that it has reconciled with, as a leader.
+    pub fn reconciled_with(&self) -> Option<Incarnation> {
+        let epoch = self.replica.leads()?;
+        self.replica.clone().leading(epoch)?.incarnation()
     }
 
     /// The number of a committed purchase, as a customer would get it.

@@ -1,14 +1,15 @@
 //! The effect of each step of the store: the front-end's, the catalog's and the replicas' side of
 //! each message. They call the pure modules as the threads in `src/` do.
 
-use crate::server::{EARLY, IDS, LATE, Server};
-use crate::store::{Answer, Late, Sent, Store};
+use crate::server::{EARLY, LATE, Server};
+use crate::store::{Answer, Late, Sent, Store, refusal};
 use std::sync::Arc;
-use toystore::catalog::stock::Stock;
+use toystore::catalog::record::Record;
 use toystore::error::Error;
 use toystore::frontend::controller::{Controller, HealthReport};
 use toystore::model::{Epoch, Member, OrderNumber, PurchaseId, ReplicaId, View};
-use toystore::order::leadership::{Begin, Duty};
+use toystore::order::leadership::Duty;
+use toystore::protocol::catalog::{Incarnation, Reconcile, Reserved, Settle};
 use toystore::protocol::order::{Append, Appended, Health};
 
 /// The outcome of an append.
@@ -46,7 +47,7 @@ impl Store {
     pub fn look(&mut self, up: &[ReplicaId]) {
         let Some(controller) = &self.controller else { return };
         let mut controller = Controller::clone(controller);
-        for id in IDS {
+        for id in self.ids() {
             let report = if up.contains(&id) {
                 let replica = &mut self.server_mut(id).replica;
                 replica.tick(LATE);
@@ -82,12 +83,24 @@ impl Store {
     /// A purchase arrives at replica `at`.
     pub fn submit(&mut self, at: ReplicaId, order: usize) {
         self.begin_purchase(order);
-        let Some(PurchaseId { incarnation, sequence, .. }) = self.orders[order].id else { return };
+        let Some(id) = self.orders[order].id else { return };
         let Some(epoch) = self.server(at).replica.leads() else { return };
-        let ack_below = self.ack_below();
-        let sent = Sent { epoch, order, incarnation, sequence, ack_below };
-        if let Ok(Begin::Ask) = self.server_mut(at).replica.begin(&sent.purchase()) {
-            self.purchases.insert(sent);
+        // While a refusal waits for the disk, the purchase is in flight.
+        let known = self.server(at).reconciled_with();
+        let waits = |answer: &Answer| {
+            let Answer { sent, incarnation, is_sold, .. } = answer;
+            !is_sold && (sent.epoch, sent.id()) == (epoch, id) && Some(*incarnation) == known
+        };
+        if self.answers.iter().any(waits) {
+            return;
+        }
+        let PurchaseId { incarnation, sequence, .. } = id;
+        let (ack_below, logged) = (self.ack_below(), OrderNumber(0));
+        let sent = Sent { epoch, order, incarnation, sequence, ack_below, logged };
+        if let Some((_, logged)) = self.server_mut(at).ask(&sent.purchase()) {
+            let asked_in = &mut self.orders[order].asked_in;
+            *asked_in = epoch.max(*asked_in);
+            self.purchases.insert(Sent { logged, ..sent });
         }
     }
 
@@ -124,83 +137,120 @@ fn blank(server: &Server) -> Health {
 
 /// The catalog.
 impl Store {
-    /// A purchase arrives, and its change is synced.
-    pub fn sell(&mut self, sent: Sent) {
-        let answer = match Arc::make_mut(&mut self.stock).purchase(sent.purchase()) {
-            Ok((_, record)) => {
-                if record.is_some() {
-                    self.sold.push((sent.order, sent.epoch));
-                    self.disk = self.stock.clone();
-                }
-                Answer::Sold
-            }
-            Err(Error::Stale { epoch }) => Answer::Stale(Epoch(epoch)),
-            Err(error) if error.is_transient() => return,
-            Err(_) => Answer::Refused,
-        };
-        self.answers.insert((sent, answer));
-    }
-
-    /// A leader settles purchases at the catalog.
-    pub fn duty(&mut self, leader: ReplicaId) {
-        let stale = match self.server_mut(leader).replica.duty(EARLY) {
-            None => return,
-            Some(Duty::TakeOffice(epoch)) => {
-                match Arc::make_mut(&mut self.stock).take_office(epoch) {
-                    Ok((open, record)) => {
-                        if record.is_some() {
-                            self.disk = self.stock.clone();
-                        }
-                        self.fence = self.fence.max(epoch);
-                        self.server_mut(leader).office = Some((epoch, open));
-                        return;
-                    }
-                    Err(error) => error,
-                }
-            }
-            Some(Duty::Settle(epoch, keys)) => {
-                let count = keys.len();
-                match Arc::make_mut(&mut self.stock).settle(epoch, keys) {
-                    Ok(_) => return self.server_mut(leader).replica.settled(epoch, count),
-                    Err(error) => error,
-                }
-            }
-        };
-        match stale {
-            Error::Stale { epoch } => self.server_mut(leader).replica.step_down(Epoch(epoch)),
-            _ => self.server_mut(leader).is_confused = true,
+    /// A purchase arrives.
+    pub fn sell(&mut self, sent: &Sent) {
+        let (epoch, logged) = (sent.epoch, sent.logged);
+        let outcome = self.catalog_mut().purchase(logged, sent.purchase());
+        let Some((outcome, position)) = self.unless_stale(epoch, outcome) else { return };
+        let incarnation = self.catalog.incarnation();
+        let is_sold = outcome.is_ok();
+        // Nobody waits for the answer to a late duplicate.
+        if is_sold || outcome == Err(refusal()) {
+            let sent = Sent { logged: OrderNumber(0), ..sent.clone() };
+            self.answers.insert(Answer { sent, incarnation, position, is_sold });
         }
     }
 
-    /// The catalog is killed, loses what was not synced, and starts with a new journal.
-    pub fn reload(&mut self) {
-        let mut stock = Stock::new(self.disk.shelves().to_vec(), self.disk.position());
-        for (position, record) in self.disk.carried() {
-            stock.replay(position, &record).expect("a journal has no gap");
+    /// A leader asks to reconcile.
+    pub fn ask_to_reconcile(&mut self, leader: ReplicaId) {
+        let standing = self.catalog.stock.standing();
+        let asked = self.server_mut(leader).ask_to_reconcile(standing);
+        self.questions.extend(asked);
+    }
+
+    /// A leader's question to reconcile arrives.
+    pub fn reconcile(&mut self, asked: &Reconcile) {
+        let outcome = self.catalog_mut().reconcile(asked);
+        self.unless_stale(asked.epoch, outcome);
+    }
+
+    /// The records of a reconcile are synced, and it is answered.
+    pub fn open(&mut self, at: usize) {
+        let (asked, answer) = self.catalog_mut().open(at);
+        if let Some(answer) = self.unless_stale(asked.epoch, answer) {
+            self.reconciled.insert((asked, answer));
         }
-        self.stock = Arc::new(stock);
-        self.disk = self.stock.clone();
+    }
+
+    /// A leader settles what is committed.
+    pub fn settle(&mut self, leader: ReplicaId) {
+        let Some(Duty::Settle(epoch, settle)) = self.server_mut(leader).replica.duty(EARLY) else {
+            return;
+        };
+        if self.catalog_mut().settle(settle.clone()).is_ok()
+            && let Some(leadership) = self.server_mut(leader).replica.leading(epoch)
+        {
+            leadership.settled(&settle);
+        }
+    }
+
+    /// The message of any leader that had committed these orders arrives late, or once more.
+    pub fn settle_late(&mut self, after: u64, through: u64) {
+        let entries = self.committed.iter();
+        let entries = entries.filter(|entry| after < entry.number.0 && entry.number.0 <= through);
+        let keys = entries.map(|entry| entry.key.clone()).collect();
+        let (after, through) = (OrderNumber(after), OrderNumber(through));
+        // It may be refused because what was settled before is lost.
+        let _ = self.catalog_mut().settle(Settle { after, through, keys });
+    }
+
+    /// The catalog is killed, keeps this many records, and starts. Late copies of purchases that are answered are lost
+    /// with the connections; a call that is not answered may be repeated.
+    pub fn reload(&mut self, kept: u64) {
+        self.catalog_mut().restart(kept);
+        let Store { purchases, answers, orders, .. } = self;
+        purchases.retain(|sent| {
+            let (epoch, id) = (sent.epoch, sent.id());
+            let is_it = |answer: &Answer| (answer.sent.epoch, answer.sent.id()) == (epoch, id);
+            let is_refused = answers.iter().any(|answer| !answer.is_sold && is_it(answer));
+            orders[sent.order].id == Some(id) && !is_refused
+        });
+    }
+
+    /// What the leader of `epoch` got from the catalog. It steps down if there is a newer leader.
+    fn unless_stale<T>(&mut self, epoch: Epoch, outcome: Result<T, Error>) -> Option<T> {
+        match &outcome {
+            Err(Error::Stale { epoch: newer }) => {
+                if let Some(leader) = self.leader(epoch) {
+                    self.server_mut(leader).replica.step_down(Epoch(*newer));
+                }
+            }
+            Err(Error::Invalid { .. }) => self.is_confused = true,
+            _ => {}
+        }
+        outcome.ok()
     }
 }
 
 /// The replicas.
 impl Store {
     /// The catalog's answer to a purchase arrives at the leader that asked.
-    pub fn answered(&mut self, sent: &Sent, answer: Answer) {
-        let purchase = sent.purchase();
+    pub fn answered(&mut self, answer: &Answer) {
+        let Answer { ref sent, incarnation, position, is_sold } = *answer;
         let Some(leader) = self.leader(sent.epoch) else { return };
-        let server = self.server_mut(leader);
-        match answer {
-            Answer::Sold => server.sold(&purchase),
-            Answer::Stale(newer) => server.replica.step_down(newer),
-            Answer::Refused => {
-                server.replica.refused(&purchase, &Error::NotEnoughStock);
-                let order = &mut self.orders[sent.order];
-                if order.id == Some(purchase.id) {
-                    order.id = None;
-                    order.refused = true;
-                }
-            }
+        let (server, purchase) = (self.server_mut(leader), sent.purchase());
+        if is_sold {
+            return server.reserved(&purchase, incarnation, position);
+        }
+        let outcomes = vec![Err(refusal()).into()];
+        let is_told = server.refused(&purchase, Reserved { incarnation, position, outcomes });
+        let order = &mut self.orders[sent.order];
+        if is_told && order.id == Some(purchase.id) && order.asked_in == sent.epoch {
+            order.id = None;
+            order.refused = true;
+            // Restocks only add to the first toys.
+            let takes = |r: &&Record| matches!(r, Record::Sale { .. } | Record::Withdraw { .. });
+            let count = self.catalog.durable_records().iter().filter(takes).count();
+            self.is_unjust |= (count as u64) < self.catalog.initial;
+        }
+    }
+
+    /// A leader learns how far the journal of this incarnation is synced, or was when it died.
+    pub fn durable(&mut self, leader: ReplicaId, incarnation: Incarnation) {
+        let position = self.catalog.durable(incarnation);
+        let replica = &mut self.server_mut(leader).replica;
+        if let Some(epoch) = replica.leads() {
+            replica.durable(epoch, incarnation, position);
         }
     }
 

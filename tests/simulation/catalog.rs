@@ -1,16 +1,20 @@
 //! The catalog, as `src/catalog/{service,subscribers,file,restock}.rs` run it.
 
 use crate::context::Context;
-use crate::wire::{Answer, CustomerRequest, Input, Question, Reply, SYNC, Tag, Timer};
+use crate::wire::{Answer, CustomerRequest, Input, Question, Reply, Tag, Timer, sync_time};
 use crate::world::{between, ms};
 use fastrand::Rng;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use toystore::catalog::leases::{Coverage, Leases};
 use toystore::catalog::record::Record;
-use toystore::catalog::stock::{Restocked, Shelf, Stock};
+use toystore::catalog::shelf::Shelf;
+use toystore::catalog::stock::{Restocked, Stock};
 use toystore::error::{Error, Result};
-use toystore::model::{Moment, Price, ToyName};
-use toystore::protocol::catalog::{CHANGES_HELD_MS, Office, Open, Peer, Request};
+use toystore::model::{Epoch, Key, Moment, OrderNumber, Price, PurchaseId, ToyName};
+use toystore::protocol::catalog::{
+    CHANGES_HELD_MS, Incarnation, Peer, Reconcile, Request, Reserved,
+};
 use toystore::protocol::purchase::Purchase;
 
 /// The toys of the simulation: few, so that customers compete for them.
@@ -28,22 +32,34 @@ pub struct Disk {
     journal: Vec<(u64, Record)>,
     /// Everything up to this position is synced.
     pub durable: u64,
-    /// All records ever written, for the judge.
+    starts: u64,
+    subscriptions: Option<BTreeSet<u64>>,
+    /// All records ever written and not lost, for the judge.
     pub history: Vec<(u64, Record)>,
+    /// The shelves at the beginning, for the judge.
+    pub initial: Vec<Shelf>,
+    /// The purchases for which the sales were made, for the judge.
+    pub sold_to: BTreeMap<Key, PurchaseId>,
 }
 
 impl Disk {
     pub fn new(rng: &mut Rng) -> Disk {
         let shelf = |name: &&str| Shelf::new(name.parse().unwrap(), Price(100), rng.u64(3..30));
+        let shelves: Vec<Shelf> = TOYS.iter().map(shelf).collect();
         Disk {
-            shelves: TOYS.iter().map(shelf).collect(),
+            initial: shelves.clone(),
+            shelves,
             position: 0,
             journal: Vec::new(),
             durable: 0,
+            starts: 0,
+            subscriptions: None,
             history: Vec::new(),
+            sold_to: BTreeMap::new(),
         }
     }
 
+    /// After a crash: synced records are there; of the others some prefix may be.
     pub fn after_crash(&self, rng: &mut Rng) -> Disk {
         let mut disk = self.clone();
         let last = self.history.last().map_or(0, |(position, _)| *position);
@@ -69,19 +85,15 @@ impl Disk {
     pub fn renew(&mut self, stock: &Stock) {
         self.journal = stock.carried();
         self.durable = stock.position();
+        self.starts += 1;
     }
 
-    /// The versions of these sales.
-    fn versions(&self, sales: &[Open]) -> Vec<(ToyName, u64)> {
-        let version = |sale: &Open| {
-            self.history.iter().find_map(|(_, record)| match record {
-                Record::Purchase { purchase, version } if purchase.key == sale.key => {
-                    Some((sale.item.name.clone(), *version))
-                }
-                _ => None,
-            })
-        };
-        sales.iter().filter_map(version).collect()
+    /// The versions of all toys at this position.
+    fn versions(&self, position: u64) -> Vec<(ToyName, u64)> {
+        let until = self.history.iter().take_while(|(at, _)| *at <= position);
+        let changed = until.filter_map(|(_, record)| record.changed());
+        let versions: BTreeMap<&ToyName, u64> = changed.collect();
+        versions.into_iter().map(|(name, version)| (name.clone(), version)).collect()
     }
 
     fn append(&mut self, records: &[Record], position: u64) {
@@ -105,11 +117,16 @@ pub struct Catalog {
 /// A thread that waits for a sync, and then for the acknowledgements of the caches.
 struct Waiting {
     tag: Tag,
-    reply: Reply,
+    then: Then,
     position: u64,
     change: Option<u64>,
-    /// The versions, or newer ones, that every query must show after the answer.
-    shown: Vec<(ToyName, u64)>,
+    /// Whether every query must show the versions at the position, or newer ones, after the answer.
+    shows: bool,
+}
+
+enum Then {
+    Answer(Reply),
+    Open(Reconcile),
 }
 
 /// A thread that holds back the answer to `changes`.
@@ -120,15 +137,10 @@ struct Held {
 }
 
 impl Catalog {
-    pub fn new(disk: Disk, stock: Stock, now: Moment) -> Catalog {
-        Catalog {
-            disk,
-            stock,
-            leases: Leases::new(now),
-            syncing: false,
-            waiting: Vec::new(),
-            held: Vec::new(),
-        }
+    pub fn new(disk: Disk, mut stock: Stock, now: Moment) -> Catalog {
+        stock.begin(Incarnation(disk.starts));
+        let leases = Leases::new(now, disk.subscriptions.clone());
+        Catalog { disk, stock, leases, syncing: false, waiting: Vec::new(), held: Vec::new() }
     }
 
     pub fn handle(&mut self, input: Input, context: &mut Context<'_>) {
@@ -143,14 +155,9 @@ impl Catalog {
                 self.disk.durable = upto;
             }
             Input::Timer(Timer::Restock) => {
+                self.stock.synced(self.disk.durable);
                 let records = self.stock.restock(Restocked::SoldOut, RESTOCK_TO);
-                self.disk.append(&records, self.stock.position());
-                for record in &records {
-                    if let Record::Restock { name, version, .. } = record {
-                        self.leases.publish(name, *version);
-                        context.note(|| format!("restocks {name}, version {version}"));
-                    }
-                }
+                self.write(&records, context);
                 let wait = between(context.rng, &(ms(100)..ms(1_500)));
                 context.after(wait, Timer::Restock);
             }
@@ -165,35 +172,41 @@ impl Catalog {
         match question {
             Question::Catalog(Request::Query { name }) => {
                 let Shelf { toy, changed_at: position, .. } = self.stock.look_up(&name)?.clone();
-                let reply = Ok(Answer::Toy(toy));
-                let (change, shown) = (None, vec![]);
-                self.waiting.push(Waiting { tag, reply, position, change, shown });
+                let then = Then::Answer(Ok(Answer::Toy(toy)));
+                self.waiting.push(Waiting { tag, then, position, change: None, shows: false });
             }
-            Question::Catalog(Request::Purchase { purchases }) => {
-                self.purchase(tag, purchases, context);
+            Question::Catalog(Request::Purchase { epoch, logged, purchases }) => {
+                let reserved = self.purchase(epoch, logged, purchases, context)?;
+                context.answer(tag, Ok(Answer::Reserved(reserved)));
+            }
+            Question::Catalog(Request::Durable { incarnation, position }) => {
+                self.stock.check_durable(incarnation, position)?;
+                let then = Then::Answer(Ok(Answer::Done));
+                self.wait(tag, then, position);
             }
             Question::Customer(CustomerRequest::Withdraw { item }) => {
-                let name = item.name.clone();
+                self.stock.synced(self.disk.durable);
                 let (sold, record) = self.stock.withdraw(item)?;
-                let position = self.stock.position();
-                self.disk.append(&[record], position);
-                let change = Some(self.leases.publish(&name, sold.version));
-                let shown = vec![(name, sold.version)];
-                let reply = Ok(Answer::Withdrawn(sold));
-                self.waiting.push(Waiting { tag, reply, position, change, shown });
+                self.write(&[record], context);
+                let then = Then::Answer(Ok(Answer::Withdrawn(sold)));
+                self.wait(tag, then, self.stock.position());
             }
-            Question::CatalogPeer(Peer::TakeOffice { epoch }) => {
-                let (open, record) = self.stock.take_office(epoch)?;
-                let position = self.stock.position();
-                self.disk.append(record.as_slice(), position);
-                let change = (!open.is_empty()).then(|| self.leases.last());
-                let shown = self.disk.versions(&open);
-                let reply = Ok(Answer::Office(Office { open, sold: Some(self.stock.sold()) }));
-                self.waiting.push(Waiting { tag, reply, position, change, shown });
+            Question::CatalogPeer(Peer::Standing) => {
+                context.answer(tag, Ok(Answer::Standing(self.stock.standing())));
             }
-            Question::CatalogPeer(Peer::Settle { epoch, keys }) => {
-                let records = self.stock.settle(epoch, keys)?;
-                self.disk.append(&records, self.stock.position());
+            Question::CatalogPeer(Peer::Reconcile(asked)) => {
+                self.stock.synced(self.disk.durable);
+                let records = self.stock.reconcile(&asked)?;
+                self.write(&records, context);
+                let is_settled = asked.entries.is_empty() && self.stock.open_count() == 0;
+                let position = self.stock.position();
+                let change = (!is_settled).then(|| self.leases.last());
+                let (then, shows) = (Then::Open(asked), !is_settled);
+                self.waiting.push(Waiting { tag, then, position, change, shows });
+            }
+            Question::CatalogPeer(Peer::Settle(asked)) => {
+                let record = self.stock.settle(asked)?;
+                self.write(record.as_slice(), context);
                 context.answer(tag, Ok(Answer::Done));
             }
             Question::CatalogPeer(changes @ Peer::Changes { .. }) => {
@@ -205,34 +218,52 @@ impl Catalog {
         Ok(())
     }
 
-    fn purchase(&mut self, tag: Tag, purchases: Vec<Purchase>, context: &mut Context<'_>) {
-        let mut shown = Vec::new();
-        let mut sell_one = |purchase: Purchase| {
-            let (name, key) = (purchase.item.name.clone(), purchase.key.clone());
-            let (sold, record) = self.stock.purchase(purchase)?;
-            self.disk.append(record.as_slice(), self.stock.position());
-            for (name, version) in record.iter().filter_map(Record::changed) {
-                let change = self.leases.publish(name, version);
-                context.note(|| format!("sells {key}: {name} version {version}, change {change}"));
+    fn purchase(
+        &mut self,
+        epoch: Epoch,
+        logged: OrderNumber,
+        purchases: Vec<Purchase>,
+        context: &mut Context<'_>,
+    ) -> Result<Reserved> {
+        self.stock.synced(self.disk.durable);
+        let ids: BTreeMap<Key, PurchaseId> =
+            purchases.iter().map(|purchase| (purchase.key.clone(), purchase.id)).collect();
+        let (reserved, records) = self.stock.purchase(epoch, logged, purchases)?;
+        for record in &records {
+            if let Record::Sale { key, .. } = record {
+                self.disk.sold_to.insert(key.clone(), ids[key]);
             }
-            shown.push((name, sold.version));
-            Ok(sold)
-        };
-        let sales: Vec<Result<_>> = purchases.into_iter().map(&mut sell_one).collect();
-        let reply = Ok(Answer::Sales(sales));
-        if shown.is_empty() {
-            return context.answer(tag, reply);
         }
-        let (position, change) = (self.stock.position(), Some(self.leases.last()));
-        self.waiting.push(Waiting { tag, reply, position, change, shown });
+        self.write(&records, context);
+        Ok(reserved)
+    }
+
+    /// `Catalog::write`.
+    fn write(&mut self, records: &[Record], context: &mut Context<'_>) {
+        self.disk.append(records, self.stock.position());
+        for record in records {
+            context.note(|| format!("{record:?}"));
+            if let Some((name, version)) = record.changed() {
+                self.leases.publish(name, version);
+            }
+        }
+    }
+
+    fn wait(&mut self, tag: Tag, then: Then, position: u64) {
+        let change = Some(self.leases.last());
+        self.waiting.push(Waiting { tag, then, position, change, shows: true });
     }
 
     /// The beginning of `Subscribers::changes`.
     fn begin_changes(&mut self, tag: Tag, question: Peer, context: &mut Context<'_>) -> Result<()> {
-        let Peer::Changes { subscription, acknowledged } = &question else {
+        let Peer::Changes { subscription, acknowledged, replaces } = &question else {
             return Ok(());
         };
+        if let Some(replaced) = replaces {
+            self.leases.end(*replaced);
+        }
         self.leases.call(*subscription, *acknowledged, context.now)?;
+        self.disk.subscriptions = self.leases.subscriptions(context.now);
         let held = if acknowledged.is_none() { ms(0) } else { ms(CHANGES_HELD_MS) };
         let until = context.now + held;
         if !held.is_zero() {
@@ -254,6 +285,7 @@ impl Catalog {
             false
         });
         let mut wake = Duration::MAX;
+        let (stock, disk) = (&mut self.stock, &self.disk);
         self.waiting.retain(|waiting| {
             if waiting.position > durable {
                 return true;
@@ -263,8 +295,14 @@ impl Catalog {
                 wake = wake.min(moment - now);
                 return true;
             }
-            context.shows(&waiting.shown);
-            context.answer(waiting.tag, waiting.reply.clone());
+            let reply = match &waiting.then {
+                Then::Answer(reply) => reply.clone(),
+                Then::Open(asked) => stock.open(asked, waiting.position).map(Answer::Reconciled),
+            };
+            if waiting.shows && reply.is_ok() {
+                context.shows(&disk.versions(waiting.position));
+            }
+            context.answer(waiting.tag, reply);
             false
         });
         if wake < Duration::MAX {
@@ -275,7 +313,7 @@ impl Catalog {
         let is_wanted = self.waiting.iter().any(|waiting| waiting.position > durable);
         if is_wanted && !self.syncing {
             self.syncing = true;
-            let wait = between(context.rng, &SYNC);
+            let wait = sync_time(context.rng);
             context.after(wait, Timer::Synced { generation: 0, upto: position });
         }
     }

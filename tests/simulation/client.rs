@@ -144,9 +144,12 @@ impl Client {
             (CustomerRequest::LookUp { number }, Err(error)) if !error.is_transient() => {
                 judge.not_found(*number, doing.begun)?;
             }
-            (CustomerRequest::Buy { key, .. }, Err(error))
+            (CustomerRequest::Buy { key, item }, Err(error))
                 if error.is_transient() || error == Error::NotEnoughStock =>
             {
+                if error == Error::NotEnoughStock {
+                    judge.sold_out(item)?;
+                }
                 if error.is_definite() {
                     judge.refused(tag);
                 }

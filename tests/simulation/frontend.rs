@@ -121,6 +121,7 @@ impl Frontend {
             lookup: Lookup::new(Cache::new(1 + usize::from(rng.bool()))),
             queries: Vec::new(),
             subscription: Subscription {
+                before: None,
                 number: 0,
                 acknowledged: None,
                 asked: None,

@@ -1,14 +1,16 @@
 //! Checks the properties that must always hold (replication.md), from outside, after every step.
 
-use crate::catalog::Catalog;
+use crate::catalog::{self, Catalog};
 use crate::order::{self, Order};
 use crate::wire::{Node, Tag};
 use crate::world::{Slot, World};
 use std::collections::{BTreeMap, BTreeSet};
 use toystore::catalog::record::Record;
 use toystore::model::{
-    Entry, Epoch, Item, Key, Member, Moment, OrderNumber, PurchaseId, ReplicaId, Toy, View,
+    Entry, Epoch, Item, Key, Member, Moment, OrderNumber, PurchaseId, ReplicaId, Toy, ToyName, View,
 };
+use toystore::order::leadership::Office;
+use toystore::order::replica::Replica;
 
 /// What has been observed so far.
 #[derive(Default)]
@@ -31,8 +33,10 @@ pub struct Judge {
     purchases: BTreeMap<PurchaseId, (Tag, Key)>,
     /// Requests whose customers got a definite error.
     refused: BTreeSet<Tag>,
-    /// Up to which position the catalog's journal was checked.
-    history: usize,
+    /// How many records the catalog's journal had when it was checked, and up to which position they were synced.
+    checked: (usize, u64),
+    /// The lowest stock of each toy, as far as it was ever synced.
+    least: BTreeMap<ToyName, u64>,
 }
 
 type Replicas = BTreeMap<ReplicaId, Slot<Order, order::Disk>>;
@@ -99,11 +103,21 @@ impl Judge {
         floors.push((now, floor));
     }
 
+    /// The customer was told that there is not enough of this: that was so on the catalog's disk.
+    pub fn sold_out(&self, item: &Item) -> Verdict {
+        match self.least.get(&item.name) {
+            Some(least) if *least < item.quantity.get() => Ok(()),
+            least => Err(format!(
+                "{item:?} was refused, but what is synced never fell below {least:?}: the refusal rests on lost records"
+            )),
+        }
+    }
+
     /// The customer got a definite error for the request with `tag`. It says nothing about earlier attempts with the
     /// same key: each is a purchase of its own, with its own answer.
     pub fn refused(&mut self, tag: Tag) {
         self.refused.insert(tag);
-        self.history = usize::MAX;
+        self.checked = (usize::MAX, 0);
     }
 
     /// A query that began at this moment got this answer.
@@ -147,7 +161,7 @@ impl Judge {
     /// A disk lost data.
     pub fn disk_changed(&mut self) {
         self.is_dirty = true;
-        self.history = usize::MAX;
+        self.checked = (usize::MAX, 0);
     }
 
     /// Checks what the last step did at `node`.
@@ -158,7 +172,7 @@ impl Judge {
                 if let Some(view) = frontend.up().and_then(|frontend| frontend.disk.view.as_ref())
                     && judge.view.as_ref() != Some(view)
                 {
-                    judge.new_view(view)?;
+                    judge.new_view(view, replicas)?;
                 }
             }
             Node::Catalog => {
@@ -180,10 +194,18 @@ impl Judge {
                 if epochs.len() < count {
                     return Err(format!("two replicas lead in one of the epochs {epochs:?}"));
                 }
+                if let Some(view) = &judge.view {
+                    check_prefixes(view, &view.in_sync, replicas)?;
+                }
             }
             Node::Client(_) => {}
         }
         if judge.is_dirty {
+            let disk = match catalog {
+                Slot::Up(catalog) => &catalog.disk,
+                Slot::Down(disk) => disk,
+            };
+            judge.check_durable(disk)?;
             judge.check_members(replicas)?;
             judge.is_dirty = false;
         }
@@ -200,7 +222,7 @@ impl Judge {
         self.is_dirty = true;
     }
 
-    fn new_view(&mut self, view: &View) -> Verdict {
+    fn new_view(&mut self, view: &View, replicas: &Replicas) -> Verdict {
         if !view.ids().any(|id| id == view.leader) {
             return Err(format!("{view}: the leader is no member"));
         }
@@ -212,6 +234,7 @@ impl Judge {
             if !leader.is_some_and(|leader| old.in_sync.contains(leader)) {
                 return Err(format!("{view}: the leader was not in the in-sync set of {old}"));
             }
+            check_prefixes(old, &view.in_sync, replicas)?;
         }
         self.view = Some(view.clone());
         self.is_dirty = true;
@@ -270,43 +293,70 @@ impl Judge {
         Ok(())
     }
 
-    /// One key has one decrement, and the books balance.
+    /// Each committed order has its sale on the catalog's disk.
+    fn check_durable(&self, disk: &catalog::Disk) -> Verdict {
+        let synced = disk.history.iter().take_while(|(at, _)| *at <= disk.durable);
+        let key = |(_, record): &'_ (u64, Record)| match record {
+            Record::Sale { key, .. } => Some(key.clone()),
+            _ => None,
+        };
+        let sold: BTreeSet<Key> = synced.filter_map(key).collect();
+        match self.committed.iter().find(|entry| !sold.contains(&entry.key)) {
+            Some(entry) => Err(format!("{entry:?} is committed, but its sale is not synced")),
+            None => Ok(()),
+        }
+    }
+
+    /// One key has one decrement, what is settled is committed and not open, and the books balance.
     fn check_stock(&mut self, catalog: &Catalog) -> Verdict {
-        let history = &catalog.disk.history;
-        if history.len() == self.history {
+        let disk = &catalog.disk;
+        if (disk.history.len(), disk.durable) == self.checked {
             return Ok(());
         }
-        self.history = history.len();
+        self.checked = (disk.history.len(), disk.durable);
+        self.check_quantities(disk)?;
         let (mut keys, mut in_office) = (BTreeSet::new(), Epoch(0));
-        for (_, record) in history {
+        for (_, record) in &disk.history {
             if let Record::Office(epoch) = record {
                 in_office = in_office.max(*epoch);
             }
-            if let Record::Purchase { purchase, version } = record {
-                if purchase.epoch != in_office {
-                    return Err(format!(
-                        "{purchase:?} was sold while epoch {in_office} was in office"
-                    ));
+            if let Record::Sale { epoch, key, version, .. } = record {
+                if *epoch != in_office {
+                    return Err(format!("{record:?}, while epoch {in_office} was in office"));
                 }
-                let Some((tag, _)) =
-                    self.purchases.get(&purchase.id).filter(|(_, key)| *key == purchase.key)
-                else {
-                    return Err(format!("{purchase:?} was sold, but nobody asked for it"));
+                let id = disk.sold_to.get(key);
+                let asked = id.and_then(|id| self.purchases.get(id));
+                let Some((tag, _)) = asked.filter(|(_, asked)| asked == key) else {
+                    return Err(format!("{record:?}, but nobody asked for it"));
                 };
                 if self.refused.contains(tag) {
                     return Err(format!(
-                        "{} was sold, but its customer was told that #{tag} surely did nothing",
-                        purchase.key
+                        "{key} was sold, but its customer was told that #{tag} surely did nothing"
                     ));
                 }
-                if !keys.insert(&purchase.key) {
-                    return Err(format!("{} was sold twice", purchase.key));
+                if !keys.insert(key) {
+                    return Err(format!("{key} was sold twice"));
                 }
-                self.versions.insert(purchase.key.clone(), *version);
+                self.versions.insert(key.clone(), *version);
             }
         }
-        if !catalog.stock.carried().contains(&(0, Record::Office(in_office))) {
+        let carried = catalog.stock.carried();
+        if !carried.contains(&(0, Record::Office(in_office))) {
             return Err(format!("the catalog does not know that epoch {in_office} took office"));
+        }
+        let settled = catalog.stock.standing().settled.unwrap_or_default();
+        if settled.0 > self.committed.len() as u64 {
+            return Err(format!(
+                "the orders up to {settled} are settled, but not all are committed"
+            ));
+        }
+        for (_, record) in &carried {
+            if let Record::Sale { key, .. } = record
+                && let Some(entry) = self.committed.iter().find(|entry| entry.key == *key)
+                && entry.number <= settled
+            {
+                return Err(format!("{entry:?} is settled, but its sale is open"));
+            }
         }
         for shelf in catalog.stock.shelves() {
             if !shelf.balances() {
@@ -316,17 +366,35 @@ impl Judge {
         Ok(())
     }
 
+    /// There is never less than nothing of a toy. Notes the least that was ever on disk.
+    fn check_quantities(&mut self, disk: &catalog::Disk) -> Verdict {
+        let stock = disk.initial.iter().map(|shelf| (&shelf.toy.name, shelf.toy.quantity));
+        let mut stock: BTreeMap<&ToyName, u64> = stock.collect();
+        for (at, record) in &disk.history {
+            if let Record::Sale { item, .. } | Record::Withdraw { item, .. } = record {
+                let left = stock.get_mut(&item.name).ok_or("a toy that is not there")?;
+                *left = left.checked_sub(item.quantity.get()).ok_or_else(|| {
+                    format!("{record:?} at {at}, but there were only {left} left")
+                })?;
+            }
+            if let Record::Restock { name, quantity, .. } = record {
+                stock.insert(name, *quantity);
+            }
+            if *at <= disk.durable {
+                for (name, left) in &stock {
+                    let least = self.least.entry((*name).clone()).or_insert(*left);
+                    *least = (*least).min(*left);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What the catalog answers is on its disk.
     pub fn answered_toy(catalog: &Catalog, toy: &Toy) -> Verdict {
         let synced = catalog.disk.history.iter().take_while(|(at, _)| *at <= catalog.disk.durable);
-        let newest = synced.filter_map(|(_, record)| match record {
-            Record::Purchase { purchase, version } if purchase.item.name == toy.name => {
-                Some(*version)
-            }
-            Record::Restock { name, version, .. } if *name == toy.name => Some(*version),
-            Record::Withdraw { item, version } if item.name == toy.name => Some(*version),
-            _ => None,
-        });
+        let changed = synced.filter_map(|(_, record)| record.changed());
+        let newest = changed.filter(|(name, _)| **name == toy.name).map(|(_, version)| version);
         match newest.max().unwrap_or(1) {
             newest if newest < toy.version => {
                 Err(format!("{toy:?} was shown, but on disk is version {newest}"))
@@ -355,7 +423,7 @@ impl Judge {
             return Err(format!("{} sales are open", catalog.stock.open_count()));
         }
         let sold = catalog.disk.history.iter().filter_map(|(_, record)| match record {
-            Record::Purchase { purchase, .. } => Some((&purchase.key, &purchase.item)),
+            Record::Sale { key, item, .. } => Some((key, item)),
             _ => None,
         });
         let sold: BTreeMap<_, _> = sold.collect();
@@ -387,6 +455,27 @@ impl Judge {
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
     }
+}
+
+/// While the catalog sells for the leader of this view, these members, of this view or of the one that was made after
+/// it, have nothing in their logs that the leader has not. The sale of such an order may be lost, and its toys sold to others.
+fn check_prefixes(view: &View, members: &[Member], replicas: &Replicas) -> Verdict {
+    let leader = replicas[&view.leader].up().map(|leader| &leader.replica);
+    let sells = |leader: &&Replica| {
+        let office = leader.office().filter(|_| leader.leads() == Some(view.epoch));
+        matches!(office, Some(Office::RollingForward(_) | Office::Serving))
+    };
+    let Some(leader) = leader.filter(sells) else { return Ok(()) };
+    for member in members {
+        let disk = disk(&replicas[&member.id]);
+        if let Some(last) = disk.entries.last().filter(|_| disk.identity == member.identity)
+            && leader.log().get(last.number) != Some(last)
+        {
+            let id = member.id;
+            return Err(format!("{view}: replica {id} has {last:?}, which the leader has not"));
+        }
+    }
+    Ok(())
 }
 
 /// A replica's disk, whether the replica runs or not.

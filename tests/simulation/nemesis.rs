@@ -6,6 +6,7 @@ use crate::order;
 use crate::wire::Node;
 use crate::world::{REPLICAS, Slot, World, between, ms};
 use fastrand::Rng;
+use std::mem;
 use std::time::Duration;
 use toystore::catalog::record::Record;
 use toystore::model::{Epoch, Moment, ReplicaId};
@@ -17,6 +18,8 @@ pub struct Nemesis {
     /// The longest pause between two faults.
     pause: Duration,
     wipes: u64,
+    /// The next fault is the catalog's death.
+    kills_catalog: bool,
 }
 
 impl Nemesis {
@@ -30,6 +33,7 @@ impl Nemesis {
             }),
             pause: between(rng, &(ms(50)..ms(1_200))),
             wipes: 0,
+            kills_catalog: false,
         }
     }
 
@@ -43,8 +47,11 @@ impl Nemesis {
         // Often so short that only the processes concerned notice.
         let longest = if world.rng.u32(0..3) == 0 { ms(30) } else { ms(1_500) };
         let outage = between(&mut world.rng, &(ms(1)..longest));
+        let kills_catalog = mem::take(&mut world.nemesis().kills_catalog);
         match world.rng.u32(0..100) {
-            0..30 => Nemesis::kill(world, node, outage),
+            _ if kills_catalog => Nemesis::kill(world, Node::Catalog, ms(5)),
+            0..6 => Nemesis::stall(world),
+            6..30 => Nemesis::kill(world, node, outage),
             30..45 => {
                 world.trace.add(world.now, || format!("{node:?} IS PAUSED for {outage:?}"));
                 world.pause(node, outage);
@@ -68,7 +75,8 @@ impl Nemesis {
             }
             _ => Nemesis::kill(world, Node::Catalog, outage),
         }
-        let pause = world.nemesis().pause;
+        let nemesis = world.nemesis();
+        let pause = if nemesis.kills_catalog { ms(40) } else { nemesis.pause };
         Some(between(&mut world.rng, &(ms(1)..pause)))
     }
 
@@ -122,6 +130,17 @@ impl Nemesis {
                 world.cut(other, node, time);
             }
         }
+    }
+
+    /// Delays the catalog's answers to the leader, so that some of them arrive when the catalog has started again.
+    fn stall(world: &mut World) {
+        let leader = world.judge.view().map_or(ReplicaId(3), |view| view.leader);
+        let time = between(&mut world.rng, &(ms(50)..ms(250)));
+        world
+            .trace
+            .add(world.now, || format!("the catalog's answers to {leader} STALL for {time:?}"));
+        world.cut(Node::Catalog, Node::Replica(leader), time);
+        world.nemesis().kills_catalog = true;
     }
 
     /// Replaces a replica's disk by an empty one.

@@ -4,8 +4,8 @@
 mod leader;
 
 use crate::context::Context;
-use crate::wire::{Answer, CustomerRequest, Input, Node, Question, Reply, SYNC, Tag, Timer};
-use crate::world::{REPLICAS, between, ms};
+use crate::wire::{Answer, CustomerRequest, Input, Node, Question, Reply, Tag, Timer, sync_time};
+use crate::world::{REPLICAS, ms};
 use fastrand::Rng;
 use leader::{Officer, Purchasing, Sender, Stage, Watch};
 use std::mem;
@@ -75,7 +75,7 @@ pub struct Order {
     office: Officer,
     watch: Watch,
     hinted: Moment,
-    /// A purchase that ended with a definite error after the catalog was asked for it.
+    /// A purchase that ended with a definite error after the catalog may have sold it.
     pub false_refusal: Option<String>,
 }
 
@@ -248,8 +248,8 @@ impl Order {
             self.watch.asked = None;
             self.watch.reachable = reply.is_ok();
         } else if self.office.asked.as_ref().is_some_and(|(asked, _)| *asked == tag) {
-            let (_, duty) = self.office.asked.take().expect("it asked");
-            self.office_answered(duty, reply, context);
+            let (_, asked) = self.office.asked.take().expect("it asked");
+            self.office_answered(asked, reply, context);
         } else if let Some(at) =
             self.senders.iter().position(|s| s.asked.is_some_and(|a| a.0 == tag))
         {
@@ -266,7 +266,8 @@ impl Order {
             }
         } else {
             for purchase in &mut self.purchases {
-                if let Stage::Selling { tag: asked, reply: answer, .. } = &mut purchase.stage
+                if let Stage::Selling { tag: asked, reply: answer, .. }
+                | Stage::Syncing { tag: asked, reply: answer, .. } = &mut purchase.stage
                     && *asked == tag
                 {
                     *answer = Some(reply);
@@ -289,7 +290,7 @@ impl Order {
             Some(outcomes) => {
                 for (key, outcome) in purchase.keys.iter().zip(&outcomes) {
                     if let Err(error) = outcome
-                        && purchase.asked.contains(key)
+                        && purchase.may_be_sold.contains(key)
                         && error.is_transient()
                         && error.is_definite()
                     {
@@ -321,7 +322,7 @@ impl Order {
         if !self.syncing && self.disk.durable < self.disk.entries.len() {
             self.syncing = true;
             let (generation, upto) = (self.disk.generation, self.disk.entries.len() as u64);
-            let wait = between(context.rng, &SYNC);
+            let wait = sync_time(context.rng);
             context.after(wait, Timer::Synced { generation, upto });
         }
     }

@@ -1,5 +1,7 @@
 //! The processes, and the messages between them: the store's own messages, not encoded as bytes.
 
+use crate::world::{between, ms};
+use fastrand::Rng;
 use std::fmt;
 use std::time::Duration;
 use toystore::error::{Error, Result};
@@ -61,8 +63,9 @@ pub enum Answer {
     Missed(order::Missed),
     Toy(Toy),
     Withdrawn(catalog::Sold),
-    Sales(Vec<Result<catalog::Sold>>),
-    Office(catalog::Office),
+    Reserved(catalog::Reserved),
+    Standing(catalog::Standing),
+    Reconciled(catalog::Reconciled),
     Changes(catalog::Changes),
     Number(OrderNumber),
 }
@@ -90,8 +93,12 @@ pub enum Timer {
     Restock,
 }
 
-/// The duration of a sync.
-pub const SYNC: std::ops::Range<Duration> = Duration::from_micros(200)..Duration::from_millis(8);
+/// The duration of a sync. Now and then the disk is slow, and a crash comes before its end.
+pub fn sync_time(rng: &mut Rng) -> Duration {
+    let is_slow = rng.u32(0..20) == 0;
+    let range = if is_slow { ms(8)..ms(200) } else { Duration::from_micros(200)..ms(8) };
+    between(rng, &range)
+}
 
 /// The question in short, for the trace.
 pub fn describe(question: &Question) -> String {
@@ -113,7 +120,7 @@ pub fn describe(question: &Question) -> String {
             };
             format!("buy {}", purchases.iter().map(buy).collect::<Vec<_>>().join(", "))
         }
-        Question::Catalog(catalog::Request::Purchase { purchases }) => {
+        Question::Catalog(catalog::Request::Purchase { purchases, .. }) => {
             let sale =
                 |purchase: &Purchase| format!("{} in epoch {}", purchase.key, purchase.epoch);
             format!("sell {}", purchases.iter().map(sale).collect::<Vec<_>>().join(", "))
@@ -151,7 +158,6 @@ pub fn unanswered(why: &str) -> Error {
 pub fn of_repeated(reply: Reply) -> Reply {
     protocol::of_repeated(reply).map(|answer| match answer {
         Answer::Bought(all) => Answer::Bought(all.into_iter().map(protocol::of_repeated).collect()),
-        Answer::Sales(all) => Answer::Sales(all.into_iter().map(protocol::of_repeated).collect()),
         other => other,
     })
 }

@@ -67,6 +67,8 @@ struct Call {
     to: Node,
     question: Question,
     is_repeated: bool,
+    /// The answer is on its way, and may arrive even if the process that sent it has died.
+    is_answered: bool,
 }
 
 enum Event {
@@ -284,6 +286,9 @@ impl World {
                     {
                         Judge::answered_toy(catalog, toy)?;
                     }
+                    if let Some(call) = self.calls.get_mut(&tag) {
+                        call.is_answered = true;
+                    }
                     let is_late = self.rng.u32(0..10_000) < self.flaky;
                     let late = ms(0)..ms(4_000);
                     let delay = if is_late { between(&mut self.rng, &late) } else { self.delay() };
@@ -304,7 +309,14 @@ impl World {
 
     fn send(&mut self, tag: Tag, from: Node, to: Node, question: Question) {
         let incarnation = self.host(from).incarnation;
-        let call = Call { from, incarnation, to, question: question.clone(), is_repeated: false };
+        let call = Call {
+            from,
+            incarnation,
+            to,
+            question: question.clone(),
+            is_repeated: false,
+            is_answered: false,
+        };
         self.calls.insert(tag, call);
         let host = self.host(to);
         let incarnation = host.incarnation;

@@ -20,6 +20,8 @@ pub enum Fault {
     Play(Id, Role, &'static str, u64),
     /// Every sync of a service fails, by strace.
     SyncError(Id),
+    /// The catalog's machine dies: it loses this share, in percent, of what its journal had beyond the last sync.
+    Unsynced(u64),
     /// A service is killed, and its disk is damaged.
     Spoil(Id, Damage),
     /// The leader's messages to the other replicas are held, and the leader is killed.
@@ -55,7 +57,8 @@ impl Fault {
     pub fn draw(rng: &mut Rng, all_well: bool) -> Fault {
         let how = ["crash", "hang", "fail-write"][rng.usize(0..3)];
         match rng.u32(0..100) {
-            0..30 => Fault::Kill(draw_victims(rng)),
+            0..26 => Fault::Kill(draw_victims(rng)),
+            26..30 => Fault::Unsynced(if rng.bool() { 100 } else { rng.u64(1..100) }),
             30..45 => Fault::Pause(draw_victims(rng)),
             45..60 => Fault::Condition(draw_directions(rng), Condition::Held),
             60..68 => Fault::Condition(draw_directions(rng), Condition::Cut),
@@ -81,7 +84,7 @@ impl Fault {
     pub fn touches(&self, replica: Id) -> bool {
         match self {
             Fault::Kill(ids) | Fault::Pause(ids) => ids.contains(&replica),
-            Fault::Condition(_, Condition::Slow(_)) => false,
+            Fault::Condition(_, Condition::Slow(_)) | Fault::Unsynced(_) => false,
             Fault::Condition(directions, _) => {
                 directions.iter().any(|(from, to)| [*from, *to].contains(&replica))
             }
@@ -122,7 +125,7 @@ impl Fault {
                 is_inside(victim)
             }
             // The leader may have been alone in the view before it was killed.
-            Fault::Strand(_) | Fault::Storm(_) => false,
+            Fault::Strand(_) | Fault::Storm(_) | Fault::Unsynced(_) => false,
         }
     }
 
@@ -146,6 +149,7 @@ impl Fault {
             Fault::Condition(_, Condition::Cut) => "cut",
             Fault::Play(_, _, how, _) => how,
             Fault::SyncError(_) => "sync-error",
+            Fault::Unsynced(_) => "unsynced",
             Fault::Spoil(_, Damage::Wiped) => "wipe",
             Fault::Spoil(_, Damage::ByteFlipped) => "flip",
             Fault::Strand(_) => "strand",

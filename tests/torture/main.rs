@@ -9,8 +9,8 @@
 //! history ─────────────▶ checker ◀──── orders.csv, audit      ▼ when what may be noticed
 //! ```
 //!
-//! Two tests are not random: a rolling restart (`rolling`), and a store on five machines whose network
-//! fails (`apart`, on the `machines`; `make test-netns`).
+//! Three tests are not random: a rolling restart (`rolling`), a catalog that loses what was not synced (`unsynced`), and a
+//! store on five machines whose network fails (`apart`, on the `machines`; `make test-netns`).
 //!
 //! `make torture` runs for minutes (`TORTURE_SECONDS`) from a seed (`TORTURE_SEED`). One short round
 //! is in every `make test`. It checks safety only, not times, because the machine may be
@@ -28,6 +28,7 @@ mod fault;
 mod nemesis;
 mod checker;
 mod rolling;
+mod unsynced;
 mod machines;
 mod apart;
 

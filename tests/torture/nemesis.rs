@@ -13,6 +13,7 @@ use crate::history::History;
 use crate::proxy::{Condition, Network};
 use crate::support::Id::{self, Catalog, Frontend, Order};
 use crate::support::{ALL, Cluster, PATIENCE, REPLICAS};
+use crate::unsynced::Watch;
 use fastrand::Rng;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -173,6 +174,7 @@ impl Nemesis {
                 self.kill(*id);
                 self.spoil(*id, *damage);
             }
+            Fault::Unsynced(percent) => return self.lose_unsynced(*percent),
             Fault::Strand(fate) => return self.strand(*fate),
             Fault::SyncError(id) => return self.fail_syncs(*id),
             Fault::Storm(blows) => return (0..*blows).for_each(|_| self.blow()),
@@ -247,6 +249,20 @@ impl Nemesis {
         self.kill(id);
         if let Some(strace) = &mut strace {
             strace.kill().and_then(|()| strace.wait()).expect("it is our child");
+        }
+    }
+
+    fn lose_unsynced(&mut self, percent: u64) {
+        // Without strace it is killed, and loses nothing.
+        let watch = Watch::begin(&self.cluster);
+        if let Some(watch) = &watch {
+            self.wait(PATIENCE / 3, |_| watch.has_begun());
+        }
+        let some_time = self.rng.u64(0..100);
+        thread::sleep(Duration::from_millis(some_time));
+        self.kill(Catalog);
+        if let Some(watch) = watch {
+            watch.cut(percent);
         }
     }
 

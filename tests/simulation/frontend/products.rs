@@ -25,6 +25,8 @@ pub(super) struct Query {
 /// The thread that takes the changes.
 pub(super) struct Subscription {
     pub(super) number: u64,
+    /// The last one that was answered.
+    pub(super) before: Option<u64>,
     pub(super) acknowledged: Option<u64>,
     pub(super) asked: Option<(Tag, Moment)>,
     pub(super) paused_until: Moment,
@@ -76,12 +78,16 @@ impl Frontend {
     }
 
     pub(super) fn listen(&mut self, context: &mut Context<'_>) {
-        let Subscription { number, acknowledged, asked, paused_until } = &mut self.subscription;
+        let Subscription { number, before, acknowledged, asked, paused_until } =
+            &mut self.subscription;
         if asked.is_some() || context.now < *paused_until {
             return;
         }
-        let question =
-            catalog::Peer::Changes { subscription: *number, acknowledged: *acknowledged };
+        let question = catalog::Peer::Changes {
+            subscription: *number,
+            acknowledged: *acknowledged,
+            replaces: before.filter(|before| before != number),
+        };
         let deadline = context.now + CHANGES_DEADLINE;
         let tag = context.ask(Node::Catalog, Question::CatalogPeer(question), deadline);
         *asked = Some((tag, context.now));
@@ -94,6 +100,7 @@ impl Frontend {
                     self.lookup.cache.invalidate(&change.name, change.version);
                 }
                 self.subscription.acknowledged = Some(changes.up_to);
+                self.subscription.before = Some(self.subscription.number);
                 self.lookup.cache.renew(self.subscription.number, sent, context.now)
             }
             _ => false,

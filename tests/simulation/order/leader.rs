@@ -10,7 +10,8 @@ use toystore::error::{Error, Result};
 use toystore::model::{Epoch, Key, Moment, ReplicaId};
 use toystore::order::buying::{Buying, Next};
 use toystore::order::leadership::{Duty, HEARTBEAT, Office};
-use toystore::protocol::catalog;
+use toystore::protocol::Answer as Outcome;
+use toystore::protocol::catalog::{self, Incarnation, Settle};
 use toystore::protocol::order::{Bought, Peer};
 use toystore::protocol::purchase::Purchase;
 
@@ -27,8 +28,9 @@ pub(super) struct Purchasing {
     pub(super) tag: Tag,
     pub(super) keys: Vec<Key>,
     pub(super) buying: Buying,
-    /// The purchases that the catalog was asked for.
+    /// The purchases that the catalog was asked for in the last call, and those that a call may have sold.
     pub(super) asked: Vec<Key>,
+    pub(super) may_be_sold: Vec<Key>,
     pub(super) deadline: Moment,
     pub(super) stage: Stage,
     pub(super) is_by_hand: bool,
@@ -36,14 +38,11 @@ pub(super) struct Purchasing {
 
 pub(super) enum Stage {
     /// Waits for the replica, or for the end of a pause.
-    Going {
-        from: Moment,
-    },
-    Selling {
-        tag: Tag,
-        epoch: Option<Epoch>,
-        reply: Option<Reply>,
-    },
+    Going { from: Moment },
+    /// Waits for the catalog's answer.
+    Selling { tag: Tag, epoch: Epoch, reply: Option<Reply> },
+    /// Waits until the journal is durable up to this position.
+    Syncing { tag: Tag, epoch: Epoch, reply: Option<Reply>, rests_on: (Incarnation, u64) },
 }
 
 impl Purchasing {
@@ -53,6 +52,7 @@ impl Purchasing {
             keys: purchases.iter().map(|purchase| purchase.key.clone()).collect(),
             buying: Buying::new(purchases),
             asked: Vec::new(),
+            may_be_sold: Vec::new(),
             deadline: now + PURCHASE_DEADLINE,
             stage: Stage::Going { from: now },
             is_by_hand: false,
@@ -67,11 +67,26 @@ pub(super) struct Sender {
     pub(super) paused_until: Moment,
 }
 
-/// The thread that takes office and settles.
+/// The thread that reconciles and settles.
 #[derive(Default)]
 pub(super) struct Officer {
-    pub(super) asked: Option<(Tag, Duty)>,
+    pub(super) asked: Option<(Tag, Asked)>,
     pub(super) paused_until: Moment,
+}
+
+/// What the office has asked the catalog.
+pub(super) enum Asked {
+    Standing(Epoch),
+    Reconcile(Epoch, Incarnation),
+    Settle(Epoch, Settle),
+}
+
+impl Asked {
+    fn epoch(&self) -> Epoch {
+        match self {
+            Asked::Standing(epoch) | Asked::Reconcile(epoch, _) | Asked::Settle(epoch, _) => *epoch,
+        }
+    }
 }
 
 /// The thread that watches the catalog.
@@ -93,14 +108,35 @@ impl Order {
             Stage::Going { from } if context.now < *from => None,
             Stage::Going { .. } => match task.buying.next(&mut self.replica) {
                 Next::Over(outcomes) => Some(outcomes),
-                Next::Wait => (context.now >= task.deadline).then(|| task.buying.late()),
-                Next::Ask(purchases) => {
-                    Order::sell(task, purchases, context);
+                Next::Wait => {
+                    (context.now >= task.deadline).then(|| task.buying.late(&mut self.replica))
+                }
+                Next::Ask { epoch, logged, purchases } => {
+                    task.asked = purchases.iter().map(|purchase| purchase.key.clone()).collect();
+                    let question = catalog::Request::Purchase { epoch, logged, purchases };
+                    let tag =
+                        context.ask(Node::Catalog, Question::Catalog(question), task.deadline);
+                    task.stage = Stage::Selling { tag, epoch, reply: None };
                     None
                 }
             },
+            Stage::Syncing { epoch, reply, rests_on: (incarnation, position), .. } => {
+                let deposed = self.replica.leads() != Some(*epoch);
+                let reply = match reply.take() {
+                    None if deposed => Err(unanswered("the caller no longer waits")),
+                    None => return None,
+                    Some(reply) => reply,
+                };
+                if reply.is_ok() {
+                    self.replica.durable(*epoch, *incarnation, *position);
+                } else if let Some(leadership) = self.replica.leading(*epoch) {
+                    leadership.must_reconcile();
+                }
+                task.stage = Stage::Going { from: context.now };
+                self.purchase(task, context)
+            }
             Stage::Selling { epoch, reply, .. } => {
-                let deposed = self.replica.leads() != *epoch;
+                let deposed = self.replica.leads() != Some(*epoch);
                 let reply = match reply.take() {
                     None if deposed => Err(unanswered("the caller no longer waits")),
                     None => return None,
@@ -111,44 +147,49 @@ impl Order {
         }
     }
 
-    /// `Purchases::sell`.
-    fn sell(task: &mut Purchasing, purchases: Vec<Purchase>, context: &mut Context<'_>) {
-        task.asked.extend(purchases.iter().map(|purchase| purchase.key.clone()));
-        let epoch = purchases.iter().map(|purchase| purchase.epoch).max();
-        let question = Question::Catalog(catalog::Request::Purchase { purchases });
-        let tag = context.ask(Node::Catalog, question, task.deadline);
-        task.stage = Stage::Selling { tag, epoch, reply: None };
-    }
-
+    /// `Purchases::log`.
     fn sold(
         &mut self,
         task: &mut Purchasing,
         reply: Reply,
         context: &mut Context<'_>,
     ) -> Option<Vec<Result<Bought>>> {
-        let answers = match reply {
-            Ok(Answer::Sales(sales)) => Ok(sales),
+        let answer = match reply {
+            Ok(Answer::Reserved(reserved)) => Ok(reserved),
             Ok(_) => Err(unanswered("no answer that fits")),
             Err(error) => Err(error),
         };
-        let newer = answers.iter().flatten().filter_map(|answer| match answer {
-            Err(Error::Stale { epoch }) => Some(Epoch(*epoch)),
-            _ => None,
-        });
-        if let Some(newer) = newer.max() {
-            self.step_down(newer, context);
+        match &answer {
+            Err(Error::Stale { epoch }) => self.step_down(Epoch(*epoch), context),
+            Err(error) if error.is_definite() => {}
+            Err(_) => task.may_be_sold.extend(task.asked.iter().cloned()),
+            Ok(reserved) => {
+                let asked = task.asked.iter().zip(&reserved.outcomes);
+                let sold = asked.filter(|(_, outcome)| matches!(outcome, Outcome::Data(_)));
+                task.may_be_sold.extend(sold.map(|(key, _)| key.clone()));
+            }
         }
+        let Stage::Selling { epoch, .. } = task.stage else { return None };
+        let rests_on = answer.as_ref().ok().map(|answer| (answer.incarnation, answer.position));
         let before = self.replica.log().last();
         let is_late = context.now + PURCHASE_PAUSE >= task.deadline;
-        if !task.buying.told(&mut self.replica, answers, is_late) {
-            task.stage = Stage::Going { from: context.now + PURCHASE_PAUSE };
-            context.after(PURCHASE_PAUSE, Timer::Wake);
-            return None;
-        }
+        let is_over = task.buying.told(&mut self.replica, answer, is_late);
         if self.replica.log().last() > before {
             self.write(before);
         }
-        task.stage = Stage::Going { from: context.now };
+        if let Some((incarnation, position)) = rests_on {
+            let question = catalog::Request::Durable { incarnation, position };
+            let tag = context.ask(Node::Catalog, Question::Catalog(question), task.deadline);
+            let rests_on = (incarnation, position);
+            task.stage = Stage::Syncing { tag, epoch, reply: None, rests_on };
+            return None;
+        }
+        let pause = if is_over { ms(0) } else { PURCHASE_PAUSE };
+        task.stage = Stage::Going { from: context.now + pause };
+        if !is_over {
+            context.after(PURCHASE_PAUSE, Timer::Wake);
+            return None;
+        }
         self.purchase(task, context)
     }
 
@@ -176,49 +217,74 @@ impl Order {
 
     /// `office::hold_office`.
     pub(super) fn hold_office(&mut self, context: &mut Context<'_>) {
-        let epoch_of = |duty: &Duty| match duty {
-            Duty::TakeOffice(epoch) | Duty::Settle(epoch, _) => *epoch,
-        };
-        let abandoned = |(_, duty): &mut (Tag, Duty)| self.replica.leads() != Some(epoch_of(duty));
-        if let Some((_, duty)) = self.office.asked.take_if(abandoned) {
-            self.office_answered(duty, Err(unanswered("the caller no longer waits")), context);
+        let leads = self.replica.leads();
+        if let Some((_, asked)) =
+            self.office.asked.take_if(|(_, asked)| leads != Some(asked.epoch()))
+        {
+            self.office_answered(asked, Err(unanswered("the caller no longer waits")), context);
         }
         if self.office.asked.is_some() || context.now < self.office.paused_until {
             return;
         }
         self.replica.tick(context.now);
-        let Some(duty) = self.replica.duty(context.now) else { return };
-        let question = match &duty {
-            Duty::TakeOffice(epoch) => catalog::Peer::TakeOffice { epoch: *epoch },
-            Duty::Settle(epoch, keys) => {
-                catalog::Peer::Settle { epoch: *epoch, keys: keys.clone() }
+        match self.replica.duty(context.now) {
+            None => {}
+            Some(Duty::Reconcile(epoch)) => {
+                self.ask_catalog(Asked::Standing(epoch), catalog::Peer::Standing, context);
             }
-        };
-        let deadline = context.now + OFFICE_DEADLINE;
-        let tag = context.ask(Node::Catalog, Question::CatalogPeer(question), deadline);
-        self.office.asked = Some((tag, duty));
+            Some(Duty::Settle(epoch, settle)) => {
+                let question = catalog::Peer::Settle(settle.clone());
+                self.ask_catalog(Asked::Settle(epoch, settle), question, context);
+            }
+        }
     }
 
-    pub(super) fn office_answered(&mut self, duty: Duty, reply: Reply, context: &mut Context<'_>) {
+    fn ask_catalog(&mut self, asked: Asked, question: catalog::Peer, context: &mut Context<'_>) {
+        let deadline = context.now + OFFICE_DEADLINE;
+        let tag = context.ask(Node::Catalog, Question::CatalogPeer(question), deadline);
+        self.office.asked = Some((tag, asked));
+    }
+
+    pub(super) fn office_answered(
+        &mut self,
+        asked: Asked,
+        reply: Reply,
+        context: &mut Context<'_>,
+    ) {
+        if let (Asked::Standing(epoch), Ok(Answer::Standing(standing))) = (&asked, &reply) {
+            if let Some(question) = self.replica.reconcile(*epoch, *standing) {
+                let asked = Asked::Reconcile(*epoch, standing.incarnation);
+                self.ask_catalog(asked, catalog::Peer::Reconcile(question), context);
+            }
+            return;
+        }
         self.office.paused_until = context.now + OFFICE_PAUSE;
         context.after(OFFICE_PAUSE, Timer::Wake);
         if let Err(Error::Stale { epoch }) = &reply {
             self.step_down(Epoch(*epoch), context);
         }
-        match (duty, reply) {
-            (Duty::TakeOffice(epoch), Ok(Answer::Office(office))) => {
-                let taken =
-                    self.replica.took_office(epoch, office).expect("open sales fit the log");
-                let Some(write_after) = taken else { return };
+        match (asked, reply) {
+            (Asked::Reconcile(epoch, incarnation), Ok(Answer::Reconciled(answer))) => {
+                let taken = self.replica.reconciled(epoch, incarnation, answer);
+                let Some(write_after) = taken.expect("open sales fit the log") else { return };
                 self.write(write_after);
                 assert_eq!(self.replica.imbalance(), None, "no disk loses synced rows");
                 if self.replica.office() != Some(Office::Serving) {
-                    context.note(|| format!("takes office in epoch {epoch}"));
+                    context.note(|| format!("reconciled in epoch {epoch}"));
                 }
             }
-            (Duty::TakeOffice(epoch), _) => self.replica.office_refused(epoch),
-            (Duty::Settle(epoch, keys), Ok(_)) => self.replica.settled(epoch, keys.len()),
-            (Duty::Settle(..), Err(_)) => {}
+            (Asked::Settle(epoch, settle), Ok(_)) => {
+                if let Some(leadership) = self.replica.leading(epoch) {
+                    leadership.settled(&settle);
+                }
+            }
+            (Asked::Settle(..), Err(_)) => {}
+            (Asked::Standing(epoch) | Asked::Reconcile(epoch, _), reply) => {
+                assert!(!matches!(reply, Err(Error::Invalid { .. })), "{reply:?}");
+                if let Some(leadership) = self.replica.leading(epoch) {
+                    leadership.must_reconcile();
+                }
+            }
         }
     }
 

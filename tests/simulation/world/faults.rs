@@ -48,6 +48,10 @@ impl World {
             self.calls.iter().filter(|(_, call)| call.to == node).map(|(tag, _)| *tag).collect();
         broken.sort_unstable();
         for tag in broken {
+            // What was answered before may still be read.
+            if self.calls[&tag].is_answered && self.rng.bool() {
+                continue;
+            }
             let is_customer = matches!(self.calls[&tag].from, Node::Client(_));
             if !is_customer && !self.is_down(node) && self.rng.bool() {
                 self.send_again(tag);

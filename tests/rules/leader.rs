@@ -1,0 +1,312 @@
+//! A replica as leader and follower: what it commits, what it cuts, whom it reports.
+
+use super::{at, entry, item, key, leader, log, member, open, purchase, reconcile, standing, view};
+use toystore::error::Error;
+use toystore::model::{Entry, Epoch, Identity, Member, OrderNumber, ReplicaId, View};
+use toystore::order::leadership::{Begin, Duty, Office};
+use toystore::order::replica::{Replica, Taken};
+use toystore::protocol::catalog::{Incarnation, Open, Reconciled, Settle, Standing};
+use toystore::protocol::order::{Append, AppendOutcome, Appended};
+
+/// Replica 1 as the leader of `epoch`, with this log, which is synced. The other two have not answered yet.
+fn gathering(epoch: u64, epochs: &[u64], in_sync: &[u32]) -> Replica {
+    let others = vec![ReplicaId(2), ReplicaId(3)];
+    let mut replica = Replica::new(member(1), others, log(epochs), None, OrderNumber(0));
+    replica.accept(view(epoch, in_sync), at(0));
+    replica
+}
+
+fn acknowledge(leader: &mut Replica, epoch: u64, follower: u32, number: u64, ms: u64) {
+    let outcome = AppendOutcome::Synced(OrderNumber(number));
+    let answer = Appended { identity: member(follower).identity, outcome };
+    leader.answered(Epoch(epoch), ReplicaId(follower), &answer, at(ms));
+}
+
+#[test]
+fn a_leader_remembers_a_refusal_too_for_the_catalog_forgets_it_with_a_restart() {
+    let mut replica = leader();
+    let [first, second] = [1, 2].map(|sequence| purchase(sequence, sequence, sequence));
+    assert_eq!(replica.begin(&first), Ok(Begin::Ask));
+    replica.leading(Epoch(1)).unwrap().refuse(&first, &Error::NotEnoughStock);
+    assert_eq!(replica.begin(&first), Err(Error::NotEnoughStock), "a late duplicate");
+    assert_eq!(replica.begin(&second), Ok(Begin::Ask));
+    assert!(matches!(replica.begin(&first), Err(Error::Invalid { .. })), "it is finished");
+}
+
+/// A file that lost whole rows at its end looks complete. Only the other side knows.
+#[test]
+fn a_leader_that_takes_office_compares_its_log_with_what_the_catalog_sold() {
+    let open = vec![Open { key: key(9), item: item("Fox", 4) }];
+    for (sold, imbalance) in
+        [(Some(6), None), (Some(5), Some(-1)), (Some(9), Some(3)), (None, None)]
+    {
+        let mut replica = gathering(1, &[1, 1], &[1]);
+        let answer = Reconciled { open: open.clone(), position: 7, sold };
+        reconcile(&mut replica, 1, answer);
+        assert_eq!(replica.imbalance(), imbalance, "{sold:?}");
+        replica.synced(OrderNumber(3));
+        assert_eq!(replica.office(), Some(Office::Serving));
+        let later = Reconciled { open: vec![], position: 8, sold: Some(100) };
+        reconcile(&mut replica, 1, later);
+        assert_eq!(replica.imbalance(), imbalance, "sales go on while it serves");
+    }
+}
+
+/// Without this, a follower might keep an order that the new leader does not know, also when nothing is in the log.
+#[test]
+fn a_leader_waits_for_an_acknowledgement_of_each_member_in_its_epoch() {
+    for epochs in [&[][..], &[1, 1]] {
+        let base = epochs.len() as u64;
+        let mut replica = gathering(2, epochs, &[1, 2, 3]);
+        acknowledge(&mut replica, 2, 2, base, 1);
+        acknowledge(&mut replica, 1, 3, base, 1);
+        replica.tick(at(1));
+        assert_eq!(replica.office(), Some(Office::Gathering), "3 has answered an older epoch only");
+        assert_eq!(replica.duty(at(1)), None);
+        acknowledge(&mut replica, 2, 3, base, 2);
+        assert_eq!(replica.office(), Some(Office::Reconciling), "base {base}");
+        assert_eq!(replica.duty(at(2)), Some(Duty::Reconcile(Epoch(2))));
+    }
+}
+
+/// An order is committed when its sale is durable, too, and so is each one before it.
+#[test]
+fn an_order_is_committed_when_its_sale_is_durable_as_told_by_its_incarnation() {
+    let mut replica = leader();
+    for (n, position) in [(1, 5), (2, 6), (3, 7)] {
+        assert_eq!(replica.begin(&purchase(n, n, 1)), Ok(Begin::Ask));
+        let number = replica.reserved(&purchase(n, n, 1), Incarnation(1), position);
+        assert_eq!(number, Ok(Some(OrderNumber(n))));
+    }
+    replica.synced(OrderNumber(3));
+    assert_eq!(replica.committed(), OrderNumber(0), "no sale is durable");
+    for (what, epoch, incarnation, position, committed) in [
+        ("of another incarnation", 1, 2, 7, 0),
+        ("of another epoch", 2, 1, 7, 0),
+        ("before the first", 1, 1, 4, 0),
+        ("the first two", 1, 1, 6, 2),
+        ("late", 1, 1, 5, 2),
+        ("all", 1, 1, 9, 3),
+    ] {
+        replica.durable(Epoch(epoch), Incarnation(incarnation), position);
+        assert_eq!(replica.committed(), OrderNumber(committed), "{what}");
+    }
+    // A position that is known to be durable already.
+    replica.begin(&purchase(4, 4, 1)).unwrap();
+    replica.reserved(&purchase(4, 4, 1), Incarnation(1), 8).unwrap();
+    assert_eq!(replica.committed(), OrderNumber(3), "not on the own disk");
+    replica.synced(OrderNumber(4));
+    assert_eq!(replica.committed(), OrderNumber(4));
+}
+
+/// When the catalog has started again, sales may be lost, and the leader sends its orders before anything else.
+#[test]
+fn a_new_incarnation_sends_a_serving_leader_back_to_reconcile() {
+    let mut replica = leader();
+    replica.begin(&purchase(1, 1, 1)).unwrap();
+    replica.begin(&purchase(2, 2, 1)).unwrap();
+    replica.reserved(&purchase(1, 1, 1), Incarnation(1), 5).unwrap();
+    replica.synced(OrderNumber(1));
+    assert_eq!(replica.duty(at(1)), None);
+    replica.leading(Epoch(1)).unwrap().must_reconcile();
+    assert_eq!(replica.duty(at(1)), Some(Duty::Reconcile(Epoch(1))));
+
+    let asked = replica.reconcile(Epoch(1), standing(2, 0)).unwrap();
+    assert_eq!((asked.after, &asked.entries[..]), (OrderNumber(0), &[open(1)][..]));
+    assert_eq!(replica.begin(&purchase(3, 3, 1)), Ok(Begin::Wait));
+    let dead = replica.reserved(&purchase(2, 2, 1), Incarnation(1), 6);
+    assert_eq!(dead, Ok(None), "nothing is appended that the question did not have");
+    replica.durable(Epoch(1), Incarnation(1), 9);
+    assert_eq!(replica.committed(), OrderNumber(0), "the sale may be lost");
+
+    let answer = Reconciled { open: vec![open(7)], position: 3, sold: None };
+    assert_eq!(replica.reconciled(Epoch(1), Incarnation(2), answer), Ok(Some(OrderNumber(1))));
+    assert_eq!(replica.committed(), OrderNumber(1), "it was among the entries");
+    assert_eq!(replica.office(), Some(Office::RollingForward(OrderNumber(2))));
+    replica.synced(OrderNumber(2));
+    assert_eq!(replica.office(), Some(Office::Serving));
+    let late = replica.reserved(&purchase(2, 2, 1), Incarnation(1), 6);
+    assert_eq!(late, Ok(None), "of the dead incarnation");
+    assert_eq!(replica.log().last(), OrderNumber(2));
+}
+
+/// What the leader has to tell depends on what the catalog has settled.
+#[test]
+fn a_leader_sends_what_is_not_settled_and_settles_what_is_committed() {
+    let settle = |after, through, keys: &[u64]| {
+        let keys = keys.iter().copied().map(key).collect();
+        let settle = Settle { after: OrderNumber(after), through: OrderNumber(through), keys };
+        Some(Duty::Settle(Epoch(1), settle))
+    };
+    for (what, settled, sent, left_open, first_settled) in [
+        ("nothing is settled", Some(0), &[1, 2, 3][..], &[][..], settle(0, 3, &[1, 2, 3])),
+        ("two are settled", Some(2), &[3], &[], settle(2, 3, &[3])),
+        ("all are settled", Some(3), &[], &[], None),
+        ("more than the log has", Some(4), &[], &[], None),
+        ("a journal of an earlier version", None, &[], &[], None),
+        ("with open sales", None, &[], &[2, 3], settle(3, 3, &[2, 3])),
+    ] {
+        let mut replica = gathering(1, &[1, 1, 1], &[1]);
+        assert_eq!(replica.duty(at(0)), Some(Duty::Reconcile(Epoch(1))));
+        let standing = Standing { incarnation: Incarnation(1), settled: settled.map(OrderNumber) };
+        let asked = replica.reconcile(Epoch(1), standing).unwrap();
+        let entries: Vec<Open> = sent.iter().copied().map(open).collect();
+        assert_eq!(asked.entries, entries, "{what}");
+        let left_open = left_open.iter().copied().map(open).collect();
+        let answer = Reconciled { open: left_open, position: 9, sold: Some(3) };
+        replica.reconciled(Epoch(1), Incarnation(1), answer).unwrap();
+        assert_eq!(replica.committed(), OrderNumber(3), "{what}");
+        let duty = replica.duty(at(1));
+        assert_eq!(duty, first_settled, "{what}");
+        if let Some(Duty::Settle(_, settle)) = duty {
+            replica.leading(Epoch(1)).unwrap().settled(&settle);
+            assert_eq!(replica.duty(at(2)), None, "{what}");
+        }
+    }
+}
+
+/// The sales of orders that an older epoch left may be lost, so no later leader may find them.
+#[test]
+fn a_follower_cuts_what_an_older_epoch_left_after_the_base() {
+    let ours = [1, 1, 2, 2];
+    for (what, (prev, epochs, base, committed), cut_after, last) in [
+        ("a heartbeat at the base", (2, &[][..], 2, 0), Some(2), 2),
+        ("a heartbeat before the base", (1, &[], 2, 0), Some(2), 2),
+        ("the end of this log is the base", (4, &[], 4, 0), None, 4),
+        ("entries that it has", (0, &[1, 1], 2, 0), Some(2), 2),
+        ("entries that it has, and more is in the base", (0, &[1, 1], 3, 0), Some(3), 3),
+        ("a new entry in place of another", (2, &[3], 2, 0), Some(2), 3),
+        ("an old entry in place of another", (1, &[1, 3], 2, 0), Some(2), 3),
+        ("a new entry after all", (4, &[3], 4, 0), None, 5),
+        ("only what is committed is kept", (2, &[], 2, 2), Some(2), 2),
+    ] {
+        let mut replica =
+            Replica::new(member(2), vec![ReplicaId(1)], log(&ours), None, OrderNumber(0));
+        replica.accept(view(3, &[1, 2]), at(0));
+        let entries = (prev + 1..).zip(epochs).map(|(number, epoch)| Entry {
+            key: key(10 * *epoch + number),
+            ..entry(number, *epoch)
+        });
+        let append = Append {
+            view: view(3, &[1, 2]),
+            prev_number: OrderNumber(prev),
+            prev_epoch: replica.log().epoch_of(OrderNumber(prev)).unwrap(),
+            entries: entries.collect(),
+            committed: OrderNumber(committed),
+            base: OrderNumber(base),
+        };
+        let Taken::Entries { cut_after: cut, .. } = replica.take(append.clone()).unwrap() else {
+            panic!("{what}")
+        };
+        assert_eq!(cut, cut_after.map(OrderNumber), "{what}");
+        assert_eq!(replica.log().last(), OrderNumber(last), "{what}");
+        assert!(
+            matches!(replica.take(append), Ok(Taken::Entries { cut_after: None, .. })),
+            "{what}"
+        );
+        assert_eq!(replica.log().last(), OrderNumber(last), "{what}: again");
+    }
+}
+
+/// An append that arrives late must not cut what the same leader has sent since.
+#[test]
+fn a_late_append_cuts_nothing_of_its_own_epoch() {
+    let mut leader = gathering(2, &[1], &[1, 2]);
+    let heartbeat = leader.next_append(ReplicaId(2), at(1)).unwrap();
+    assert_eq!(heartbeat.base, OrderNumber(1));
+    let mut follower =
+        Replica::new(member(2), vec![ReplicaId(1)], log(&[1, 1]), None, OrderNumber(0));
+    follower.accept(view(2, &[1, 2]), at(0));
+    follower.take(heartbeat.clone()).unwrap();
+    assert_eq!(follower.log().last(), OrderNumber(1), "the log with which the leader came");
+    let entries = vec![entry(2, 2), entry(3, 2)];
+    follower.take(Append { entries, ..heartbeat.clone() }).unwrap();
+    for late in [heartbeat.clone(), Append { entries: vec![entry(2, 2)], ..heartbeat }] {
+        assert!(matches!(follower.take(late), Ok(Taken::Entries { cut_after: None, .. })));
+        assert_eq!(follower.log().last(), OrderNumber(3));
+    }
+}
+
+/// An outsider that becomes a member may lead next, so it must have nothing after the base of an older epoch.
+#[test]
+fn an_outsider_is_reported_when_it_has_what_is_committed_and_the_base() {
+    let mut replica = gathering(2, &[1, 1], &[1, 3]);
+    acknowledge(&mut replica, 2, 3, 2, 1);
+    reconcile_in(2, &mut replica);
+    // Nothing is committed yet: the sales of both orders are known, and replica 3 has them.
+    assert_eq!(replica.committed(), OrderNumber(2));
+    let reported = |replica: &Replica, ms| replica.health(true, at(ms)).caught_up;
+    let joins = |replica: &mut Replica, number| {
+        for ms in (100..=2_200).step_by(100) {
+            acknowledge(replica, 2, 2, number, ms);
+            acknowledge(replica, 2, 3, 2, ms);
+            replica.tick(at(ms));
+        }
+    };
+    joins(&mut replica, 1);
+    assert_eq!(reported(&replica, 2_200), [], "it lacks an order of the base");
+    joins(&mut replica, 2);
+    assert_eq!(reported(&replica, 2_200), [member(2)]);
+}
+
+/// The leader of this epoch reconciles with a catalog that has settled nothing.
+fn reconcile_in(epoch: u64, replica: &mut Replica) {
+    replica.reconcile(Epoch(epoch), standing(1, 0)).unwrap();
+    replica.reconciled(Epoch(epoch), Incarnation(1), Reconciled::default()).unwrap();
+}
+
+#[test]
+fn asking_for_the_health_changes_nothing() {
+    let replica = leader();
+    let before = replica.clone();
+    replica.health(true, at(60_000));
+    assert_eq!(replica, before);
+}
+
+#[test]
+fn a_replica_whose_committed_orders_differ_from_the_leaders_says_so_until_another_leads() {
+    let [me, leader] =
+        [1, 2].map(|id| Member { id: ReplicaId(id), identity: Identity(format!("disk-{id}")) });
+    let view = |epoch| View { epoch, leader: leader.id, in_sync: vec![leader.clone()] };
+    let other = |entries, prev: u64, base| Append {
+        view: view(Epoch(2)),
+        prev_number: OrderNumber(prev),
+        prev_epoch: Epoch(1),
+        entries,
+        committed: OrderNumber(2),
+        base: OrderNumber(base),
+    };
+    for (what, append, conflict) in [
+        ("another order", other(vec![entry(2, 2)], 1, 1), 2),
+        ("a log that ends before", other(vec![], 1, 1), 2),
+    ] {
+        let before = log(&[1, 1]);
+        let mut replica = Replica::new(me.clone(), vec![leader.id], before, None, OrderNumber(2));
+        replica.accept(view(Epoch(2)), at(0));
+        assert_eq!(replica.conflict(), None);
+        assert!(matches!(replica.take(append), Err(Error::Invalid { .. })), "{what}");
+        assert_eq!(replica.conflict(), Some(OrderNumber(conflict)), "{what}");
+        assert_eq!(replica.log().last(), OrderNumber(2), "{what}");
+        replica.accept(view(Epoch(3)), at(0));
+        assert_eq!(replica.conflict(), None, "the next leader may have the same orders");
+    }
+}
+
+/// What a leader appends itself is not what an older epoch left.
+#[test]
+fn the_base_is_the_end_of_the_log_when_the_view_was_accepted() {
+    let mut replica = leader();
+    replica.begin(&purchase(1, 1, 1)).unwrap();
+    replica.reserved(&purchase(1, 1, 1), Incarnation(1), 1).unwrap();
+    let others = vec![ReplicaId(2)];
+    let mut later = Replica::new(member(1), others, replica.log().clone(), None, OrderNumber(0));
+    later.accept(view(2, &[1]), at(0));
+    let base = |replica: &mut Replica, ms| replica.next_append(ReplicaId(2), at(ms)).unwrap().base;
+    assert_eq!(base(&mut later, 1), OrderNumber(1));
+    reconcile_in(2, &mut later);
+    let two = toystore::protocol::purchase::Purchase { epoch: Epoch(2), ..purchase(2, 2, 1) };
+    later.begin(&two).unwrap();
+    later.reserved(&two, Incarnation(1), 2).unwrap();
+    assert_eq!(later.log().last(), OrderNumber(2));
+    assert_eq!(base(&mut later, 2), OrderNumber(1), "what it appends is of its epoch");
+}
