@@ -228,15 +228,21 @@ fn a_thread_per_request_keeps_no_thread_between_them() {
 /// Otherwise each of the calls that services make at intervals would wake three threads.
 #[test]
 fn no_thread_stays_with_a_connection_whose_last_request_came_after_a_longer_silence() {
-    let stay = Duration::from_secs(2);
+    let stay = Duration::from_secs(1);
     let (server, _) = start(Limits { stay, ..with_threads(2) });
     let client = connect(&server);
+    let parks_soon = |line| {
+        let asked = Instant::now();
+        echo(&client, line);
+        wait_until(|| server.gauges().parked == 1);
+        asked.elapsed() < stay
+    };
     echo(&client, "a thread stays after this");
+    wait_until(|| server.gauges().parked == 0);
     wait_until(|| server.gauges().parked == 1);
-    let asked = Instant::now();
-    echo(&client, "and not after this");
-    wait_until(|| server.gauges().parked == 1);
-    assert!(asked.elapsed() < stay);
+    // With a thread that stays, each of these takes longer. Without one, a busy machine may make some of them slow.
+    let lines = ["and not after this", "nor this", "nor this one", "nor the last"];
+    assert!(lines.into_iter().any(parks_soon));
 }
 
 #[test]
