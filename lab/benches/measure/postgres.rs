@@ -10,7 +10,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 use toystore::address;
 
 const SCHEMA: &str = "CREATE TABLE toys (id int PRIMARY KEY, name text, price int, quantity int);
@@ -20,6 +21,9 @@ const PURCHASE: &str = "\\set toy random(1, 10)
 WITH sold AS (UPDATE toys SET quantity = quantity - 1 WHERE id = :toy AND quantity >= 1 RETURNING id)
 INSERT INTO orders (toy, quantity) SELECT id, 1 FROM sold;
 ";
+
+/// How long PostgreSQL may take to start.
+const START_MAX: Duration = Duration::from_secs(20);
 
 pub struct Postgres {
     programs: PathBuf,
@@ -55,6 +59,11 @@ impl Postgres {
         let script = directory.join("purchase.sql");
         fs::write(&script, PURCHASE)?;
         let postgres = Postgres { programs, address, script, _server: server };
+        // It takes connections before it answers them.
+        let until = Instant::now() + START_MAX;
+        while run(&mut postgres.client("pg_isready")).is_err() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(100));
+        }
         run(postgres.client("psql").args(["-q", "-c", SCHEMA]))?;
         Ok(postgres)
     }
