@@ -13,11 +13,10 @@ use crate::history::History;
 use crate::proxy::{Condition, Network};
 use crate::support::Id::{self, Catalog, Frontend, Order};
 use crate::support::{ALL, Cluster, PATIENCE, REPLICAS};
-use crate::unsynced::Watch;
+use crate::unsynced::{Watch, fail_syncs};
 use fastrand::Rng;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -237,13 +236,7 @@ impl Nemesis {
     }
 
     fn fail_syncs(&mut self, id: Id) {
-        let pid = self.cluster.pid(id).to_string();
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-e", "inject=fdatasync:error=EIO:when=1+"]);
-        strace.args(["-e", "trace=fdatasync", "-o", "/dev/null", "-p", &pid]);
-        strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        // Without strace no sync fails.
-        let mut strace = strace.spawn().ok();
+        let mut strace = fail_syncs(&self.cluster, id);
         self.wait(PATIENCE / 3, |nemesis| nemesis.has_stopped(id));
         self.cluster.reap(id);
         self.kill(id);

@@ -65,6 +65,15 @@ fn read(seen: &Path) -> String {
     fs::read_to_string(seen).unwrap_or_default()
 }
 
+/// Lets every sync of a service fail from now on. `None` without strace: then no sync fails.
+pub fn fail_syncs(store: &Cluster, id: Id) -> Option<Child> {
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-e", "inject=fdatasync:error=EIO:when=1+"]);
+    strace.args(["-e", "trace=fdatasync", "-o", "/dev/null", "-p", &store.pid(id).to_string()]);
+    strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    strace.spawn().ok()
+}
+
 /// The bytes that were written to the journal since its last sync has returned; `None` before the first one.
 fn unsynced(seen: &str) -> Option<u64> {
     let (mut unsynced, mut writing) = (None, BTreeSet::new());
@@ -162,10 +171,7 @@ fn nothing_is_lost_that_the_catalog_could_not_sync() {
         let mut store = Cluster::open(&[]);
         store.await_in_sync();
         let pid = store.pid(Catalog).to_string();
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-e", "inject=fdatasync:error=EIO:when=1+"]);
-        strace.args(["-e", "trace=fdatasync", "-o", "/dev/null", "-p", &pid]);
-        let Ok(mut strace) = strace.stdin(Stdio::null()).stdout(Stdio::null()).spawn() else {
+        let Some(mut strace) = fail_syncs(&store, Catalog) else {
             return println!("there is no strace, so no sync failed");
         };
         let threads = format!("/proc/{pid}/task");
