@@ -80,6 +80,11 @@ impl Node {
         }
     }
 
+    /// Whether this replica leads in this epoch.
+    pub(super) fn leads_in(&self, epoch: Epoch) -> bool {
+        self.replica.lock().leads() == Some(epoch)
+    }
+
     /// How this replica is.
     pub(super) fn health(&self) -> Health {
         let reachable = self.catalog_reachable.load(Ordering::Relaxed);

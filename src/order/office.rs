@@ -129,7 +129,7 @@ fn ask_catalog<T: serde::de::DeserializeOwned>(
     epoch: Epoch,
     question: &Peer,
 ) -> Result<T> {
-    let deposed = || node.is_stopping() || node.replica.lock().leads() != Some(epoch);
+    let deposed = || node.is_stopping() || !node.leads_in(epoch);
     let answer = ask(catalog, question, Instant::now() + DEADLINE, &deposed);
     if let Err(Error::Stale { epoch: newer }) = &answer {
         node.step_down(Epoch(*newer));

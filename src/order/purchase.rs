@@ -77,7 +77,7 @@ impl Purchases {
         question: &Request,
         deadline: Instant,
     ) -> Result<T> {
-        let deposed = || self.node.replica.lock().leads() != Some(epoch);
+        let deposed = || !self.node.leads_in(epoch);
         ask(&self.catalog, question, deadline, &deposed)
     }
 
@@ -106,7 +106,7 @@ impl Purchases {
         self.node.work.notify_all();
         let Some((incarnation, position)) = rests_on else { return is_over };
         let question = Request::Durable { incarnation, position };
-        let deposed = || self.node.replica.lock().leads() != Some(epoch);
+        let deposed = || !self.node.leads_in(epoch);
         let asked = begin(&self.catalog, &question, deadline, &deposed);
         if last > before {
             self.node.sync(last);

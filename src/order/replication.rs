@@ -61,6 +61,6 @@ fn send_to(node: &Node, follower: ReplicaId, peer: &Rpc) {
 
 fn send(node: &Node, peer: &Rpc, append: Append) -> Result<Appended> {
     let epoch = append.view.epoch;
-    let deposed = || node.is_stopping() || node.replica.lock().leads() != Some(epoch);
+    let deposed = || node.is_stopping() || !node.leads_in(epoch);
     ask(peer, &Peer::Append(append), Instant::now() + DEADLINE, &deposed)
 }
