@@ -59,7 +59,8 @@ pub fn check(evidence: Evidence) -> Verdict {
         set_aside.extend(log.cut_aside.iter().map(|entry| (log.id, entry)));
         set_aside.extend(compare(log, reference, &mut verdict).iter().map(|entry| (log.id, entry)));
     }
-    check_committed(&evidence.logs, reference, &mut verdict.problems);
+    let committed = evidence.logs.iter().map(|log| log.committed).max().unwrap_or_default();
+    check_committed(committed, &evidence.logs, reference, &mut verdict.problems);
     let open: Vec<&Open> =
         evidence.books.open.iter().filter(|sale| !orders.contains_key(&sale.key)).collect();
     for Open { key, item } in &open {
@@ -74,7 +75,6 @@ pub fn check(evidence: Evidence) -> Verdict {
         settled.is_some_and(|settled| entry.number > settled) && !is_open(&entry.key)
     };
     let unsold: Vec<&Entry> = reference.entries.iter().filter(is_unsold).collect();
-    let committed = evidence.logs.iter().map(|log| log.committed).max().unwrap_or_default();
     for Entry { number, key, item, .. } in &unsold {
         let (quantity, name) = (item.quantity.get(), &item.name);
         let line =
@@ -176,8 +176,12 @@ fn compare<'a>(log: &'a ReplicaLog, reference: &ReplicaLog, verdict: &mut Verdic
 }
 
 /// Checks that each in-sync replica has all orders that any replica knows to be committed.
-fn check_committed(logs: &[ReplicaLog], reference: &ReplicaLog, problems: &mut Vec<String>) {
-    let committed = logs.iter().map(|log| log.committed).max().unwrap_or_default();
+fn check_committed(
+    committed: OrderNumber,
+    logs: &[ReplicaLog],
+    reference: &ReplicaLog,
+    problems: &mut Vec<String>,
+) {
     for log in logs.iter().filter(|log| log.in_sync || log.id == reference.id) {
         if log.last() < committed {
             problems.push(format!(

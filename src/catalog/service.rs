@@ -36,8 +36,6 @@ use crate::stop::{Stop, crash};
 use crate::storage::Directory;
 use parking_lot::RwLock;
 use serde_json::json;
-use std::hash::{BuildHasher, RandomState};
-use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -51,7 +49,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let signalled = slowness::change_by_signal(slowness.clone())?;
     let directory = Directory::open(&settings.data)?;
     let (mut stock, journal) = file::load(&directory, settings.initial.as_deref())?;
-    stock.begin(new_incarnation());
+    stock.begin(Incarnation(fastrand::u64(..)));
     tracing::info!(
         "{} toys, open sales: {}, from {}",
         stock.shelves().len(),
@@ -313,12 +311,6 @@ impl Monitored for Catalog {
     fn healthy(&self, responder: Responder<'_>) -> u16 {
         web::healthy(responder, "catalog")
     }
-}
-
-/// A number that no other start of a catalog has had. The standard library seeds `RandomState` from the operating
-/// system's entropy.
-fn new_incarnation() -> Incarnation {
-    Incarnation(RandomState::new().hash_one(process::id()))
 }
 
 /// The request address.

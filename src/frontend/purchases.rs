@@ -114,9 +114,8 @@ impl<W: Clone> PurchasesInFlight<W> {
         let Some(purchase) = self.in_flight.get_mut(&sequence) else {
             return Next::Over(Err(Error::unanswered("this purchase is over")));
         };
-        let is_sent = matches!(purchase.stage, Stage::Asked { is_sent: true });
-        let is_over = matches!(purchase.stage, Stage::Over(_));
-        if now >= purchase.deadline && !is_sent && !is_over {
+        let is_unsent = matches!(purchase.stage, Stage::Waiting | Stage::Asked { is_sent: false });
+        if now >= purchase.deadline && is_unsent {
             let error = Error::unavailable("the order service could not be asked in time");
             purchase.stage = Stage::Over(Err(purchase.asking.give_up(error)));
             self.waiting.retain(|other| *other != sequence);
