@@ -162,8 +162,7 @@ impl Catalog {
             stock.check_durable(incarnation, position)?;
             self.subscribers.last()
         };
-        self.sync(position);
-        self.subscribers.await_coverage(change);
+        self.complete(position, change);
         Ok(())
     }
 
@@ -176,8 +175,7 @@ impl Catalog {
             let change = self.write(&[record], &stock);
             (sold, stock.position(), change)
         };
-        self.sync(position);
-        self.subscribers.await_coverage(change);
+        self.complete(position, change);
         Ok(sold)
     }
 
@@ -195,8 +193,7 @@ impl Catalog {
             tracing::info!("the operator put {name}: {quantity} at {price:.2}");
         }
         // Also for a repetition: the first call may not have finished this.
-        self.sync(position);
-        self.subscribers.await_coverage(change);
+        self.complete(position, change);
         Ok((toy, matches!(put, Put::Add { .. })))
     }
 
@@ -210,9 +207,10 @@ impl Catalog {
             self.write(&records, &stock);
             (records, stock.position(), asked.entries.is_empty() && stock.open_count() == 0)
         };
-        self.sync(position);
-        if !is_settled {
-            self.subscribers.await_coverage(self.subscribers.last());
+        if is_settled {
+            self.sync(position);
+        } else {
+            self.complete(position, self.subscribers.last());
         }
         let reconciled = self.stock.write().open(asked, position)?;
         if !records.is_empty() {
@@ -251,6 +249,7 @@ impl Catalog {
             }
             stock.position()
         };
+        self.subscribers.tell();
         self.sync(position);
     }
 
@@ -268,6 +267,13 @@ impl Catalog {
     fn write(&self, records: &[Record], stock: &Stock) -> u64 {
         self.journal.append(records, stock.position()).unwrap_or_else(|error| crash(&error));
         self.subscribers.publish(records.iter().filter_map(Record::changed))
+    }
+
+    /// Returns when every record up to `position` is on disk and the change `change` out of every cache.
+    fn complete(&self, position: u64, change: u64) {
+        self.subscribers.tell();
+        self.sync(position);
+        self.subscribers.await_coverage(change);
     }
 
     fn sync(&self, position: u64) {

@@ -47,19 +47,20 @@ impl Subscribers {
         })
     }
 
-    /// Publishes the changes of these toys to every front-end. Returns the number of the last change.
+    /// Publishes the changes of these toys. Returns the number of the last change. The front-ends are told when somebody
+    /// [waits for them](Subscribers::tell), or with their next call.
     pub fn publish<'a>(&self, changed: impl IntoIterator<Item = (&'a ToyName, u64)>) -> u64 {
         let mut leases = self.leases.lock();
-        let before = leases.last();
         for (name, version) in changed {
             leases.publish(name, version);
         }
-        let last = leases.last();
-        drop(leases);
-        if last > before {
-            self.published.notify_all();
-        }
-        last
+        leases.last()
+    }
+
+    /// Tells the front-ends what was published. A purchase does so while its records are synced, and not before
+    /// `reserved` is answered: what takes place during the sync costs it no time.
+    pub fn tell(&self) {
+        self.published.notify_all();
     }
 
     /// The number of the last change.
