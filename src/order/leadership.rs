@@ -418,10 +418,10 @@ impl Leadership {
         self.followers.iter().map(status).collect()
     }
 
-    /// Outsiders in the commit set that have everything committed, and the log with which this leader came: then they
-    /// have nothing else.
+    /// Outsiders in the commit set that have everything committed. They were admitted while this leader served, so that
+    /// contains the log with which it came, and they have nothing else of an older epoch.
     pub fn caught_up(&self, committed: OrderNumber) -> Vec<Member> {
-        let wanted = Some(committed.max(self.base));
+        let wanted = Some(committed);
         self.commit_set
             .iter()
             .filter(|(id, _)| !self.members.contains_key(id))

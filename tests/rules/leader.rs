@@ -1,15 +1,15 @@
-//! A replica as leader and follower: what it commits, what it cuts, whom it reports.
+//! A replica as leader: what it commits, what it sends, whom it reports.
 
-use super::{at, entry, item, key, leader, log, member, open, purchase, reconcile, standing, view};
+use super::{at, item, key, leader, log, member, open, purchase, reconcile, standing, view};
 use toystore::error::Error;
-use toystore::model::{Entry, Epoch, Identity, Member, OrderNumber, ReplicaId, View};
+use toystore::model::{Epoch, OrderNumber, ReplicaId};
 use toystore::order::leadership::{Begin, Duty, Office};
-use toystore::order::replica::{Replica, Taken};
+use toystore::order::replica::Replica;
 use toystore::protocol::catalog::{Incarnation, Open, Reconciled, Settle, Standing};
-use toystore::protocol::order::{Append, AppendOutcome, Appended};
+use toystore::protocol::order::{AppendOutcome, Appended};
 
 /// Replica 1 as the leader of `epoch`, with this log, which is synced. The other two have not answered yet.
-fn gathering(epoch: u64, epochs: &[u64], in_sync: &[u32]) -> Replica {
+pub(super) fn gathering(epoch: u64, epochs: &[u64], in_sync: &[u32]) -> Replica {
     let others = vec![ReplicaId(2), ReplicaId(3)];
     let mut replica = Replica::new(member(1), others, log(epochs), None, OrderNumber(0));
     replica.accept(view(epoch, in_sync), at(0));
@@ -165,88 +165,28 @@ fn a_leader_sends_what_is_not_settled_and_settles_what_is_committed() {
     }
 }
 
-/// The sales of orders that an older epoch left may be lost, so no later leader may find them.
+/// An outsider that becomes a member may lead next, so it must have nothing of an older epoch after the base. A leader
+/// that serves has committed the base.
 #[test]
-fn a_follower_cuts_what_an_older_epoch_left_after_the_base() {
-    let ours = [1, 1, 2, 2];
-    for (what, (prev, epochs, base, committed), cut_after, last) in [
-        ("a heartbeat at the base", (2, &[][..], 2, 0), Some(2), 2),
-        ("a heartbeat before the base", (1, &[], 2, 0), Some(2), 2),
-        ("the end of this log is the base", (4, &[], 4, 0), None, 4),
-        ("entries that it has", (0, &[1, 1], 2, 0), Some(2), 2),
-        ("entries that it has, and more is in the base", (0, &[1, 1], 3, 0), Some(3), 3),
-        ("a new entry in place of another", (2, &[3], 2, 0), Some(2), 3),
-        ("an old entry in place of another", (1, &[1, 3], 2, 0), Some(2), 3),
-        ("a new entry after all", (4, &[3], 4, 0), None, 5),
-        ("only what is committed is kept", (2, &[], 2, 2), Some(2), 2),
-    ] {
-        let mut replica =
-            Replica::new(member(2), vec![ReplicaId(1)], log(&ours), None, OrderNumber(0));
-        replica.accept(view(3, &[1, 2]), at(0));
-        let entries = (prev + 1..).zip(epochs).map(|(number, epoch)| Entry {
-            key: key(10 * *epoch + number),
-            ..entry(number, *epoch)
-        });
-        let append = Append {
-            view: view(3, &[1, 2]),
-            prev_number: OrderNumber(prev),
-            prev_epoch: replica.log().epoch_of(OrderNumber(prev)).unwrap(),
-            entries: entries.collect(),
-            committed: OrderNumber(committed),
-            base: OrderNumber(base),
-        };
-        let Taken::Entries { cut_after: cut, .. } = replica.take(append.clone()).unwrap() else {
-            panic!("{what}")
-        };
-        assert_eq!(cut, cut_after.map(OrderNumber), "{what}");
-        assert_eq!(replica.log().last(), OrderNumber(last), "{what}");
-        assert!(
-            matches!(replica.take(append), Ok(Taken::Entries { cut_after: None, .. })),
-            "{what}"
-        );
-        assert_eq!(replica.log().last(), OrderNumber(last), "{what}: again");
-    }
-}
-
-/// An append that arrives late must not cut what the same leader has sent since.
-#[test]
-fn a_late_append_cuts_nothing_of_its_own_epoch() {
-    let mut leader = gathering(2, &[1], &[1, 2]);
-    let heartbeat = leader.next_append(ReplicaId(2), at(1)).unwrap();
-    assert_eq!(heartbeat.base, OrderNumber(1));
-    let mut follower =
-        Replica::new(member(2), vec![ReplicaId(1)], log(&[1, 1]), None, OrderNumber(0));
-    follower.accept(view(2, &[1, 2]), at(0));
-    follower.take(heartbeat.clone()).unwrap();
-    assert_eq!(follower.log().last(), OrderNumber(1), "the log with which the leader came");
-    let entries = vec![entry(2, 2), entry(3, 2)];
-    follower.take(Append { entries, ..heartbeat.clone() }).unwrap();
-    for late in [heartbeat.clone(), Append { entries: vec![entry(2, 2)], ..heartbeat }] {
-        assert!(matches!(follower.take(late), Ok(Taken::Entries { cut_after: None, .. })));
-        assert_eq!(follower.log().last(), OrderNumber(3));
-    }
-}
-
-/// An outsider that becomes a member may lead next, so it must have nothing after the base of an older epoch.
-#[test]
-fn an_outsider_is_reported_when_it_has_what_is_committed_and_the_base() {
+fn an_outsider_is_reported_when_the_leader_serves_and_it_has_what_is_committed() {
     let mut replica = gathering(2, &[1, 1], &[1, 3]);
-    acknowledge(&mut replica, 2, 3, 2, 1);
-    reconcile_in(2, &mut replica);
-    // Nothing is committed yet: the sales of both orders are known, and replica 3 has them.
-    assert_eq!(replica.committed(), OrderNumber(2));
     let reported = |replica: &Replica, ms| replica.health(true, at(ms)).caught_up;
-    let joins = |replica: &mut Replica, number| {
-        for ms in (100..=2_200).step_by(100) {
+    let keeps_up = |replica: &mut Replica, number, from, follower_3| {
+        for ms in (from..from + 2_100).step_by(100) {
             acknowledge(replica, 2, 2, number, ms);
-            acknowledge(replica, 2, 3, 2, ms);
+            acknowledge(replica, 2, 3, follower_3, ms);
             replica.tick(at(ms));
         }
     };
-    joins(&mut replica, 1);
-    assert_eq!(reported(&replica, 2_200), [], "it lacks an order of the base");
-    joins(&mut replica, 2);
-    assert_eq!(reported(&replica, 2_200), [member(2)]);
+    keeps_up(&mut replica, 0, 100, 0);
+    assert_eq!(reported(&replica, 2_200), [], "the leader does not serve");
+    acknowledge(&mut replica, 2, 3, 2, 2_300);
+    reconcile_in(2, &mut replica);
+    assert_eq!(replica.committed(), OrderNumber(2));
+    keeps_up(&mut replica, 1, 2_400, 2);
+    assert_eq!(reported(&replica, 4_500), [], "it lacks an order of the base");
+    keeps_up(&mut replica, 2, 4_600, 2);
+    assert_eq!(reported(&replica, 6_700), [member(2)]);
 }
 
 /// The leader of this epoch reconciles with a catalog that has settled nothing.
@@ -261,35 +201,6 @@ fn asking_for_the_health_changes_nothing() {
     let before = replica.clone();
     replica.health(true, at(60_000));
     assert_eq!(replica, before);
-}
-
-#[test]
-fn a_replica_whose_committed_orders_differ_from_the_leaders_says_so_until_another_leads() {
-    let [me, leader] =
-        [1, 2].map(|id| Member { id: ReplicaId(id), identity: Identity(format!("disk-{id}")) });
-    let view = |epoch| View { epoch, leader: leader.id, in_sync: vec![leader.clone()] };
-    let other = |entries, prev: u64, base| Append {
-        view: view(Epoch(2)),
-        prev_number: OrderNumber(prev),
-        prev_epoch: Epoch(1),
-        entries,
-        committed: OrderNumber(2),
-        base: OrderNumber(base),
-    };
-    for (what, append, conflict) in [
-        ("another order", other(vec![entry(2, 2)], 1, 1), 2),
-        ("a log that ends before", other(vec![], 1, 1), 2),
-    ] {
-        let before = log(&[1, 1]);
-        let mut replica = Replica::new(me.clone(), vec![leader.id], before, None, OrderNumber(2));
-        replica.accept(view(Epoch(2)), at(0));
-        assert_eq!(replica.conflict(), None);
-        assert!(matches!(replica.take(append), Err(Error::Invalid { .. })), "{what}");
-        assert_eq!(replica.conflict(), Some(OrderNumber(conflict)), "{what}");
-        assert_eq!(replica.log().last(), OrderNumber(2), "{what}");
-        replica.accept(view(Epoch(3)), at(0));
-        assert_eq!(replica.conflict(), None, "the next leader may have the same orders");
-    }
 }
 
 /// What a leader appends itself is not what an older epoch left.

@@ -6,6 +6,7 @@
 mod log;
 mod stock;
 mod leader;
+mod follower;
 mod buying;
 mod cache;
 
