@@ -142,7 +142,7 @@ const OWN_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// machine reaches it.
 fn hosts(config: &Config) -> BTreeMap<Principal, BTreeSet<String>> {
     let mut all = BTreeMap::from([(Principal::Tool, BTreeSet::new())]);
-    let customers = (Principal::Frontend, config.frontend.listen.clone());
+    let customers = (Principal::Frontend, config.frontend.first.listen.clone());
     for (owner, address) in config.service_addresses().into_iter().chain([customers]) {
         let (host, _) = address::parts(&address);
         let hosts: &mut BTreeSet<String> = all.entry(owner).or_default();

@@ -60,6 +60,11 @@ impl Sub for Moment {
 #[serde(transparent)]
 pub struct ReplicaId(pub u32);
 
+/// The id of a front-end, a number from 1 that the configuration gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FrontendId(pub u32);
+
 /// A participant of the store; between machines its certificate proves its identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Principal {
@@ -67,7 +72,7 @@ pub enum Principal {
     Catalog,
     /// A replica of the order service.
     Order(ReplicaId),
-    /// The front-end.
+    /// The front-ends. All have the same certificate.
     Frontend,
     /// The operator's programs: `run-all`, `frame`, `audit`, `toys`.
     Tool,
@@ -83,7 +88,7 @@ impl Principal {
     pub fn may_call(self, callee: Principal) -> bool {
         match callee {
             Principal::Catalog | Principal::Order(_) => self != Principal::Catalog,
-            Principal::Frontend => self == Principal::Tool,
+            Principal::Frontend => matches!(self, Principal::Frontend | Principal::Tool),
             Principal::Tool => false,
         }
     }
@@ -418,6 +423,11 @@ impl fmt::Display for Principal {
 }
 
 impl fmt::Display for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl fmt::Display for FrontendId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

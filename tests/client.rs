@@ -112,7 +112,7 @@ fn open_at(address: &str, trouble: Trouble) -> (Arc<Store>, Server) {
 
 fn config(server: &Server) -> config::Client {
     config::Client {
-        address: server.address().to_string(),
+        addresses: vec![server.address().to_string()],
         sessions: 2,
         iterations: 20,
         probability: 0.5,

@@ -60,7 +60,8 @@ fn every_program_works_with_as_many_toys_as_there_may_be() {
     let (settings, measurements) =
         (config::Config::default().client, parking_lot::Mutex::default());
     let measurements: &parking_lot::Mutex<Measurements> = &measurements;
-    let mut shop = Api::new(store.address(Frontend), &settings, Keys::new(), measurements);
+    let mut shop =
+        Api::new(vec![store.address(Frontend).into()], &settings, Keys::new(), measurements);
     let all = shop.names().expect("the whole list");
     assert_eq!(all.iter().collect::<HashSet<_>>().len(), TOYS_MAX);
 

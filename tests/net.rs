@@ -461,7 +461,7 @@ fn stopping_finishes_the_request_in_flight_and_closes_the_idle_connections() {
 #[test]
 fn a_server_listens_at_every_address_of_its_host_and_is_one_server() {
     // Clients connect to `localhost`, some of them only to its IPv6 address.
-    let listen = Config::default().frontend.listen;
+    let listen = Config::default().frontend.first.listen;
     let (host, _) = listen.rsplit_once(':').unwrap();
     let limits = Limits { connections_max: 2, ..with_threads(1) };
     let lines = Arc::new(Lines::default());

@@ -5,7 +5,7 @@
 use std::time::Duration;
 use toystore::error::Error;
 use toystore::frontend::purchases::{Batch, Next, PAUSE, PurchasesInFlight};
-use toystore::model::{Epoch, Item, Moment, OrderNumber, Quantity};
+use toystore::model::{Epoch, FrontendId, Item, Moment, OrderNumber, Quantity};
 use toystore::protocol::order::Bought;
 
 const fn ms(n: u64) -> Moment {
@@ -39,7 +39,7 @@ fn sequences(purchases: &mut PurchasesInFlight<u64>, batch: &mut Batch) -> Vec<u
 
 #[test]
 fn purchases_that_wait_are_sent_together_and_each_has_its_own_outcome_and_attempts() {
-    let mut purchases = PurchasesInFlight::new(1);
+    let mut purchases = PurchasesInFlight::new(FrontendId(1), 1);
     let first = begin(&mut purchases, 1);
     let alone = asked(&mut purchases, first);
     let [second, third, fourth] = [2, 3, 4].map(|waker| begin(&mut purchases, waker));
@@ -72,7 +72,7 @@ fn purchases_that_wait_are_sent_together_and_each_has_its_own_outcome_and_attemp
 /// A late duplicate is refused because its caller has reported it as finished: never while a call with it is under way.
 #[test]
 fn a_purchase_that_nobody_waits_for_is_unfinished_until_its_call_is_over() {
-    let mut purchases = PurchasesInFlight::new(2);
+    let mut purchases = PurchasesInFlight::new(FrontendId(1), 2);
     let first = begin(&mut purchases, 1);
     let batch = asked(&mut purchases, first);
     assert_eq!(purchases.end(first), None);
@@ -88,7 +88,7 @@ fn a_purchase_that_nobody_waits_for_is_unfinished_until_its_call_is_over() {
 /// waits for a leader. Who was sent to a leader is not told so.
 #[test]
 fn a_purchase_that_was_not_sent_before_its_deadline_is_never_sent() {
-    let mut purchases = PurchasesInFlight::new(1);
+    let mut purchases = PurchasesInFlight::new(FrontendId(1), 1);
     let [first, second] = [1, 2].map(|waker| begin(&mut purchases, waker));
     let mut batch = asked(&mut purchases, first);
     let waits = begin(&mut purchases, 3);
@@ -112,7 +112,7 @@ fn a_purchase_that_was_not_sent_before_its_deadline_is_never_sent() {
 fn no_purchase_is_forgotten() {
     for seed in 0..300 {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut purchases = PurchasesInFlight::new(rng.usize(1..4));
+        let mut purchases = PurchasesInFlight::new(FrontendId(1), rng.usize(1..4));
         let (mut awake, mut there, mut under_way) = (Vec::new(), Vec::new(), Vec::new());
         for step in 0..400 {
             let is_ending = step > 300;

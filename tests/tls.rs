@@ -251,7 +251,7 @@ fn a_caller_is_refused_if_it_cannot_show_a_reason_to_call() {
 fn a_certificate_is_good_for_every_name_of_its_own_machine() {
     let certificates = tempfile::tempdir().unwrap();
     let mut config = Config::default();
-    config.frontend.listen = "192.0.2.1:8081".to_owned();
+    config.frontend.first.listen = "192.0.2.1:8081".to_owned();
     certs::make(&config, certificates.path(), 1).unwrap();
     config.frontend.certificate = Some(certificates.path().join("frontend.pem"));
     config.frontend.key = Some(certificates.path().join("frontend-key.pem"));
@@ -263,8 +263,8 @@ fn a_certificate_is_good_for_every_name_of_its_own_machine() {
         let server = Server::start("parrot", listen, Arc::new(Parrot), Limits::default()).unwrap();
         let address = format!("{host}:{}", server.address().port());
         let authority = Some(certificates.path().join("authority.pem"));
-        let customers = Customers { address, authority, ..Customers::default() };
-        let rpc = Rpc::new(transport::public_target(&customers).unwrap());
+        let customers = Customers { addresses: vec![address], authority, ..Customers::default() };
+        let rpc = Rpc::new(transport::public_targets(&customers).unwrap().remove(0));
         assert_eq!(call(&rpc, b"is it you?").unwrap(), b"is it you?", "{host}");
     }
 }

@@ -200,8 +200,8 @@ fn customers_speak_https_where_the_front_end_has_a_certificate() {
     let ask = |authority: Option<&Path>| {
         let address = store.address(Frontend).to_owned();
         let authority = authority.map(Path::to_owned);
-        let customers = Customers { address, authority, ..Customers::default() };
-        let target = transport::public_target(&customers).expect("an authority");
+        let customers = Customers { addresses: vec![address], authority, ..Customers::default() };
+        let target = transport::public_targets(&customers).expect("an authority").remove(0);
         let answer = Client::new(target, PATIENCE).send("GET", "/products/Tux", &[], b"");
         answer.map(|response| response.status).map_err(|error| error.to_string())
     };

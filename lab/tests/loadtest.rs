@@ -19,7 +19,7 @@ use toystore_lab::loadtest::{Answer, Failure, Load, Outcome, Pace, Span, Summary
 
 fn load(address: &str, workload: Workload, requests: u64) -> Load {
     Load {
-        address: address.to_owned(),
+        addresses: vec![address.to_owned()],
         workload,
         pace: Pace::Closed,
         span: Span::Requests(requests),

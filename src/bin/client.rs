@@ -14,14 +14,14 @@ pub(crate) fn main() -> ExitCode {
     let command = Command::new("client")
         .about("Simulated customers of the toy store: they query and buy, and at the end check all their orders")
         .after_help("Example: client -c 5 -n 100 -p 0.8 --port 8081\n\nExit code: 0 all orders match the store's records, 1 a difference or a failed request, 2 could not run, 130 interrupted")
-        .arg(host.help("Host of the front-end [default: the host in client.address]"))
-        .arg(port.help("Port of the front-end [default: the port in client.address]"));
+        .arg(host.help("Host of the front-end, or several with commas [default: those in client.address]"))
+        .arg(port.help("Port of the front-ends [default: those in client.address]"));
     program::main(command, "client", run)
 }
 
 fn run(mut config: Config, arguments: &ArgMatches) -> Result<ExitCode> {
-    let address = &mut config.client.address;
-    *address = address_from(address, arguments);
+    let addresses = &mut config.client.addresses;
+    *addresses = addresses_from(addresses, arguments);
     let stop = Stop::install(arguments)?;
     let report = client::run(&config.client, &|| stop.wait(Duration::ZERO))?;
     stop.let_signals_end();
@@ -44,10 +44,18 @@ fn run(mut config: Config, arguments: &ArgMatches) -> Result<ExitCode> {
     Ok(ExitCode::from(1))
 }
 
-/// The configured address, with the host and the port of --host and --port, if given (K2).
-fn address_from(configured: &str, arguments: &ArgMatches) -> String {
-    let (host, port) = address::parts(configured);
-    let host = arguments.get_one::<String>("host").map_or(host, String::as_str);
-    let port = arguments.get_one::<u16>("port").map_or_else(|| port.to_owned(), u16::to_string);
-    address::of(host, port)
+/// The configured addresses, with the hosts and the port of --host and --port, if given (K2). A host may have a port.
+fn addresses_from(configured: &[String], arguments: &ArgMatches) -> Vec<String> {
+    let port = arguments.get_one::<u16>("port").map(u16::to_string);
+    let first_port = configured.first().map_or("", |address| address::parts(address).1);
+    let hosts: Vec<String> = match arguments.get_one::<String>("host") {
+        Some(hosts) => hosts.split(',').map(|host| host.trim().to_owned()).collect(),
+        None => configured.to_vec(),
+    };
+    let address = |host: &String| {
+        let (host, own) =
+            if address::is_one(host) { address::parts(host) } else { (&**host, first_port) };
+        address::of(host, port.as_deref().unwrap_or(own))
+    };
+    hosts.iter().map(address).collect()
 }

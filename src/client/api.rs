@@ -1,7 +1,7 @@
-//! The REST calls on one kept-alive connection, and the retries (K4).
+//! The REST calls on a kept-alive connection, and the retries (K4).
 //!
-//! - After a transient error (no connection, no answer, 503), a request is sent again after a pause.
-//!   A purchase keeps its key, so that it is never made twice.
+//! - After a transient error (no connection, no answer, 503), a request is sent to the next front-end; after a pause, if
+//!   every front-end had it. A purchase keeps its key, so that it is never made twice.
 //! - The latency of a request includes all attempts and the pauses between them.
 
 use super::choices::Step;
@@ -21,7 +21,10 @@ use std::time::{Duration, Instant};
 
 /// The calls of one session.
 pub struct Api<'a> {
-    http: Client,
+    /// One for each front-end.
+    clients: Vec<Client>,
+    /// Which of them is used.
+    current: usize,
     keys: Keys,
     retries: usize,
     retry_delay: Duration,
@@ -62,15 +65,20 @@ impl Default for Keys {
 }
 
 impl<'a> Api<'a> {
-    /// Calls to this front-end; they are counted in `measurements`.
+    /// Calls to the first of these front-ends, of which there is one at least; when it fails, to the next. They are
+    /// counted in `measurements`.
     pub fn new(
-        front_end: impl Into<Target>,
+        front_ends: Vec<Target>,
         config: &config::Client,
         keys: Keys,
         measurements: &'a Mutex<Measurements>,
     ) -> Api<'a> {
         Api {
-            http: Client::new(front_end, config.deadline),
+            clients: front_ends
+                .into_iter()
+                .map(|front_end| Client::new(front_end, config.deadline))
+                .collect(),
+            current: 0,
             keys,
             retries: config.retries,
             retry_delay: config.retry_delay,
@@ -156,14 +164,17 @@ impl<'a> Api<'a> {
 
     /// Sends a request, and sends it again after transient errors, up to `retries` times.
     fn persist<T>(&mut self, mut attempt: impl FnMut(&mut Client) -> Result<T>) -> Result<T> {
-        let mut outcome = attempt(&mut self.http);
-        for _ in 0..self.retries {
+        let mut outcome = attempt(&mut self.clients[self.current]);
+        for retry in 1..=self.retries {
             if !outcome.as_ref().is_err_and(Error::is_transient) {
                 break;
             }
-            thread::sleep(self.retry_delay);
+            if retry % self.clients.len() == 0 {
+                thread::sleep(self.retry_delay);
+            }
+            self.current = (self.current + 1) % self.clients.len();
             self.measurements.lock().retries += 1;
-            outcome = attempt(&mut self.http);
+            outcome = attempt(&mut self.clients[self.current]);
         }
         outcome
     }

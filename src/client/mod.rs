@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! run ─▶ a thread per session: customer ─▶ choices   what to query, whether and how much to buy
-//!                                      └▶ api       one kept-alive connection; retries
+//!                                      └▶ api       a kept-alive connection; retries, at the next front-end
 //!     ◀─ receipts, findings                └▶ report   latencies, retries included
 //! ```
 //!
@@ -49,7 +49,7 @@ const END_PATIENCE: Duration = Duration::from_secs(1);
 /// What the sessions of a run share.
 struct Run {
     config: config::Client,
-    front_end: Target,
+    front_ends: Vec<Target>,
     measurements: Mutex<Measurements>,
     /// One for each session.
     results: Vec<Mutex<SessionResult>>,
@@ -69,7 +69,7 @@ pub fn run(config: &config::Client, interrupted: &dyn Fn() -> bool) -> Result<Re
     };
     let run = Arc::new(Run {
         config: config.clone(),
-        front_end: transport::public_target(config)?,
+        front_ends: transport::public_targets(config)?,
         measurements: Mutex::default(),
         results: (0..config.sessions).map(|_| Mutex::default()).collect(),
         progress: progress(config),
@@ -110,7 +110,9 @@ impl Run {
             let thread = thread::Builder::new().name(format!("session-{}", session + 1));
             let started = thread.spawn(move || {
                 let _at_work = at_work;
-                let api = Api::new(run.front_end.clone(), &run.config, keys, &run.measurements);
+                let mut front_ends = run.front_ends.clone();
+                front_ends.rotate_left(session % run.front_ends.len());
+                let api = Api::new(front_ends, &run.config, keys, &run.measurements);
                 let result = &run.results[session];
                 Customer::new(choices, api, result).run(&run.progress, &run.is_over);
             });

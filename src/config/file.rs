@@ -1,10 +1,9 @@
 //! Reads the TOML file. Each table is a section. A table `[order.N]` adds replica N; if there is any
-//! such table, the default replicas are removed. Every error names the file and the line.
+//! such table, the default replicas are removed. A table `[frontend.N]` adds front-end N. Every error names the file and the line.
 
 use super::keys;
-use super::settings::{Config, Replica};
+use super::settings::{Config, Instance};
 use crate::error::{Error, Result};
-use crate::model::ReplicaId;
 use crate::text;
 use std::borrow::Cow;
 use std::path::Path;
@@ -44,7 +43,15 @@ impl Reader<'_> {
     fn root(&mut self, table: &DeTable<'_>) -> Result<()> {
         for (name, value) in table {
             match (name.get_ref().as_ref(), value.get_ref()) {
-                ("order", DeValue::Table(order)) => self.order(order)?,
+                ("order", DeValue::Table(order)) => {
+                    if order.values().any(|value| value.get_ref().is_table()) {
+                        self.config.order.replicas.clear();
+                    }
+                    self.instances("order", "replica", 1, order)?;
+                }
+                ("frontend", DeValue::Table(frontend)) => {
+                    self.instances("frontend", "front-end", 2, frontend)?;
+                }
                 (section, DeValue::Table(table)) => {
                     self.known(section, name)?;
                     for (name, value) in table {
@@ -66,31 +73,39 @@ impl Reader<'_> {
         Err(self.error(name.span().start, unknown_section(section, &settings)))
     }
 
-    fn order(&mut self, table: &DeTable<'_>) -> Result<()> {
-        if table.values().any(|value| value.get_ref().is_table()) {
-            self.config.order.replicas.clear();
-        }
+    /// A section whose tables are processes of this kind, numbered from `first` on.
+    fn instances(
+        &mut self,
+        section: &str,
+        kind: &str,
+        first: u32,
+        table: &DeTable<'_>,
+    ) -> Result<()> {
         for (name, value) in table {
-            let DeValue::Table(replica) = value.get_ref() else {
-                self.set("order", name, value)?;
+            let DeValue::Table(instance) = value.get_ref() else {
+                self.set(section, name, value)?;
                 continue;
             };
-            let id = self.replica_id(name)?;
-            keys::replica(self.config, id);
-            for (name, value) in replica {
-                self.set(&format!("order.{id}"), name, value)?;
+            let number = self.number(name, kind, first)?;
+            match section {
+                "order" => keys::replica(self.config, number),
+                _ => keys::front_end(self.config, number),
+            };
+            for (name, value) in instance {
+                self.set(&format!("{section}.{number}"), name, value)?;
             }
         }
         Ok(())
     }
 
-    fn replica_id(&self, name: &Name<'_>) -> Result<ReplicaId> {
+    fn number(&self, name: &Name<'_>, kind: &str, first: u32) -> Result<u32> {
         let text = name.get_ref();
-        let id = text.parse().ok().filter(|id| (1..=Replica::ID_MAX).contains(id));
-        // A second spelling, such as 01, would be a second table for the same replica.
-        id.filter(|id| id.to_string() == **text).map(ReplicaId).ok_or_else(|| {
-            let max = Replica::ID_MAX;
-            let why = format!("replica is \"{text}\", expected a whole number from 1 to {max}");
+        let number = text.parse().ok().filter(|n| (first..=Instance::ID_MAX).contains(n));
+        // A second spelling, such as 01, would be a second table for the same process.
+        number.filter(|number: &u32| number.to_string() == **text).ok_or_else(|| {
+            let max = Instance::ID_MAX;
+            let why =
+                format!("{kind} is \"{text}\", expected a whole number from {first} to {max}");
             self.error(name.span().start, why)
         })
     }

@@ -1,7 +1,7 @@
 //! The command line and the environment, made from the table of keys.
 
 use super::keys;
-use super::settings::Config;
+use super::settings::{Config, Frontend};
 use crate::error::{Error, Result};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -67,7 +67,11 @@ pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
 
 /// The flag of one setting. In the program of its section, the flag has no section name.
 fn flag(setting: &keys::Setting, own: &str, config: &Config) -> Arg {
-    let default = match setting.show(&Config { order: config.order.clone(), ..Config::default() }) {
+    let default = match setting.show(&Config {
+        order: config.order.clone(),
+        frontend: Frontend { others: config.frontend.others.clone(), ..Frontend::default() },
+        ..Config::default()
+    }) {
         value if value.is_empty() => "empty".to_owned(),
         value => value,
     };

@@ -1,12 +1,12 @@
 //! The table of all settings, and the conversion of text to values.
 //!
-//! A [`Key`] is a row of the table. A [`Setting`] is a key and, if it is a key of `[order.N]`, its
-//! replica. A setting has three names: `order.2.listen` in the file, the flag `--order-2-listen`, and
+//! A [`Key`] is a row of the table. A [`Setting`] is a key and, if it is a key of `[order.N]` or `[frontend.N]`, this
+//! number. A setting has three names: `order.2.listen` in the file, the flag `--order-2-listen`, and
 //! the variable `TOYSTORE_ORDER_2_LISTEN`.
 
-use super::settings::{Config, Failure, FailureKind, Replica, word};
+use super::settings::{Config, Failure, FailureKind, Instance, word};
 use crate::address;
-use crate::model::{OrderNumber, ReplicaId};
+use crate::model::{FrontendId, OrderNumber, ReplicaId};
 use clap::ValueEnum;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -25,14 +25,15 @@ pub(super) struct Key {
     pub(super) meaning: &'static str,
 }
 
-/// Returns the field of the configuration that has the value. The id selects the replica; keys
-/// outside `[order.N]` ignore it.
-type Place<T> = fn(&mut Config, ReplicaId) -> &mut T;
+/// Returns the field of the configuration that has the value. The number selects the replica or the front-end; keys
+/// outside `[order.N]` and `[frontend.N]` ignore it.
+type Place<T> = fn(&mut Config, u32) -> &mut T;
 
 /// The type of a value: its field in the configuration, and the allowed values.
 enum Field {
     Count(RangeInclusive<usize>, Place<usize>),
     Whole(RangeInclusive<u64>, Place<u64>),
+    Id(Place<u32>),
     Milliseconds(RangeInclusive<u64>, Place<Duration>),
     /// A number from 0 to 1.
     Chance(Place<f64>),
@@ -40,6 +41,8 @@ enum Field {
     /// `host:port`, of one service only.
     OwnAddress(Place<String>),
     Address(Place<String>),
+    /// One or more, with commas between them.
+    Addresses(Place<Vec<String>>),
     /// A directory of one service only.
     OwnDirectory(Place<PathBuf>),
     MaybeFile(Place<Option<PathBuf>>),
@@ -48,11 +51,12 @@ enum Field {
     OneOf(Place<dyn Word>),
 }
 use Field::{
-    Address, Chance, Count, MaybeDirectory, MaybeFailure, MaybeFile, Milliseconds, OneOf,
-    OwnAddress, OwnDirectory, Switch, Whole,
+    Address, Addresses, Chance, Count, Id, MaybeDirectory, MaybeFailure, MaybeFile, Milliseconds,
+    OneOf, OwnAddress, OwnDirectory, Switch, Whole,
 };
 
 const HOUR_MS: u64 = 3_600_000;
+const IDS: RangeInclusive<u32> = 1..=Instance::ID_MAX;
 const THREADS: RangeInclusive<usize> = 1..=1_000;
 /// For the peer addresses of the catalog and the replicas. Up to four calls need a thread at the same time: taking office
 /// or an append, a long poll for changes, a view, and a health check.
@@ -61,11 +65,12 @@ const PEER_THREADS: RangeInclusive<usize> = 4..=1_000;
 /// All settings, in the order of `config/toystore.toml`.
 #[rustfmt::skip]
 static KEYS: &[Key] = &[
-    key("frontend", "listen", OwnAddress(|c, _| &mut c.frontend.listen), "Address for customers"),
-    key("frontend", "peer", OwnAddress(|c, _| &mut c.frontend.peer), "Address for health, status and metrics"),
+    key("frontend", "listen", OwnAddress(|c, _| &mut c.frontend.first.listen), "Address for customers"),
+    key("frontend", "peer", OwnAddress(|c, _| &mut c.frontend.first.peer), "Address for health, status and metrics"),
+    key("frontend", "controller", Id(|c, _| &mut c.frontend.controller.0), "Id of the front-end that makes the views"),
     key("frontend", "certificate", MaybeFile(|c, _| &mut c.frontend.certificate), "Certificate of the HTTPS server for customers; empty for HTTP"),
     key("frontend", "key", MaybeFile(|c, _| &mut c.frontend.key), "Private key of that certificate"),
-    key("frontend", "data", OwnDirectory(|c, _| &mut c.frontend.data), "Directory of the file with the last view"),
+    key("frontend", "data", OwnDirectory(|c, _| &mut c.frontend.first.data), "Directory of the file with the last view"),
     key("frontend", "threads", Count(THREADS, |c, _| &mut c.frontend.threads), "Sessions served at the same time"),
     key("frontend", "peer_threads", Count(THREADS, |c, _| &mut c.frontend.peer_threads), "Requests served at the same time at the peer address"),
     key("frontend", "thread_per", OneOf(|c, _| &mut c.frontend.thread_per), "What a thread serves: a whole session, while there are enough threads, or one request"),
@@ -76,6 +81,9 @@ static KEYS: &[Key] = &[
     key("frontend", "idle_deadline_ms", Milliseconds(1..=HOUR_MS, |c, _| &mut c.frontend.idle_deadline), "Longest idle time of a connection between two requests"),
     key("frontend", "access_log", Switch(|c, _| &mut c.frontend.access_log), "Log each request"),
     key("frontend", "allow_unclean_election", Switch(|c, _| &mut c.frontend.allow_unclean_election), "If no other replica is left, elect one that may lack orders; these orders are lost"),
+    key(FRONT_END, "listen", OwnAddress(|c, n| &mut front_end(c, n).listen), "Address for customers"),
+    key(FRONT_END, "peer", OwnAddress(|c, n| &mut front_end(c, n).peer), "Address for health, status and metrics"),
+    key(FRONT_END, "data", OwnDirectory(|c, n| &mut front_end(c, n).data), "Directory of the file with the last view"),
 
     key("catalog", "listen", OwnAddress(|c, _| &mut c.catalog.listen), "Address for requests"),
     key("catalog", "peer", OwnAddress(|c, _| &mut c.catalog.peer), "Address for subscriptions of front-ends, health, status and metrics"),
@@ -92,11 +100,11 @@ static KEYS: &[Key] = &[
     key("order", "threads", Count(THREADS, |c, _| &mut c.order.threads), "Requests served at the same time, by each replica"),
     key("order", "peer_threads", Count(PEER_THREADS, |c, _| &mut c.order.peer_threads), "Requests served at the same time at the peer address, by each replica"),
     key("order", "fail", MaybeFailure(|c, _| &mut c.order.fail), "Failure to simulate when the log reaches an order"),
-    key(REPLICA, "listen", OwnAddress(|c, id| &mut replica(c, id).listen), "Address for requests"),
-    key(REPLICA, "peer", OwnAddress(|c, id| &mut replica(c, id).peer), "Address for health checks, views, replication, status and metrics"),
-    key(REPLICA, "data", OwnDirectory(|c, id| &mut replica(c, id).data), "Directory of orders.csv"),
+    key(REPLICA, "listen", OwnAddress(|c, n| &mut replica(c, n).listen), "Address for requests"),
+    key(REPLICA, "peer", OwnAddress(|c, n| &mut replica(c, n).peer), "Address for health checks, views, replication, status and metrics"),
+    key(REPLICA, "data", OwnDirectory(|c, n| &mut replica(c, n).data), "Directory of orders.csv"),
 
-    key("client", "address", Address(|c, _| &mut c.client.address), "Address of the front-end"),
+    key("client", "address", Addresses(|c, _| &mut c.client.addresses), "Addresses of the front-ends, with commas between them"),
     key("client", "authority", MaybeFile(|c, _| &mut c.client.authority), "CA certificate of the front-end, to use HTTPS; empty for HTTP"),
     key("client", "sessions", Count(1..=10_000, |c, _| &mut c.client.sessions), "Sessions at the same time").short('c'),
     key("client", "iterations", Count(1..=1_000_000_000, |c, _| &mut c.client.iterations), "Queries of each session").short('n'),
@@ -119,6 +127,8 @@ static KEYS: &[Key] = &[
 
 /// The section of the keys that each replica has.
 const REPLICA: &str = "order.N";
+/// The section of the keys that each front-end has, but the first.
+const FRONT_END: &str = "frontend.N";
 
 const fn key(
     section: &'static str,
@@ -142,29 +152,37 @@ impl Key {
 }
 
 /// The replica of this id, made with its defaults if it is new.
-pub(super) fn replica(config: &mut Config, id: ReplicaId) -> &mut Replica {
-    config.order.replicas.entry(id).or_insert_with(|| Replica::numbered(id))
+pub(super) fn replica(config: &mut Config, number: u32) -> &mut Instance {
+    let id = ReplicaId(number);
+    config.order.replicas.entry(id).or_insert_with(|| Instance::replica(id))
 }
 
-/// A key, and its replica if it is a key of `[order.N]`.
+/// The front-end of this id, which is not the first, made with its defaults if it is new.
+pub(super) fn front_end(config: &mut Config, number: u32) -> &mut Instance {
+    let id = FrontendId(number);
+    config.frontend.others.entry(id).or_insert_with(|| Instance::front_end(id))
+}
+
+/// A key, and its number if it is a key of `[order.N]` or `[frontend.N]`.
 pub(super) struct Setting {
     /// The section as the file writes it, such as `order.2`.
     pub(super) section: String,
-    replica: ReplicaId,
+    number: u32,
     pub(super) key: &'static Key,
 }
 
-/// All settings of a configuration with these replicas, in the order of the table.
+/// All settings of a configuration with these replicas and front-ends, in the order of the table.
 pub(super) fn settings(config: &Config) -> Vec<Setting> {
     let mut all = Vec::new();
     for keys in KEYS.chunk_by(|a, b| a.section == b.section) {
-        let sections: Vec<_> = if keys[0].section == REPLICA {
-            config.order.replicas.keys().map(|id| (format!("order.{id}"), *id)).collect()
-        } else {
-            vec![(keys[0].section.to_owned(), ReplicaId(0))]
+        let numbers: Vec<u32> = match keys[0].section {
+            REPLICA => config.order.replicas.keys().map(|id| id.0).collect(),
+            FRONT_END => config.frontend.others.keys().map(|id| id.0).collect(),
+            _ => vec![0],
         };
-        for (section, replica) in sections {
-            all.extend(keys.iter().map(|key| Setting { section: section.clone(), replica, key }));
+        for number in numbers {
+            let section = keys[0].section.replace(".N", &format!(".{number}"));
+            all.extend(keys.iter().map(|key| Setting { section: section.clone(), number, key }));
         }
     }
     all
@@ -204,26 +222,32 @@ impl Setting {
     /// Sets the value, or returns a message with the allowed values.
     pub(super) fn set(&self, config: &mut Config, text: &str) -> Result<(), String> {
         let value = match &self.key.field {
-            Count(range, place) => within(text, range).map(|n| *place(config, self.replica) = n),
-            Whole(range, place) => within(text, range).map(|n| *place(config, self.replica) = n),
+            Count(range, place) => within(text, range).map(|n| *place(config, self.number) = n),
+            Whole(range, place) => within(text, range).map(|n| *place(config, self.number) = n),
+            Id(place) => within(text, &IDS).map(|n| *place(config, self.number) = n),
             Milliseconds(range, place) => within(text, range)
-                .map(|ms| *place(config, self.replica) = Duration::from_millis(ms)),
-            Chance(place) => within(text, &(0.0..=1.0)).map(|p| *place(config, self.replica) = p),
-            Switch(place) => text.parse().ok().map(|on| *place(config, self.replica) = on),
+                .map(|ms| *place(config, self.number) = Duration::from_millis(ms)),
+            Chance(place) => within(text, &(0.0..=1.0)).map(|p| *place(config, self.number) = p),
+            Switch(place) => text.parse().ok().map(|on| *place(config, self.number) = on),
             OwnAddress(place) | Address(place) => {
-                address::is_one(text).then(|| text.clone_into(place(config, self.replica)))
+                address::is_one(text).then(|| text.clone_into(place(config, self.number)))
+            }
+            Addresses(place) => {
+                let all: Vec<String> = text.split(',').map(|one| one.trim().to_owned()).collect();
+                let are_addresses = all.iter().all(|one| address::is_one(one));
+                are_addresses.then(|| *place(config, self.number) = all)
             }
             OwnDirectory(place) => {
-                (!text.is_empty()).then(|| *place(config, self.replica) = text.into())
+                (!text.is_empty()).then(|| *place(config, self.number) = text.into())
             }
             MaybeFile(place) | MaybeDirectory(place) => {
-                *place(config, self.replica) = (!text.is_empty()).then(|| text.into());
+                *place(config, self.number) = (!text.is_empty()).then(|| text.into());
                 Some(())
             }
             MaybeFailure(place) => {
-                failure(text).map(|failure| *place(config, self.replica) = failure)
+                failure(text).map(|failure| *place(config, self.number) = failure)
             }
-            OneOf(place) => place(config, self.replica).read(text),
+            OneOf(place) => place(config, self.number).read(text),
         };
         value.ok_or_else(|| format!("{} is \"{text}\", expected {}", self.path(), self.allowed()))
     }
@@ -233,20 +257,22 @@ impl Setting {
         // A `Place` returns a mutable reference, so the value is read from a copy.
         let config = &mut config.clone();
         match &self.key.field {
-            Count(_, place) => place(config, self.replica).to_string(),
-            Whole(_, place) => place(config, self.replica).to_string(),
-            Milliseconds(_, place) => place(config, self.replica).as_millis().to_string(),
-            Chance(place) => place(config, self.replica).to_string(),
-            Switch(place) => place(config, self.replica).to_string(),
-            OwnAddress(place) | Address(place) => place(config, self.replica).clone(),
-            OwnDirectory(place) => place(config, self.replica).display().to_string(),
-            MaybeFile(place) | MaybeDirectory(place) => place(config, self.replica)
+            Count(_, place) => place(config, self.number).to_string(),
+            Whole(_, place) => place(config, self.number).to_string(),
+            Id(place) => place(config, self.number).to_string(),
+            Milliseconds(_, place) => place(config, self.number).as_millis().to_string(),
+            Chance(place) => place(config, self.number).to_string(),
+            Switch(place) => place(config, self.number).to_string(),
+            OwnAddress(place) | Address(place) => place(config, self.number).clone(),
+            Addresses(place) => place(config, self.number).join(","),
+            OwnDirectory(place) => place(config, self.number).display().to_string(),
+            MaybeFile(place) | MaybeDirectory(place) => place(config, self.number)
                 .as_ref()
                 .map_or_else(String::new, |file| file.display().to_string()),
             MaybeFailure(place) => {
-                place(config, self.replica).map_or_else(String::new, |failure| failure.to_string())
+                place(config, self.number).map_or_else(String::new, |failure| failure.to_string())
             }
-            OneOf(place) => place(config, self.replica).show(),
+            OneOf(place) => place(config, self.number).show(),
         }
     }
 
@@ -255,28 +281,31 @@ impl Setting {
         match &self.key.field {
             Count(range, _) => format!("a whole number from {} to {}", range.start(), range.end()),
             Whole(range, _) => format!("a whole number from {} to {}", range.start(), range.end()),
+            Id(_) => format!("a whole number from {} to {}", IDS.start(), IDS.end()),
             Milliseconds(range, _) => {
                 format!("a whole number of milliseconds from {} to {}", range.start(), range.end())
             }
             Chance(_) => "a number from 0 to 1".to_owned(),
             Switch(_) => "true or false".to_owned(),
             OwnAddress(_) | Address(_) => "host:port".to_owned(),
+            Addresses(_) => "host:port, or several with commas between them".to_owned(),
             OwnDirectory(_) => "a directory".to_owned(),
             MaybeFile(_) => "a file, or empty".to_owned(),
             MaybeDirectory(_) => "a directory, or empty".to_owned(),
             MaybeFailure(_) => "crash@N, hang@N or fail-write@N, or empty".to_owned(),
-            OneOf(place) => place(&mut Config::default(), self.replica).allowed(),
+            OneOf(place) => place(&mut Config::default(), self.number).allowed(),
         }
     }
 
     /// The placeholder for its value in the help.
     pub(super) fn value_name(&self) -> &'static str {
         match &self.key.field {
-            Count(..) | Whole(..) => "N",
+            Count(..) | Whole(..) | Id(_) => "N",
             Milliseconds(..) => "MS",
             Chance(_) => "P",
             Switch(_) => "true|false",
             OwnAddress(_) | Address(_) => "HOST:PORT",
+            Addresses(_) => "HOST:PORT,…",
             OwnDirectory(_) | MaybeDirectory(_) => "DIRECTORY",
             MaybeFile(_) => "FILE",
             MaybeFailure(_) => "FAILURE@N",

@@ -9,8 +9,8 @@
 //!   the start with its place and what is allowed; an unknown variable, which others may have set, is
 //!   a warning.
 //! - `config/toystore.toml` says exactly what the defaults say, and names every key (tested).
-//! - The order replicas are those of the file; a file that names none leaves the default three.
-//!   Flags and environment can change a replica but not add one.
+//! - The order replicas are those of the file; a file that names none leaves the default three. The front-ends are the
+//!   first, and those that the file adds. Flags and environment can change a replica or a front-end but not add one.
 
 mod keys;
 mod file;
@@ -20,8 +20,8 @@ mod settings;
 
 pub use flags::{all_flags, given_flags};
 pub use settings::{
-    Catalog, Client, Config, Failure, FailureKind, Frontend, Level, Log, LogFormat, Order, Page,
-    Replica, Restock, ThreadPer, Tls,
+    Catalog, Client, Config, Failure, FailureKind, Frontend, Instance, Level, Log, LogFormat,
+    Order, Page, Restock, ThreadPer, Tls,
 };
 
 use crate::error::{Error, Result};
@@ -91,6 +91,17 @@ fn check_together(config: &Config) -> Result<()> {
     if config.frontend.certificate.is_some() != config.frontend.key.is_some() {
         let place = "frontend.certificate and frontend.key".to_owned();
         return Err(Error::Config { place, why: "one is set, expected both or none".to_owned() });
+    }
+    if config.frontend.instance(config.frontend.controller).is_err() {
+        let (place, id) = ("frontend.controller".to_owned(), config.frontend.controller);
+        return Err(Error::Config { place, why: format!("there is no front-end {id}") });
+    }
+    // Each front-end that waits for changes holds one.
+    let (threads, needed) = (config.catalog.peer_threads, 3 + config.frontend.instances().count());
+    if threads < needed {
+        let place = "catalog.peer_threads".to_owned();
+        let why = format!("it is {threads}, so many front-ends need {needed} at least");
+        return Err(Error::Config { place, why });
     }
     let mut owners = HashMap::new();
     for setting in keys::settings(config) {

@@ -1,7 +1,7 @@
 //! The settings and their defaults. Read by whoever is configured; set by [`load`](super::load) only.
 
 use crate::error::{Error, Result};
-use crate::model::{OrderNumber, Principal, ReplicaId};
+use crate::model::{FrontendId, OrderNumber, Principal, ReplicaId};
 use clap::ValueEnum;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,19 +27,19 @@ pub struct Config {
     pub log: Log,
 }
 
-/// The settings of the front-end.
+/// The settings of the front-ends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frontend {
-    /// Address for customers, `host:port`.
-    pub listen: String,
-    /// Address for health, status and metrics, `host:port`.
-    pub peer: String,
+    /// Front-end 1: its addresses for customers and for health, status and metrics, and the directory of the last view.
+    pub first: Instance,
+    /// The other front-ends, in order of id.
+    pub others: BTreeMap<FrontendId, Instance>,
+    /// The front-end that makes the views. The others learn them from the replicas.
+    pub controller: FrontendId,
     /// The certificate for customers, with its intermediate certificates; with it `listen` is HTTPS.
     pub certificate: Option<PathBuf>,
     /// The private key of that certificate.
     pub key: Option<PathBuf>,
-    /// The directory of the last view.
-    pub data: PathBuf,
     /// Sessions that are served at the same time (F4).
     pub threads: usize,
     /// Requests that are served at the same time at the peer address.
@@ -117,17 +117,17 @@ pub struct Order {
     /// The failure to simulate, if any (O8).
     pub fail: Option<Failure>,
     /// The replicas, in order of id.
-    pub replicas: BTreeMap<ReplicaId, Replica>,
+    pub replicas: BTreeMap<ReplicaId, Instance>,
 }
 
-/// One replica of the order service.
+/// One process of a service that runs several times.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Replica {
+pub struct Instance {
     /// Where it takes requests, `host:port`.
     pub listen: String,
-    /// Where it takes health checks, views and replication, `host:port`.
+    /// Where it takes health checks and the calls of other services, `host:port`.
     pub peer: String,
-    /// The directory of `orders.csv`.
+    /// Its directory.
     pub data: PathBuf,
 }
 
@@ -154,8 +154,8 @@ pub enum FailureKind {
 /// The settings of the client.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Client {
-    /// Where the front-end is, `host:port`.
-    pub address: String,
+    /// Where the front-ends are, each `host:port`.
+    pub addresses: Vec<String>,
     /// CA certificate of the front-end; with it the client uses HTTPS.
     pub authority: Option<PathBuf>,
     /// Sessions at the same time, each on a connection of its own (K2).
@@ -227,11 +227,15 @@ pub enum Level {
 impl Default for Frontend {
     fn default() -> Frontend {
         Frontend {
-            listen: "localhost:8081".to_owned(),
-            peer: "127.0.0.1:9081".to_owned(),
+            first: Instance {
+                listen: "localhost:8081".to_owned(),
+                peer: "127.0.0.1:9081".to_owned(),
+                data: "data/frontend".into(),
+            },
+            others: BTreeMap::new(),
+            controller: FrontendId(1),
             certificate: None,
             key: None,
-            data: "data/frontend".into(),
             threads: 10,
             peer_threads: 2,
             thread_per: ThreadPer::Session,
@@ -266,7 +270,7 @@ impl Default for Catalog {
 
 impl Default for Order {
     fn default() -> Order {
-        let replicas = (1..=3).map(|n| (ReplicaId(n), Replica::numbered(ReplicaId(n))));
+        let replicas = (1..=3).map(|n| (ReplicaId(n), Instance::replica(ReplicaId(n))));
         Order { threads: 10, peer_threads: 10, fail: None, replicas: replicas.collect() }
     }
 }
@@ -274,7 +278,7 @@ impl Default for Order {
 impl Default for Client {
     fn default() -> Client {
         Client {
-            address: Frontend::default().listen,
+            addresses: vec![Frontend::default().first.listen],
             authority: None,
             sessions: 5,
             iterations: 100,
@@ -302,15 +306,13 @@ impl Default for Log {
 }
 
 impl Config {
-    /// Everybody who has addresses for the other services, with both of them. The front-end's other
-    /// address is for customers.
+    /// Everybody who has addresses for the other services, with both of them. The other address of a front-end
+    /// is for customers.
     pub fn service_addresses(&self) -> Vec<(Principal, String)> {
         let Config { frontend, catalog, order, .. } = self;
-        let mut all = vec![
-            (Principal::Frontend, &frontend.peer),
-            (Principal::Catalog, &catalog.listen),
-            (Principal::Catalog, &catalog.peer),
-        ];
+        let fronts = frontend.instances().map(|(_, front)| (Principal::Frontend, &front.peer));
+        let mut all: Vec<_> = fronts.collect();
+        all.extend([&catalog.listen, &catalog.peer].map(|a| (Principal::Catalog, a)));
         for (id, replica) in &order.replicas {
             all.extend([&replica.listen, &replica.peer].map(|a| (Principal::Order(*id), a)));
         }
@@ -320,26 +322,50 @@ impl Config {
 
 impl Order {
     /// The replica of this id, as `--id` named it.
-    pub fn replica(&self, id: ReplicaId) -> Result<&Replica> {
-        self.replicas.get(&id).ok_or_else(|| {
-            let ids: Vec<_> = self.replicas.keys().map(ToString::to_string).collect();
-            let why = format!("there is no replica {id}, expected one of {}", ids.join(", "));
-            Error::Config { place: "--id".to_owned(), why }
-        })
+    pub fn replica(&self, id: ReplicaId) -> Result<&Instance> {
+        let known = self.replicas.keys();
+        self.replicas.get(&id).ok_or_else(|| unknown_id("replica", id, known.copied()))
     }
 }
 
-impl Replica {
+impl Frontend {
+    /// All front-ends, in order of id.
+    pub fn instances(&self) -> impl Iterator<Item = (FrontendId, &Instance)> {
+        let first = [(FrontendId(1), &self.first)];
+        first.into_iter().chain(self.others.iter().map(|(id, instance)| (*id, instance)))
+    }
+
+    /// The front-end of this id, as `--id` named it.
+    pub fn instance(&self, id: FrontendId) -> Result<&Instance> {
+        let mut all = self.instances();
+        let found = all.find(|(other, _)| *other == id).map(|(_, instance)| instance);
+        found.ok_or_else(|| unknown_id("front-end", id, self.instances().map(|(id, _)| id)))
+    }
+}
+
+fn unknown_id<T: fmt::Display>(what: &str, id: T, known: impl Iterator<Item = T>) -> Error {
+    let known: Vec<_> = known.map(|id| id.to_string()).collect();
+    let why = format!("there is no {what} {id}, expected one of {}", known.join(", "));
+    Error::Config { place: "--id".to_owned(), why }
+}
+
+impl Instance {
     /// The highest id, so that the default ports stay clear of those of the other services.
     pub const ID_MAX: u32 = 99;
 
     /// What a replica has of which nothing else is said: ports and directory by its number.
-    pub(super) fn numbered(id: ReplicaId) -> Replica {
-        Replica {
-            listen: format!("127.0.0.1:{}", 8090 + id.0),
-            peer: format!("127.0.0.1:{}", 9090 + id.0),
-            data: format!("data/order-{id}").into(),
-        }
+    pub(super) fn replica(ReplicaId(id): ReplicaId) -> Instance {
+        Instance::numbered(8090 + id, 9090 + id, format!("data/order-{id}"))
+    }
+
+    /// The same of a front-end.
+    pub(super) fn front_end(FrontendId(id): FrontendId) -> Instance {
+        Instance::numbered(8200 + id, 9200 + id, format!("data/frontend-{id}"))
+    }
+
+    fn numbered(listen: u32, peer: u32, data: String) -> Instance {
+        let [listen, peer] = [listen, peer].map(|port| format!("127.0.0.1:{port}"));
+        Instance { listen, peer, data: data.into() }
     }
 }
 

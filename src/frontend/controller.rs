@@ -1,9 +1,9 @@
-//! The controller: health reports in, views out. Pure. Only the controller makes views. Its thread,
-//! in [`election`](super::election), writes each view to disk before it is sent.
+//! The controller: health reports in, views out. Pure. Only the controller makes views, in one front-end. Its thread,
+//! in [`controlling`](super::controlling), writes each view to disk before it is sent.
 //!
 //! A new view is made when the current one does not fit any more: its leader is down, has just started, or cannot
-//! reach the catalog while another member can; a member is down or has just started; the leader
-//! reports a member lagging or an outsider caught up. Then
+//! reach the catalog while another member can; a member is down or has just started; another front-end has started; the
+//! leader reports a member lagging or an outsider caught up. Then
 //! - epoch = the one before + 1,
 //! - in-sync = the old in-sync set without those that are down or lagging, with those caught up,
 //! - leader = the old one if it is fit, else the highest id of the old in-sync set that is up and fit.
@@ -66,6 +66,8 @@ pub struct Controller {
     view: Option<View>,
     /// Whether `view` was made since this process started.
     fresh: bool,
+    /// Another front-end has started since `view` was made.
+    joined: bool,
     /// The highest committed number in any report.
     committed: OrderNumber,
     /// Another front-end makes views: the epoch of its view.
@@ -110,6 +112,7 @@ impl Controller {
             replicas,
             view,
             fresh: false,
+            joined: false,
             committed,
             superseded_by: None,
             unclean,
@@ -150,6 +153,12 @@ impl Controller {
     /// The epoch of another front-end's view, if there is another one.
     pub fn superseded_by(&self) -> Option<Epoch> {
         self.superseded_by
+    }
+
+    /// Another front-end has started. The next view is made for it, even if the current one fits: its epoch, which no
+    /// other start of that front-end has, is where its purchases are counted from.
+    pub fn join(&mut self) {
+        self.joined = true;
     }
 
     /// Takes a report.
@@ -194,6 +203,7 @@ impl Controller {
         }
         self.view = Some(decision.view.clone());
         self.fresh = true;
+        self.joined = false;
         Some(decision)
     }
 
@@ -268,8 +278,8 @@ impl Controller {
             format!("replica {} {}", old.leader, self.failing(old.leader, now))
         } else if let Some(id) = started {
             format!("replica {id} has started")
-        } else if !self.fresh {
-            "the front-end has started".into()
+        } else if !self.fresh || self.joined {
+            "a front-end has started".into()
         } else if let Some(member) = in_sync.iter().find(|member| !old.in_sync.contains(member)) {
             format!("replica {} has caught up and joins the in-sync set", member.id)
         } else if let Some(member) = old.in_sync.iter().find(|member| !in_sync.contains(member)) {

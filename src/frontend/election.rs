@@ -1,29 +1,29 @@
-//! The controller's thread, and the thread of a health checker per replica. A health checker asks its replica for its
-//! health each 100 ms, or sends it the view that it does not have yet. The answers go to the
-//! controller's thread, which writes each new view to disk before others see it.
+//! The leader, as the whole front-end sees it, and the thread of a health checker per replica. A health checker asks its
+//! replica for its health each 100 ms, or sends it the view that it does not have yet. The answers go to one
+//! thread more: in one front-end to the [controller's](super::controlling), which makes the views, in the others to the
+//! [observer's](super::observing), which finds them in the answers.
 //!
 //! ```text
 //!  replica 1 ◀── health checker ──┐ reports
-//!  replica 2 ◀── health checker ──┼─────────▶ controller ──▶ disk ──▶ the view ──▶ sessions, health checkers
+//!  replica 2 ◀── health checker ──┼─────────▶ controller or observer ──▶ the view ──▶ sessions, health checkers
 //!  replica 3 ◀── health checker ──┘
 //! ```
 
-use super::controller::{Controller, Decision, HealthReport, SILENT, Unclean};
+use super::controller::{HealthReport, SILENT};
+use super::controlling;
 use super::elected::{Elected, Leader};
+use super::observing;
 use crate::blocking::Blocking;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::{Epoch, Moment, OrderNumber, ReplicaId, View};
+use crate::model::{Epoch, FrontendId, Moment, OrderNumber, ReplicaId, View};
 use crate::net::{Rpc, Transport};
 use crate::protocol::ask;
 use crate::protocol::order::{Health, Peer};
-use crate::stop::{VitalThread, crash};
-use crate::storage::{Directory, replace};
+use crate::stop::VitalThread;
+use crate::storage::Directory;
 use parking_lot::{Condvar, Mutex};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,17 +31,21 @@ use std::time::{Duration, Instant};
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// The pause after a connection broke: the next attempt shows whether the process is gone.
 const RECHECK_PAUSE: Duration = Duration::from_millis(5);
-/// How often the controller checks the time when there are no reports.
+/// How often the time is checked when there are no reports.
 const TICK: Duration = Duration::from_millis(50);
 /// A store that has just started logs that it has no leader after this time.
 const LEADERLESS: Duration = Duration::from_secs(2);
-/// How many reports may wait for the controller.
+/// How many reports may wait.
 const REPORTS_MAX: usize = 64;
-/// The committed number is put on disk each time it has grown by this.
-const REMEMBER_EVERY: u64 = 1_000;
+/// How long a front-end that joins waits for the view that is made for it.
+const JOIN_DEADLINE: Duration = Duration::from_millis(500);
 
 /// The leader, as the whole front-end sees it.
 pub struct Election {
+    /// The front-end that makes the views.
+    controller: FrontendId,
+    /// Whether that is this one.
+    is_controller: bool,
     started: Instant,
     state: Mutex<State>,
     changed: Condvar,
@@ -58,8 +62,12 @@ struct State {
     committed: OrderNumber,
     /// The replicas whose health is to be checked at once.
     suspected: BTreeSet<ReplicaId>,
-    /// What the controller has not taken yet, at most [`REPORTS_MAX`].
+    /// What was not taken yet, at most [`REPORTS_MAX`].
     reports: VecDeque<(ReplicaId, HealthReport)>,
+    /// Another front-end has started and waits for a view that is made after this.
+    is_awaited: bool,
+    /// Since when purchases wait, if they do and somebody was told.
+    leaderless_since: Option<Moment>,
     stopping: bool,
 }
 
@@ -93,12 +101,12 @@ impl Election {
         self.suspect_all([id]);
     }
 
-    fn suspect_all(&self, ids: impl IntoIterator<Item = ReplicaId>) {
+    pub(super) fn suspect_all(&self, ids: impl IntoIterator<Item = ReplicaId>) {
         self.state.lock().suspected.extend(ids);
         self.suspicion.notify_all();
     }
 
-    /// Tells the controller how a replica is. While it writes a view, reports wait; it needs only the later ones.
+    /// Tells how a replica is. While the controller writes a view, reports wait; it needs only the later ones.
     fn report(&self, id: ReplicaId, report: HealthReport) {
         let mut state = self.state.lock();
         if state.reports.len() == REPORTS_MAX {
@@ -110,9 +118,9 @@ impl Election {
     }
 
     /// Waits for a report, at most for [`TICK`].
-    fn next_report(&self) -> Option<(ReplicaId, HealthReport)> {
+    pub(super) fn next_report(&self) -> Option<(ReplicaId, HealthReport)> {
         let mut state = self.state.lock();
-        if state.reports.is_empty() {
+        if state.reports.is_empty() && !state.is_awaited {
             self.reported.wait_for(&mut state, TICK);
         }
         state.reports.pop_front()
@@ -128,7 +136,7 @@ impl Election {
         }
     }
 
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         Moment::after(self.started.elapsed())
     }
 
@@ -137,8 +145,74 @@ impl Election {
         self.state.lock().elected.view().cloned()
     }
 
-    fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         self.state.lock().stopping
+    }
+
+    /// Another front-end has started. Returns the view that was made for it: its purchases are counted from this epoch.
+    pub fn join(&self) -> Result<View> {
+        if !self.is_controller {
+            return Err(Error::invalid(format!(
+                "this front-end makes no views, front-end {} does",
+                self.controller
+            )));
+        }
+        let deadline = Instant::now() + JOIN_DEADLINE;
+        let mut state = self.state.lock();
+        let before = state.elected.epoch();
+        state.is_awaited = true;
+        self.reported.notify_one();
+        loop {
+            if let Some(view) = state.elected.view().filter(|view| view.epoch > before) {
+                return Ok(view.clone());
+            }
+            let _waiting = Blocking::new();
+            if self.changed.wait_until(&mut state, deadline).timed_out() {
+                return Err(Error::unavailable("no order replica can lead at the moment"));
+            }
+        }
+    }
+
+    /// Whether a front-end has joined since this was asked.
+    pub(super) fn take_join(&self) -> bool {
+        std::mem::take(&mut self.state.lock().is_awaited)
+    }
+
+    /// A view is in force. It is on the controller's disk.
+    pub(super) fn announce(&self, view: View) {
+        self.state.lock().elected.announce(view);
+        self.changed.notify_all();
+    }
+
+    /// The highest committed number in any report to the controller.
+    pub(super) fn set_committed(&self, committed: OrderNumber) {
+        self.state.lock().committed = committed;
+    }
+
+    /// Whether the leader of the view answers. While it does not, purchases wait; `hint` says for what, if it is more
+    /// than the return of an order replica.
+    pub(super) fn set_led(&self, is_led: bool, hint: impl FnOnce() -> String) {
+        let now = self.now();
+        let mut state = self.state.lock();
+        // At a start there is no leader. It is logged only if that lasts.
+        let waits_from_the_start =
+            !is_led && state.leaderless_since.is_none() && now > Moment::START + LEADERLESS;
+        if state.elected.is_led == is_led && !waits_from_the_start {
+            return;
+        }
+        state.elected.is_led = is_led;
+        let since = state.leaderless_since.take();
+        if !is_led {
+            state.leaderless_since = Some(now);
+        }
+        drop(state);
+        self.changed.notify_all();
+        if !is_led {
+            tracing::warn!("no leader: no order replica can lead; purchases wait{}", hint());
+        } else if let Some(since) = since {
+            let ms = (now - since).as_millis();
+            tracing::info!("a leader was elected after {ms} ms; purchases continue");
+        }
     }
 }
 
@@ -149,17 +223,17 @@ pub struct Elector {
 }
 
 impl Elector {
-    /// Begins to watch the replicas of `config`; the last view is in `directory`.
-    pub fn start(config: &Config, transport: &Transport, directory: &Directory) -> Result<Elector> {
-        let path = directory.file("view.json");
-        let remembered = Remembered::read(&path)?;
-        let unclean = if config.frontend.allow_unclean_election {
-            Unclean::Allowed
-        } else {
-            Unclean::Forbidden
-        };
-        let replicas = &config.order.replicas;
+    /// Begins to watch the replicas of `config` in the front-end `me`.
+    pub fn start(
+        config: &Config,
+        me: FrontendId,
+        transport: &Transport,
+        directory: &Directory,
+    ) -> Result<Elector> {
+        let controller = config.frontend.controller;
         let election = Arc::new(Election {
+            controller,
+            is_controller: me == controller,
             started: Instant::now(),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -167,24 +241,19 @@ impl Elector {
             reported: Condvar::new(),
         });
         let mut elector = Elector { election: election.clone(), threads: Vec::new() };
-        for (&id, replica) in replicas {
+        for (&id, replica) in &config.order.replicas {
             let peer = transport.rpc(&replica.peer)?;
             let checker = HealthChecker { id, peer, election: election.clone() };
             let thread = VitalThread::start(format!("health-{id}"), move || checker.run())?;
             elector.threads.push(thread);
         }
-        let Remembered { view, committed } = remembered;
-        let ids: Vec<ReplicaId> = replicas.keys().copied().collect();
-        let controller = Controller::new(ids.clone(), view, committed, unclean, election.now());
-        let controller_thread = ControllerThread {
-            controller,
-            replicas: ids,
-            remembered: committed,
-            leaderless_since: None,
-            path,
-            election,
+        let decider = if me == controller {
+            controlling::start(config, directory, election)
+        } else {
+            let controller = transport.rpc(&config.frontend.instance(controller)?.peer)?;
+            observing::start(config, controller, election)
         };
-        elector.threads.push(VitalThread::start("controller", move || controller_thread.run())?);
+        elector.threads.push(decider?);
         Ok(elector)
     }
 
@@ -253,131 +322,5 @@ impl HealthChecker {
                 (HealthReport::Silent, RECHECK_PAUSE)
             }
         }
-    }
-}
-
-/// The thread on which the controller decides.
-struct ControllerThread {
-    controller: Controller,
-    replicas: Vec<ReplicaId>,
-    /// The committed number on disk.
-    remembered: OrderNumber,
-    /// Since when purchases wait, if they do and somebody was told.
-    leaderless_since: Option<Moment>,
-    path: PathBuf,
-    election: Arc<Election>,
-}
-
-impl ControllerThread {
-    fn run(mut self) {
-        while !self.election.is_stopping() {
-            if let Some((id, report)) = self.election.next_report() {
-                self.take_report(id, report);
-            }
-            if let Some(decision) = self.controller.decide(self.election.now()) {
-                self.announce(decision);
-            }
-            self.look_after();
-        }
-    }
-
-    fn take_report(&mut self, id: ReplicaId, report: HealthReport) {
-        let leader = self.controller.view().map(|view| view.leader);
-        if report == HealthReport::Refused && leader == Some(id) {
-            // Who is fit depends on how far the others are right now.
-            self.election.suspect_all(self.replicas.iter().copied());
-        }
-        let superseded_by = self.controller.superseded_by();
-        self.controller.take_report(id, report, self.election.now());
-        if let Some(epoch) = self.controller.superseded_by()
-            && superseded_by.is_none()
-        {
-            let mine = self.controller.epoch();
-            tracing::error!(
-                "replica {id} has a view of epoch {epoch}, the last one made here is {mine}: another \
-                 front-end is at work, or {} is an old copy. This front-end makes no more views and \
-                 takes no orders. Stop the other one; or remove the file and start with all replicas up",
-                self.path.display()
-            );
-        }
-    }
-
-    /// Puts the view on disk, and only then lets anybody see it.
-    fn announce(&mut self, Decision { view, reason }: Decision) {
-        self.remember(Some(view.clone()));
-        tracing::info!("{reason}; {view}");
-        self.election.state.lock().elected.announce(view);
-        self.election.changed.notify_all();
-        self.election.suspect_all(self.replicas.iter().copied());
-    }
-
-    fn look_after(&mut self) {
-        let committed = self.controller.committed();
-        if committed.0 >= self.remembered.0 + REMEMBER_EVERY {
-            self.remember(self.controller.last_view().cloned());
-        }
-        let now = self.election.now();
-        let led = self.controller.is_led(now);
-        let mut state = self.election.state.lock();
-        state.committed = committed;
-        // At a start there is no leader. It is logged only if that lasts.
-        let waits_from_the_start =
-            !led && self.leaderless_since.is_none() && now > Moment::START + LEADERLESS;
-        if state.elected.is_led == led && !waits_from_the_start {
-            return;
-        }
-        state.elected.is_led = led;
-        drop(state);
-        self.election.changed.notify_all();
-        if !led {
-            tracing::warn!("no leader: no order replica can lead; purchases wait{}", self.hint());
-            self.leaderless_since = Some(now);
-        } else if let Some(since) = self.leaderless_since.take() {
-            let ms = (now - since).as_millis();
-            tracing::info!("a leader was elected after {ms} ms; purchases continue");
-        }
-    }
-
-    /// What they wait for, if it is more than the return of an order replica.
-    fn hint(&self) -> String {
-        if self.controller.last_view().is_some() {
-            return String::new();
-        }
-        let path = self.path.display();
-        format!(
-            " until each of them has answered: there is no {path} that says who has every order"
-        )
-    }
-
-    fn remember(&mut self, view: Option<View>) {
-        self.remembered = self.controller.committed();
-        let remembered = Remembered { view, committed: self.remembered };
-        remembered.write(&self.path).unwrap_or_else(|error| crash(&error));
-    }
-}
-
-/// What the front-end keeps on disk.
-#[derive(Default, Serialize, Deserialize)]
-struct Remembered {
-    view: Option<View>,
-    committed: OrderNumber,
-}
-
-impl Remembered {
-    fn read(path: &Path) -> Result<Remembered> {
-        if !path.exists() {
-            return Ok(Remembered::default());
-        }
-        let bytes = fs::read(path).map_err(|e| Error::storage(path, "cannot read it", e))?;
-        serde_json::from_slice(&bytes).map_err(|e| Error::Damaged {
-            file: path.display().to_string(),
-            line: e.line() as u64,
-            why: format!("no view: {e}"),
-            remedy: "remove it and start with all replicas up: they know the last view".into(),
-        })
-    }
-
-    fn write(&self, path: &Path) -> Result<()> {
-        replace(path, &serde_json::to_vec_pretty(self).expect("a view has string keys"))
     }
 }

@@ -19,7 +19,9 @@
 //! * [`cache`] (pure): least recently used, versions, lease.
 //! * [`controller`] (pure): decides from health reports when a new view is needed, and which.
 //! * [`elected`] (pure): the leader of the current view, for all threads.
-//! * [`election`]: the thread of the controller and the health checkers. A view is on disk before it is sent.
+//! * [`controlling`]: the controller's thread. A view is on disk before it is sent.
+//! * [`observer`] (pure), [`observing`]: the same in front-ends that make no views: they find them in the replicas' answers.
+//! * [`election`]: the leader for all threads, and the health checkers.
 //! * [`subscription`]: takes the changes from the catalog.
 //! * [`peers`]: the peer address: health, status and metrics.
 
@@ -32,6 +34,9 @@ pub mod asking;
 pub mod querying;
 pub mod cache;
 pub mod controller;
+mod controlling;
+pub mod observer;
+mod observing;
 pub mod elected;
 pub mod election;
 pub mod subscription;
@@ -40,7 +45,7 @@ pub mod peers;
 use crate::config::{Config, ThreadPer};
 use crate::endpoint::Endpoint;
 use crate::error::Result;
-use crate::model::Principal;
+use crate::model::{FrontendId, Principal};
 use crate::monitoring::Monitor;
 use crate::monitoring::status::Kind;
 use crate::net::{Clients, Limits, Server, Transport};
@@ -52,21 +57,22 @@ use std::sync::Arc;
 use std::time::Duration;
 use subscription::Subscription;
 
-/// Runs a front-end until `stop`.
-pub fn run(config: &Config, stop: &Stop) -> Result<()> {
+/// Runs the front-end of this id until `stop`.
+pub fn run(config: &Config, me: FrontendId, stop: &Stop) -> Result<()> {
     let settings = &config.frontend;
+    let own = settings.instance(me)?;
     let transport = Transport::of(config, Principal::Frontend)?;
-    let directory = Directory::open(&settings.data)?;
-    let elector = Elector::start(config, &transport, &directory)?;
+    let directory = Directory::open(&own.data)?;
+    let elector = Elector::start(config, me, &transport, &directory)?;
     let catalog = transport.rpc(&config.catalog.listen)?;
     let products = Arc::new(products::Products::new(catalog, settings.cache_capacity));
     let catalog_peer = transport.rpc(&config.catalog.peer)?;
     let subscription = Subscription::start(catalog_peer, products.clone())?;
-    let orders = orders::Orders::new(config, &transport, elector.election(), products.clone())?;
+    let orders = orders::Orders::new(config, me, &transport, elector.election(), products.clone())?;
     let shown = Arc::new(Shown { election: elector.election(), products: products.clone() });
     let kinds = &[Kind::Query, Kind::List, Kind::Buy, Kind::Order, Kind::Other];
     let monitor = Arc::new(Monitor::new("front-end", shown, kinds));
-    let peers = Arc::new(Endpoint::peers(Peers, monitor.clone()));
+    let peers = Arc::new(Endpoint::peers(Peers(elector.election()), monitor.clone()));
     let limits = Limits {
         threads: settings.threads,
         stays: settings.thread_per == ThreadPer::Session,
@@ -79,11 +85,11 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
         Arc::new(session::CustomerServer::new(products, orders, monitor.requests()));
     let peer_limits =
         Limits { threads: settings.peer_threads, clients: Clients::Services, ..Limits::default() };
-    let listen = transport.listen_to_customers(&settings.listen);
+    let listen = transport.listen_to_customers(&own.listen);
     let server = Server::start("session", listen, customer_server, limits)?;
     monitor.watch(server.watch());
     // Started after the other, because a load balancer that finds it healthy sends customers to the other.
-    let peer = transport.listen(&settings.peer);
+    let peer = transport.listen(&own.peer);
     let peer_server = Server::start("peer", peer, peers, peer_limits)?;
     let reloader = transport.reload_at_hangup()?;
     let (at, for_peers) = (server.listening_on(), peer_server.listening_on());

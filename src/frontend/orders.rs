@@ -9,7 +9,7 @@ use super::purchases::{Batch, CALLS_MAX, Next, PAUSE, PurchasesInFlight};
 use crate::blocking::Blocking;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::{Entry, Item, Key, Moment, OrderNumber, ReplicaId, ToyName};
+use crate::model::{Entry, FrontendId, Item, Key, Moment, OrderNumber, ReplicaId, ToyName};
 use crate::net::{Rpc, Transport};
 use crate::protocol::order::{Bought, Request};
 use crate::protocol::{ask, ask_each, wanted};
@@ -43,9 +43,10 @@ pub struct PendingPurchase {
 }
 
 impl Orders {
-    /// The way to the replicas of `config`.
+    /// The way of the front-end `me` to the replicas of `config`.
     pub fn new(
         config: &Config,
+        me: FrontendId,
         transport: &Transport,
         election: Arc<Election>,
         products: Arc<Products>,
@@ -57,7 +58,7 @@ impl Orders {
             election,
             products,
             replicas: replicas.collect::<Result<_>>()?,
-            purchases: Mutex::new(PurchasesInFlight::new(CALLS_MAX)),
+            purchases: Mutex::new(PurchasesInFlight::new(me, CALLS_MAX)),
             deadline: config.frontend.purchase_deadline,
         })
     }

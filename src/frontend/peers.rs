@@ -1,4 +1,4 @@
-//! The front-end's peer address: health, status and metrics. Not for customers.
+//! The front-end's peer address: health, status, metrics, and other front-ends that join. Not for customers.
 
 use super::election::Election;
 use super::products::Products;
@@ -34,13 +34,17 @@ impl Monitored for Shown {
     }
 }
 
-/// The peer address: nothing but what every service says about itself.
-pub struct Peers;
+/// The peer address: what every service says about itself, and other front-ends join.
+pub struct Peers(pub Arc<Election>);
 
 impl Handler for Peers {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
-        let outcome = question(payload).map(|Peer::HealthCheck| ());
-        Asked::one(Kind::Other, answer(outcome, output))
+        let outcome = match question(payload) {
+            Ok(Peer::HealthCheck) => answer(Ok(()), output),
+            Ok(Peer::Join) => answer(self.0.join(), output),
+            Err(error) => answer::<()>(Err(error), output),
+        };
+        Asked::one(Kind::Other, outcome)
     }
 
     fn http(&self, request: &Request<'_>, _: &[&str], responder: Responder<'_>) -> Asked {

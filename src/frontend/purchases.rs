@@ -14,14 +14,14 @@
 
 use super::asking::{Asking, Then};
 use crate::error::{Error, Result};
-use crate::model::{Epoch, Item, Key, Moment, PurchaseId};
+use crate::model::{Epoch, FrontendId, Item, Key, Moment, PurchaseId};
 use crate::protocol::order::Bought;
 use crate::protocol::purchase::{PURCHASES_MAX, Purchase};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// The front-end's number among the callers of purchases.
-const CALLER: u32 = 0;
+/// The callers of purchases up to this one are replicas, at which they are made by hand.
+const REPLICAS_MAX: u32 = 99;
 /// The most calls to the leader at the same time. With one, the leader would have nothing to do while an answer is on
 /// its way, and one slow call would hold up every purchase; with many, each would have few purchases.
 pub const CALLS_MAX: usize = 2;
@@ -31,6 +31,8 @@ pub const PAUSE: Duration = Duration::from_millis(10);
 /// The purchases in flight. `W` wakes one.
 #[derive(Debug)]
 pub struct PurchasesInFlight<W> {
+    /// This front-end's number among the callers of purchases.
+    caller: u32,
     last: u64,
     in_flight: BTreeMap<u64, InFlight<W>>,
     /// Those that are to be sent.
@@ -83,10 +85,10 @@ pub enum Next {
 pub struct Batch(Vec<u64>);
 
 impl<W: Clone> PurchasesInFlight<W> {
-    /// No purchase, and at most so many calls at the same time.
-    pub fn new(calls_max: usize) -> PurchasesInFlight<W> {
-        let (in_flight, waiting) = (BTreeMap::new(), VecDeque::new());
-        PurchasesInFlight { last: 0, in_flight, waiting, calls: 0, calls_max }
+    /// No purchase at the front-end `me`, and at most so many calls at the same time.
+    pub fn new(me: FrontendId, calls_max: usize) -> PurchasesInFlight<W> {
+        let (caller, in_flight, waiting) = (REPLICAS_MAX + me.0, BTreeMap::new(), VecDeque::new());
+        PurchasesInFlight { caller, last: 0, in_flight, waiting, calls: 0, calls_max }
     }
 
     /// A purchase that has just come. Returns its sequence.
@@ -157,7 +159,7 @@ impl<W: Clone> PurchasesInFlight<W> {
                 purchase.filter(|purchase| matches!(purchase.stage, Stage::Asked { .. }));
             let Some(purchase) = purchase else { return false };
             purchase.stage = Stage::Asked { is_sent: true };
-            let id = PurchaseId { caller: CALLER, incarnation, sequence: *sequence };
+            let id = PurchaseId { caller: self.caller, incarnation, sequence: *sequence };
             let key = purchase.key.clone().unwrap_or_else(|| Key::made(id));
             purchases.push(Purchase { epoch, id, ack_below, key, item: purchase.item.clone() });
             true

@@ -116,16 +116,20 @@ impl Cluster {
     }
 }
 
-/// The front-end, for customers: by HTTPS if the configuration names an authority.
-pub fn public_target(client: &crate::config::Client) -> Result<Target> {
-    let Some(authority) = client.authority.clone() else { return Ok((&*client.address).into()) };
-    let host = parts(&client.address).0.to_owned();
+/// The front-ends, for customers: by HTTPS if the configuration names an authority.
+pub fn public_targets(client: &crate::config::Client) -> Result<Vec<Target>> {
+    client.addresses.iter().map(|address| public_target(client, address)).collect()
+}
+
+fn public_target(client: &crate::config::Client, address: &str) -> Result<Target> {
+    let Some(authority) = client.authority.clone() else { return Ok(address.into()) };
+    let host = parts(address).0.to_owned();
     let name = ServerName::try_from(host.clone()).map_err(|error| Error::Config {
         place: "client.address".to_owned(),
         why: format!("\"{host}\" cannot be in a certificate: {error}"),
     })?;
     let calling = Reloadable::new(move || credentials::customer(&authority))?;
-    Ok(Target::secured(&client.address, calling, name))
+    Ok(Target::secured(address, calling, name))
 }
 
 fn refuse_other_machines(config: &Config) -> Result<()> {

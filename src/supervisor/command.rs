@@ -107,7 +107,7 @@ mod tests {
             ("  Crash   order 3 \n", Ok(Command::Crash(order(3)))),
             ("pause leader", Ok(Command::Pause(Selector::Leader))),
             ("continue catalog", Ok(Command::Continue(Selector::Service(ServiceId::Catalog)))),
-            ("start front-end", Ok(Command::Start(Selector::Service(ServiceId::Frontend)))),
+            ("start front-end", Ok(Command::Start(Selector::Service(ServiceId::FIRST_FRONT_END)))),
             ("slow on", Ok(Command::SlowDatabase)),
             ("customers 0", Ok(Command::Customers(0))),
             ("customers 20", Ok(Command::Customers(20))),

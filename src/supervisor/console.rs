@@ -10,7 +10,7 @@ use super::page::{Access, Instruction, Page};
 use super::relay::say;
 use super::store::Store;
 use super::watch::Watch;
-use crate::address;
+use super::welcome::front_ends;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::net::transport;
@@ -47,11 +47,8 @@ impl Console {
         keyboard: Option<Keyboard>,
     ) -> Result<Console> {
         let watch = Watch::start(store.services())?;
-        let client = config::Client {
-            address: address::to_call(&config.frontend.listen),
-            ..config.client.clone()
-        };
-        let customers = Customers::none(transport::public_target(&client)?);
+        let client = config::Client { addresses: front_ends(config), ..config.client.clone() };
+        let customers = Customers::none(transport::public_targets(&client)?);
         let (sender, instructions) = bounded(COMMANDS_WAITING_MAX);
         let access = Access {
             board: watch.board.clone(),

@@ -27,7 +27,7 @@ const PROBABILITY: f64 = 0.15;
 
 /// All customers.
 pub(super) struct Customers {
-    front_end: Target,
+    front_ends: Vec<Target>,
     settings: config::Client,
     counts: Arc<Mutex<Counts>>,
     present: Vec<Customer>,
@@ -57,8 +57,8 @@ pub(super) struct Counts {
 }
 
 impl Customers {
-    /// No customers yet. Later ones use this front-end.
-    pub(super) fn none(front_end: Target) -> Customers {
+    /// No customers yet. Later ones use these front-ends.
+    pub(super) fn none(front_ends: Vec<Target>) -> Customers {
         let settings = config::Client {
             retries: 5,
             retry_delay: Duration::from_millis(200),
@@ -66,7 +66,7 @@ impl Customers {
             ..config::Client::default()
         };
         let (present, leaving) = (Vec::new(), Vec::new());
-        Customers { front_end, settings, counts: Arc::default(), present, leaving }
+        Customers { front_ends, settings, counts: Arc::default(), present, leaving }
     }
 
     /// Their counters.
@@ -83,11 +83,11 @@ impl Customers {
         while self.present.len() < count {
             let (stop, stopped) = bounded(0);
             let (settings, counts) = (self.settings.clone(), self.counts.clone());
-            let front_end = self.front_end.clone();
+            let front_ends = self.front_ends.clone();
             // Joined when the customers are dropped, unless it has finished before.
             let thread = thread::Builder::new()
                 .name("customer".into())
-                .spawn(move || shop(front_end, &settings, &counts, &stopped))
+                .spawn(move || shop(front_ends, &settings, &counts, &stopped))
                 .map_err(|e| Error::unavailable(format!("cannot start a customer: {e}")))?;
             self.present.push(Customer { stop, thread });
         }
@@ -118,13 +118,13 @@ impl Drop for Customers {
 
 /// Queries and buys until it is stopped.
 fn shop(
-    front_end: Target,
+    front_ends: Vec<Target>,
     settings: &config::Client,
     counts: &Mutex<Counts>,
     stopped: &Receiver<()>,
 ) {
     let measurements = Mutex::new(Measurements::default());
-    let mut api = Api::new(front_end, settings, Keys::new(), &measurements);
+    let mut api = Api::new(front_ends, settings, Keys::new(), &measurements);
     let mut choices = Choices::endless(PROBABILITY, fastrand::Rng::new());
     let mut names = Vec::new();
     while stopped.recv_timeout(REST) == Err(RecvTimeoutError::Timeout) {

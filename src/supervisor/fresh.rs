@@ -28,7 +28,8 @@ const OURS: [&str; 10] = [
 /// Empties the data directories of all services.
 pub(super) fn empty_directories(config: &Config) -> Result<()> {
     let replicas = config.order.replicas.values().map(|replica| &replica.data);
-    let directories = [&config.frontend.data, &config.catalog.data].into_iter().chain(replicas);
+    let directories =
+        [&config.frontend.first.data, &config.catalog.data].into_iter().chain(replicas);
     let mut locks = Vec::new();
     let mut files = Vec::new();
     for directory in directories.filter(|directory| directory.exists()) {
@@ -88,7 +89,7 @@ mod tests {
     fn store() -> (tempfile::TempDir, Config) {
         let root = tempfile::tempdir().expect("a directory");
         let mut config = Config::default();
-        config.frontend.data = root.path().join("frontend");
+        config.frontend.first.data = root.path().join("frontend");
         config.catalog.data = root.path().join("catalog");
         for (id, replica) in &mut config.order.replicas {
             replica.data = root.path().join(format!("order-{id}"));

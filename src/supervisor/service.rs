@@ -1,6 +1,6 @@
-//! The names of the services: `catalog`, `order 3`, `frontend`.
+//! The names of the services: `catalog`, `order 3`, `frontend`, `frontend 2`.
 
-use crate::model::ReplicaId;
+use crate::model::{FrontendId, ReplicaId};
 use std::fmt;
 
 /// A service of the store, in the order of their start.
@@ -10,16 +10,23 @@ pub enum ServiceId {
     Catalog,
     /// A replica of the order service.
     Order(ReplicaId),
-    /// The front-end.
-    Frontend,
+    /// A front-end.
+    Frontend(FrontendId),
 }
 
 impl ServiceId {
+    /// The first front-end, which every store has.
+    pub const FIRST_FRONT_END: ServiceId = ServiceId::Frontend(FrontendId(1));
+
     /// Parses the name of a service, or the number of a replica.
     pub fn named(text: &str) -> Option<ServiceId> {
         match text {
             "catalog" => Some(ServiceId::Catalog),
-            "frontend" | "front-end" => Some(ServiceId::Frontend),
+            "frontend" | "front-end" => Some(ServiceId::FIRST_FRONT_END),
+            name if name.starts_with("front") => {
+                let number = name.strip_prefix("frontend ").or(name.strip_prefix("front-end "));
+                Some(ServiceId::Frontend(FrontendId(number?.parse().ok()?)))
+            }
             replica => {
                 let number = replica.strip_prefix("order ").unwrap_or(replica).parse().ok()?;
                 Some(ServiceId::Order(ReplicaId(number)))
@@ -33,7 +40,8 @@ impl fmt::Display for ServiceId {
         match self {
             ServiceId::Catalog => f.pad("catalog"),
             ServiceId::Order(id) => f.pad(&format!("order {id}")),
-            ServiceId::Frontend => f.pad("frontend"),
+            ServiceId::Frontend(FrontendId(1)) => f.pad("frontend"),
+            ServiceId::Frontend(id) => f.pad(&format!("frontend {id}")),
         }
     }
 }

@@ -137,7 +137,7 @@ fn services(config: &Config, flags: &[String], output: &Output) -> Result<Vec<Se
         let program = match id {
             ServiceId::Catalog => "catalog",
             ServiceId::Order(_) => "order",
-            ServiceId::Frontend => "frontend",
+            ServiceId::Frontend(_) => "frontend",
         };
         Ok(Service {
             id,
@@ -148,13 +148,20 @@ fn services(config: &Config, flags: &[String], output: &Output) -> Result<Vec<Se
             output: output.clone(),
         })
     };
-    let (catalog, frontend) = (&config.catalog, &config.frontend);
+    let catalog = &config.catalog;
     let mut all = vec![service(ServiceId::Catalog, vec![], &catalog.listen, &catalog.peer)];
     for (id, replica) in &config.order.replicas {
         let own = vec!["--id".to_owned(), id.to_string()];
         all.push(service(ServiceId::Order(*id), own, &replica.listen, &replica.peer));
     }
-    all.push(service(ServiceId::Frontend, vec![], &frontend.listen, &frontend.peer));
+    let controller = config.frontend.controller;
+    let mut fronts: Vec<_> = config.frontend.instances().collect();
+    // The others join at the controller.
+    fronts.sort_by_key(|(id, _)| *id != controller);
+    for (id, front) in fronts {
+        let own = vec!["--id".to_owned(), id.to_string()];
+        all.push(service(ServiceId::Frontend(id), own, &front.listen, &front.peer));
+    }
     all.into_iter().collect()
 }
 

@@ -61,9 +61,14 @@ fn kill_line(processes: &[Process]) -> String {
     replica.map_or_else(String::new, |process| format!("kill -9 {}", process.pid()))
 }
 
+/// Where customers reach the front-ends.
+pub(super) fn front_ends(config: &Config) -> Vec<String> {
+    config.frontend.instances().map(|(_, front)| address::to_call(&front.listen)).collect()
+}
+
 fn front_end(config: &Config) -> String {
     let scheme = if config.frontend.certificate.is_some() { "https" } else { "http" };
-    format!("{scheme}://{}", address::to_call(&config.frontend.listen))
+    format!("{scheme}://{}", address::to_call(&config.frontend.first.listen))
 }
 
 /// The file of the CA certificate of the front-end, if it uses HTTPS and the file is known.
@@ -77,9 +82,9 @@ fn authority(config: &Config) -> Option<PathBuf> {
 /// The flags of a client of this store: the given flags, and those needed to reach this front-end.
 fn client_flags(config: &Config, flags: &[String]) -> Vec<String> {
     let mut all = flags.to_vec();
-    let address = address::to_call(&config.frontend.listen);
-    if config.client.address != address {
-        all.push(format!("--address={address}"));
+    let addresses = front_ends(config);
+    if config.client.addresses != addresses {
+        all.push(format!("--address={}", addresses.join(",")));
     }
     match authority(config).filter(|_| config.client.authority.is_none()) {
         Some(file) => all.push(format!("--authority={}", file.display())),

@@ -20,7 +20,7 @@ use toystore::frontend::controller::{Controller, Decision, HealthReport, SILENT,
 use toystore::frontend::elected::{Elected, Leader};
 use toystore::frontend::purchases::{self, Batch, PAUSE, PurchasesInFlight};
 use toystore::frontend::querying::{Lookup, Querying};
-use toystore::model::{Epoch, Moment, OrderNumber, ReplicaId, Toy, ToyName, View};
+use toystore::model::{Epoch, FrontendId, Moment, OrderNumber, ReplicaId, Toy, ToyName, View};
 use toystore::protocol::order::{Bought, Peer, Request};
 
 const CHECK_INTERVAL: Duration = ms(100);
@@ -114,7 +114,7 @@ impl Frontend {
             checkers: ids.into_iter().map(|id| (id, HealthChecker::default())).collect(),
             ask_deadline: between(rng, &ASK_DEADLINE),
             tags: Vec::new(),
-            purchases: PurchasesInFlight::new(rng.usize(1..=purchases::CALLS_MAX)),
+            purchases: PurchasesInFlight::new(FrontendId(1), rng.usize(1..=purchases::CALLS_MAX)),
             pending: Vec::new(),
             sending: Vec::new(),
             looking_up: Vec::new(),

@@ -138,12 +138,17 @@ impl Cluster {
         self.transport = Transport::of(&config, Principal::Tool).expect("certificates");
     }
 
+    /// Adds a flag for all programs that are started from now on.
+    pub fn add_flag(&mut self, flag: String) {
+        self.flags.push(flag);
+    }
+
     /// Its addresses, as a configuration.
     pub fn config(&self) -> Config {
         let mut config = Config::default();
         let both = |id| (self.address(id).to_owned(), self.peer_address(id).to_owned());
         (config.catalog.listen, config.catalog.peer) = both(Catalog);
-        (config.frontend.listen, config.frontend.peer) = both(Frontend);
+        (config.frontend.first.listen, config.frontend.first.peer) = both(Frontend);
         for (id, replica) in &mut config.order.replicas {
             (replica.listen, replica.peer) = both(Order(id.0));
         }
@@ -580,7 +585,7 @@ pub fn own_host() -> String {
 }
 
 /// Addresses with free ports.
-fn reserve(host: &str, count: usize) -> Vec<String> {
+pub fn reserve(host: &str, count: usize) -> Vec<String> {
     let bind = || TcpListener::bind((host, 0)).expect("a free port");
     // All are held until the last one is found, so that all are different.
     let listeners: Vec<_> = (0..count).map(|_| bind()).collect();

@@ -53,7 +53,7 @@ pub fn buys(address: &str, clients: usize, span: Duration) -> Summary {
 
 fn run(address: &str, workload: Workload, connections: usize, span: Duration) -> Summary {
     let load = Load {
-        address: address.to_owned(),
+        addresses: vec![address.to_owned()],
         workload,
         pace: Pace::Closed,
         span: Span::For(span),

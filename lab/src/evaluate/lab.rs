@@ -179,7 +179,7 @@ impl Lab {
         duration: Duration,
     ) -> Load {
         Load {
-            address: store.config.frontend.listen.clone(),
+            addresses: vec![store.config.frontend.first.listen.clone()],
             workload,
             pace: Pace::Closed,
             span: Span::For(duration),
@@ -203,8 +203,12 @@ pub struct OpenStore {
 impl OpenStore {
     /// The front-end's status.
     pub fn status(&self) -> Result<FrontendStatus> {
-        let response =
-            Client::new(&self.config.frontend.peer, PATIENCE).send("GET", "/status", &[], b"")?;
+        let response = Client::new(&self.config.frontend.first.peer, PATIENCE).send(
+            "GET",
+            "/status",
+            &[],
+            b"",
+        )?;
         serde_json::from_slice::<Data<FrontendStatus>>(&response.body)
             .map(|body| body.data)
             .map_err(|e| Error::invalid(format!("the front-end's status cannot be read: {e}")))
@@ -237,8 +241,13 @@ impl OpenStore {
 
     /// A client that sends single requests.
     pub fn shop<'a>(&self, measurements: &'a Mutex<Measurements>) -> Api<'a> {
-        let address = self.config.frontend.listen.clone();
-        Api::new(address, &toystore::config::Client::default(), Keys::new(), measurements)
+        let address = self.config.frontend.first.listen.clone();
+        Api::new(
+            vec![(&*address).into()],
+            &toystore::config::Client::default(),
+            Keys::new(),
+            measurements,
+        )
     }
 }
 
@@ -272,9 +281,9 @@ fn plain_config(data: &Path) -> Result<Config> {
     let mut config = Config::default();
     let mut ports = free_addresses(4 + 2 * config.order.replicas.len())?.into_iter();
     let mut address = || ports.next().expect("two for each");
-    config.frontend.listen = address();
-    config.frontend.peer = address();
-    config.frontend.data = data.join("frontend");
+    config.frontend.first.listen = address();
+    config.frontend.first.peer = address();
+    config.frontend.first.data = data.join("frontend");
     config.frontend.access_log = false;
     config.catalog.listen = address();
     config.catalog.peer = address();

@@ -32,8 +32,9 @@ fn workload(name: &'static str, about: &'static str, example: &str) -> Command {
     let args = [
         Arg::new("address")
             .long("address")
-            .value_name("HOST:PORT")
-            .help("Address of the front-end [default client.address]"),
+            .value_name("HOST:PORT,…")
+            .value_delimiter(',')
+            .help("Addresses of the front-ends [default client.address]"),
         number("connections", 'c', "N")
             .value_parser(count)
             .help("Connections, all open at the same time [default client.sessions]"),
@@ -82,7 +83,9 @@ impl Load {
         let seed = arguments.get_one("seed").copied().unwrap_or(config.seed);
         let probability = || arguments.get_one("probability").copied();
         Ok(Load {
-            address: arguments.get_one("address").unwrap_or(&config.address).clone(),
+            addresses: arguments
+                .get_many("address")
+                .map_or_else(|| config.addresses.clone(), |all| all.cloned().collect()),
             workload: match name {
                 "query" => Workload::Query,
                 "buy" => Workload::Buy,

@@ -13,6 +13,7 @@ use rustix::net::{AddressFamily, SocketType, connect, socket};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use toystore::client::api::Keys;
 use toystore::http::Arrival;
@@ -27,6 +28,9 @@ const REST: Duration = Duration::from_millis(50);
 pub(super) struct Connection {
     /// `None` before the first request, and after the connection was closed or failed.
     socket: Option<TcpStream>,
+    /// The addresses of the front-ends, of which the one at `place` is used until it fails.
+    addresses: Arc<[SocketAddr]>,
+    place: usize,
     is_connecting: bool,
     customer: Customer,
     keys: Keys,
@@ -53,9 +57,17 @@ pub(super) struct Asked {
 pub(super) type Ended = (Asked, Instant, Outcome);
 
 impl Connection {
-    pub(super) fn new(customer: Customer, keys: Keys) -> Connection {
+    /// A connection to the front-end at this place, and if it fails, to the next.
+    pub(super) fn new(
+        customer: Customer,
+        keys: Keys,
+        addresses: Arc<[SocketAddr]>,
+        place: usize,
+    ) -> Connection {
         Connection {
             socket: None,
+            place: place % addresses.len(),
+            addresses,
             is_connecting: false,
             customer,
             keys,
@@ -95,8 +107,9 @@ impl Connection {
     }
 
     /// Writes what the socket accepts; connects first if it is not connected.
-    pub(super) fn flush(&mut self, address: SocketAddr) -> Result<(), Failure> {
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
         let Some(socket) = &mut self.socket else {
+            let address = self.addresses[self.place];
             self.socket = Some(begin_to_connect(address).map_err(|e| failure_to_connect(&e))?);
             self.is_connecting = true;
             return Ok(());
@@ -118,14 +131,14 @@ impl Connection {
     }
 
     /// The socket is writable: it has connected, or connecting failed.
-    pub(super) fn continue_to_write(&mut self, address: SocketAddr) -> Result<(), Failure> {
+    pub(super) fn continue_to_write(&mut self) -> Result<(), Failure> {
         if let Some(socket) = self.socket.as_ref().filter(|_| self.is_connecting) {
             match socket.take_error() {
                 Ok(None) => self.is_connecting = false,
                 Ok(Some(error)) | Err(error) => return Err(failure_to_connect(&error)),
             }
         }
-        self.flush(address)
+        self.flush()
     }
 
     /// Reads once, and passes on every complete answer.
@@ -170,6 +183,7 @@ impl Connection {
 
     /// Closes the connection and passes on the requests in flight as failed. If there were any, it pauses.
     pub(super) fn fail(&mut self, failure: Failure, mut end: impl FnMut(Ended)) {
+        self.place = (self.place + 1) % self.addresses.len();
         let now = Instant::now();
         self.socket = None;
         self.is_connecting = false;

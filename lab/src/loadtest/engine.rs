@@ -17,6 +17,7 @@ use super::summary::Summary;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use toystore::client::api::Keys;
 
@@ -28,7 +29,6 @@ const END_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Engine<'a> {
     load: &'a Load,
-    address: SocketAddr,
     requests: &'a Requests,
     begun: Instant,
     schedule: Schedule,
@@ -50,19 +50,18 @@ struct Recorder<'a> {
 impl<'a> Engine<'a> {
     pub(super) fn new(
         load: &'a Load,
-        address: SocketAddr,
+        addresses: &Arc<[SocketAddr]>,
         requests: &'a Requests,
         observe: &'a mut dyn FnMut(&Answer<'_>),
     ) -> Engine<'a> {
         let keys = Keys::new();
         let customers =
             Customer::of_each(load.connections, load.seed, load.workload, requests.toys());
-        let connections = customers
-            .enumerate()
-            .map(|(i, customer)| Connection::new(customer, keys.of_session(i)));
+        let connections = customers.enumerate().map(|(i, customer)| {
+            Connection::new(customer, keys.of_session(i), addresses.clone(), i)
+        });
         Engine {
             load,
-            address,
             requests,
             begun: Instant::now(),
             schedule: Schedule::new(load.pace, load.span),
@@ -153,7 +152,7 @@ impl<'a> Engine<'a> {
     }
 
     fn flush(&mut self, i: usize) {
-        if let Err(failure) = self.connections[i].flush(self.address) {
+        if let Err(failure) = self.connections[i].flush() {
             self.fail(i, failure);
         }
     }
@@ -190,7 +189,7 @@ impl<'a> Engine<'a> {
         let connection = &mut self.connections[i];
         let mut outcome = Ok(());
         if connection.has_output() {
-            outcome = connection.continue_to_write(self.address);
+            outcome = connection.continue_to_write();
         }
         if !(events - PollFlags::OUT).is_empty() {
             outcome =

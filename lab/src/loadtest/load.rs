@@ -6,8 +6,9 @@ use std::time::Duration;
 /// A load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Load {
-    /// The front-end, `host:port`.
-    pub address: String,
+    /// The front-ends, each `host:port`; one at least. Each connection begins at one of them, and changes over to the next
+    /// when it fails.
+    pub addresses: Vec<String>,
     /// Which requests are sent.
     pub workload: Workload,
     /// When they are sent.

@@ -46,6 +46,7 @@ use engine::Engine;
 use parking_lot::Mutex;
 use requests::Requests;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Instant;
 use toystore::client::api::{Api, Keys};
 use toystore::config;
@@ -63,7 +64,7 @@ pub fn run(load: &Load, observe: &mut dyn FnMut(&Answer<'_>)) -> Result<Summary>
 /// A load that is ready to begin.
 pub struct Ready<'a> {
     load: &'a Load,
-    address: SocketAddr,
+    addresses: Arc<[SocketAddr]>,
     requests: Requests,
 }
 
@@ -71,8 +72,9 @@ impl<'a> Ready<'a> {
     /// Asks the store for its toys. An error if the load is invalid, or the store does not answer.
     pub fn new(load: &'a Load) -> Result<Ready<'a>> {
         check(load)?;
-        let requests = Requests::new(&load.address, &toys(load)?);
-        Ok(Ready { load, address: first_that_accepts(load)?, requests })
+        let requests = Requests::new(&load.addresses[0], &toys(load)?);
+        let addresses = load.addresses.iter().map(|address| first_that_accepts(load, address));
+        Ok(Ready { load, addresses: addresses.collect::<Result<_>>()?, requests })
     }
 
     /// Does what [`run`] does. When `interrupted` becomes true, no more requests are sent. Answers that do not arrive
@@ -82,7 +84,7 @@ impl<'a> Ready<'a> {
         observe: &mut dyn FnMut(&Answer<'_>),
         interrupted: &dyn Fn() -> bool,
     ) -> Summary {
-        Engine::new(self.load, self.address, &self.requests, observe).run(interrupted)
+        Engine::new(self.load, &self.addresses, &self.requests, observe).run(interrupted)
     }
 }
 
@@ -93,6 +95,7 @@ fn check(load: &Load) -> Result<()> {
             wrong("a probability from 0 to 1")
         }
         (_, Pace::Open { rate }) if !(rate > 0.0 && rate.is_finite()) => wrong("a rate above 0"),
+        _ if load.addresses.is_empty() => wrong("the address of a front-end"),
         _ if load.connections == 0 || load.pipeline == 0 => wrong("at least one connection"),
         _ => Ok(()),
     }
@@ -102,7 +105,8 @@ fn check(load: &Load) -> Result<()> {
 fn toys(load: &Load) -> Result<Vec<ToyName>> {
     let config =
         config::Client { deadline: load.deadline, retries: 0, ..config::Client::default() };
-    let toys = Api::new(&*load.address, &config, Keys::new(), &Mutex::default()).names()?;
+    let front_ends = load.addresses.iter().map(|address| (&**address).into()).collect();
+    let toys = Api::new(front_ends, &config, Keys::new(), &Mutex::default()).names()?;
     if toys.is_empty() {
         return Err(Error::invalid("the store has no toys to ask for"));
     }
@@ -110,14 +114,14 @@ fn toys(load: &Load) -> Result<Vec<ToyName>> {
 }
 
 /// The first address of the name that accepts a connection, so that the engine resolves no names.
-fn first_that_accepts(load: &Load) -> Result<SocketAddr> {
+fn first_that_accepts(load: &Load, address: &str) -> Result<SocketAddr> {
     let mut why = "the name has no address".to_owned();
     let deadline = Instant::now() + load.deadline;
-    for address in Resolver::of_process().resolve(&load.address, deadline, &|| false)? {
-        match TcpStream::connect_timeout(&address, load.deadline) {
-            Ok(_) => return Ok(address),
+    for socket_address in Resolver::of_process().resolve(address, deadline, &|| false)? {
+        match TcpStream::connect_timeout(&socket_address, load.deadline) {
+            Ok(_) => return Ok(socket_address),
             Err(error) => why = error.to_string(),
         }
     }
-    Err(Error::Unreachable { address: load.address.clone(), why })
+    Err(Error::Unreachable { address: address.to_owned(), why })
 }

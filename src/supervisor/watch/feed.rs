@@ -68,7 +68,7 @@ impl Feed {
             1 => "refused a purchase: not enough stock, or a wrong request".to_owned(),
             _ => format!("refused {count} purchases: not enough stock, or wrong requests"),
         };
-        self.add(unix_ms, &ServiceId::Frontend.to_string(), "INFO", &text);
+        self.add(unix_ms, &ServiceId::FIRST_FRONT_END.to_string(), "INFO", &text);
     }
 
     /// The entries after this number.

@@ -340,7 +340,7 @@ mod tests {
     fn front_end(view: &View) -> Known {
         let cache = CacheStatus::default();
         let own = FrontendStatus { view: Some(view.clone()), led: true, cache };
-        known(ServiceId::Frontend, RUNNING, Some(Own::Frontend(own)))
+        known(ServiceId::FIRST_FRONT_END, RUNNING, Some(Own::Frontend(own)))
     }
 
     fn states(services: &[Known]) -> Vec<State> {

@@ -1,0 +1,180 @@
+//! Several front-ends before one store: real processes, two front-ends, of which the first makes the views.
+
+mod support;
+
+use serde_json::json;
+use std::fs;
+use std::process::{Child, Stdio};
+use support::Id::{Frontend, Order};
+use support::{Cluster, Customer, own_host, program, reserve, wait_for, wait_until};
+use tempfile::TempDir;
+
+/// A store whose configuration has a second front-end.
+struct Store {
+    cluster: Cluster,
+    /// Where the second front-end takes customers.
+    second: String,
+    process: Option<Child>,
+    /// With its configuration and its data.
+    _directory: TempDir,
+}
+
+impl Store {
+    fn open() -> Store {
+        let [listen, peer] = <[String; 2]>::try_from(reserve(&own_host(), 2)).expect("two");
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("toystore.toml");
+        let data = directory.path().join("frontend-2");
+        let second = format!(
+            "[frontend.2]\nlisten = \"{listen}\"\npeer = \"{peer}\"\ndata = \"{}\"\n",
+            data.display()
+        );
+        fs::write(&file, second).expect("written");
+        let config = format!("--config={}", file.display());
+        let mut cluster = Cluster::closed(&[&config]);
+        cluster.add_flag(format!("--client-address={},{listen}", cluster.address(Frontend)));
+        cluster.start_all();
+        let mut store = Store { cluster, second: listen, process: None, _directory: directory };
+        store.start_second();
+        store
+    }
+
+    fn start_second(&mut self) {
+        let mut command = self.cluster.program("frontend");
+        command.args(["--id", "2", "--exit-with-parent"]).stdin(Stdio::piped());
+        self.process = Some(command.spawn().expect("a process"));
+        wait_until("the second front-end answers", || {
+            std::net::TcpStream::connect(&self.second).is_ok()
+        });
+    }
+
+    fn kill_second(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.kill().and_then(|()| process.wait()).expect("it is our child");
+    }
+
+    /// A customer of each front-end.
+    fn customers(&self) -> [Customer; 2] {
+        [self.cluster.customer(Frontend), Customer::of(&self.second)]
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if self.process.is_some() {
+            self.kill_second();
+        }
+    }
+}
+
+/// F5, F7: each front-end has a cache of its own, and both sell the same stock and the same numbers.
+#[test]
+fn two_front_ends_sell_from_one_stock_and_show_no_old_version() {
+    let store = Store::open();
+    let mut customers = store.customers();
+    for n in 1..=20u64 {
+        let (buyer, other) = (n as usize % 2, (n as usize + 1) % 2);
+        assert_eq!(customers[buyer].buy_one("Tux"), n, "one row of numbers");
+        // Twice: the second time from the cache.
+        for _ in 0..2 {
+            assert_eq!(
+                customers[other].quantity("Tux"),
+                100 - n,
+                "after the purchase at the other"
+            );
+        }
+    }
+    let (status, order) = customers[1].get("/orders/1");
+    assert_eq!((status, &order["data"]["name"]), (200, &json!("Tux")));
+    store.cluster.assert_conserved();
+}
+
+/// A customer may repeat a purchase at any front-end.
+#[test]
+fn a_key_is_known_at_every_front_end() {
+    let store = Store::open();
+    let buy = |customer: &mut Customer| {
+        let headers = [("Idempotency-Key", "the-same")];
+        let (status, body) =
+            customer.send("POST", "/orders", &headers, br#"{"name":"Fox","quantity":2}"#);
+        assert_eq!(status, 200, "{body}");
+        body["data"]["order_number"].as_u64().expect("a number")
+    };
+    let [mut first, mut second] = store.customers();
+    let number = buy(&mut first);
+    assert_eq!(buy(&mut second), number);
+    assert_eq!(buy(&mut first), number);
+    assert_eq!(second.quantity("Fox"), 98);
+}
+
+/// Its purchases are counted from an epoch that no start of it had before. If a process counted from the same epoch as
+/// the one before it, its purchases would have the keys of purchases that were answered.
+#[test]
+fn a_front_end_that_has_started_again_makes_new_orders() {
+    let mut store = Store::open();
+    for n in 1..=3 {
+        assert_eq!(Customer::of(&store.second).buy_one("Tux"), n, "a new order");
+        store.kill_second();
+        store.start_second();
+    }
+}
+
+/// Without the front-end that makes the views, the others sell as long as the leader lives; a new leader is elected when
+/// it is back.
+#[test]
+fn the_others_sell_while_the_front_end_that_makes_the_views_is_down() {
+    let mut store = Store::open();
+    let mut second = Customer::of(&store.second);
+    assert_eq!(second.buy_one("Tux"), 1);
+    let leader = store.cluster.leader();
+    store.cluster.kill(Frontend);
+    assert_eq!(second.buy_one("Tux"), 2, "the leader is the same");
+    assert_eq!(second.quantity("Tux"), 98);
+    store.cluster.kill(Order(leader));
+    store.cluster.start(Frontend);
+    assert_eq!(second.buy_one("Tux"), 3, "the second learns of the view that the first makes");
+    let elected = wait_for("another leader", || {
+        Some(store.cluster.leader()).filter(|other| *other != leader)
+    });
+    assert_ne!(elected, leader);
+}
+
+/// K4: the client goes on at the next front-end.
+#[test]
+fn the_client_changes_over_to_the_next_front_end() {
+    let mut store = Store::open();
+    let mut client = store.cluster.program("client");
+    client.args(["-c", "2", "-n", "400", "-p", "0.5", "--retries", "5", "--retry-delay-ms", "200"]);
+    let mut client = client.stderr(Stdio::inherit()).spawn().expect("a process");
+    let mut first = store.cluster.customer(Frontend);
+    wait_until("both sessions have bought", || {
+        first.quantity("Tux") < 100 || first.get("/orders/4").0 == 200
+    });
+    store.kill_second();
+    assert_eq!(support::finish(&mut client).code(), Some(0), "all orders match");
+}
+
+#[test]
+fn mistakes_in_the_table_of_front_ends_are_refused() {
+    for (text, why) in [
+        ("[frontend]\ncontroller = 2", "frontend.controller: there is no front-end 2"),
+        ("[frontend.1]\n", "line 1: front-end is \"1\", expected a whole number from 2 to 99"),
+        (
+            "[frontend.2]\nlisten = \"127.0.0.1:8082\"",
+            "frontend.2.listen and catalog.listen: both are \"127.0.0.1:8082\"",
+        ),
+        (
+            "[frontend.2]\n[catalog]\npeer_threads = 4",
+            "catalog.peer_threads: it is 4, so many front-ends need 5 at least",
+        ),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("wrong.toml");
+        fs::write(&file, text).expect("written");
+        let mut command = std::process::Command::new(program("frontend"));
+        let output = command.arg("--config").arg(&file).output().expect("a process");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}: {said}");
+        assert!(said.contains(why), "{text}: {said}");
+    }
+}
