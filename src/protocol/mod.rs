@@ -17,8 +17,9 @@
 //! | `missed_orders` | starting replica, audit → replica | peer | [`order::Missed`] |
 //! | `health_check` | anybody → catalog | both | `null` |
 //! | `health_check` | operator → front-end | peer | `null` |
+//! | `join` | front-end → the one that makes the views | peer | [`View`](crate::model::View) |
 //!
-//! Every message may be repeated: a repetition changes nothing and gets the same answer. So
+//! Every message may be repeated: a repetition changes nothing and gets the same answer (of `join` a newer view). So
 //! [`Rpc`] may send one again on a new connection, and a caller may send one again after any failure.
 
 pub mod catalog;

@@ -2,6 +2,7 @@
 
 use super::process::Process;
 use super::relay::say;
+use super::service::ServiceId;
 use super::{shell, store};
 use crate::address;
 use crate::config::Config;
@@ -55,9 +56,10 @@ pub(super) fn print(
     Ok(())
 }
 
-/// The command that kills the replica of the highest id, which was started last but one. In a new store it leads (F6).
+/// The command that kills the replica of the highest id. In a new store it leads (F6).
 fn kill_line(processes: &[Process]) -> String {
-    let replica = processes.iter().rev().nth(1);
+    let is_replica = |process: &&Process| matches!(process.service.id, ServiceId::Order(_));
+    let replica = processes.iter().rfind(is_replica);
     replica.map_or_else(String::new, |process| format!("kill -9 {}", process.pid()))
 }
 

@@ -5,16 +5,18 @@ use crate::catalog::TOYS;
 use crate::context::Context;
 use crate::judge::Judge;
 use crate::wire::{Answer, CustomerRequest, Input, Node, Question, Reply, Tag, Timer};
-use crate::world::{REPLICAS, between, ms};
+use crate::world::{FRONTEND, REPLICAS, between, ms};
 use std::time::Duration;
 use toystore::error::Error;
-use toystore::model::{Item, Key, Moment, OrderNumber, Quantity, ReplicaId};
+use toystore::model::{FrontendId, Item, Key, Moment, OrderNumber, Quantity, ReplicaId};
 
 const DEADLINE: Duration = ms(5_000);
 
 /// A customer, with one request at a time.
 pub struct Client {
     pub id: u32,
+    /// The number of front-ends.
+    frontends: usize,
     purchases: u32,
     doing: Option<Doing>,
     /// The end of the run: no new request is begun.
@@ -30,8 +32,8 @@ struct Doing {
 }
 
 impl Client {
-    pub fn new(id: u32) -> Client {
-        Client { id, purchases: 0, doing: None, closing: false }
+    pub fn new(id: u32, frontends: usize) -> Client {
+        Client { id, frontends, purchases: 0, doing: None, closing: false }
     }
 
     /// Whether it has no request in flight and none to repeat.
@@ -81,7 +83,9 @@ impl Client {
                     let some = ReplicaId(context.rng.u32(1..=REPLICAS));
                     Node::Replica(if context.rng.bool() { leader } else { some })
                 }
-                _ => Node::Frontend,
+                // Also a repetition.
+                _ if self.frontends > 1 && context.rng.bool() => Node::Frontend(FrontendId(2)),
+                _ => Node::Frontend(FRONTEND),
             };
             let question = Question::Customer(doing.what.clone());
             let tag = context.ask(to, question, context.now + DEADLINE);

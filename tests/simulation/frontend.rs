@@ -1,12 +1,12 @@
-//! The front-end, as `src/frontend/{election,orders,products,subscription}.rs` run it: their waits and
-//! calls. The decisions are made by the production code (`controller`, `elected`, `purchases`, `asking`, `querying`,
-//! `cache`).
+//! A front-end, as `src/frontend/{election,controlling,observing,orders,products,subscription}.rs` run it: their waits
+//! and calls. The decisions are made by the production code (`controller`, `observer`, `elected`, `purchases`, `asking`,
+//! `querying`, `cache`). The first front-end makes the views.
 
 mod products;
 
 use crate::context::Context;
 use crate::wire::{Answer, CustomerRequest, Input, Node, Question, Reply, Tag, Timer, unanswered};
-use crate::world::{REPLICAS, between, ms};
+use crate::world::{FRONTEND, REPLICAS, between, ms};
 use fastrand::Rng;
 use products::{Query, Subscription};
 use std::collections::BTreeMap;
@@ -18,13 +18,17 @@ use toystore::frontend::asking::{Asking, Then, is_suspect};
 use toystore::frontend::cache::Cache;
 use toystore::frontend::controller::{Controller, Decision, HealthReport, SILENT, Unclean};
 use toystore::frontend::elected::{Elected, Leader};
+use toystore::frontend::observer::Observer;
 use toystore::frontend::purchases::{self, Batch, PAUSE, PurchasesInFlight};
 use toystore::frontend::querying::{Lookup, Querying};
 use toystore::model::{Epoch, FrontendId, Moment, OrderNumber, ReplicaId, Toy, ToyName, View};
+use toystore::protocol::frontend;
 use toystore::protocol::order::{Bought, Peer, Request};
 
 const CHECK_INTERVAL: Duration = ms(100);
 const RECHECK_PAUSE: Duration = ms(5);
+const JOIN_DEADLINE: Duration = ms(1_000);
+const JOIN_PAUSE: Duration = ms(100);
 /// `frontend.purchase_deadline_ms`, shorter than its default.
 const ASK_DEADLINE: Range<Duration> = ms(200)..ms(4_000);
 /// Small, so that the number of orders reaches it.
@@ -40,7 +44,7 @@ pub struct Disk {
 /// A running front-end.
 pub struct Frontend {
     pub disk: Disk,
-    pub controller: Controller,
+    views: Views,
     elected: Elected,
     checkers: BTreeMap<ReplicaId, HealthChecker>,
     ask_deadline: Duration,
@@ -53,6 +57,17 @@ pub struct Frontend {
     lookup: Lookup<Toy>,
     queries: Vec<Query>,
     subscription: Subscription,
+}
+
+/// Where the views come from.
+enum Views {
+    Made {
+        controller: Controller,
+        /// Front-ends that wait for a view that is newer than this epoch.
+        joining: Vec<(Tag, Epoch)>,
+    },
+    /// `None` before it has joined.
+    Found { observer: Option<Observer>, asked: Option<Tag>, paused_until: Moment },
 }
 
 /// The thread that watches one replica.
@@ -98,23 +113,23 @@ struct Attempt {
 }
 
 impl Frontend {
-    pub fn new(disk: Disk, now: Moment, rng: &mut Rng) -> Frontend {
+    pub fn new(me: FrontendId, disk: Disk, now: Moment, rng: &mut Rng) -> Frontend {
         let ids: Vec<_> = (1..=REPLICAS).map(ReplicaId).collect();
-        let controller = Controller::new(
-            ids.clone(),
-            disk.view.clone(),
-            disk.committed,
-            Unclean::Forbidden,
-            now,
-        );
+        let views = if me == FRONTEND {
+            let (view, committed) = (disk.view.clone(), disk.committed);
+            let controller = Controller::new(ids.clone(), view, committed, Unclean::Forbidden, now);
+            Views::Made { controller, joining: Vec::new() }
+        } else {
+            Views::Found { observer: None, asked: None, paused_until: now }
+        };
         let mut frontend = Frontend {
             disk,
-            controller,
+            views,
             elected: Elected::default(),
             checkers: ids.into_iter().map(|id| (id, HealthChecker::default())).collect(),
             ask_deadline: between(rng, &ASK_DEADLINE),
             tags: Vec::new(),
-            purchases: PurchasesInFlight::new(FrontendId(1), rng.usize(1..=purchases::CALLS_MAX)),
+            purchases: PurchasesInFlight::new(me, rng.usize(1..=purchases::CALLS_MAX)),
             pending: Vec::new(),
             sending: Vec::new(),
             looking_up: Vec::new(),
@@ -135,6 +150,12 @@ impl Frontend {
     pub fn handle(&mut self, input: Input, context: &mut Context<'_>) {
         match input {
             Input::Question(tag, Question::Customer(request)) => self.open(tag, request, context),
+            Input::Question(tag, Question::FrontendPeer(frontend::Peer::Join)) => {
+                let epoch = self.elected.epoch();
+                let Views::Made { controller, joining } = &mut self.views else { return };
+                controller.join();
+                joining.push((tag, epoch));
+            }
             Input::Reply(tag, reply) => self.reply(tag, reply, context),
             Input::Timer(Timer::Tick) => context.after(ms(50), Timer::Tick),
             Input::Question(..) | Input::Timer(_) => {}
@@ -185,7 +206,11 @@ impl Frontend {
     }
 
     fn reply(&mut self, tag: Tag, reply: Reply, context: &mut Context<'_>) {
-        if let Some((&id, _)) = self
+        if let Views::Found { asked, .. } = &mut self.views
+            && asked.take_if(|asked| *asked == tag).is_some()
+        {
+            self.joined(reply, context);
+        } else if let Some((&id, _)) = self
             .checkers
             .iter()
             .find(|(_, checker)| checker.asked.is_some_and(|asked| asked.0 == tag))
@@ -221,7 +246,10 @@ impl Frontend {
                 }
                 _ => Peer::HealthCheck,
             };
-            let expected = self.controller.committed();
+            let expected = match &self.views {
+                Views::Made { controller, .. } => controller.committed(),
+                Views::Found { .. } => OrderNumber(0),
+            };
             let (to, deadline) = (Node::Replica(*id), context.now + SILENT);
             let tag = context.ask(to, Question::OrderPeer(question), deadline);
             checker.asked = Some((tag, expected, context.now));
@@ -252,28 +280,66 @@ impl Frontend {
             }
             Ok(_) => HealthReport::Silent,
         };
-        let leader = self.controller.view().map(|view| view.leader);
-        if report == HealthReport::Refused && leader == Some(id) {
-            self.suspect_all(context);
+        match &mut self.views {
+            Views::Made { controller, .. } => {
+                let leader = controller.view().map(|view| view.leader);
+                let is_lost = report == HealthReport::Refused && leader == Some(id);
+                controller.take_report(id, report, context.now);
+                assert_eq!(controller.superseded_by(), None, "only one front-end makes views");
+                if is_lost {
+                    self.suspect_all(context);
+                }
+            }
+            Views::Found { observer, .. } => {
+                let observer = observer.as_mut();
+                if let Some(view) = observer.and_then(|observer| observer.take_report(id, report)) {
+                    self.elected.announce(view);
+                }
+            }
         }
-        self.controller.take_report(id, report, context.now);
-        assert_eq!(self.controller.superseded_by(), None, "there is only one front-end");
     }
 
-    /// `ControllerThread::run`.
+    /// `ControllerThread::run`, or the observer's.
     fn decide(&mut self, context: &mut Context<'_>) {
-        if let Some(Decision { view, reason }) = self.controller.decide(context.now) {
-            self.disk.view = Some(view.clone());
-            self.disk.committed = self.controller.committed();
-            context.note(|| format!("{reason}; {view}"));
+        match &mut self.views {
+            Views::Made { controller, joining } => {
+                let decision = controller.decide(context.now);
+                self.elected.is_led = controller.is_led(context.now);
+                let committed = controller.committed();
+                if decision.is_some() || committed.0 >= self.disk.committed.0 + REMEMBER_EVERY {
+                    self.disk.committed = committed;
+                }
+                let Some(Decision { view, reason }) = decision else { return };
+                self.disk.view = Some(view.clone());
+                context.note(|| format!("{reason}; {view}"));
+                for (tag, _) in joining.extract_if(.., |(_, before)| *before < view.epoch) {
+                    context.answer(tag, Ok(Answer::View(view.clone())));
+                }
+                self.elected.announce(view);
+                self.suspect_all(context);
+            }
+            Views::Found { observer: Some(observer), .. } => {
+                self.elected.is_led = observer.is_led(context.now);
+            }
+            Views::Found { observer: None, asked, paused_until } => {
+                if asked.is_none() && context.now >= *paused_until {
+                    let join = Question::FrontendPeer(frontend::Peer::Join);
+                    let deadline = context.now + JOIN_DEADLINE;
+                    *asked = Some(context.ask(Node::Frontend(FRONTEND), join, deadline));
+                }
+            }
+        }
+    }
+
+    fn joined(&mut self, reply: Reply, context: &mut Context<'_>) {
+        let Views::Found { observer, paused_until, .. } = &mut self.views else { return };
+        if let Ok(Answer::View(view)) = reply {
+            *observer = Some(Observer::new(view.clone()));
             self.elected.announce(view);
-            self.suspect_all(context);
+        } else {
+            *paused_until = context.now + JOIN_PAUSE;
+            context.after(JOIN_PAUSE, Timer::Wake);
         }
-        let committed = self.controller.committed();
-        if committed.0 >= self.disk.committed.0 + REMEMBER_EVERY {
-            self.disk.committed = committed;
-        }
-        self.elected.is_led = self.controller.is_led(context.now);
     }
 
     fn suspect_all(&mut self, context: &Context<'_>) {

@@ -166,10 +166,11 @@ impl Judge {
 
     /// Checks what the last step did at `node`.
     pub fn check(world: &mut World, node: Node) -> Verdict {
-        let World { judge, frontend, catalog, replicas, .. } = world;
+        let World { judge, frontends, catalog, replicas, .. } = world;
         match node {
-            Node::Frontend => {
-                if let Some(view) = frontend.up().and_then(|frontend| frontend.disk.view.as_ref())
+            Node::Frontend(id) => {
+                let frontend = frontends[&id].up();
+                if let Some(view) = frontend.and_then(|frontend| frontend.disk.view.as_ref())
                     && judge.view.as_ref() != Some(view)
                 {
                     judge.new_view(view, replicas)?;

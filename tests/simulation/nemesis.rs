@@ -4,12 +4,12 @@ use crate::frontend;
 use crate::judge::disk;
 use crate::order;
 use crate::wire::Node;
-use crate::world::{REPLICAS, Slot, World, between, ms};
+use crate::world::{FRONTEND, REPLICAS, Slot, World, between, ms};
 use fastrand::Rng;
 use std::mem;
 use std::time::Duration;
 use toystore::catalog::record::Record;
-use toystore::model::{Epoch, Moment, ReplicaId};
+use toystore::model::{Epoch, FrontendId, Moment, ReplicaId};
 
 /// Its state.
 pub struct Nemesis {
@@ -84,7 +84,11 @@ impl Nemesis {
     fn choose(world: &mut World) -> Node {
         let leader = world.judge.view().map_or(ReplicaId(3), |view| view.leader);
         match world.rng.u32(0..10) {
-            0 | 1 => Node::Frontend,
+            0 | 1 => {
+                let count = u32::try_from(world.frontends.len()).unwrap();
+                let id = if count > 1 { world.rng.u32(1..=count) } else { 1 };
+                Node::Frontend(FrontendId(id))
+            }
             2 | 3 => Node::Catalog,
             4..7 => Node::Replica(leader),
             _ => Node::Replica(ReplicaId(world.rng.u32(1..=REPLICAS))),
@@ -99,7 +103,8 @@ impl Nemesis {
 
     /// Cuts a node off from one other node, from all, or from all but the catalog, in one direction or both.
     fn cut(world: &mut World, node: Node, time: Duration) {
-        let mut others = vec![Node::Frontend, Node::Catalog];
+        let mut others: Vec<Node> = world.frontends.keys().copied().map(Node::Frontend).collect();
+        others.push(Node::Catalog);
         others.extend((1..=REPLICAS).map(|id| Node::Replica(ReplicaId(id))));
         others.retain(|other| *other != node);
         match world.rng.u32(0..8) {
@@ -110,7 +115,10 @@ impl Nemesis {
             2 => {
                 let time = between(&mut world.rng, &(ms(500)..ms(1_500)));
                 world.trace.add(world.now, || format!("the catalog's answers STALL for {time:?}"));
-                return world.cut(Node::Catalog, Node::Frontend, time);
+                for id in world.frontends.keys().copied().collect::<Vec<_>>() {
+                    world.cut(Node::Catalog, Node::Frontend(id), time);
+                }
+                return;
             }
             _ => others = vec![others[world.rng.usize(..others.len())]],
         }
@@ -169,11 +177,11 @@ impl Nemesis {
             return;
         }
         world.trace.add(world.now, || "frontend LOSES ITS DISK".into());
-        world.crash(Node::Frontend);
-        world.forget_questions(Node::Frontend);
+        world.crash(Node::Frontend(FRONTEND));
+        world.forget_questions(Node::Frontend(FRONTEND));
         world.judge.forget_view(&world.replicas);
-        world.frontend = Slot::Down(frontend::Disk::default());
-        world.restart_after(Node::Frontend, outage);
+        world.frontends.insert(FRONTEND, Slot::Down(frontend::Disk::default()));
+        world.restart_after(Node::Frontend(FRONTEND), outage);
     }
 }
 
@@ -191,7 +199,7 @@ fn last_office(world: &World) -> Option<Epoch> {
 }
 
 fn frontend_disk(world: &World) -> &frontend::Disk {
-    match &world.frontend {
+    match &world.frontends[&FRONTEND] {
         Slot::Up(frontend) => &frontend.disk,
         Slot::Down(disk) => disk,
     }

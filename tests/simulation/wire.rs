@@ -1,18 +1,18 @@
 //! The processes, and the messages between them: the store's own messages, not encoded as bytes.
 
-use crate::world::{between, ms};
+use crate::world::{FRONTEND, between, ms};
 use fastrand::Rng;
 use std::fmt;
 use std::time::Duration;
 use toystore::error::{Error, Result};
-use toystore::model::{Entry, Item, Key, OrderNumber, ReplicaId, Toy};
+use toystore::model::{Entry, FrontendId, Item, Key, OrderNumber, ReplicaId, Toy, View};
 use toystore::protocol::purchase::Purchase;
-use toystore::protocol::{self, catalog, order};
+use toystore::protocol::{self, catalog, frontend, order};
 
 /// A process, or a customer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Node {
-    Frontend,
+    Frontend(FrontendId),
     Catalog,
     Replica(ReplicaId),
     Client(u32),
@@ -21,7 +21,8 @@ pub enum Node {
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Node::Frontend => write!(f, "frontend"),
+            Node::Frontend(FRONTEND) => write!(f, "frontend"),
+            Node::Frontend(id) => write!(f, "frontend {id}"),
             Node::Catalog => write!(f, "catalog"),
             Node::Replica(id) => write!(f, "replica {id}"),
             Node::Client(id) => write!(f, "client {id}"),
@@ -39,6 +40,7 @@ pub enum Question {
     OrderPeer(order::Peer),
     Catalog(catalog::Request),
     CatalogPeer(catalog::Peer),
+    FrontendPeer(frontend::Peer),
     Customer(CustomerRequest),
 }
 
@@ -68,6 +70,7 @@ pub enum Answer {
     Reconciled(catalog::Reconciled),
     Changes(catalog::Changes),
     Number(OrderNumber),
+    View(View),
 }
 
 pub type Reply = Result<Answer>;

@@ -25,7 +25,7 @@ use std::mem;
 use std::ops::Range;
 use std::time::Duration;
 use toystore::error::Error;
-use toystore::model::{Moment, ReplicaId};
+use toystore::model::{FrontendId, Moment, ReplicaId};
 
 /// A random duration.
 pub fn between(rng: &mut Rng, range: &Range<Duration>) -> Duration {
@@ -92,7 +92,7 @@ fn place(at: Moment, order: u64) -> Place {
 pub struct World {
     pub now: Moment,
     pub rng: Rng,
-    pub frontend: Slot<frontend::Frontend, frontend::Disk>,
+    pub frontends: BTreeMap<FrontendId, Slot<frontend::Frontend, frontend::Disk>>,
     pub catalog: Slot<catalog::Catalog, catalog::Disk>,
     pub replicas: BTreeMap<ReplicaId, Slot<order::Order, order::Disk>>,
     pub clients: Vec<Client>,
@@ -114,35 +114,41 @@ pub struct World {
 
 fn index(node: Node) -> usize {
     let index = match node {
-        Node::Frontend => 0,
-        Node::Catalog => 1,
-        Node::Replica(id) => 1 + id.0,
-        Node::Client(id) => 2 + REPLICAS + id,
+        Node::Catalog => 0,
+        Node::Replica(id) => id.0,
+        Node::Frontend(id) => REPLICAS + id.0,
+        Node::Client(id) => 1 + REPLICAS + FRONTENDS_MAX + id,
     };
     index as usize
 }
 
 /// The number of replicas.
 pub const REPLICAS: u32 = 3;
+/// The front-end that makes the views.
+pub const FRONTEND: FrontendId = FrontendId(1);
+const FRONTENDS_MAX: u32 = 2;
 
 impl World {
     pub fn new(seed: u64, trace: Trace) -> World {
         let mut rng = Rng::with_seed(seed);
         let ids = (1..=REPLICAS).map(ReplicaId);
         let clients = rng.u32(1..=6);
-        let nodes = [Node::Frontend, Node::Catalog].into_iter();
+        // Every second store has a second front-end.
+        let frontends = (1..=u32::from(seed % 2 == 1) + 1).map(FrontendId);
+        let nodes = frontends.clone().map(Node::Frontend).chain([Node::Catalog]);
         let nodes = nodes.chain(ids.clone().map(Node::Replica));
         let nodes: Vec<Node> = nodes.chain((0..clients).map(Node::Client)).collect();
+        let count = frontends.clone().count();
         let mut world = World {
             now: Moment::START,
-            frontend: Slot::Down(frontend::Disk::default()),
+            frontends: frontends.map(|id| (id, Slot::Down(frontend::Disk::default()))).collect(),
             catalog: Slot::Down(catalog::Disk::new(&mut rng)),
             replicas: ids.map(|id| (id, Slot::Down(order::Disk::new(id, 0)))).collect(),
-            clients: (0..clients).map(Client::new).collect(),
+            clients: (0..clients).map(|id| Client::new(id, count)).collect(),
             judge: Judge::default(),
             trace,
             nemesis: Nemesis::new(&mut rng),
-            hosts: nodes.iter().map(|_| Host::default()).collect(),
+            hosts: (0..=index(Node::Client(clients))).map(|_| Host::default()).collect(),
             nodes: nodes.clone(),
             cuts: BTreeSet::new(),
             flaky: if rng.bool() { rng.u32(0..300) } else { 0 },
@@ -249,8 +255,8 @@ impl World {
             trace: &mut self.trace,
         };
         match node {
-            Node::Frontend => {
-                let Slot::Up(process) = &mut self.frontend else { return Ok(()) };
+            Node::Frontend(id) => {
+                let Some(Slot::Up(process)) = self.frontends.get_mut(&id) else { return Ok(()) };
                 process.handle(input, &mut context);
             }
             Node::Catalog => {

@@ -5,7 +5,8 @@ import { element } from "./svg.js";
 
 const WIDTH = 190;
 const HEIGHT = 96;
-const FRONTEND = { x: 186, y: 116 };
+/** The front-ends share this column. */
+const FRONTENDS = { x: 186, from: 116, top: 6, bottom: 236, gap: 8 };
 const CATALOG = { x: 560, y: 6 };
 const CUSTOMERS = { x: 2, y: 132, width: 124, height: 64 };
 const REPLICAS = { from: 344, to: 962, y: 244 };
@@ -52,9 +53,10 @@ export class Diagram {
     const up = (service) => !["down", "paused", "silent"].includes(service?.state);
     const replicas = services.filter(({ replica }) => replica !== null);
     const leader = replicas.find(({ replica, state }) => replica === view?.leader && ["leader", "taking_office"].includes(state));
-    const [catalog, frontend] = ["catalog", "frontend"].map((name) => services.find((service) => service.name === name));
+    const catalog = services.find(({ name }) => name === "catalog");
+    const frontends = services.filter(({ name }) => name.startsWith("frontend"));
     const followers = replicas.filter((replica) => leader && replica !== leader && up(replica));
-    const drawn = JSON.stringify([replicas.map(({ name }) => name), leader?.name, followers.map(({ name }) => name), up(catalog), up(frontend), shopping]);
+    const drawn = JSON.stringify([replicas.map(({ name }) => name), leader?.name, followers.map(({ name }) => name), up(catalog), frontends.map((frontend) => [frontend.name, up(frontend)]), shopping]);
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
 
@@ -63,25 +65,45 @@ export class Diagram {
       name,
       { x: REPLICAS.from + step * (index + 0.5) - WIDTH / 2, y: REPLICAS.y },
     ]));
-    this.#box = { customers: new Box(CUSTOMERS), frontend: new Box(FRONTEND), catalog: new Box(CATALOG) };
+    this.#box = { customers: new Box(CUSTOMERS), catalog: new Box(CATALOG) };
+    const fronts = column(frontends.length);
+    frontends.forEach(({ name }, index) => { this.#box[name] = new Box(fronts[index]); });
     for (const { name } of replicas) this.#box[name] = new Box(place[name]);
     this.#boxes.replaceChildren(...Object.values(this.#box).map((box) => box.element));
 
     const arrows = [];
-    const [front, stock] = [FRONTEND, CATALOG];
-    if (shopping && up(frontend)) arrows.push(arrow(CUSTOMERS.x + CUSTOMERS.width, 164, front.x, 164, "HTTP", "flows"));
-    if (up(frontend) && up(catalog)) {
-      arrows.push(arrow(front.x + WIDTH, front.y + 18, stock.x, stock.y + 40, "query", shopping && "flows"));
-      arrows.push(arrow(stock.x, stock.y + 74, front.x + WIDTH, front.y + 50, "changes", "quiet"));
-    }
+    const stock = CATALOG;
+    frontends.forEach((frontend, index) => {
+      if (!up(frontend)) return;
+      const { x, y, height } = fronts[index];
+      const [right, at] = [x + WIDTH, (part) => y + height * part];
+      // The words are the same at each; they are written once.
+      const word = (text) => (index === 0 ? text : "");
+      if (shopping) arrows.push(arrow(CUSTOMERS.x + CUSTOMERS.width, 164, x, at(0.5), word("HTTP"), "flows"));
+      if (up(catalog)) {
+        arrows.push(arrow(right, at(0.19), stock.x, stock.y + 40, word("query"), shopping && "flows"));
+        arrows.push(arrow(stock.x, stock.y + 74, right, at(0.52), word("changes"), "quiet"));
+      }
+      if (leader) {
+        const { x: to, y: top } = place[leader.name];
+        arrows.push(arrow(right, at(0.81), to + 40, top, word("buy"), shopping && "flows"));
+      }
+    });
     if (leader) {
       const { x, y } = place[leader.name];
-      if (up(frontend)) arrows.push(arrow(front.x + WIDTH, front.y + 78, x + 40, y, "buy", shopping && "flows"));
       if (up(catalog)) arrows.push(arrow(x + WIDTH / 2 + 14, y, stock.x + WIDTH / 2, stock.y + HEIGHT, "purchase", shopping && "flows"));
       for (const { name } of followers) arrows.push(bow(x, place[name].x, y + HEIGHT, shopping && "flows"));
     }
     this.#arrows.replaceChildren(...arrows);
   }
+}
+
+/** The places of so many front-ends, one below the other. */
+function column(count) {
+  const { x, from, top, bottom, gap } = FRONTENDS;
+  if (count < 2) return [{ x, y: from, height: HEIGHT }];
+  const height = Math.min(HEIGHT, (bottom - top + gap) / count - gap);
+  return Array.from({ length: count }, (_, index) => ({ x, y: top + index * (height + gap), height }));
 }
 
 /** The box of a service. */

@@ -27,8 +27,9 @@ pub struct Known {
 #[derive(Debug, Serialize)]
 pub struct Picture {
     services: Vec<ServicePicture>,
-    /// The current view, from the last status of the front-end.
+    /// The current view: the newest that a front-end reports.
     view: Option<View>,
+    /// The cache of the first front-end.
     cache: Option<CacheStatus>,
     /// The number of toys.
     toy_count: usize,
@@ -110,8 +111,9 @@ impl Picture {
         for known in services {
             match own(known) {
                 Some(Own::Frontend(front)) => {
-                    picture.view = front.view.filter(|_| known.answers);
-                    picture.cache = Some(front.cache);
+                    let view = front.view.filter(|_| known.answers);
+                    picture.view = picture.view.into_iter().chain(view).max_by_key(|v| v.epoch);
+                    picture.cache.get_or_insert(front.cache);
                 }
                 Some(Own::Catalog(catalog)) => {
                     picture.toy_count = catalog.toy_count;
@@ -139,7 +141,7 @@ impl Picture {
     }
 }
 
-/// Used if the front-end does not answer: the newest view that a replica has received.
+/// Used if no front-end answers: the newest view that a replica has received.
 fn newest_view(services: &[Known]) -> Option<View> {
     let views = services.iter().filter(|known| known.answers).filter_map(|known| {
         match &known.report.as_ref()?.own {

@@ -18,9 +18,11 @@ impl World {
         self.host(node).paused_until = Moment::START;
         let rng = &mut self.rng;
         match node {
-            Node::Frontend => {
-                if let Slot::Up(process) = &self.frontend {
-                    self.frontend = Slot::Down(process.disk.clone());
+            Node::Frontend(id) => {
+                if let Some(slot) = self.frontends.get_mut(&id)
+                    && let Slot::Up(process) = slot
+                {
+                    *slot = Slot::Down(process.disk.clone());
                 }
             }
             Node::Catalog => {
@@ -112,10 +114,11 @@ impl World {
         self.trace.add(self.now, || format!("{node:?} STARTS"));
         let now = self.now;
         match node {
-            Node::Frontend => {
-                if let Slot::Down(disk) = &self.frontend {
-                    let process = frontend::Frontend::new(disk.clone(), now, &mut self.rng);
-                    self.frontend = Slot::Up(Box::new(process));
+            Node::Frontend(id) => {
+                let Some(slot) = self.frontends.get_mut(&id) else { return Ok(()) };
+                if let Slot::Down(disk) = slot {
+                    let process = frontend::Frontend::new(id, disk.clone(), now, &mut self.rng);
+                    *slot = Slot::Up(Box::new(process));
                 }
             }
             Node::Catalog => {
