@@ -104,11 +104,18 @@ fn query(c: &mut Criterion) {
     let transport = Transport::of(&config, Principal::Frontend).expect("plain, on loopback");
     let elector = Elector::start(
         &config,
+        config.frontend.controller,
         &transport,
         &Directory::open(&directory.path().join("frontend")).expect("a directory"),
     );
     let elector = elector.expect("it starts without replicas");
-    let orders = Orders::new(&config, &transport, elector.election(), products.clone());
+    let orders = Orders::new(
+        &config,
+        config.frontend.controller,
+        &transport,
+        elector.election(),
+        products.clone(),
+    );
     let orders = orders.expect("its addresses are configured");
     let customer_server = CustomerServer::new(
         products.clone(),

@@ -72,8 +72,8 @@ impl Drop for Store {
 fn two_front_ends_sell_from_one_stock_and_show_no_old_version() {
     let store = Store::open();
     let mut customers = store.customers();
-    for n in 1..=20u64 {
-        let (buyer, other) = (n as usize % 2, (n as usize + 1) % 2);
+    for (n, buyer) in (1..=20u64).zip([0, 1].into_iter().cycle()) {
+        let other = 1 - buyer;
         assert_eq!(customers[buyer].buy_one("Tux"), n, "one row of numbers");
         // Twice: the second time from the cache.
         for _ in 0..2 {
