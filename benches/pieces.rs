@@ -17,7 +17,7 @@ use toystore::catalog::stock::Stock;
 use toystore::config::Config;
 use toystore::error::Error;
 use toystore::frontend::cache::{Cache, LEASE};
-use toystore::frontend::election::Elector;
+use toystore::frontend::elector::Elector;
 use toystore::frontend::orders::Orders;
 use toystore::frontend::products::Products;
 use toystore::frontend::router::route;

@@ -20,8 +20,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(mut config: Config, arguments: &ArgMatches) -> Result<ExitCode> {
-    let addresses = &mut config.client.addresses;
-    *addresses = addresses_from(addresses, arguments);
+    config.client.addresses = addresses_from(&config.client.addresses, arguments);
     let stop = Stop::install(arguments)?;
     let report = client::run(&config.client, &|| stop.wait(Duration::ZERO))?;
     stop.let_signals_end();

@@ -1,5 +1,5 @@
 //! The controller's thread: it gives the [controller](super::controller) the reports of the health checkers, and writes
-//! each new view to disk before others see it. Started by [`election`](super::election) in the front-end that makes the
+//! each new view to disk before others see it. Started by [`elector`](super::elector) in the front-end that makes the
 //! views.
 
 use super::controller::{Controller, Decision, HealthReport, Unclean};

@@ -1,36 +1,15 @@
-//! The leader, as the whole front-end sees it, and the thread of a health checker per replica. A health checker asks its
-//! replica for its health each 100 ms, or sends it the view that it does not have yet. The answers go to one
-//! thread more: in one front-end to the [controller's](super::controlling), which makes the views, in the others to the
-//! [observer's](super::observing), which finds them in the answers.
-//!
-//! ```text
-//!  replica 1 ◀── health checker ──┐ reports
-//!  replica 2 ◀── health checker ──┼─────────▶ controller or observer ──▶ the view ──▶ sessions, health checkers
-//!  replica 3 ◀── health checker ──┘
-//! ```
+//! The leader, as the whole front-end sees it: what the threads of the [elector](super::elector) find out, for those who
+//! ask, and the reports on their way between these threads.
 
-use super::controller::{HealthReport, SILENT};
-use super::controlling;
+use super::controller::HealthReport;
 use super::elected::{Elected, Leader};
-use super::observing;
 use crate::blocking::Blocking;
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, FrontendId, Moment, OrderNumber, ReplicaId, View};
-use crate::net::{Rpc, Transport};
-use crate::protocol::ask;
-use crate::protocol::order::{Health, Peer};
-use crate::stop::VitalThread;
-use crate::storage::Directory;
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The time between two health checks.
-const CHECK_INTERVAL: Duration = Duration::from_millis(100);
-/// The pause after a connection broke: the next attempt shows whether the process is gone.
-const RECHECK_PAUSE: Duration = Duration::from_millis(5);
 /// How often the time is checked when there are no reports.
 const TICK: Duration = Duration::from_millis(50);
 /// A store that has just started logs that it has no leader after this time.
@@ -72,6 +51,25 @@ struct State {
 }
 
 impl Election {
+    /// No leader yet, in the front-end `me`.
+    pub(super) fn new(me: FrontendId, controller: FrontendId) -> Election {
+        Election {
+            controller,
+            is_controller: me == controller,
+            started: Instant::now(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            suspicion: Condvar::new(),
+            reported: Condvar::new(),
+        }
+    }
+
+    /// This process stops.
+    pub(super) fn stop(&self) {
+        self.state.lock().stopping = true;
+        self.suspicion.notify_all();
+    }
+
     /// The leader. Waits for one until `deadline`.
     pub fn leader(&self, deadline: Instant) -> Result<Leader> {
         let mut state = self.state.lock();
@@ -107,7 +105,7 @@ impl Election {
     }
 
     /// Tells how a replica is. While the controller writes a view, reports wait; it needs only the later ones.
-    fn report(&self, id: ReplicaId, report: HealthReport) {
+    pub(super) fn report(&self, id: ReplicaId, report: HealthReport) {
         let mut state = self.state.lock();
         if state.reports.len() == REPORTS_MAX {
             state.reports.pop_front();
@@ -127,7 +125,7 @@ impl Election {
     }
 
     /// Waits for the next check of this replica, at `due` or when it is suspected.
-    fn await_check(&self, id: ReplicaId, due: Instant) {
+    pub(super) fn await_check(&self, id: ReplicaId, due: Instant) {
         let mut state = self.state.lock();
         while !state.suspected.remove(&id) && !state.stopping {
             if self.suspicion.wait_until(&mut state, due).timed_out() {
@@ -185,6 +183,11 @@ impl Election {
     }
 
     /// The highest committed number in any report to the controller.
+    pub(super) fn committed(&self) -> OrderNumber {
+        self.state.lock().committed
+    }
+
+    /// The same, from the controller.
     pub(super) fn set_committed(&self, committed: OrderNumber) {
         self.state.lock().committed = committed;
     }
@@ -212,115 +215,6 @@ impl Election {
         } else if let Some(since) = since {
             let ms = (now - since).as_millis();
             tracing::info!("a leader was elected after {ms} ms; purchases continue");
-        }
-    }
-}
-
-/// The threads of the election. Dropping it stops and joins them.
-pub struct Elector {
-    election: Arc<Election>,
-    threads: Vec<VitalThread>,
-}
-
-impl Elector {
-    /// Begins to watch the replicas of `config` in the front-end `me`.
-    pub fn start(
-        config: &Config,
-        me: FrontendId,
-        transport: &Transport,
-        directory: &Directory,
-    ) -> Result<Elector> {
-        let controller = config.frontend.controller;
-        let election = Arc::new(Election {
-            controller,
-            is_controller: me == controller,
-            started: Instant::now(),
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            suspicion: Condvar::new(),
-            reported: Condvar::new(),
-        });
-        let mut elector = Elector { election: election.clone(), threads: Vec::new() };
-        for (&id, replica) in &config.order.replicas {
-            let peer = transport.rpc(&replica.peer)?;
-            let checker = HealthChecker { id, peer, election: election.clone() };
-            let thread = VitalThread::start(format!("health-{id}"), move || checker.run())?;
-            elector.threads.push(thread);
-        }
-        let decider = if me == controller {
-            controlling::start(config, directory, election)
-        } else {
-            let controller = transport.rpc(&config.frontend.instance(controller)?.peer)?;
-            observing::start(config, controller, election)
-        };
-        elector.threads.push(decider?);
-        Ok(elector)
-    }
-
-    /// Who leads, for those who ask.
-    pub fn election(&self) -> Arc<Election> {
-        self.election.clone()
-    }
-}
-
-impl Drop for Elector {
-    fn drop(&mut self) {
-        self.election.state.lock().stopping = true;
-        self.election.suspicion.notify_all();
-        self.threads.clear();
-    }
-}
-
-/// Asks one replica for its health, again and again.
-struct HealthChecker {
-    id: ReplicaId,
-    peer: Rpc,
-    election: Arc<Election>,
-}
-
-impl HealthChecker {
-    fn run(&self) {
-        let mut has = Epoch(0);
-        while !self.election.is_stopping() {
-            let begun = Instant::now();
-            let (report, pause) = self.check(&mut has, begun + SILENT);
-            let answered = matches!(report, HealthReport::Healthy { .. });
-            self.election.report(self.id, report);
-            let news = self.election.epoch() > has;
-            if !(answered && news) {
-                self.election.await_check(self.id, begun + pause);
-            }
-        }
-    }
-
-    /// Sends the replica the view if it does not have it, else asks for its health. Returns how
-    /// long to wait before the next check.
-    fn check(&self, has: &mut Epoch, deadline: Instant) -> (HealthReport, Duration) {
-        let question = match self.election.view() {
-            Some(view) if view.epoch > *has => {
-                *has = view.epoch;
-                Peer::UpdateLeader { view }
-            }
-            _ => Peer::HealthCheck,
-        };
-        let expected = self.election.state.lock().committed;
-        let asked = self.election.now();
-        let stopping = || self.election.is_stopping();
-        match ask::<_, Health>(&self.peer, &question, deadline, &stopping) {
-            Ok(health) => {
-                *has = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
-                (HealthReport::Healthy { health, asked, expected }, CHECK_INTERVAL)
-            }
-            Err(Error::Unreachable { .. }) => {
-                *has = Epoch(0);
-                (HealthReport::Refused, CHECK_INTERVAL)
-            }
-            // It has this view or a newer one. The next health check shows which.
-            Err(error) if error.is_definite() => (HealthReport::Silent, RECHECK_PAUSE),
-            Err(_) => {
-                *has = Epoch(0);
-                (HealthReport::Silent, RECHECK_PAUSE)
-            }
         }
     }
 }

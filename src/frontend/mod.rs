@@ -21,7 +21,8 @@
 //! * [`elected`] (pure): the leader of the current view, for all threads.
 //! * [`controlling`]: the controller's thread. A view is on disk before it is sent.
 //! * [`observer`] (pure), [`observing`]: the same in front-ends that make no views: they find them in the replicas' answers.
-//! * [`election`]: the leader for all threads, and the health checkers.
+//! * [`election`]: the leader, for all threads.
+//! * [`elector`]: these threads and the health checkers.
 //! * [`subscription`]: takes the changes from the catalog.
 //! * [`peers`]: the peer address: health, status and metrics.
 
@@ -39,6 +40,7 @@ pub mod observer;
 mod observing;
 pub mod elected;
 pub mod election;
+pub mod elector;
 pub mod subscription;
 pub mod peers;
 
@@ -51,7 +53,7 @@ use crate::monitoring::status::Kind;
 use crate::net::{Clients, Limits, Server, Transport};
 use crate::stop::Stop;
 use crate::storage::Directory;
-use election::Elector;
+use elector::Elector;
 use peers::{Peers, Shown};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The observer's thread. It joins: the controller makes a view for this front-end, from whose epoch its purchases are
 //! counted. Then it gives the [observer](super::observer) the reports of the health checkers, and announces the views that
-//! it finds in them. Started by [`election`](super::election) in a front-end that makes no views.
+//! it finds in them. Started by [`elector`](super::elector) in a front-end that makes no views.
 
 use super::election::Election;
 use super::observer::Observer;
