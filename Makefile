@@ -1,7 +1,7 @@
 # Every target needs Rust. A target that needs more says so. ARGS are passed to the program: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all certs manual deny client loadtest evaluate test test-browser test-netns test-containers \
+.PHONY: run-all certs manual deny client loadtest evaluate test test-browser test-otlp test-netns test-containers \
 	soak model torture sabotage fuzz bench bench-floor bench-etcd bench-postgres peers lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
@@ -12,7 +12,7 @@ certs: ## Make or renew the certificates of the services in certs/
 	cargo build --release --bin certs
 	@exec target/release/certs $(ARGS)
 
-PROGRAMS = audit catalog certs client frame frontend loadtest order run-all toys
+PROGRAMS = audit catalog certs client frame frontend loadtest order run-all toys trace
 manual: ## Write manual pages and completions for bash, zsh and fish to target/manual/
 	cargo build --release --workspace --bins
 	@mkdir -p target/manual
@@ -51,6 +51,13 @@ test-browser: ## Test the pages in a real browser; .ci/install-browser installs 
 		|| { echo "test-browser needs the packages of tests/browser; .ci/install-browser installs them"; exit 1; }
 	cargo build --bins
 	cd tests/browser && node --test $(ARGS)
+
+OTLP = target/otlp
+test-otlp: ## Parse the spans that a store sends with OpenTelemetry's definitions, from PyPI; needs python3
+	@test -x $(OTLP)/bin/python || python3 -m venv $(OTLP)
+	$(OTLP)/bin/pip install --quiet opentelemetry-proto==1.45.2
+	OTLP_SENT=$(abspath $(OTLP)/sent.jsonl) cargo test --test traces spans_are_sent
+	$(OTLP)/bin/python tests/otlp/parse.py <$(OTLP)/sent.jsonl
 
 test-netns: ## Test the store on five machines (network namespaces) with faults of the network
 	cargo test --test torture -- --ignored --nocapture apart $(ARGS)

@@ -40,6 +40,7 @@ use toystore::protocol::order::{self, Append, AppendOutcome, Bought};
 use toystore::protocol::purchase::Purchase;
 use toystore::protocol::{Answer, answer, question};
 use toystore::storage::{CsvLog, Directory};
+use toystore::trace::Recorder;
 
 const QUERY: &[u8] = b"GET /products/Tux HTTP/1.1\r\nHost: 127.0.0.1:8081\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n";
 const CALLS: u64 = 1_000;
@@ -102,11 +103,13 @@ fn query(c: &mut Criterion) {
     let products = Arc::new(Products::new(Rpc::new(catalog.address().to_string()), 10));
     let config = Config::default();
     let transport = Transport::of(&config, Principal::Frontend).expect("plain, on loopback");
+    let recorder = Recorder::new("front-end", config.trace.sample);
     let elector = Elector::start(
         &config,
         config.frontend.controller,
         &transport,
         &Directory::open(&directory.path().join("frontend")).expect("a directory"),
+        recorder.clone(),
     );
     let elector = elector.expect("it starts without replicas");
     let orders = Orders::new(
@@ -121,6 +124,7 @@ fn query(c: &mut Criterion) {
         products.clone(),
         orders,
         Arc::new(RequestMetrics::new(&[Kind::Query])),
+        recorder,
     );
     let mut session = customer_server.open(Scheme::Plain.into(), Waker::noop().clone());
     let mut output = Vec::new();

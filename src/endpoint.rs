@@ -2,7 +2,7 @@
 //! shows which: a frame begins with its length, which is below 2^24, so with a zero byte; HTTP begins with a letter.
 //! Called by the server of the address.
 //!
-//! Health, status and metrics are answered by the [`Monitor`]. At the request address every
+//! Health, status, metrics and traces are answered by the [`Monitor`]. At the request address every
 //! request is counted, at the peer address none: that is traffic between services.
 
 use crate::error::Result;
@@ -67,7 +67,10 @@ impl<H: Handler, M: Monitored> Endpoint<H, M> {
         let mut asked = None;
         let answered = frame::put(output, |answer| {
             asked = Some(match question {
-                Ok(question) => self.handler.frame(question, answer),
+                Ok(question) => {
+                    let _traced = protocol::answering(question, self.monitor.recorder());
+                    self.handler.frame(question, answer)
+                }
                 Err(error) => Asked::one(Kind::Other, protocol::answer::<()>(Err(error), answer)),
             });
             Ok(())

@@ -45,10 +45,11 @@
 //! | layer | modules |
 //! |---|---|
 //! | values | [`error`], [`model`], [`text`], [`address`] |
-//! | programs | [`output`], [`config`], [`trace`], [`blocking`], [`stop`], [`program`], [`signals`] |
+//! | programs | [`output`], [`config`], [`diagnostics`], [`blocking`], [`stop`], [`program`], [`signals`] |
 //! | input and output | [`storage`] (durable files), [`net`] (server, frames, calls), [`http`] |
+//! | traces | [`trace`] (where the time of a request goes) |
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
-//! | endpoints | [`monitoring`] (health, status, metrics), [`endpoint`] (an address of a service) |
+//! | endpoints | [`monitoring`] (health, status, metrics), [`endpoint`] (an address of a service), [`collector`] (of traces) |
 //! | services | [`catalog`], [`order`], [`frontend`] |
 //! | programs that use the services | [`client`], [`audit`], [`certs`], [`toys`], [`supervisor`] |
 //!
@@ -64,7 +65,7 @@ pub mod text;
 pub mod address;
 pub mod output;
 pub mod config;
-pub mod trace;
+pub mod diagnostics;
 pub mod blocking;
 pub mod stop;
 pub mod program;
@@ -72,10 +73,12 @@ pub mod signals;
 pub mod storage;
 pub mod net;
 pub mod http;
+pub mod trace;
 pub mod protocol;
 pub mod pages;
 pub mod monitoring;
 pub mod endpoint;
+pub mod collector;
 pub mod catalog;
 pub mod order;
 pub mod frontend;

@@ -3,10 +3,10 @@
 //! A failure prints one line on standard error, after the program's name, and exits with code 2.
 
 use crate::config::{self, Config};
+use crate::diagnostics;
 use crate::error::Result;
 use crate::output;
 use crate::stop::{self, Stop};
-use crate::trace;
 use clap::{Arg, ArgMatches, Command};
 use std::process::ExitCode;
 
@@ -34,7 +34,7 @@ pub fn service(
             stop::panic_in(thread);
         }
         let stop = Stop::install(arguments)?;
-        let _log = trace::start(&config)?;
+        let _log = diagnostics::start(&config)?;
         run(&config, arguments, &stop).map(|()| ExitCode::SUCCESS)
     })
 }

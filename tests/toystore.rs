@@ -24,11 +24,12 @@ fn the_program_of_all_programs_is_each_of_them() {
         ("frame", env!("CARGO_BIN_EXE_frame")),
         ("audit", env!("CARGO_BIN_EXE_audit")),
         ("toys", env!("CARGO_BIN_EXE_toys")),
+        ("trace", env!("CARGO_BIN_EXE_trace")),
         ("certs", env!("CARGO_BIN_EXE_certs")),
     ] {
         assert_eq!(toystore(&[name, "--help"]), run(alone, &["--help"]), "{name}");
     }
-    let names = "catalog, order, frontend, client, frame, audit, toys or certs";
+    let names = "catalog, order, frontend, client, frame, audit, toys, trace or certs";
     for arguments in [&[][..], &["shop"]] {
         let refused = toystore(arguments);
         assert_eq!(refused.status.code(), Some(2), "{arguments:?}");

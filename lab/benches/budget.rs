@@ -45,6 +45,7 @@ use toystore::protocol::purchase::Purchase;
 use toystore::protocol::web::{self, Receipt};
 use toystore::protocol::{Answer, answer, ask, question, wanted as still_wanted};
 use toystore::storage::CsvLog;
+use toystore::trace::Recorder;
 
 /// How long each part is repeated in a round.
 const ROUND: Duration = Duration::from_millis(400);
@@ -185,7 +186,8 @@ fn median_micros(mut once: impl FnMut()) -> f64 {
 
 /// Answers everything at once, as the services would, until this process is ended.
 fn other_side(address: &str) {
-    let monitor = Arc::new(Monitor::new("other", Arc::new(OtherSide), &[Kind::Buy]));
+    let monitor =
+        Arc::new(Monitor::new(Recorder::new("other", 0.0), Arc::new(OtherSide), &[Kind::Buy]));
     let port = Arc::new(Endpoint::requests(OtherSide, monitor));
     let server = Server::start("other", address, port, Limits::default());
     let _server = server.expect("the address is free");

@@ -14,8 +14,9 @@ mod frame;
 mod frontend;
 mod order;
 mod toys;
+mod trace;
 
-const PROGRAMS: &str = "catalog, order, frontend, client, frame, audit, toys or certs";
+const PROGRAMS: &str = "catalog, order, frontend, client, frame, audit, toys, trace or certs";
 
 fn main() -> ExitCode {
     match &*env::args_os().nth(1).unwrap_or_default().to_string_lossy() {
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         "frame" => frame::main(),
         "audit" => audit::main(),
         "toys" => toys::main(),
+        "trace" => trace::main(),
         "certs" => certs::main(),
         other => program::end("toystore", answer(other)),
     }

@@ -34,6 +34,8 @@ use crate::protocol::web::{self, ShownToy};
 use crate::protocol::{answer, question};
 use crate::stop::{Stop, crash};
 use crate::storage::Directory;
+use crate::trace::export::Exporter;
+use crate::trace::{Recorder, scope};
 use parking_lot::RwLock;
 use serde_json::json;
 use std::sync::Arc;
@@ -70,7 +72,9 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     };
     let limits = Limits { threads: settings.threads, ..Limits::default() };
     let kinds = &[Kind::Query, Kind::List, Kind::Purchase, Kind::Other];
-    let monitor = Arc::new(Monitor::new("catalog", catalog.clone(), kinds));
+    let recorder = Recorder::new("catalog", config.trace.sample);
+    let exporter = Exporter::start(&recorder, &config.trace)?;
+    let monitor = Arc::new(Monitor::new(recorder, catalog.clone(), kinds));
     let customers = Arc::new(Endpoint::requests(Customers(catalog.clone()), monitor.clone()));
     let peers = Arc::new(Endpoint::peers(Peers(catalog.clone()), monitor.clone()));
     let (peer, request) = (transport.listen(&settings.peer), transport.listen(&settings.listen));
@@ -91,6 +95,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     server.stop();
     peer_server.stop();
     drop(reloader);
+    drop(exporter);
     tracing::info!("closed");
     Ok(())
 }
@@ -148,7 +153,10 @@ impl Catalog {
         purchases: Vec<Purchase>,
     ) -> Result<Reserved> {
         self.delay();
-        let mut stock = self.stock.write();
+        let mut stock = {
+            let _waiting = scope::wait("wait for the stock");
+            self.stock.write()
+        };
         stock.synced(self.journal.durable());
         let (reserved, records) = stock.purchase(epoch, logged, purchases)?;
         self.write(&records, &stock);
@@ -265,7 +273,9 @@ impl Catalog {
     /// Journals records that were just applied, and publishes their changes to the caches. Returns the number of the
     /// last published change. A journal that fails ends the process, because memory and disk would differ.
     fn write(&self, records: &[Record], stock: &Stock) -> u64 {
+        let step = scope::step("append to the journal");
         self.journal.append(records, stock.position()).unwrap_or_else(|error| crash(&error));
+        drop(step);
         self.subscribers.publish(records.iter().filter_map(Record::changed))
     }
 
@@ -273,10 +283,12 @@ impl Catalog {
     fn complete(&self, position: u64, change: u64) {
         self.subscribers.tell();
         self.sync(position);
+        let _waiting = scope::wait("wait for the caches");
         self.subscribers.await_coverage(change);
     }
 
     fn sync(&self, position: u64) {
+        let _step = scope::disk("sync the journal");
         self.journal.sync(position).unwrap_or_else(|error| crash(&error));
     }
 
@@ -284,6 +296,7 @@ impl Catalog {
     fn delay(&self) {
         let delay = self.slowness.delay();
         if !delay.is_zero() {
+            let _step = scope::step("artificial delay");
             let _waiting = Blocking::new();
             thread::sleep(delay);
         }

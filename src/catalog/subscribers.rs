@@ -7,6 +7,8 @@ use crate::error::{Error, Result};
 use crate::model::{Moment, ToyName};
 use crate::protocol::catalog::{CHANGES_HELD_MS, Changes};
 use crate::storage::replace;
+use crate::trace::trails::Trails;
+use crate::trace::{Kind, scope};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,6 +26,8 @@ pub struct Subscribers {
     /// The subscriptions in the file; `None` if it does not exist.
     written: Mutex<Option<BTreeSet<u64>>>,
     leases: Mutex<Leases>,
+    /// The changes by sampled purchases.
+    trails: Trails,
     /// Signalled when there is a new change.
     published: Condvar,
     /// Signalled when a front-end has acknowledged changes.
@@ -42,6 +46,7 @@ impl Subscribers {
             file,
             leases: Mutex::new(Leases::new(Moment::START, earlier.clone())),
             written: Mutex::new(earlier),
+            trails: Trails::default(),
             published: Condvar::new(),
             acknowledged: Condvar::new(),
         })
@@ -51,10 +56,18 @@ impl Subscribers {
     /// [waits for them](Subscribers::tell), or with their next call.
     pub fn publish<'a>(&self, changed: impl IntoIterator<Item = (&'a ToyName, u64)>) -> u64 {
         let mut leases = self.leases.lock();
+        let before = leases.last();
         for (name, version) in changed {
             leases.publish(name, version);
         }
-        leases.last()
+        let last = leases.last();
+        drop(leases);
+        if last > before
+            && let Some(scope) = scope::current()
+        {
+            self.trails.add(last, scope);
+        }
+        last
     }
 
     /// Tells the front-ends what was published. A purchase does so while its records are synced, and not before
@@ -91,6 +104,12 @@ impl Subscribers {
         loop {
             let changes = leases.changes(subscription)?;
             if acknowledged.is_none() || !changes.invalidate.is_empty() {
+                drop(leases);
+                // A subscription that begins has an empty cache.
+                let before = acknowledged.unwrap_or(changes.up_to);
+                for (scope, since) in self.trails.between(before, changes.up_to) {
+                    scope.record("tell a cache", Kind::Step, since, &[]);
+                }
                 return Ok(changes);
             }
             let _waiting = Blocking::new();

@@ -48,11 +48,13 @@ enum Field {
     MaybeFile(Place<Option<PathBuf>>),
     MaybeDirectory(Place<Option<PathBuf>>),
     MaybeFailure(Place<Option<Failure>>),
+    /// `http://host:port`.
+    MaybeUrl(Place<Option<String>>),
     OneOf(Place<dyn Word>),
 }
 use Field::{
-    Address, Addresses, Chance, Count, Id, MaybeDirectory, MaybeFailure, MaybeFile, Milliseconds,
-    OneOf, OwnAddress, OwnDirectory, Switch, Whole,
+    Address, Addresses, Chance, Count, Id, MaybeDirectory, MaybeFailure, MaybeFile, MaybeUrl,
+    Milliseconds, OneOf, OwnAddress, OwnDirectory, Switch, Whole,
 };
 
 const HOUR_MS: u64 = 3_600_000;
@@ -123,6 +125,9 @@ static KEYS: &[Key] = &[
 
     key("log", "format", OneOf(|c, _| &mut c.log.format), "Format of a log line"),
     key("log", "level", OneOf(|c, _| &mut c.log.level), "Lowest level of lines to write"),
+
+    key("trace", "sample", Chance(|c, _| &mut c.trace.sample), "Share of the customers' requests that is traced; all are while somebody looks at the traces"),
+    key("trace", "otlp", MaybeUrl(|c, _| &mut c.trace.otlp), "Collector that spans are sent to, by OTLP over HTTP with JSON; empty for none"),
 ];
 
 /// The section of the keys that each replica has.
@@ -247,6 +252,12 @@ impl Setting {
             MaybeFailure(place) => {
                 failure(text).map(|failure| *place(config, self.number) = failure)
             }
+            MaybeUrl(place) => {
+                let is_url = text.strip_prefix("http://").is_some_and(address::is_one);
+                (text.is_empty() || is_url).then(|| {
+                    *place(config, self.number) = is_url.then(|| text.to_owned());
+                })
+            }
             OneOf(place) => place(config, self.number).read(text),
         };
         value.ok_or_else(|| format!("{} is \"{text}\", expected {}", self.path(), self.allowed()))
@@ -272,6 +283,7 @@ impl Setting {
             MaybeFailure(place) => {
                 place(config, self.number).map_or_else(String::new, |failure| failure.to_string())
             }
+            MaybeUrl(place) => place(config, self.number).clone().unwrap_or_default(),
             OneOf(place) => place(config, self.number).show(),
         }
     }
@@ -293,6 +305,7 @@ impl Setting {
             MaybeFile(_) => "a file, or empty".to_owned(),
             MaybeDirectory(_) => "a directory, or empty".to_owned(),
             MaybeFailure(_) => "crash@N, hang@N or fail-write@N, or empty".to_owned(),
+            MaybeUrl(_) => "http://host:port, or empty".to_owned(),
             OneOf(place) => place(&mut Config::default(), self.number).allowed(),
         }
     }
@@ -309,6 +322,7 @@ impl Setting {
             OwnDirectory(_) | MaybeDirectory(_) => "DIRECTORY",
             MaybeFile(_) => "FILE",
             MaybeFailure(_) => "FAILURE@N",
+            MaybeUrl(_) => "URL",
             OneOf(_) => "WORD",
         }
     }

@@ -21,7 +21,7 @@ mod settings;
 pub use flags::{all_flags, given_flags};
 pub use settings::{
     Catalog, Client, Config, Failure, FailureKind, Frontend, Instance, Level, Log, LogFormat,
-    Order, Page, Restock, ThreadPer, Tls,
+    Order, Page, Restock, ThreadPer, Tls, Trace,
 };
 
 use crate::error::{Error, Result};

@@ -25,6 +25,8 @@ pub struct Config {
     pub tls: Tls,
     /// The settings of the log.
     pub log: Log,
+    /// The settings of the traces.
+    pub trace: Trace,
 }
 
 /// The settings of the front-ends.
@@ -204,6 +206,15 @@ pub struct Log {
     pub level: Level,
 }
 
+/// The settings of the traces.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trace {
+    /// The share of customers' requests that is traced, 0 to 1.
+    pub sample: f64,
+    /// The collector that spans are sent to, such as `http://127.0.0.1:4318`, if any.
+    pub otlp: Option<String>,
+}
+
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -302,6 +313,12 @@ impl Default for Page {
 impl Default for Log {
     fn default() -> Log {
         Log { format: LogFormat::Text, level: Level::Info }
+    }
+}
+
+impl Default for Trace {
+    fn default() -> Trace {
+        Trace { sample: 0.01, otlp: None }
     }
 }
 

@@ -9,10 +9,12 @@ use crate::error::{Error, Result};
 use crate::model::{OrderNumber, ReplicaId, View};
 use crate::stop::{VitalThread, crash};
 use crate::storage::{Directory, replace};
+use crate::trace::{Recorder, Traced};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The committed number is put on disk each time it has grown by this.
 const REMEMBER_EVERY: u64 = 1_000;
@@ -22,6 +24,7 @@ pub(super) fn start(
     config: &Config,
     directory: &Directory,
     election: Arc<Election>,
+    recorder: Arc<Recorder>,
 ) -> Result<VitalThread> {
     let path = directory.file("view.json");
     let Remembered { view, committed } = Remembered::read(&path)?;
@@ -29,7 +32,8 @@ pub(super) fn start(
         if config.frontend.allow_unclean_election { Unclean::Allowed } else { Unclean::Forbidden };
     let replicas: Vec<ReplicaId> = config.order.replicas.keys().copied().collect();
     let controller = Controller::new(replicas.clone(), view, committed, unclean, election.now());
-    let thread = ControllerThread { controller, replicas, remembered: committed, path, election };
+    let thread =
+        ControllerThread { controller, replicas, remembered: committed, path, election, recorder };
     VitalThread::start("controller", move || thread.run())
 }
 
@@ -41,6 +45,7 @@ struct ControllerThread {
     remembered: OrderNumber,
     path: PathBuf,
     election: Arc<Election>,
+    recorder: Arc<Recorder>,
 }
 
 impl ControllerThread {
@@ -82,6 +87,8 @@ impl ControllerThread {
 
     /// Puts the view on disk, and only then lets anybody see it.
     fn announce(&mut self, Decision { view, reason }: Decision) {
+        let mut traced = Traced::background(&self.recorder, "election", Instant::now());
+        traced.note("view", &view);
         self.remember(Some(view.clone()));
         tracing::info!("{reason}; {view}");
         self.election.announce(view);
@@ -95,7 +102,11 @@ impl ControllerThread {
         }
         self.election.set_committed(committed);
         let is_led = self.controller.is_led(self.election.now());
-        self.election.set_led(is_led, || self.hint());
+        if let Some(waited) = self.election.set_led(is_led, || self.hint()) {
+            let now = Instant::now();
+            let since = now.checked_sub(waited).unwrap_or(now);
+            drop(Traced::background(&self.recorder, "no leader", since));
+        }
     }
 
     /// What they wait for, if it is more than the return of an order replica.

@@ -193,15 +193,15 @@ impl Election {
     }
 
     /// Whether the leader of the view answers. While it does not, purchases wait; `hint` says for what, if it is more
-    /// than the return of an order replica.
-    pub(super) fn set_led(&self, is_led: bool, hint: impl FnOnce() -> String) {
+    /// than the return of an order replica. Returns how long they have waited, if a leader was elected now.
+    pub(super) fn set_led(&self, is_led: bool, hint: impl FnOnce() -> String) -> Option<Duration> {
         let now = self.now();
         let mut state = self.state.lock();
         // At a start there is no leader. It is logged only if that lasts.
         let waits_from_the_start =
             !is_led && state.leaderless_since.is_none() && now > Moment::START + LEADERLESS;
         if state.elected.is_led == is_led && !waits_from_the_start {
-            return;
+            return None;
         }
         state.elected.is_led = is_led;
         let since = state.leaderless_since.take();
@@ -212,9 +212,11 @@ impl Election {
         self.changed.notify_all();
         if !is_led {
             tracing::warn!("no leader: no order replica can lead; purchases wait{}", hint());
-        } else if let Some(since) = since {
-            let ms = (now - since).as_millis();
-            tracing::info!("a leader was elected after {ms} ms; purchases continue");
+            return None;
         }
+        let waited = now - since?;
+        let ms = waited.as_millis();
+        tracing::info!("a leader was elected after {ms} ms; purchases continue");
+        Some(waited)
     }
 }

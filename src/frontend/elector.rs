@@ -21,6 +21,7 @@ use crate::protocol::ask;
 use crate::protocol::order::{Health, Peer};
 use crate::stop::VitalThread;
 use crate::storage::Directory;
+use crate::trace::Recorder;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,7 @@ impl Elector {
         me: FrontendId,
         transport: &Transport,
         directory: &Directory,
+        recorder: Arc<Recorder>,
     ) -> Result<Elector> {
         let controller = config.frontend.controller;
         let election = Arc::new(Election::new(me, controller));
@@ -53,7 +55,7 @@ impl Elector {
             elector.threads.push(thread);
         }
         let decider = if me == controller {
-            controlling::start(config, directory, election)
+            controlling::start(config, directory, election, recorder)
         } else {
             let controller = transport.rpc(&config.frontend.instance(controller)?.peer)?;
             observing::start(config, controller, election)

@@ -14,6 +14,7 @@
 //! * [`products`]: a toy from the cache, or from the catalog, and then into the cache.
 //! * [`orders`]: buys and looks up at the leader; if it fails, waits for the next one and tries again.
 //! * [`purchases`] (pure): the purchases in flight, and which are sent together.
+//! * [`sampled`]: which of the purchases in flight are sampled, and where their time goes.
 //! * [`asking`] (pure): after each attempt at the leader, whether to try again, and whether the outcome is known.
 //! * [`querying`] (pure): a query is answered from the cache, joins another query's fetch, or begins its own.
 //! * [`cache`] (pure): least recently used, versions, lease.
@@ -31,6 +32,7 @@ pub mod router;
 pub mod products;
 pub mod orders;
 pub mod purchases;
+mod sampled;
 pub mod asking;
 pub mod querying;
 pub mod cache;
@@ -53,6 +55,8 @@ use crate::monitoring::status::Kind;
 use crate::net::{Clients, Limits, Server, Transport};
 use crate::stop::Stop;
 use crate::storage::Directory;
+use crate::trace::Recorder;
+use crate::trace::export::Exporter;
 use elector::Elector;
 use peers::{Peers, Shown};
 use std::sync::Arc;
@@ -65,7 +69,9 @@ pub fn run(config: &Config, me: FrontendId, stop: &Stop) -> Result<()> {
     let own = settings.instance(me)?;
     let transport = Transport::of(config, Principal::Frontend)?;
     let directory = Directory::open(&own.data)?;
-    let elector = Elector::start(config, me, &transport, &directory)?;
+    let recorder = Recorder::new("front-end", config.trace.sample);
+    let exporter = Exporter::start(&recorder, &config.trace)?;
+    let elector = Elector::start(config, me, &transport, &directory, recorder.clone())?;
     let catalog = transport.rpc(&config.catalog.listen)?;
     let products = Arc::new(products::Products::new(catalog, settings.cache_capacity));
     let catalog_peer = transport.rpc(&config.catalog.peer)?;
@@ -73,7 +79,7 @@ pub fn run(config: &Config, me: FrontendId, stop: &Stop) -> Result<()> {
     let orders = orders::Orders::new(config, me, &transport, elector.election(), products.clone())?;
     let shown = Arc::new(Shown { election: elector.election(), products: products.clone() });
     let kinds = &[Kind::Query, Kind::List, Kind::Buy, Kind::Order, Kind::Other];
-    let monitor = Arc::new(Monitor::new("front-end", shown, kinds));
+    let monitor = Arc::new(Monitor::new(recorder.clone(), shown, kinds));
     let peers = Arc::new(Endpoint::peers(Peers(elector.election()), monitor.clone()));
     let limits = Limits {
         threads: settings.threads,
@@ -84,7 +90,7 @@ pub fn run(config: &Config, me: FrontendId, stop: &Stop) -> Result<()> {
         ..Limits::default()
     };
     let customer_server =
-        Arc::new(session::CustomerServer::new(products, orders, monitor.requests()));
+        Arc::new(session::CustomerServer::new(products, orders, monitor.requests(), recorder));
     let peer_limits =
         Limits { threads: settings.peer_threads, clients: Clients::Services, ..Limits::default() };
     let listen = transport.listen_to_customers(&own.listen);
@@ -102,6 +108,7 @@ pub fn run(config: &Config, me: FrontendId, stop: &Stop) -> Result<()> {
     drop(reloader);
     drop(subscription);
     drop(elector);
+    drop(exporter);
     tracing::info!("closed");
     Ok(())
 }

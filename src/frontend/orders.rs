@@ -6,6 +6,7 @@ use super::elected::Leader;
 use super::election::Election;
 use super::products::Products;
 use super::purchases::{Batch, CALLS_MAX, Next, PAUSE, PurchasesInFlight};
+use super::sampled::Sampled;
 use crate::blocking::Blocking;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ use crate::model::{Entry, FrontendId, Item, Key, Moment, OrderNumber, ReplicaId,
 use crate::net::{Rpc, Transport};
 use crate::protocol::order::{Bought, Request};
 use crate::protocol::{ask, ask_each, wanted};
+use crate::trace::{Scope, scope};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::mem;
@@ -30,8 +32,14 @@ pub struct Orders {
     election: Arc<Election>,
     products: Arc<Products>,
     replicas: BTreeMap<ReplicaId, Rpc>,
-    purchases: Mutex<PurchasesInFlight<Waker>>,
+    in_flight: Mutex<InFlight>,
     deadline: Duration,
+}
+
+/// The purchases in flight, and those of them that are sampled.
+struct InFlight {
+    purchases: PurchasesInFlight<Waker>,
+    sampled: Sampled,
 }
 
 /// A purchase in flight, for the connection that waits for it. Dropping it ends the wait.
@@ -58,7 +66,10 @@ impl Orders {
             election,
             products,
             replicas: replicas.collect::<Result<_>>()?,
-            purchases: Mutex::new(PurchasesInFlight::new(me, CALLS_MAX)),
+            in_flight: Mutex::new(InFlight {
+                purchases: PurchasesInFlight::new(me, CALLS_MAX),
+                sampled: Sampled::default(),
+            }),
             deadline: config.frontend.purchase_deadline,
         })
     }
@@ -72,7 +83,12 @@ impl Orders {
     ) -> Result<PendingPurchase> {
         let (begun, name) = (Instant::now(), item.name.clone());
         let deadline = self.moment(begun + self.deadline);
-        let sequence = self.purchases.lock().begin(key, item, deadline, waker)?;
+        let mut in_flight = self.in_flight.lock();
+        let sequence = in_flight.purchases.begin(key, item, deadline, waker)?;
+        if let Some(scope) = scope::current() {
+            in_flight.sampled.begin(sequence, scope, begun);
+        }
+        drop(in_flight);
         Ok(PendingPurchase { orders: self.clone(), sequence, name, begun })
     }
 
@@ -116,12 +132,17 @@ impl Orders {
 
     /// Sends the purchases of a batch, once, after this pause.
     fn send(&self, batch: Batch, after: Duration, deadline: Instant) {
+        let scope = self.in_flight.lock().sampled.send(batch.sequences());
+        let _entered = scope.map(Scope::enter);
         let mut sending =
             Sending { orders: self, batch, answers: Err(Error::unanswered("the call broke off")) };
         pause(after);
         sending.answers = self.at_leader(deadline, |leader, replica, superseded| {
             let Leader { epoch, incarnation, .. } = leader;
-            let purchases = self.purchases.lock().to_send(&mut sending.batch, epoch, incarnation);
+            let purchases = {
+                let mut in_flight = self.in_flight.lock();
+                in_flight.purchases.to_send(&mut sending.batch, epoch, incarnation)
+            };
             ask_each(replica, &Request::Buy { purchases }, deadline, superseded)
         });
     }
@@ -133,7 +154,10 @@ impl Orders {
         deadline: Instant,
         question: impl FnOnce(Leader, &Rpc, &dyn Fn() -> bool) -> Result<T>,
     ) -> Result<T> {
-        let leader = self.election.leader(deadline)?;
+        let leader = {
+            let _step = scope::wait("wait for a leader");
+            self.election.leader(deadline)?
+        };
         let Leader { epoch, id, .. } = leader;
         let superseded = || self.election.epoch() != epoch;
         question(leader, &self.replicas[&id], &superseded).inspect_err(|error| {
@@ -168,15 +192,20 @@ impl PendingPurchase {
         let orders = &*self.orders;
         loop {
             let now = orders.moment(Instant::now());
-            let next = orders.purchases.lock().next(self.sequence, now);
+            let next = orders.in_flight.lock().purchases.next(self.sequence, now);
             let bought = match next {
                 Next::Ask(batch, from) => {
                     orders.send(batch, from - now, self.deadline());
                     continue;
                 }
                 Next::Wait => return None,
-                Next::Over(Err(error)) => return Some(Err(error)),
-                Next::Over(Ok(bought)) => bought,
+                Next::Over(outcome) => outcome,
+            };
+            let took = orders.in_flight.lock().sampled.end(self.sequence);
+            took.into_iter().for_each(scope::add_took);
+            let bought = match bought {
+                Ok(bought) => bought,
+                Err(error) => return Some(Err(error)),
             };
             if let Some(version) = bought.version {
                 orders.products.bought(&self.name, version);
@@ -188,7 +217,10 @@ impl PendingPurchase {
 
 impl Drop for PendingPurchase {
     fn drop(&mut self) {
-        let next = self.orders.purchases.lock().end(self.sequence);
+        let mut in_flight = self.orders.in_flight.lock();
+        let next = in_flight.purchases.end(self.sequence);
+        in_flight.sampled.end(self.sequence);
+        drop(in_flight);
         if let Some(waker) = next {
             waker.wake();
         }
@@ -207,7 +239,10 @@ impl Drop for Sending<'_> {
         let orders = self.orders;
         let answers = mem::replace(&mut self.answers, Ok(Vec::new()));
         let now = orders.moment(Instant::now());
-        let wakers = orders.purchases.lock().told(&self.batch, answers, now);
+        let mut in_flight = orders.in_flight.lock();
+        in_flight.sampled.told(self.batch.sequences(), scope::take_took(), Instant::now());
+        let wakers = in_flight.purchases.told(&self.batch, answers, now);
+        drop(in_flight);
         wakers.into_iter().for_each(Waker::wake);
     }
 }
@@ -215,6 +250,7 @@ impl Drop for Sending<'_> {
 fn pause(length: Duration) {
     if !length.is_zero() {
         let _waiting = Blocking::new();
+        let _step = scope::wait("pause before the next attempt");
         thread::sleep(length);
     }
 }

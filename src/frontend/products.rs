@@ -13,6 +13,7 @@ use crate::net::Rpc;
 use crate::protocol::catalog::{Changes, Request};
 use crate::protocol::web::{self, ShownToy};
 use crate::protocol::{ask, wanted};
+use crate::trace::scope;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,11 +50,16 @@ impl Products {
         let mut joined_until = None;
         let mut lookup = self.lookup.lock();
         loop {
-            match query.next(&mut lookup, name, self.now()) {
+            let next = {
+                let _step = scope::step("look into the cache");
+                query.next(&mut lookup, name, self.now())
+            };
+            match next {
                 Next::Over(answer) => return answer,
                 Next::Wait => {
                     let until = *joined_until.get_or_insert_with(|| Instant::now() + DEADLINE);
                     let _waiting = Blocking::new();
+                    let _step = scope::wait("wait for the answer to another query");
                     if self.answered.wait_until(&mut lookup, until).timed_out() {
                         query.ask(&mut lookup, name);
                     }

@@ -84,6 +84,13 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Batch(Vec<u64>);
 
+impl Batch {
+    /// The sequences of its purchases.
+    pub fn sequences(&self) -> &[u64] {
+        &self.0
+    }
+}
+
 impl<W: Clone> PurchasesInFlight<W> {
     /// No purchase at the front-end `me`, and at most so many calls at the same time.
     pub fn new(me: FrontendId, calls_max: usize) -> PurchasesInFlight<W> {

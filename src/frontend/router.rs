@@ -35,6 +35,19 @@ pub enum Route<'a> {
     WrongMethod(&'static str),
 }
 
+impl Route<'_> {
+    /// The name of the route in traces; `None` for what is not traced.
+    pub fn name(&self) -> Option<&'static str> {
+        match self {
+            Route::Toy(_) => Some("GET /products/{name}"),
+            Route::Toys { .. } => Some("GET /products"),
+            Route::Buy => Some("POST /orders"),
+            Route::Order(_) => Some("GET /orders/{number}"),
+            _ => None,
+        }
+    }
+}
+
 const READ: &str = "GET, HEAD";
 
 /// Finds the route of a request. An error if its path or query cannot be decoded.

@@ -4,6 +4,7 @@
 use super::orders::{Orders, PendingPurchase};
 use super::products::Products;
 use super::router::{Route, route};
+use crate::diagnostics::ACCESS;
 use crate::error::{Error, Result};
 use crate::http::{Http1, Request, Responder, percent_encode};
 use crate::model::{OrderNumber, ToyName};
@@ -12,7 +13,8 @@ use crate::monitoring::{Asked, RequestMetrics};
 use crate::net::{Caller, Progress, Protocol};
 use crate::pages::{self, STOREFRONT};
 use crate::protocol::web::{self, Receipt, ShownOrder};
-use crate::trace::ACCESS;
+use crate::trace::span::ORDER_NUMBER;
+use crate::trace::{Kind as SpanKind, Recorder, Traced, scope};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -26,6 +28,7 @@ pub struct CustomerServer {
     orders: Arc<Orders>,
     /// Where requests are counted.
     requests: Arc<RequestMetrics>,
+    recorder: Arc<Recorder>,
     sessions: AtomicU64,
 }
 
@@ -34,9 +37,16 @@ pub struct Session {
     /// Its name in the access log, for requests that bring no `Session-ID`.
     id: u64,
     http: Http1,
+    at_hand: AtHand,
+}
+
+/// The request at hand, while its answer is not there.
+struct AtHand {
     waker: Waker,
-    /// The purchase that the request at hand asks for, while its answer is not there.
+    /// The purchase that it asks for.
     pending: Option<PendingPurchase>,
+    /// Where its time goes, if it is sampled.
+    traced: Option<Traced>,
 }
 
 impl CustomerServer {
@@ -45,8 +55,10 @@ impl CustomerServer {
         products: Arc<Products>,
         orders: Orders,
         requests: Arc<RequestMetrics>,
+        recorder: Arc<Recorder>,
     ) -> CustomerServer {
-        CustomerServer { products, orders: Arc::new(orders), requests, sessions: AtomicU64::new(0) }
+        let (orders, sessions) = (Arc::new(orders), AtomicU64::new(0));
+        CustomerServer { products, orders, requests, recorder, sessions }
     }
 
     /// Answers one request. Returns what it asked for, and the status; `None` if the answer comes later.
@@ -54,12 +66,21 @@ impl CustomerServer {
         &self,
         request: &Request<'_>,
         responder: Responder<'_>,
-        waker: &Waker,
-        pending: &mut Option<PendingPurchase>,
+        at_hand: &mut AtHand,
+        started: Instant,
     ) -> Option<(Kind, u16)> {
-        Some(match route(request) {
+        let route = route(request);
+        if let Some(name) = route.as_ref().ok().and_then(Route::name)
+            && at_hand.traced.is_none()
+        {
+            at_hand.traced = self.sample(name, request, started);
+        }
+        let _entered = at_hand.traced.as_ref().map(|traced| traced.scope().enter());
+        Some(match route {
             Ok(Route::Toy(name)) => {
-                let status = match self.products.toy(&name) {
+                let toy = self.products.toy(&name);
+                let responder = timed(responder, started);
+                let status = match toy {
                     Ok(body) => web::ok(responder, &body),
                     Err(error) => web::refuse(responder, &read_failed(error)),
                 };
@@ -67,12 +88,15 @@ impl CustomerServer {
             }
             Ok(Route::Toys { after, limit }) => (Kind::List, self.list(after, limit, responder)),
             Ok(Route::Buy) => {
-                let Some(bought) = self.buy(request, waker, pending) else {
-                    let until =
-                        pending.as_ref().map_or_else(Instant::now, PendingPurchase::deadline);
-                    responder.later(until);
+                let Some(bought) = self.buy(request, at_hand) else {
+                    let pending = at_hand.pending.as_ref();
+                    responder.later(pending.map_or_else(Instant::now, PendingPurchase::deadline));
                     return None;
                 };
+                if let (Some(traced), Ok(number)) = (&mut at_hand.traced, &bought) {
+                    traced.note(ORDER_NUMBER, number);
+                }
+                let responder = timed(responder, started);
                 let receipt = bought
                     .map(|order_number| Receipt { order_number })
                     .map_err(|error| web::advise(request, buy_failed(error)));
@@ -95,13 +119,24 @@ impl CustomerServer {
         })
     }
 
-    /// Begins to buy, or goes on. `None` if the answer comes later.
-    fn buy(
+    /// Begins to trace a request, if it is sampled.
+    fn sample(
         &self,
+        name: &'static str,
         request: &Request<'_>,
-        waker: &Waker,
-        pending: &mut Option<PendingPurchase>,
-    ) -> Option<Result<OrderNumber>> {
+        started: Instant,
+    ) -> Option<Traced> {
+        let traceparent = request.header("traceparent").ok().flatten();
+        let mut traced = Traced::request(&self.recorder, name, traceparent, started)?;
+        traced.scope().record("read the request", SpanKind::Step, started, &[]);
+        traced.note("http.request.method", request.method);
+        traced.note("url.path", request.path);
+        Some(traced)
+    }
+
+    /// Begins to buy, or goes on. `None` if the answer comes later.
+    fn buy(&self, request: &Request<'_>, at_hand: &mut AtHand) -> Option<Result<OrderNumber>> {
+        let AtHand { waker, pending, .. } = at_hand;
         let begun = || {
             let (key, item) = (web::idempotency_key(request)?, web::item(request)?);
             self.orders.buy(key, item, waker.clone())
@@ -136,19 +171,27 @@ impl Protocol for CustomerServer {
 
     fn open(&self, caller: Caller, waker: Waker) -> Session {
         let id = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        Session { id, http: Http1::new(caller), waker, pending: None }
+        let at_hand = AtHand { waker, pending: None, traced: None };
+        Session { id, http: Http1::new(caller), at_hand }
     }
 
     fn serve(&self, session: &mut Session, input: &[u8], output: &mut Vec<u8>) -> Progress {
         let logged = tracing::enabled!(target: ACCESS, Level::INFO);
-        let Session { id, http, waker, pending } = session;
-        let started = pending.as_ref().map_or_else(Instant::now, PendingPurchase::begun);
+        let Session { id, http, at_hand } = session;
+        let pending = at_hand.pending.as_ref();
+        let started = pending.map_or_else(Instant::now, PendingPurchase::begun);
         let mut understood = false;
         let progress = http.serve(input, output, |request, responder| {
             understood = true;
-            let Some((kind, status)) = self.answer(request, responder, waker, pending) else {
+            let Some((kind, status)) = self.answer(request, responder, at_hand, started) else {
                 return;
             };
+            if let Some(mut traced) = at_hand.traced.take() {
+                traced.note("http.response.status_code", status);
+                if status >= 500 {
+                    traced.fail(status);
+                }
+            }
             let took = started.elapsed();
             self.requests.count(Asked::one(kind, status), took);
             if logged {
@@ -171,6 +214,14 @@ impl Protocol for CustomerServer {
 
     fn panicked(&self, session: &mut Session, output: &mut Vec<u8>) {
         session.http.panicked(output);
+    }
+}
+
+/// A response that says where its time went, if its request is sampled.
+fn timed(responder: Responder<'_>, started: Instant) -> Responder<'_> {
+    match scope::took() {
+        Some(took) => responder.with_timing(took.header(started.elapsed())),
+        None => responder,
     }
 }
 

@@ -92,7 +92,7 @@ impl Http1 {
         let manner = Manner { persistence: head.persistence, content: self.content };
         let response_start = output.len();
         let mut later = None;
-        handler(&request, Responder { output, manner, later: &mut later });
+        handler(&request, Responder { output, manner, later: &mut later, timing: None });
         if let Some(until) = later {
             return Ok(Progress::Later { until });
         }

@@ -15,6 +15,8 @@ pub struct Responder<'a> {
     pub(super) manner: Manner,
     /// When the handler is called again.
     pub(super) later: &'a mut Option<Instant>,
+    /// The value of the header `Server-Timing`, if it is sent.
+    pub(super) timing: Option<String>,
 }
 
 /// The properties of the response that the request determines.
@@ -41,7 +43,19 @@ impl Responder<'_> {
     /// `status` is final and not 304. With 204 the body is empty. A control byte in a header
     /// is a bug of the handler, and panics.
     pub fn send(self, status: u16, headers: &[(&str, &str)], body: &[u8]) {
-        write(self.output, self.manner, status, headers, body);
+        match &self.timing {
+            None => write(self.output, self.manner, status, headers, body),
+            Some(timing) => {
+                let headers = [headers, &[("Server-Timing", timing)]].concat();
+                write(self.output, self.manner, status, &headers, body);
+            }
+        }
+    }
+
+    /// The response says where its time went, in the syntax of `Server-Timing`.
+    #[must_use]
+    pub fn with_timing(self, timing: String) -> Self {
+        Responder { timing: Some(timing), ..self }
     }
 
     /// The response comes later: the handler is called again with the same request, when the session's

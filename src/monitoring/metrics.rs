@@ -8,7 +8,7 @@ pub(super) use super::exposition::CONTENT_TYPE;
 use super::exposition::Exposition;
 use super::status::{
     CacheStatus, CatalogStatus, FrontendStatus, Kind, LATENCY_BOUNDS, OrderStatus, Outcome,
-    Requests, Sessions, Status,
+    Requests, Sessions, Status, Traces,
 };
 use crate::model::Epoch;
 use crate::protocol::catalog::Book;
@@ -25,6 +25,7 @@ pub(super) fn text<T: Measured>(status: &Status<T>) -> String {
     measure_requests(&status.requests, &mut page);
     status.sessions.measure(&mut page);
     status.own.measure(&mut page);
+    status.traces.measure(&mut page);
     page.gauge("toystore_build_info", "Always 1; the label is the version of the program.")
         .each("version", [(env!("CARGO_PKG_VERSION"), 1)]);
     page.gauge("process_start_time_seconds", "When the process started, in seconds since 1970.")
@@ -61,6 +62,19 @@ impl Measured for Sessions {
         )
         .is(parked);
         page.gauge("toystore_connections_queued", "Connections that wait for a thread.").is(queued);
+    }
+}
+
+impl Measured for Traces {
+    fn measure(&self, page: &mut Exposition) {
+        let Traces { dropped, unsent } = *self;
+        page.counter("toystore_spans_dropped_total", "Spans of traces dropped for newer ones.")
+            .is(dropped);
+        page.counter(
+            "toystore_spans_unsent_total",
+            "Spans of traces that the collector of [trace] otlp did not get.",
+        )
+        .is(unsent);
     }
 }
 

@@ -1,17 +1,24 @@
-//! Answers `GET /health`, `/status` and `/metrics` for every service. The only place that
+//! Answers `GET /health`, `/status`, `/metrics` and `/traces` for every service. The only place that
 //! knows these paths; [`endpoint`](crate::endpoint) calls it first.
 
 use super::metrics::{self, Measured};
 use super::process;
 use super::requests::RequestMetrics;
 use super::status::{Kind, Sessions, Status};
+use crate::diagnostics;
+use crate::error::{Error, Result};
 use crate::http::{Request, Responder};
 use crate::net::Watch;
 use crate::protocol::web;
-use crate::trace;
+use crate::trace::Recorder;
+use crate::trace::Span;
+use crate::trace::context::TraceId;
 use serde::Serialize;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The most requests in an answer to `GET /traces`.
+const TRACES_MAX: usize = 1_000;
 
 /// The part of the monitoring that each service implements.
 pub trait Monitored: Send + Sync + 'static {
@@ -27,7 +34,7 @@ pub trait Monitored: Send + Sync + 'static {
 
 /// Collects the status of a service.
 pub struct Monitor<M> {
-    service: String,
+    recorder: Arc<Recorder>,
     monitored: Arc<M>,
     requests: Arc<RequestMetrics>,
     /// The server of the request address, once it has started.
@@ -45,6 +52,10 @@ pub enum Page {
     Status,
     /// The numbers, for Prometheus.
     Metrics,
+    /// Where the time of the last requests went.
+    Traces,
+    /// All spans of one request.
+    Trace(TraceId),
 }
 
 impl Page {
@@ -54,20 +65,18 @@ impl Page {
             ["health"] => Some(Page::Health),
             ["status"] => Some(Page::Status),
             ["metrics"] => Some(Page::Metrics),
+            ["traces"] => Some(Page::Traces),
+            ["traces", id] => id.parse().ok().map(Page::Trace),
             _ => None,
         }
     }
 }
 
 impl<M: Monitored> Monitor<M> {
-    /// The monitor of a service with this name, whose request address answers these kinds of requests.
-    pub fn new(
-        service: impl Into<String>,
-        monitored: Arc<M>,
-        kinds: &'static [Kind],
-    ) -> Monitor<M> {
+    /// The monitor of a service with this recorder, whose request address answers these kinds of requests.
+    pub fn new(recorder: Arc<Recorder>, monitored: Arc<M>, kinds: &'static [Kind]) -> Monitor<M> {
         Monitor {
-            service: service.into(),
+            recorder,
             monitored,
             requests: Arc::new(RequestMetrics::new(kinds)),
             server: OnceLock::new(),
@@ -88,6 +97,11 @@ impl<M: Monitored> Monitor<M> {
         Arc::clone(&self.requests)
     }
 
+    /// Where the spans of the service are recorded.
+    pub fn recorder(&self) -> &Arc<Recorder> {
+        &self.recorder
+    }
+
     /// Answers a request for a page. Returns the status of the response.
     pub fn show(&self, page: Page, request: &Request<'_>, responder: Responder<'_>) -> u16 {
         match (request.method, page) {
@@ -98,15 +112,27 @@ impl<M: Monitored> Monitor<M> {
                 responder.send(200, &[("Content-Type", metrics::CONTENT_TYPE)], text.as_bytes());
                 200
             }
+            ("GET" | "HEAD", Page::Traces) => web::respond(responder, &Ok(self.traces())),
+            ("GET" | "HEAD", Page::Trace(id)) => {
+                let spans = meanwhile(request)
+                    .map(|between| self.recorder.read(|ring| ring.trace(id, between)));
+                web::respond(responder, &spans)
+            }
             _ => web::wrong_method(request, responder, "GET, HEAD"),
         }
+    }
+
+    /// The newest requests that are traced. While somebody asks for them, all requests are.
+    fn traces(&self) -> Vec<Span> {
+        self.recorder.looked_at();
+        self.recorder.read(|ring| ring.outermost(TRACES_MAX))
     }
 
     fn status(&self) -> Status<M::Own> {
         let sessions = self.server.get().map_or_else(Sessions::default, |gauges| gauges().into());
         let started = self.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
         Status {
-            service: self.service.clone(),
+            service: self.recorder.service().to_owned(),
             pid: std::process::id(),
             started_unix_ms: millis(started),
             uptime_ms: millis(self.started.elapsed()),
@@ -114,10 +140,28 @@ impl<M: Monitored> Monitor<M> {
             open_files: process::open_files(),
             sessions,
             requests: self.requests.requests(),
-            events: trace::events(),
+            traces: self.recorder.dropped().into(),
+            events: diagnostics::events(),
             own: self.monitored.own(),
         }
     }
+}
+
+/// From when to when a trace was, so that what happened meanwhile is shown with it: `?from=<ns>&to=<ns>`.
+fn meanwhile(request: &Request<'_>) -> Result<(u64, u64)> {
+    let mut between = (0, 0);
+    for pair in request.query() {
+        let (field, value) = pair?;
+        let moment = match &*field {
+            "from" => &mut between.0,
+            "to" => &mut between.1,
+            _ => return Err(Error::invalid(format!("query field {field:?}, expected from or to"))),
+        };
+        let why =
+            || Error::invalid(format!("{field} is {value:?}, expected nanoseconds since 1970"));
+        *moment = value.parse().map_err(|_| why())?;
+    }
+    Ok(between)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,11 +1,11 @@
 //! The status of a service, `GET /status`, in JSON: for people, for the cluster page, for
 //! experiments. `GET /metrics` has the same numbers in the format of Prometheus.
 
+pub use crate::diagnostics::{EVENTS_MAX, Event};
 use crate::model::{Epoch, OrderNumber, ReplicaId, View};
 use crate::net::Gauges;
 use crate::protocol::catalog::Book;
 use crate::protocol::order::Health;
-pub use crate::trace::{EVENTS_MAX, Event};
 use serde::{Deserialize, Serialize};
 
 /// The status of every service; `own` is the part of this kind of service.
@@ -27,6 +27,9 @@ pub struct Status<T> {
     pub sessions: Sessions,
     /// Its request address: the requests since it started.
     pub requests: Vec<Requests>,
+    /// Its traces.
+    #[serde(default)]
+    pub traces: Traces,
     /// The last lines of its log, the oldest first; at most [`EVENTS_MAX`].
     pub events: Vec<Event>,
     /// The rest, beside the fields above.
@@ -53,6 +56,21 @@ impl From<Gauges> for Sessions {
     fn from(gauges: Gauges) -> Sessions {
         let Gauges { threads, busy, open, parked, queued } = gauges;
         Sessions { threads, busy, open, parked, queued }
+    }
+}
+
+/// Spans that are not kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traces {
+    /// Dropped because newer ones came.
+    pub dropped: u64,
+    /// Not sent to the collector of `[trace] otlp`.
+    pub unsent: u64,
+}
+
+impl From<(u64, u64)> for Traces {
+    fn from((dropped, unsent): (u64, u64)) -> Traces {
+        Traces { dropped, unsent }
     }
 }
 

@@ -17,6 +17,8 @@ use crate::model::{Epoch, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::OrderStatus;
 use crate::protocol::order::{Append, AppendOutcome, Appended, Health};
 use crate::stop::{VitalThread, crash};
+use crate::trace::trails::Trails;
+use crate::trace::{Recorder, scope};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +33,9 @@ pub struct Node {
     /// Signalled when something was committed, or the role changed.
     pub(super) progress: Condvar,
     pub(super) file: OrderFile,
+    /// The entries of traced purchases.
+    pub(super) trails: Trails,
+    pub(super) recorder: Arc<Recorder>,
     views: Mutex<()>,
     /// Whether the catalog answered the last health check.
     pub(super) catalog_reachable: AtomicBool,
@@ -53,6 +58,8 @@ impl Node {
             work: Condvar::new(),
             progress: Condvar::new(),
             file,
+            trails: Trails::default(),
+            recorder: Recorder::new(format!("order {id}"), config.trace.sample),
             views: Mutex::new(()),
             catalog_reachable: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -164,13 +171,17 @@ impl Node {
     /// Puts the entries after `number`, which the replica just took, into the file. Called under
     /// the replica's lock. A file that fails ends the process.
     pub(super) fn write(&self, replica: &Replica, number: OrderNumber) {
+        let _step = scope::step("append to the log");
         let entries = replica.log().between(number, replica.log().last(), usize::MAX);
         self.file.append(entries).unwrap_or_else(|error| crash(&error));
     }
 
     /// Returns when entries up to `number` are on disk, and the replica knows.
     pub(super) fn sync(&self, number: OrderNumber) {
-        match self.file.sync(number) {
+        let step = scope::disk("sync the log");
+        let synced = self.file.sync(number);
+        drop(step);
+        match synced {
             // A newer leader cut the entry meanwhile; the replica will not acknowledge it.
             Ok(()) | Err(Error::Unavailable { .. }) => {}
             Err(error) => crash(&error),

@@ -9,6 +9,7 @@ use crate::model::{Epoch, OrderNumber};
 use crate::net::{Rpc, Transport};
 use crate::protocol::ask;
 use crate::protocol::catalog::{Peer, Reconciled, Settle, Standing};
+use crate::trace::Traced;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -63,8 +64,19 @@ fn hold_office(node: &Node, catalog: &Rpc) {
     }
 }
 
-/// Compares the log with the catalog's journal, and appends orders for the open sales that the log lacks.
+/// Takes office, which is traced, or makes sure of it now and then.
 fn reconcile(node: &Node, catalog: &Rpc, epoch: Epoch) -> Result<()> {
+    if node.replica.lock().office() == Some(Office::Serving) {
+        return compare(node, catalog, epoch);
+    }
+    let mut traced = Traced::background(&node.recorder, "take office", Instant::now());
+    traced.note("epoch", epoch);
+    let _entered = traced.scope().enter();
+    compare(node, catalog, epoch).inspect_err(|error| traced.fail(error))
+}
+
+/// Compares the log with the catalog's journal, and appends orders for the open sales that the log lacks.
+fn compare(node: &Node, catalog: &Rpc, epoch: Epoch) -> Result<()> {
     let refused = |_: &Error| {
         if let Some(leadership) = node.replica.lock().leading(epoch) {
             leadership.must_reconcile();

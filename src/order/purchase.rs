@@ -10,6 +10,7 @@
 //! purchase may be asked for again, here or at the next leader.
 
 use super::buying::{Buying, Next};
+use super::leadership::Office;
 use super::node::Node;
 use crate::blocking::Blocking;
 use crate::error::{Error, Result};
@@ -19,6 +20,7 @@ use crate::protocol::catalog::{Request, Reserved};
 use crate::protocol::order::Bought;
 use crate::protocol::purchase::Purchase;
 use crate::protocol::{ask, begin};
+use crate::trace::scope;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::thread;
@@ -52,6 +54,10 @@ impl Purchases {
                 Next::Over(outcomes) => return outcomes,
                 Next::Wait => {
                     let _waiting = Blocking::new();
+                    let _step = match replica.office() {
+                        Some(Office::Serving) => scope::wait("wait for the commit"),
+                        _ => scope::wait("wait until office is taken"),
+                    };
                     if self.node.progress.wait_until(&mut replica, deadline).timed_out() {
                         return buying.late(&mut replica);
                     }
@@ -62,6 +68,7 @@ impl Purchases {
                     let answer = self.ask(epoch, &question, deadline);
                     if !self.log(&mut buying, epoch, answer, deadline) {
                         let _waiting = Blocking::new();
+                        let _step = scope::wait("pause before the catalog is asked again");
                         thread::sleep(PAUSE);
                     }
                     replica = self.node.replica.lock();
@@ -101,6 +108,9 @@ impl Purchases {
         let last = replica.log().last();
         if last > before {
             self.node.write(&replica, before);
+            if let Some(scope) = scope::current() {
+                self.node.trails.add(last.0, scope);
+            }
         }
         drop(replica);
         self.node.work.notify_all();

@@ -10,6 +10,7 @@ use crate::net::{Rpc, Transport};
 use crate::protocol::order::{Missed, Peer};
 use crate::protocol::{ask, wanted};
 use crate::stop::crash;
+use crate::trace::Traced;
 use std::time::{Duration, Instant};
 
 /// For each question; a replica that is down refuses at once.
@@ -20,13 +21,20 @@ pub fn catch_up(node: &Node, config: &Config, transport: &Transport) {
     let mut others: Vec<_> =
         config.order.replicas.iter().filter(|(id, _)| **id != node.id).collect();
     others.sort_by_key(|(id, _)| id.0.abs_diff(node.id.0));
+    let mut traced = Traced::background(&node.recorder, "catch up", Instant::now());
+    let _entered = traced.scope().enter();
+    let mut fetched = 0;
     for (id, settings) in others {
         match transport.rpc(&settings.peer).and_then(|peer| catch_up_from(node, &peer)) {
             Ok(OrderNumber(0)) => {}
-            Ok(count) => tracing::info!("fetched {count} missing orders from replica {id}"),
+            Ok(count) => {
+                fetched += count.0;
+                tracing::info!("fetched {count} missing orders from replica {id}");
+            }
             Err(error) => tracing::debug!("replica {id} sent no missing orders: {error}"),
         }
     }
+    traced.note("orders", fetched);
 }
 
 /// Takes batches from one replica until it has no more. Returns how many orders that were.

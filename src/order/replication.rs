@@ -10,6 +10,7 @@ use crate::model::{Epoch, ReplicaId};
 use crate::net::{Rpc, Transport};
 use crate::protocol::ask;
 use crate::protocol::order::{Append, Appended, Peer};
+use crate::trace::Scope;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -62,5 +63,8 @@ fn send_to(node: &Node, follower: ReplicaId, peer: &Rpc) {
 fn send(node: &Node, peer: &Rpc, append: Append) -> Result<Appended> {
     let epoch = append.view.epoch;
     let deposed = || node.is_stopping() || !node.leads_in(epoch);
+    let sampled = node.trails.between(append.prev_number.0, append.last().0);
+    let scope = Scope::together(sampled.into_iter().map(|(scope, _)| scope));
+    let _entered = scope.map(Scope::enter);
     ask(peer, &Peer::Append(append), Instant::now() + DEADLINE, &deposed)
 }

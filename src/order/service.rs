@@ -19,6 +19,7 @@ use crate::protocol::order::{Bought, Peer, Request};
 use crate::protocol::web::{self, Receipt, ShownOrder};
 use crate::protocol::{Answer, answer, question};
 use crate::stop::Stop;
+use crate::trace::export::Exporter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,10 +29,11 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     let settings = config.order.replica(id)?;
     let transport = Transport::of(config, Principal::Order(id))?;
     let node = Arc::new(Node::load(config, id)?);
+    let exporter = Exporter::start(&node.recorder, &config.trace)?;
     recovery::catch_up(&node, config, &transport);
     let limits = Limits { threads: config.order.threads, ..Limits::default() };
     let kinds = &[Kind::Buy, Kind::Order, Kind::Other];
-    let monitor = Arc::new(Monitor::new(format!("order {id}"), node.clone(), kinds));
+    let monitor = Arc::new(Monitor::new(node.recorder.clone(), node.clone(), kinds));
     let peers = Arc::new(Endpoint::peers(Peers(node.clone()), monitor.clone()));
     let purchases = Purchases::new(node.clone(), transport.rpc(&config.catalog.listen)?);
     let customers =
@@ -56,6 +58,7 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     drop(threads);
     peer_server.stop();
     drop(reloader);
+    drop(exporter);
     node.hint_committed(OrderNumber(0));
     tracing::info!("closed");
     Ok(())

@@ -1,6 +1,6 @@
 //! Lines for standard output or standard error. Threads add them to a buffer in memory, and one thread writes them, so
 //! the threads never wait for the output. Lines that cannot be written are dropped and counted; the number is reported
-//! when writing works again. Used by `trace` and by `run-all`.
+//! when writing works again. Used by `diagnostics` and by `run-all`.
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::io::{self, Write};

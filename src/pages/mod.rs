@@ -50,6 +50,7 @@ pub static CLUSTER: Page = Page {
     files: &[
         html("", include_bytes!("cluster/index.html")),
         css("assets/cluster.css", include_bytes!("cluster/cluster.css")),
+        css("assets/life.css", include_bytes!("cluster/life.css")),
         js("assets/cluster.js", include_bytes!("cluster/cluster.js")),
         js("assets/diagram.js", include_bytes!("cluster/diagram.js")),
         js("assets/services.js", include_bytes!("cluster/services.js")),
@@ -57,6 +58,9 @@ pub static CLUSTER: Page = Page {
         js("assets/toys.js", include_bytes!("cluster/toys.js")),
         js("assets/charts.js", include_bytes!("cluster/charts.js")),
         js("assets/events.js", include_bytes!("cluster/events.js")),
+        js("assets/life.js", include_bytes!("cluster/life.js")),
+        js("assets/sequence.js", include_bytes!("cluster/sequence.js")),
+        js("assets/explanations.js", include_bytes!("cluster/explanations.js")),
         js("assets/states.js", include_bytes!("cluster/states.js")),
         js("assets/svg.js", include_bytes!("cluster/svg.js")),
         ASK,

@@ -21,6 +21,8 @@
 //!
 //! Every message may be repeated: a repetition changes nothing and gets the same answer (of `join` a newer view). So
 //! [`Rpc`] may send one again on a new connection, and a caller may send one again after any failure.
+//!
+//! A request that is done for sampled requests carries their contexts (`traced.rs`).
 
 pub mod catalog;
 pub mod order;
@@ -28,11 +30,14 @@ pub mod frontend;
 pub mod purchase;
 pub mod web;
 mod answers;
+mod traced;
 
 pub use answers::Answer;
+pub use traced::answering;
 
 use crate::error::{Error, Result};
 use crate::net::rpc::{Call, Rpc};
+use crate::trace::scope::{self, Step};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -41,7 +46,11 @@ use std::time::Instant;
 pub fn answer<T: Serialize>(outcome: Result<T>, output: &mut Vec<u8>) -> u16 {
     let status = outcome.as_ref().err().map_or(200, web::status);
     let answer = Answer::from(outcome);
-    serde_json::to_writer(output, &answer).expect("a Vec takes every write, an answer has no maps");
+    serde_json::to_writer(&mut *output, &answer)
+        .expect("a Vec takes every write, an answer has no maps");
+    if let Some(took) = scope::answering() {
+        traced::add_took(output, took);
+    }
     status
 }
 
@@ -92,13 +101,17 @@ pub fn begin<'a, Q: Serialize>(
     abandoned: &'a dyn Fn() -> bool,
 ) -> Begun<'a> {
     let payload = serde_json::to_vec(question).expect("questions have string keys");
-    Begun { call: peer.begin(payload, deadline, abandoned), peer }
+    let mut step = scope::call(|| traced::method(&payload));
+    step.note("server.address", peer.address());
+    let payload = traced::with_contexts(payload, step.contexts());
+    Begun { call: peer.begin(payload, deadline, abandoned), peer, step }
 }
 
 /// A question that was sent, and whose answer is still to be received.
 pub struct Begun<'a> {
     call: Call<'a>,
     peer: &'a Rpc,
+    step: Step,
 }
 
 impl Begun<'_> {
@@ -107,12 +120,18 @@ impl Begun<'_> {
         self.both().map(|(answer, _)| answer)
     }
 
-    fn both<T: DeserializeOwned>(self) -> Result<(T, bool)> {
-        let reply = self.call.finish()?;
+    fn both<T: DeserializeOwned>(mut self) -> Result<(T, bool)> {
+        let reply = self.call.finish();
+        self.step.outcome(&reply);
+        let mut reply = reply?;
+        if let Some(took) = traced::take_took(&mut reply.payload, &self.step) {
+            scope::add_took(took);
+        }
         let answer: Answer<T> = serde_json::from_slice(&reply.payload).map_err(|error| {
             Error::unanswered(format!("{}: malformed answer: {error}", self.peer.address()))
         })?;
         let answer = Result::from(answer);
+        self.step.outcome(&answer);
         let answer = if reply.is_repeated { of_repeated(answer) } else { answer };
         Ok((answer?, reply.is_repeated))
     }

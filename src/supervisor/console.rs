@@ -11,6 +11,7 @@ use super::relay::say;
 use super::store::Store;
 use super::watch::Watch;
 use super::welcome::front_ends;
+use crate::collector::Collector;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::net::transport;
@@ -53,6 +54,7 @@ impl Console {
         let access = Access {
             board: watch.board.clone(),
             customers: customers.counts(),
+            collector: Collector::of(config)?,
             instructions: sender,
         };
         let page = match open_page(&config.page.listen, access, store) {

@@ -132,6 +132,59 @@ describe("the cluster page", { concurrency: 3 }, () => {
     await purchases.locator("path.line-0[d^=M]").waitFor({ state: "attached" });
   });
 
+  test("the life of a purchase is drawn, and stepped through with the keyboard", async (t) => {
+    const { page } = await lesson(t);
+    await customers(page, 1);
+    await page.locator("#life-text").filter({ hasText: /^Order \d+: / }).waitFor();
+    const steps = page.getByRole("listbox", { name: "Steps of the purchase" });
+    for (const word of ["front-end: call buy", "catalog: purchase", "call append"]) {
+      await steps.getByRole("option").filter({ hasText: word }).first().waitFor();
+    }
+    const map = page.locator("#life svg");
+    for (const lane of ["front-end", "catalog", "order 1", "order 2", "order 3"]) await map.getByText(lane, { exact: true }).waitFor();
+    assert(await map.locator(".critical").count() > 3, "the critical path is marked");
+
+    await steps.focus();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowDown");
+    const selected = steps.getByRole("option", { selected: true });
+    assert.equal(await selected.getAttribute("id"), "life-step-2");
+    assert.equal(await steps.getAttribute("aria-activedescendant"), "life-step-2");
+    assert(!await page.getByRole("checkbox", { name: "Follow" }).isChecked(), "what is stepped through stays");
+    assert.notEqual(await page.locator("#life-why").textContent(), "");
+    await page.keyboard.press("End");
+    assert.equal(await map.locator(".later").count(), 0, "at the end everything has begun");
+    await page.keyboard.press("Home");
+    assert(await map.locator(".later").count() > 5, "at the begin most is still to come");
+    assert(await page.evaluate(() => document.documentElement.scrollWidth) <= DESK.width);
+    await page.keyboard.press("End");
+    await page.locator("#life").evaluate((section) => section.scrollIntoView());
+    await screenshot(page, "purchase.png");
+  });
+
+  test("a purchase is chosen by its order number, and one over a crash shows the retry", async (t) => {
+    const { page } = await lesson(t);
+    await page.getByRole("checkbox", { name: /Slow database/ }).click();
+    await page.locator("#map").getByText("200 ms delay").waitFor();
+    await customers(page, 10);
+    const shown = page.locator("#life-text").filter({ hasText: /^Order \d+: / });
+    const [, number] = /^Order (\d+): /.exec(await shown.textContent());
+    await button(page, `crash ${await leader(page)}`).click();
+    await moreOrders(page, 5);
+    await page.getByLabel("Purchase", { exact: true }).selectOption("slowest");
+    await page.locator("#life").getByText("buy ✗").first().waitFor();
+    await page.locator("#life-steps").getByText("take office").first().waitFor();
+    await page.getByLabel("Purchase", { exact: true }).selectOption("order");
+    await page.getByLabel("Order number").fill(number);
+    await button(page, "Show").click();
+    await page.locator("#life-text").filter({ hasText: new RegExp(`^Order ${number}: `) }).waitFor();
+    await page.getByLabel("Order number").fill("999999");
+    await page.getByRole("checkbox", { name: "Follow" }).uncheck();
+    await button(page, "Show").click();
+    await page.locator("#life-text").filter({ hasText: "order 999999 was not traced" }).waitFor();
+  });
+
   test("a slow database is switched on and off", async (t) => {
     const { page } = await lesson(t);
     const slow = page.getByRole("checkbox", { name: /Slow database/ });

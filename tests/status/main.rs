@@ -129,7 +129,7 @@ fn every_service_answers_on_its_addresses_and_the_front_end_not_to_customers() {
 }
 
 /// The metrics of every service.
-const COMMON: [&str; 10] = [
+const COMMON: [&str; 12] = [
     "process_open_fds",
     "process_resident_memory_bytes",
     "process_start_time_seconds",
@@ -138,6 +138,8 @@ const COMMON: [&str; 10] = [
     "toystore_connections_parked",
     "toystore_connections_queued",
     "toystore_request_duration_seconds",
+    "toystore_spans_dropped_total",
+    "toystore_spans_unsent_total",
     "toystore_threads",
     "toystore_threads_busy",
 ];

@@ -6,6 +6,7 @@ import { Controls } from "./controls.js";
 import { Events } from "./events.js";
 import { Diagram } from "./diagram.js";
 import { Cache, Stock } from "./toys.js";
+import { Life } from "./life.js";
 import { Services } from "./services.js";
 
 const EVERY_MS = 400;
@@ -14,6 +15,8 @@ const controls = new Controls();
 const events = new Events();
 const charts = new Charts();
 const parts = [new Diagram(), new Services(controls), new Cache(), new Stock(), charts, events, controls];
+
+new Life();
 
 const poll = new Poll(async () => {
   try {

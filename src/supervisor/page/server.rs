@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `GET /`, `GET /assets/<file>` | the page |
 //! | `GET /state?event=N&unix_ms=T` | the state of the store, events after N, samples after T |
+//! | `GET /traces/<last, slowest, order number or trace id>` | a trace |
 //! | `POST /commands`, body `crash 3` | the result of the command |
 
 use super::guard::Guard;
 use crate::blocking::Blocking;
+use crate::collector::{Collected, Collector};
 use crate::error::{Error, Result};
 use crate::http::{Http1, Request, Responder, error_body};
 use crate::net::{Caller, Progress, Protocol};
@@ -36,6 +38,7 @@ pub struct Instruction {
 pub struct Access {
     pub board: Arc<Board>,
     pub customers: Arc<Mutex<Counts>>,
+    pub collector: Collector,
     /// Read by the thread that carries out commands.
     pub instructions: Sender<Instruction>,
 }
@@ -77,6 +80,12 @@ impl PageServer {
             .unwrap_or_else(|_| Err(Error::unavailable("the command was not carried out in time")))
     }
 
+    fn trace(&self, which: &str) -> Result<Collected> {
+        let which = which.parse()?;
+        let _waiting = Blocking::new();
+        self.access.collector.collect(which)
+    }
+
     /// Answers one request. Returns the status.
     fn answer(&self, request: &Request<'_>, responder: Responder<'_>) -> u16 {
         let segments: Result<Vec<_>> = request.segments().collect();
@@ -101,6 +110,7 @@ impl PageServer {
             ("GET" | "HEAD", ["state"]) => {
                 web::respond(responder, &seen(request).map(|seen| self.state(seen)))
             }
+            ("GET" | "HEAD", ["traces", which]) => web::respond(responder, &self.trace(which)),
             ("POST", ["commands"]) => web::respond(responder, &self.command(request.body)),
             (_, ["commands"]) => web::wrong_method(request, responder, "POST"),
             ("GET" | "HEAD", file) => match CLUSTER.file(file) {

@@ -27,6 +27,7 @@ pub fn example(own: Own) -> ServiceStatus {
         open_files: None,
         sessions: crate::monitoring::status::Sessions::default(),
         requests: vec![],
+        traces: crate::monitoring::status::Traces::default(),
         events: vec![],
         own,
     }

@@ -1,0 +1,214 @@
+//! Collects a trace from all services of a store, at their peer addresses. Called by the program `trace` and by the
+//! cluster page.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::http::Client;
+use crate::model::Principal;
+use crate::net::Transport;
+use crate::net::target::Target;
+use crate::protocol::web::Data;
+use crate::trace::Span;
+use crate::trace::context::{Context, TraceId};
+use crate::trace::path::{Piece, critical_path};
+use crate::trace::span::ORDER_NUMBER;
+use crate::trace::tree::Trace;
+use serde::Serialize;
+use std::str::FromStr;
+use std::thread;
+use std::time::Duration;
+
+/// For the answer of one service. A service that is paused does not answer; its spans are missing then.
+const DEADLINE: Duration = Duration::from_secs(1);
+/// What the slowest purchase is chosen from, in nanoseconds.
+const LAST_MINUTE: u64 = 60_000_000_000;
+/// The requests that `last` and `slowest` are chosen from.
+const PURCHASE: &str = "POST /orders";
+
+/// Which trace is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// That of the last purchase.
+    Last,
+    /// That of the slowest purchase of the last minute.
+    Slowest,
+    /// That of this order.
+    Order(u64),
+    /// This one.
+    Trace(TraceId),
+}
+
+/// A trace, and who told nothing about it.
+#[derive(Debug, Serialize)]
+pub struct Collected {
+    /// The trace.
+    #[serde(flatten)]
+    pub trace: Trace,
+    /// Its critical path.
+    pub path: Vec<Piece>,
+    /// The services that did not answer: their spans are missing.
+    pub silent: Vec<String>,
+}
+
+/// The services of a store.
+#[derive(Clone)]
+pub struct Collector {
+    front_ends: Vec<Named>,
+    others: Vec<Named>,
+}
+
+/// A service, and what it is called.
+type Named = (String, Target);
+
+impl Collector {
+    /// The services of this configuration.
+    pub fn of(config: &Config) -> Result<Collector> {
+        let transport = Transport::of(config, Principal::Tool)?;
+        let mut others = vec![("catalog".to_owned(), transport.target(&config.catalog.peer)?)];
+        for (id, replica) in &config.order.replicas {
+            others.push((format!("order {id}"), transport.target(&replica.peer)?));
+        }
+        let front_ends = config.frontend.instances().map(|(id, front)| {
+            let name = if id.0 == 1 { "front-end".into() } else { format!("front-end {id}") };
+            Ok((name, transport.target(&front.peer)?))
+        });
+        Ok(Collector { front_ends: front_ends.collect::<Result<_>>()?, others })
+    }
+
+    /// Puts a trace together.
+    pub fn collect(&self, which: Which) -> Result<Collected> {
+        let answers = ask_all(&self.front_ends, "/traces");
+        if let [Err(error), ..] = &answers[..]
+            && answers.iter().all(Result::is_err)
+        {
+            return Err(error.clone());
+        }
+        let mut requests: Vec<Span> = answers.into_iter().flatten().flatten().collect();
+        requests.sort_by_key(|request| request.end);
+        let Span { trace, id, start, end, .. } = choose(&requests, which)?;
+        let path = format!("/traces/{trace}?from={start}&to={end}");
+        let (mut services, mut silent) = (Vec::new(), Vec::new());
+        let all = [&self.front_ends[..], &self.others].concat();
+        for ((name, _), answer) in all.iter().zip(ask_all(&all, &path)) {
+            match answer {
+                Ok(spans) => services.push((name.clone(), spans)),
+                Err(_) => silent.push(name.clone()),
+            }
+        }
+        let trace = Trace::of(Context { trace: *trace, span: *id }, services)
+            .ok_or_else(|| missing(which))?;
+        Ok(Collected { path: critical_path(&trace), trace, silent })
+    }
+}
+
+/// Asks these services, all at the same time.
+fn ask_all(services: &[Named], path: &str) -> Vec<Result<Vec<Span>>> {
+    thread::scope(|scope| {
+        let asked = services.iter().map(|(_, target)| {
+            scope.spawn(|| ask(&mut Client::new(target.clone(), DEADLINE), path))
+        });
+        let asked: Vec<_> = asked.collect();
+        let no_answer = || Err(Error::unanswered("the thread that asked panicked"));
+        asked.into_iter().map(|thread| thread.join().unwrap_or_else(|_| no_answer())).collect()
+    })
+}
+
+fn ask(client: &mut Client, path: &str) -> Result<Vec<Span>> {
+    let response = client.send("GET", path, &[], b"")?;
+    let malformed = |why: String| Error::unanswered(format!("malformed answer to {path}: {why}"));
+    if response.status != 200 {
+        return Err(malformed(format!("status {}", response.status)));
+    }
+    let answer: Data<Vec<Span>> =
+        serde_json::from_slice(&response.body).map_err(|error| malformed(error.to_string()))?;
+    Ok(answer.data)
+}
+
+/// Chooses from the requests of all front-ends, which are in the order of their end.
+fn choose(requests: &[Span], which: Which) -> Result<&Span> {
+    let newest = requests.last().map_or(0, |span| span.end);
+    let mut purchases = requests.iter().filter(|span| span.name == PURCHASE);
+    let chosen = match which {
+        Which::Last => purchases.next_back(),
+        Which::Slowest => {
+            let recent = purchases.filter(|span| span.end + LAST_MINUTE > newest);
+            recent.max_by_key(|span| span.took())
+        }
+        Which::Order(number) => {
+            let number = number.to_string();
+            purchases.rfind(|span| span.note(ORDER_NUMBER) == Some(&number))
+        }
+        Which::Trace(id) => requests.iter().find(|span| span.trace == id),
+    };
+    chosen.ok_or_else(|| missing(which))
+}
+
+fn missing(which: Which) -> Error {
+    let what = match which {
+        Which::Last | Which::Slowest => "no purchase was traced yet".to_owned(),
+        Which::Order(number) => format!("order {number} was not traced, or its trace is gone"),
+        Which::Trace(id) => format!("there is no trace {id}, or it is gone"),
+    };
+    let remedy = "While somebody looks, all purchases are traced: buy again";
+    Error::invalid(format!("{what}. {remedy}"))
+}
+
+impl FromStr for Which {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Which> {
+        match text {
+            "last" => Ok(Which::Last),
+            "slowest" => Ok(Which::Slowest),
+            text if text.len() == 32 => text.parse().map(Which::Trace),
+            text => text.parse().map(Which::Order).map_err(|_| {
+                let expected = "expected last, slowest, the number of an order or a trace id";
+                Error::invalid(format!("{text:?}, {expected}"))
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Kind;
+    use crate::trace::context::SpanId;
+
+    #[test]
+    fn the_wanted_purchase_is_chosen() {
+        const SECOND: u64 = 1_000_000_000;
+        let request = |number: u64, name: &'static str, took: u64, end: u64| Span {
+            trace: TraceId::of(number.into()),
+            id: SpanId::of(1),
+            parent: None,
+            name: name.into(),
+            kind: Kind::Request,
+            start: end * SECOND - took,
+            end: end * SECOND,
+            error: None,
+            notes: vec![(ORDER_NUMBER.into(), number.to_string())],
+        };
+        let requests = [
+            request(1, PURCHASE, 900, 100),
+            request(2, PURCHASE, 300, 110),
+            request(3, PURCHASE, 200, 120),
+            request(4, "GET /products", 999, 165),
+        ];
+        for (wanted, expected) in [
+            ("last", Some(3)),
+            ("slowest", Some(2)),
+            ("1", Some(1)),
+            ("4", None),
+            ("00000000000000000000000000000004", Some(4)),
+        ] {
+            let which = wanted.parse().expect("it can be asked for");
+            let chosen = choose(&requests, which).ok().map(|span| span.trace);
+            assert_eq!(chosen, expected.map(TraceId::of), "{wanted}");
+        }
+        assert!(choose(&[], Which::Last).is_err());
+        for malformed in ["", "first", "-1", "0000000000000000000000000000000g"] {
+            assert!(malformed.parse::<Which>().is_err(), "{malformed:?}");
+        }
+    }
+}
