@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: run-all certs manual deny client loadtest evaluate test test-browser test-otlp test-netns test-containers \
-	soak model torture sabotage fuzz bench bench-floor bench-etcd bench-postgres peers lint fmt clean help
+	soak model torture grade grade-faults sabotage fuzz bench bench-floor bench-etcd bench-postgres peers lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
 	cargo build --release --bins
@@ -12,7 +12,7 @@ certs: ## Make or renew the certificates of the services in certs/
 	cargo build --release --bin certs
 	@exec target/release/certs $(ARGS)
 
-PROGRAMS = audit catalog certs client frame frontend loadtest order run-all toys trace
+PROGRAMS = audit catalog certs client frame frontend grade loadtest order run-all toys trace
 manual: ## Write manual pages and completions for bash, zsh and fish to target/manual/
 	cargo build --release --workspace --bins
 	@mkdir -p target/manual
@@ -73,6 +73,15 @@ model: ## Check every state of the protocol within bounds; takes minutes
 
 torture: ## Inject random faults into the store for TORTURE_SECONDS (300), from TORTURE_SEED (1)
 	cargo test --test torture -- --ignored --nocapture --exact torture $(ARGS)
+
+grade: ARGS ?= lab/submissions/toystore.toml
+grade: ## Grade a toy store, ours or any other: ARGS="submission.toml", docs/grading.md
+	cargo build --release --workspace --bins
+	@PATH=$$PWD/target/release:$$PATH exec target/release/grade $(ARGS)
+
+grade-faults: ## Plant each fault in the sample store in Python, and compare its grade; takes minutes; GRADE_ROUNDS (1)
+	cargo build --workspace --bins
+	cargo test -p toystore-lab --test grade -- --ignored --nocapture each_planted_fault $(ARGS)
 
 sabotage: ## Break one rule of the code at a time, all or NAMES="07 lease", and show which test fails
 	tests/sabotage/run $(NAMES)

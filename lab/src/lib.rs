@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`loadtest`] | sends a load to a running store and measures the answers |
 //! | [`evaluate`] | opens stores with different settings, loads them, and writes a report with figures |
+//! | [`grade`] | grades any toy store: what a lab asks, with evidence |
 
 pub mod loadtest;
 pub mod evaluate;
+pub mod grade;

@@ -2,8 +2,7 @@
 
 use super::customer::SessionResult;
 use super::measurements::{Kind, Measurements};
-use crate::model::OrderNumber;
-use std::collections::HashSet;
+use crate::history::checker::given_twice;
 use std::fmt::{self, Display};
 use std::fs::File;
 use std::time::Duration;
@@ -38,7 +37,8 @@ impl Report {
             findings
                 .extend(result.findings.iter().map(|what| format!("session {session}: {what}")));
         }
-        findings.extend(given_twice(&results));
+        let orders = results.iter().flat_map(|result| &result.orders);
+        findings.extend(given_twice(orders.map(|order| order.number.0)));
         Report { seed, results, measurements, elapsed, is_interrupted: false, findings }
     }
 
@@ -68,14 +68,6 @@ impl Report {
         writer.flush()?;
         Ok(())
     }
-}
-
-/// A finding for each order number that two purchases received.
-fn given_twice(results: &[SessionResult]) -> Vec<String> {
-    let mut given: HashSet<OrderNumber> = HashSet::new();
-    let orders = results.iter().flat_map(|result| &result.orders);
-    let twice = orders.filter(|order| !given.insert(order.number));
-    twice.map(|order| format!("order number {} was given to two purchases", order.number)).collect()
 }
 
 impl Display for Report {
@@ -129,7 +121,7 @@ pub fn in_words(micros: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Item, Quantity};
+    use crate::model::{Item, OrderNumber, Quantity};
     use crate::protocol::web::ShownOrder;
 
     fn result(numbers: &[u64]) -> SessionResult {

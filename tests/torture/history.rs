@@ -1,78 +1,13 @@
-//! The requests of customers and their answers: one JSON line for each request, written at once, so that
-//! an interrupted run leaves its history.
-//!
-//! - All times are microseconds since the history began, on one monotonic clock, which the nemesis
-//!   also uses.
-//! - A request that was sent again is another request with the same key.
+//! Records the requests of customers and their answers: one JSON line for each request, written at once, so that
+//! an interrupted run leaves its history. The nemesis uses its clock, too.
 
 use crate::support::wait_until;
-use serde::Serialize;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
-
-/// One request and its outcome.
-#[derive(Debug, Clone, Serialize)]
-pub struct Request {
-    /// The number of the session that sent it.
-    pub session: usize,
-    /// The request.
-    #[serde(flatten)]
-    pub operation: Operation,
-    /// The time before its first byte was sent.
-    pub start_us: u64,
-    /// The time after its answer was read, or given up.
-    pub end_us: u64,
-    /// Its outcome.
-    pub outcome: Outcome,
-}
-
-/// A request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "operation", rename_all = "snake_case")]
-pub enum Operation {
-    /// Query a toy.
-    Query {
-        /// Its name.
-        toy: String,
-    },
-    /// Buy.
-    Buy {
-        /// The identity of the purchase, the same in every retry.
-        key: String,
-        /// The toy.
-        toy: String,
-        /// The quantity.
-        quantity: u64,
-    },
-    /// Look an order up.
-    LookUp {
-        /// Its number.
-        number: u64,
-    },
-}
-
-/// The outcome of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Of a query: the quantity in stock.
-    Left(u64),
-    /// Of a purchase: the number of the order.
-    Number(u64),
-    /// Of a look-up: the content of the order.
-    Order(String, u64),
-    /// Refused with this status; nothing happened.
-    Refused(u16),
-    /// Unavailable: nothing happened, and it is sent again.
-    Unavailable(String),
-    /// The customer did not wait for the answer: it may have happened, and is sent again at once.
-    Abandoned,
-    /// No answer, or an indefinite error: it may have happened, and is sent again.
-    Unknown(String),
-}
+use toystore::history::{Outcome, Request};
 
 /// A history that is being written.
 pub struct History {

@@ -4,13 +4,14 @@
 //! A request without an answer is sent again, a purchase with the same key, until there is an
 //! answer. The checker counts the purchases that stay without one.
 
-use crate::history::{History, Operation, Outcome, Request};
+use crate::history::History;
 use fastrand::Rng;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use toystore::history::{Operation, Outcome, Request};
 use toystore::http::{Client, percent_encode};
 
 pub const SESSIONS: usize = 6;

@@ -26,15 +26,13 @@ mod load;
 mod proxy;
 mod fault;
 mod nemesis;
-mod checker;
 mod rolling;
 mod unsynced;
 mod machines;
 mod apart;
 
-use checker::Service;
 use given::given;
-use history::{History, Request};
+use history::History;
 use load::Load;
 use nemesis::{Episode, Expect, Nemesis};
 use std::collections::BTreeMap;
@@ -44,6 +42,8 @@ use std::time::{Duration, Instant};
 use std::{fmt, fs, thread};
 use support::Cluster;
 use support::Id::{Frontend, Order};
+use toystore::history::service::{Service, service};
+use toystore::history::{Request, checker};
 use toystore::order::file;
 
 /// How long the nemesis injects faults in one round of `make torture`.
@@ -100,7 +100,7 @@ impl Round {
         broken.extend(safety(&cluster, &requests));
         let outages = faults.iter().filter(|fault| fault.expect == Expect::Outage);
         let outages: Vec<_> = outages.map(|outage| (outage.start_us, outage.end_us)).collect();
-        let service = checker::service(&requests, &outages);
+        let service = service(&requests, &outages);
         Round { seed, faults, service, broken, cluster }
     }
 
@@ -186,7 +186,7 @@ fn close_and_judge(store: &mut Cluster, history: &History, outages: &[(u64, u64)
     let requests = history.requests();
     let mut broken = safety(store, &requests);
     broken.extend(audit(store));
-    let service = checker::service(&requests, outages);
+    let service = service(&requests, outages);
     println!(
         "{} requests, {} purchases; longest gap {} ms, slowest {} ms",
         service.requests,
@@ -202,7 +202,10 @@ fn close_and_judge(store: &mut Cluster, history: &History, outages: &[(u64, u64)
 fn safety(store: &Cluster, requests: &[Request]) -> Vec<String> {
     let initial = TOYS.map(|(name, count)| (name.to_owned(), count)).into();
     match file::read(&store.data(Order(1))) {
-        Ok(disk) => checker::safety(requests, &initial, &disk.entries),
+        Ok(disk) => {
+            let problems = checker::safety(requests, &initial, &disk.entries);
+            problems.iter().map(ToString::to_string).collect()
+        }
         Err(error) => vec![error.to_string()],
     }
 }

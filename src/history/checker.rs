@@ -1,15 +1,59 @@
 //! Decides whether a history is possible for a store that keeps its promises. Pure.
 //!
-//! *Safety* must hold after all faults. Each function below checks one promise. *Service* is what customers
-//! noticed.
+//! *Safety* must hold after all faults. Each function below checks one promise.
 //!
 //! - A purchase is all requests with one key: it may have happened after the start of the first request, and has
 //!   certainly happened before the end of the first one that was answered with a number.
 //! - There is no restock in these runs, so stock only falls.
 
-use crate::history::{Operation, Outcome, Request};
-use std::collections::{BTreeMap, HashMap};
-use toystore::model::Entry;
+use super::{Operation, Outcome, Request};
+use crate::model::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::{self, Display};
+
+/// What a store promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Promise {
+    /// One key has one answer.
+    OneAnswer,
+    /// Order numbers have no gaps.
+    NoGaps,
+    /// The log has every acknowledged order, and each order once, as it was requested.
+    Recorded,
+    /// A purchase that began after another was acknowledged has a higher number.
+    InOrder,
+    /// A look-up shows what is in the log.
+    LookUp,
+    /// A query shows what was bought before.
+    Fresh,
+    /// Only what cannot be done is refused.
+    Refusal,
+}
+
+/// A broken promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Which.
+    pub promise: Promise,
+    /// The counterexample.
+    pub what: String,
+}
+
+impl Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+/// The problems that were found so far.
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn push(&mut self, promise: Promise, what: String) {
+        self.0.push(Problem { promise, what });
+    }
+}
 
 /// All requests with one key.
 struct Purchase<'a> {
@@ -50,8 +94,12 @@ fn sum(a: u64, b: u64) -> u64 {
 }
 
 /// All broken promises in the history, the toys at the start and the log at the end.
-pub fn safety(requests: &[Request], initial: &BTreeMap<String, u64>, log: &[Entry]) -> Vec<String> {
-    let mut problems = Vec::new();
+pub fn safety(
+    requests: &[Request],
+    initial: &BTreeMap<String, u64>,
+    log: &[Entry],
+) -> Vec<Problem> {
+    let mut problems = Problems::default();
     let purchases = purchases(requests, &mut problems);
     check_log(&purchases, log, &mut problems);
     check_real_time(&purchases, &mut problems);
@@ -62,11 +110,18 @@ pub fn safety(requests: &[Request], initial: &BTreeMap<String, u64>, log: &[Entr
         check_stock_refusals((toy, *initial), &purchases, &mut problems);
     }
     check_refusals(requests, &mut problems);
-    problems
+    problems.0
+}
+
+/// A line for each order number that two purchases received.
+pub fn given_twice(numbers: impl Iterator<Item = u64>) -> Vec<String> {
+    let mut given = HashSet::new();
+    let twice = numbers.filter(|number| !given.insert(*number));
+    twice.map(|number| format!("order number {number} was given to two purchases")).collect()
 }
 
 /// One key has one answer.
-fn purchases<'a>(requests: &'a [Request], problems: &mut Vec<String>) -> Purchases<'a> {
+fn purchases<'a>(requests: &'a [Request], problems: &mut Problems) -> Purchases<'a> {
     let mut purchases: Purchases<'a> = BTreeMap::new();
     for request in requests {
         let Operation::Buy { key, toy, quantity } = &request.operation else { continue };
@@ -82,7 +137,10 @@ fn purchases<'a>(requests: &'a [Request], problems: &mut Vec<String>) -> Purchas
         match (&request.outcome, purchase.acknowledged) {
             (Outcome::Number(number), None) => purchase.acknowledged = Some((*number, end_us)),
             (Outcome::Number(number), Some((first, _))) if *number != first => {
-                problems.push(format!("key {key} was given the numbers {first} and {number}"));
+                problems.push(
+                    Promise::OneAnswer,
+                    format!("key {key} was given the numbers {first} and {number}"),
+                );
             }
             (Outcome::Number(number), Some((_, first_us))) => {
                 purchase.acknowledged = Some((*number, first_us.min(end_us)));
@@ -91,7 +149,8 @@ fn purchases<'a>(requests: &'a [Request], problems: &mut Vec<String>) -> Purchas
             _ => {}
         }
         if let Purchase { acknowledged: Some((number, _)), refused_us: Some(_), .. } = purchase {
-            problems.push(format!("key {key} has number {number} and was refused"));
+            problems
+                .push(Promise::OneAnswer, format!("key {key} has number {number} and was refused"));
         }
     }
     purchases
@@ -99,22 +158,32 @@ fn purchases<'a>(requests: &'a [Request], problems: &mut Vec<String>) -> Purchas
 
 /// Numbers are 1..N. Each order was requested, and is in the log once. Each acknowledged order is there; no refused
 /// one is.
-fn check_log(purchases: &Purchases<'_>, log: &[Entry], problems: &mut Vec<String>) {
+fn check_log(purchases: &Purchases<'_>, log: &[Entry], problems: &mut Problems) {
     let mut numbers: HashMap<&str, u64> = HashMap::new();
     for (expected, entry) in (1..).zip(log) {
         let (number, key) = (entry.number.0, entry.key.as_str());
         if number != expected {
-            problems.push(format!("order {number} stands where order {expected} belongs"));
+            problems.push(
+                Promise::NoGaps,
+                format!("order {number} stands where order {expected} belongs"),
+            );
         }
         if let Some(twin) = numbers.insert(key, number) {
-            problems.push(format!("orders {twin} and {number} have the same key {key}"));
+            problems.push(
+                Promise::Recorded,
+                format!("orders {twin} and {number} have the same key {key}"),
+            );
         }
         match purchases.get(key) {
-            None => problems.push(format!("nobody asked for order {number} (key {key})")),
+            None => problems
+                .push(Promise::Recorded, format!("nobody asked for order {number} (key {key})")),
             Some(Purchase { toy, quantity, .. }) => {
                 if (*toy, *quantity) != (&entry.item.name, entry.item.quantity.get()) {
                     let item = &entry.item;
-                    problems.push(format!("order {number} is {item:?}, not {quantity} {toy}"));
+                    problems.push(
+                        Promise::Recorded,
+                        format!("order {number} is {item:?}, not {quantity} {toy}"),
+                    );
                 }
             }
         }
@@ -124,23 +193,27 @@ fn check_log(purchases: &Purchases<'_>, log: &[Entry], problems: &mut Vec<String
         if let Some((number, _)) = purchase.acknowledged
             && found != Some(&number)
         {
-            problems.push(format!("order {number} (key {key}) is lost; its key has {found:?}"));
+            problems.push(
+                Promise::Recorded,
+                format!("order {number} (key {key}) is lost; its key has {found:?}"),
+            );
         }
         if purchase.refused_us.is_some() && found.is_some() {
-            problems.push(format!("key {key} was refused and has number {found:?}"));
+            problems
+                .push(Promise::Recorded, format!("key {key} was refused and has number {found:?}"));
         }
     }
 }
 
 /// A purchase that began after another was acknowledged has a higher number.
-fn check_real_time(purchases: &Purchases<'_>, problems: &mut Vec<String>) {
+fn check_real_time(purchases: &Purchases<'_>, problems: &mut Problems) {
     let acknowledged = || purchases.values().filter_map(|p| Some((p.start_us, p.acknowledged?)));
     let highest = Timeline::new(acknowledged().map(|(_, (number, end))| (end, number)), u64::max);
     for (start_us, (number, _)) in acknowledged() {
         if let Some(before) = highest.before(start_us)
             && before >= number
         {
-            problems.push(format!(
+            problems.push(Promise::InOrder, format!(
                 "order {number} was begun at {start_us} us, when {before} was acknowledged already"
             ));
         }
@@ -153,7 +226,7 @@ fn check_look_ups(
     requests: &[Request],
     purchases: &Purchases<'_>,
     log: &[Entry],
-    problems: &mut Vec<String>,
+    problems: &mut Problems,
 ) {
     let acknowledged = purchases.values().filter_map(|purchase| purchase.acknowledged);
     let highest = Timeline::new(acknowledged.map(|(number, end)| (end, number)), u64::max);
@@ -166,18 +239,23 @@ fn check_look_ups(
                 let same =
                     |e: &Entry| (&*e.item.name, e.item.quantity.get()) == (&**toy, *quantity);
                 if !entry.is_some_and(same) {
-                    problems
-                        .push(format!("order {number} was shown as {quantity} {toy}: {entry:?}"));
+                    problems.push(
+                        Promise::LookUp,
+                        format!("order {number} was shown as {quantity} {toy}: {entry:?}"),
+                    );
                 }
             }
             Outcome::Refused(404) => {
                 if let Some(before) = highest.before(request.start_us)
                     && before >= number
                 {
-                    problems.push(format!(
-                        "order {number} was unknown at {} us, when {before} was acknowledged",
-                        request.start_us
-                    ));
+                    problems.push(
+                        Promise::LookUp,
+                        format!(
+                            "order {number} was unknown at {} us, when {before} was acknowledged",
+                            request.start_us
+                        ),
+                    );
                 }
             }
             _ => {}
@@ -203,7 +281,7 @@ fn check_freshness(
     queries: &[(&Request, u64)],
     (toy, initial): (&str, u64),
     purchases: &Purchases<'_>,
-    problems: &mut Vec<String>,
+    problems: &mut Problems,
 ) {
     let of_toy = || purchases.values().filter(|purchase| purchase.toy == toy);
     let acknowledged = of_toy().filter_map(|p| Some((p.acknowledged?.1, p.quantity)));
@@ -217,13 +295,16 @@ fn check_freshness(
         let sold_at_least = acknowledged.before(*start_us).unwrap_or(0);
         let sold_at_most = attempted.before(*end_us).unwrap_or(0);
         if left + sold_at_least > initial {
-            problems.push(format!(
-                "{toy} at {start_us}..{end_us} us: {left} left is stale, {sold_at_least} of \
+            problems.push(
+                Promise::Fresh,
+                format!(
+                    "{toy} at {start_us}..{end_us} us: {left} left is stale, {sold_at_least} of \
                  {initial} had been bought"
-            ));
+                ),
+            );
         }
         if left + sold_at_most < initial {
-            problems.push(format!(
+            problems.push(Promise::Fresh, format!(
                 "{toy} at {start_us}..{end_us} us: {left} left is too few, at most {sold_at_most} \
                  of {initial} were bought"
             ));
@@ -231,9 +312,12 @@ fn check_freshness(
         if let Some(before) = seen.before(*start_us)
             && before < *left
         {
-            problems.push(format!(
-                "{toy} at {start_us}..{end_us} us: {left} left, but {before} were seen before"
-            ));
+            problems.push(
+                Promise::Fresh,
+                format!(
+                    "{toy} at {start_us}..{end_us} us: {left} left, but {before} were seen before"
+                ),
+            );
         }
     }
 }
@@ -242,7 +326,7 @@ fn check_freshness(
 fn check_stock_refusals(
     (toy, initial): (&str, u64),
     purchases: &Purchases<'_>,
-    problems: &mut Vec<String>,
+    problems: &mut Problems,
 ) {
     let of_toy = || purchases.iter().filter(|(_, purchase)| purchase.toy == toy);
     let attempted = of_toy().filter(|(_, p)| p.refused_us.is_none());
@@ -251,7 +335,7 @@ fn check_stock_refusals(
         let Some(refused_us) = purchase.refused_us else { continue };
         let sold_at_most = attempted.before(refused_us).unwrap_or(0);
         if sold_at_most + purchase.quantity <= initial {
-            problems.push(format!(
+            problems.push(Promise::Refusal, format!(
                 "key {key} was refused {} {toy}, with at most {sold_at_most} of {initial} bought",
                 purchase.quantity
             ));
@@ -260,7 +344,7 @@ fn check_stock_refusals(
 }
 
 /// Only two requests are refused: a purchase of too many, and a look-up of an order that does not exist.
-fn check_refusals(requests: &[Request], problems: &mut Vec<String>) {
+fn check_refusals(requests: &[Request], problems: &mut Problems) {
     for request in requests {
         let Outcome::Refused(status) = request.outcome else { continue };
         let may_be = match request.operation {
@@ -269,71 +353,17 @@ fn check_refusals(requests: &[Request], problems: &mut Vec<String>) {
             Operation::LookUp { .. } => status == 404,
         };
         if !may_be {
-            problems.push(format!("refused with {status}: {:?}", request.operation));
+            problems
+                .push(Promise::Refusal, format!("refused with {status}: {:?}", request.operation));
         }
     }
-}
-
-/// What customers noticed.
-#[derive(Debug, Default)]
-pub struct Service {
-    /// The number of requests.
-    pub requests: usize,
-    /// The number of purchases, or attempts.
-    pub purchases: usize,
-    /// The number of requests that were answered with "try again".
-    pub unavailable: usize,
-    /// The number of requests that ended without an answer.
-    pub unknown: usize,
-    /// The number of purchases whose outcome the customers do not know at the end.
-    pub sale_is_indefinite: usize,
-    /// The longest time without an answered purchase, outside the outages.
-    pub longest_gap_us: u64,
-    /// The longest time that a request took, outside the outages.
-    pub slowest_us: u64,
-    /// Failed requests outside the outages: there should be none.
-    pub noticed: Vec<String>,
-}
-
-/// What customers noticed. During `outages` (from, to) they may see errors.
-pub fn service(requests: &[Request], outages: &[(u64, u64)]) -> Service {
-    let is_excused = |from: u64, to: u64| outages.iter().any(|(a, b)| from <= *b && *a <= to);
-    let mut service = Service { requests: requests.len(), ..Service::default() };
-    let mut answered = Vec::new();
-    let mut purchases: BTreeMap<&str, bool> = BTreeMap::new();
-    for request in requests {
-        let (start_us, end_us) = (request.start_us, request.end_us);
-        let excused = is_excused(start_us, end_us);
-        let failed = matches!(request.outcome, Outcome::Unavailable(_) | Outcome::Unknown(_));
-        let is_known = !failed && request.outcome != Outcome::Abandoned;
-        if let Operation::Buy { key, .. } = &request.operation {
-            *purchases.entry(key).or_default() |= is_known;
-        }
-        if matches!(request.outcome, Outcome::Number(_)) {
-            answered.push(end_us);
-        }
-        service.unavailable += usize::from(matches!(request.outcome, Outcome::Unavailable(_)));
-        service.unknown += usize::from(matches!(request.outcome, Outcome::Unknown(_)));
-        if !excused {
-            service.slowest_us = service.slowest_us.max(end_us - start_us);
-            if failed {
-                service.noticed.push(format!("{request:?}"));
-            }
-        }
-    }
-    answered.sort_unstable();
-    let gaps = answered.windows(2).filter(|pair| !is_excused(pair[0], pair[1]));
-    service.longest_gap_us = gaps.map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
-    service.purchases = purchases.len();
-    service.sale_is_indefinite = purchases.values().filter(|is_known| !**is_known).count();
-    service
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Epoch, Key, OrderNumber};
     use serde_json::json;
-    use toystore::model::{Epoch, Key, OrderNumber};
 
     const INITIAL: u64 = 10;
 
@@ -368,7 +398,8 @@ mod tests {
     }
 
     fn check(requests: &[Request], log: &[Entry]) -> Vec<String> {
-        safety(requests, &BTreeMap::from([("Tux".to_owned(), INITIAL)]), log)
+        let found = safety(requests, &BTreeMap::from([("Tux".to_owned(), INITIAL)]), log);
+        found.into_iter().map(|problem| problem.what).collect()
     }
 
     #[test]
@@ -438,24 +469,5 @@ mod tests {
             let is_seen = found.iter().any(|found| found.contains(problem));
             assert!(is_seen, "{problem}: {found:?} in {requests:?}");
         }
-    }
-
-    #[test]
-    fn what_customers_notice_is_counted_outside_the_outages() {
-        let number = |n: u64, during| buy(&format!("k{n}"), 1, during, Outcome::Number(n));
-        let requests = [
-            number(1, (0, 10)),
-            number(2, (10, 40)),
-            buy("k3", 1, (100, 110), unknown()),
-            number(3, (200, 210)),
-            query((400, 500), unknown()),
-            buy("k4", 1, (550, 600), unknown()),
-            number(5, (600, 601)),
-        ];
-        let service = service(&requests, &[(50, 190), (590, 595)]);
-        assert_eq!((service.requests, service.purchases), (7, 5));
-        assert_eq!((service.unknown, service.sale_is_indefinite), (3, 1));
-        assert_eq!((service.longest_gap_us, service.slowest_us), (30, 100));
-        assert_eq!(service.noticed.len(), 1, "{:?}", service.noticed);
     }
 }

@@ -1,0 +1,82 @@
+//! Every process that a submission started, also one that left its group or whose parent ended: on Linux all of
+//! them are descendants of this process, which adopts orphans. Used by the watch and at the end of a store.
+//!
+//! Where there is no `/proc`, only process groups are known, and this finds nothing.
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long killed processes may take to be gone.
+const GONE: Duration = Duration::from_secs(5);
+
+/// From now on this process adopts the orphans among its descendants.
+pub fn adopt_orphans() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    Ok(())
+}
+
+/// The descendants that run.
+pub fn running() -> Vec<Pid> {
+    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    for (pid, parent) in processes() {
+        children.entry(parent).or_default().push(pid);
+    }
+    let mut found = Vec::new();
+    let mut open = vec![std::process::id().cast_signed()];
+    while let Some(parent) = open.pop() {
+        let of_parent = children.remove(&parent).unwrap_or_default();
+        found.extend(of_parent.iter().filter_map(|pid| Pid::from_raw(*pid)));
+        open.extend(of_parent);
+    }
+    found
+}
+
+/// How many processes and threads the machine has: one small file, however many there are.
+pub fn tasks_of_machine() -> Option<usize> {
+    // "0.20 0.18 0.12 1/80 11206": running and all tasks.
+    let text = fs::read_to_string("/proc/loadavg").ok()?;
+    let (_, all) = text.split(' ').nth(3)?.split_once('/')?;
+    all.parse().ok()
+}
+
+/// Kills all descendants, and waits until none runs.
+pub fn end_all() {
+    let deadline = Instant::now() + GONE;
+    loop {
+        let running = running();
+        if running.is_empty() || Instant::now() > deadline {
+            return;
+        }
+        for pid in running {
+            // It may have ended in the meantime.
+            kill_process(pid, Signal::KILL).ok();
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Forgets the adopted processes that have ended. Only for a process that waits for no child of its own any more.
+pub fn reap() {
+    while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+}
+
+/// All processes that run, each with its parent.
+fn processes() -> Vec<(i32, i32)> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let one = |entry: fs::DirEntry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The name of the program is in parentheses and may have any character.
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let mut fields = rest.split(' ');
+        let is_dead = matches!(fields.next()?, "Z" | "X");
+        let parent = fields.next()?.parse().ok()?;
+        (!is_dead).then_some((pid, parent))
+    };
+    entries.flatten().filter_map(one).collect()
+}

@@ -1,0 +1,225 @@
+//! Grades one submission: runs the checks of the rubric, each on a store that no earlier check has spoiled.
+
+use super::finding::{Finding, NoPoints, Verdict};
+use super::process::Means;
+use super::rubric::{Item, Rubric, Visibility};
+use super::store::Store;
+use super::submission::Submission;
+use super::trial::Trial;
+use super::watch::Watch;
+use serde::Serialize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+use toystore::error::Result;
+use toystore::stop::{Stop, panic_text};
+
+/// After this many failures in a row to open a store, no other check tries to.
+const OPENINGS_MAX: usize = 2;
+
+/// The grade of a submission.
+#[derive(Debug, Serialize)]
+pub struct Grade {
+    /// The name of the submission.
+    pub submission: String,
+    /// The name of the rubric.
+    pub rubric: String,
+    /// The points.
+    pub score: f64,
+    /// Full marks, without extra credit.
+    pub max_score: f64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Why nothing could be graded, if so.
+    pub failure: Option<String>,
+    /// The results, in the order of the rubric.
+    pub results: Vec<Graded>,
+}
+
+/// The result of a check.
+#[derive(Debug, Serialize)]
+pub struct Graded {
+    /// The name of the check.
+    pub name: &'static str,
+    /// Its group.
+    pub group: &'static str,
+    /// What the lab asks.
+    pub asks: &'static str,
+    /// Passed, lost or not graded.
+    pub verdict: Verdict,
+    /// What was seen, or why it is not graded.
+    pub seen: String,
+    /// The points.
+    pub score: f64,
+    /// The most points.
+    pub max_score: f64,
+    /// Whether they are beyond full marks.
+    pub is_extra: bool,
+    /// Who sees it in Gradescope.
+    pub visibility: Visibility,
+    /// How long it took.
+    pub seconds: f64,
+    /// Requests, answers and faults.
+    pub evidence: Vec<String>,
+    /// What the processes wrote meanwhile.
+    pub log: Vec<String>,
+    /// A figure, as SVG.
+    #[serde(skip)]
+    pub figure: Option<String>,
+}
+
+impl Grade {
+    /// Whether all points were reached.
+    pub fn is_full(&self) -> bool {
+        self.failure.is_none() && self.score >= self.max_score
+    }
+
+    /// A submission that could not be graded.
+    pub fn failed(submission: &str, rubric: &Rubric, why: String) -> Grade {
+        Grade {
+            submission: submission.to_owned(),
+            rubric: rubric.name.clone(),
+            score: 0.0,
+            max_score: full_marks(rubric),
+            seconds: 0.0,
+            failure: Some(why),
+            results: Vec::new(),
+        }
+    }
+}
+
+fn full_marks(rubric: &Rubric) -> f64 {
+    rubric.items.iter().filter(|item| !item.is_extra).map(|item| item.points).sum()
+}
+
+/// Grades a submission. `observe` is told each result.
+pub fn grade(
+    submission: &Submission,
+    rubric: &Rubric,
+    means: &Means,
+    stop: &Arc<Stop>,
+    observe: &mut dyn FnMut(&Graded),
+) -> Result<Grade> {
+    let begun = Instant::now();
+    let watch = Watch::start(submission.limits, stop.clone())?;
+    let mut run = Run { submission, means, watch: &watch, trial: None, failed: 0, failure: None };
+    let mut results = Vec::new();
+    for item in &rubric.items {
+        let graded = run.run(item);
+        observe(&graded);
+        results.push(graded);
+    }
+    // Its processes end before the watch does.
+    let Run { trial, failure, .. } = run;
+    drop(trial);
+    let nothing = results.iter().all(|graded| graded.verdict == Verdict::NotGraded);
+    let why = failure.or(watch.reason()).unwrap_or_else(|| "no check could be decided".to_owned());
+    Ok(Grade {
+        submission: submission.name.clone(),
+        rubric: rubric.name.clone(),
+        score: results.iter().map(|graded| graded.score).sum(),
+        max_score: full_marks(rubric),
+        seconds: begun.elapsed().as_secs_f64(),
+        failure: nothing.then_some(why),
+        results,
+    })
+}
+
+struct Run<'a> {
+    submission: &'a Submission,
+    means: &'a Means,
+    watch: &'a Watch,
+    /// The store and what is known of it, unless the last check spoiled it.
+    trial: Option<Trial<'a>>,
+    /// How often in a row a store could not be opened.
+    failed: usize,
+    /// Why it could not.
+    failure: Option<String>,
+}
+
+impl Run<'_> {
+    fn run(&mut self, item: &Item) -> Graded {
+        let begun = Instant::now();
+        let finding = self.prepare(item).and_then(|()| self.check(item));
+        let (mut evidence, mut log, mut figure) = (Vec::new(), Vec::new(), None);
+        if let Some(trial) = &mut self.trial {
+            (evidence, log) = trial.evidence();
+            figure = trial.figure.take();
+        }
+        let (verdict, seen) = match finding {
+            Ok(seen) => (Verdict::Passed, seen),
+            Err(NoPoints::Lost(seen)) => (Verdict::Lost, seen),
+            Err(NoPoints::NotGraded(why)) => (Verdict::NotGraded, why),
+        };
+        self.judge_store(verdict);
+        Graded {
+            name: item.check.name,
+            group: item.group,
+            asks: item.check.asks,
+            verdict,
+            seen,
+            score: if verdict == Verdict::Passed { item.points } else { 0.0 },
+            max_score: item.points,
+            is_extra: item.is_extra,
+            visibility: item.visibility,
+            seconds: begun.elapsed().as_secs_f64(),
+            evidence,
+            log,
+            figure,
+        }
+    }
+
+    /// Opens a store, if the check needs a fresh one or there is none.
+    fn prepare(&mut self, item: &Item) -> Result<(), NoPoints> {
+        if let Some(reason) = self.watch.reason() {
+            return Err(NoPoints::NotGraded(reason));
+        }
+        if let (Some(failure), true) = (&self.failure, self.failed >= OPENINGS_MAX) {
+            return Err(NoPoints::NotGraded(failure.clone()));
+        }
+        if !item.check.is_fresh && self.trial.is_some() {
+            return Ok(());
+        }
+        // The old store ends before the new one needs its ports.
+        self.trial = None;
+        match Store::open(self.submission, self.means, self.watch) {
+            Ok(store) => {
+                self.failed = 0;
+                self.trial = Some(Trial::new(self.submission, store, self.watch));
+                Ok(())
+            }
+            Err(error) => {
+                self.failed += 1;
+                let why = self.watch.reason().unwrap_or_else(|| error.to_string());
+                self.failure = Some(why.clone());
+                Err(NoPoints::NotGraded(format!("the store does not start: {why}")))
+            }
+        }
+    }
+
+    /// Runs a check. If it panics, that is a mistake of grade, not of the store.
+    fn check(&mut self, item: &Item) -> Finding {
+        let Some(trial) = &mut self.trial else {
+            return Err(NoPoints::NotGraded("no store".to_owned()));
+        };
+        trial.begin();
+        let finding = catch_unwind(AssertUnwindSafe(|| (item.check.run)(trial)));
+        let finding = finding.unwrap_or_else(|panic| {
+            let what = format!("the check panicked: {}", panic_text(&*panic));
+            Err(NoPoints::NotGraded(what))
+        });
+        match (self.watch.reason(), finding) {
+            // What it saw may be because everything was killed.
+            (Some(reason), _) => Err(NoPoints::NotGraded(reason)),
+            (None, finding) => finding,
+        }
+    }
+
+    /// Gives up a store that a check may have spoiled, so that the next one is not judged by it.
+    fn judge_store(&mut self, verdict: Verdict) {
+        let Some(trial) = &mut self.trial else { return };
+        if verdict != Verdict::Passed || !trial.store.ended().is_empty() {
+            self.trial = None;
+        }
+    }
+}
