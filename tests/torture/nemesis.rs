@@ -115,8 +115,8 @@ impl Nemesis {
     /// Injects faults until then, and heals everything at the end. An error if the store is not well then.
     pub fn rage(&mut self, until: Instant) -> Result<(), String> {
         while Instant::now() < until {
-            let is_untouched = self.door_is_open && self.spared.len() == REPLICAS.len();
-            let fault = Fault::draw(&mut self.rng, is_untouched);
+            let is_well = self.is_well();
+            let fault = Fault::draw(&mut self.rng, is_well);
             self.befall(fault)?;
         }
         self.heal(None)?;
@@ -131,8 +131,14 @@ impl Nemesis {
         if !fault.lasts() {
             self.heal(None)?;
         }
-        let expect = self.expect(&fault);
         let start_us = self.history.now_us();
+        // Until now the faults before were being healed.
+        if !self.is_well()
+            && let Some(before) = self.episodes.last_mut()
+        {
+            before.end_us = start_us;
+        }
+        let expect = self.expect(&fault);
         self.inject(&fault);
         let next = self.rng.u32(0..6);
         let stays = fault.lasts() && next == 0;
@@ -144,6 +150,11 @@ impl Nemesis {
         let end_us = self.history.now_us();
         self.episodes.push(Episode { fault, expect, start_us, healed_us, end_us });
         well
+    }
+
+    /// Whether there was no fault since all was well.
+    fn is_well(&self) -> bool {
+        self.door_is_open && self.spared.len() == REPLICAS.len()
     }
 
     /// What customers may notice of this fault, after all faults since all was well.
