@@ -362,31 +362,11 @@ fn check_refusals(requests: &[Request], problems: &mut Problems) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::requests::{buy, look_up, query, unknown};
     use crate::model::{Epoch, Key, OrderNumber};
     use serde_json::json;
 
     const INITIAL: u64 = 10;
-
-    fn request(operation: Operation, (start_us, end_us): (u64, u64), outcome: Outcome) -> Request {
-        Request { session: 0, operation, start_us, end_us, outcome }
-    }
-
-    fn buy(key: &str, quantity: u64, during: (u64, u64), outcome: Outcome) -> Request {
-        let (key, toy) = (key.to_owned(), "Tux".to_owned());
-        request(Operation::Buy { key, toy, quantity }, during, outcome)
-    }
-
-    fn query(during: (u64, u64), outcome: Outcome) -> Request {
-        request(Operation::Query { toy: "Tux".to_owned() }, during, outcome)
-    }
-
-    fn look_up(number: u64, during: (u64, u64), outcome: Outcome) -> Request {
-        request(Operation::LookUp { number }, during, outcome)
-    }
-
-    fn unknown() -> Outcome {
-        Outcome::Unknown("no answer".to_owned())
-    }
 
     fn entry(number: u64, key: &str, quantity: u64) -> Entry {
         Entry {

@@ -9,6 +9,8 @@
 
 pub mod checker;
 pub mod service;
+#[cfg(test)]
+mod requests;
 
 use serde::Serialize;
 

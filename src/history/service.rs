@@ -61,23 +61,7 @@ pub fn service(requests: &[Request], outages: &[(u64, u64)]) -> Service {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn request(operation: Operation, (start_us, end_us): (u64, u64), outcome: Outcome) -> Request {
-        Request { session: 0, operation, start_us, end_us, outcome }
-    }
-
-    fn buy(key: &str, quantity: u64, during: (u64, u64), outcome: Outcome) -> Request {
-        let (key, toy) = (key.to_owned(), "Tux".to_owned());
-        request(Operation::Buy { key, toy, quantity }, during, outcome)
-    }
-
-    fn query(during: (u64, u64), outcome: Outcome) -> Request {
-        request(Operation::Query { toy: "Tux".to_owned() }, during, outcome)
-    }
-
-    fn unknown() -> Outcome {
-        Outcome::Unknown("no answer".to_owned())
-    }
+    use crate::history::requests::{buy, query, unknown};
 
     #[test]
     fn what_customers_notice_is_counted_outside_the_outages() {
