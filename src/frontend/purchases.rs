@@ -13,6 +13,7 @@
 //! - A sequence is unfinished, and so not told to the leader as finished, for as long as anybody may send it.
 
 use super::asking::{Asking, Then};
+use crate::config::Instance;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, FrontendId, Item, Key, Moment, PurchaseId};
 use crate::protocol::order::Bought;
@@ -20,8 +21,6 @@ use crate::protocol::purchase::{PURCHASES_MAX, Purchase};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// The callers of purchases up to this one are replicas, at which they are made by hand.
-const REPLICAS_MAX: u32 = 99;
 /// The most calls to the leader at the same time. With one, the leader would have nothing to do while an answer is on
 /// its way, and one slow call would hold up every purchase; with many, each would have few purchases.
 pub const CALLS_MAX: usize = 2;
@@ -94,7 +93,9 @@ impl Batch {
 impl<W: Clone> PurchasesInFlight<W> {
     /// No purchase at the front-end `me`, and at most so many calls at the same time.
     pub fn new(me: FrontendId, calls_max: usize) -> PurchasesInFlight<W> {
-        let (caller, in_flight, waiting) = (REPLICAS_MAX + me.0, BTreeMap::new(), VecDeque::new());
+        // The callers before are the replicas, for purchases that are made there by hand.
+        let caller = Instance::ID_MAX + me.0;
+        let (in_flight, waiting) = (BTreeMap::new(), VecDeque::new());
         PurchasesInFlight { caller, last: 0, in_flight, waiting, calls: 0, calls_max }
     }
 
