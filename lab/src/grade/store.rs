@@ -5,7 +5,7 @@ use super::descendants;
 use super::network::Network;
 use super::process::{self, Condition, Means, Process, Recipe};
 use super::submission::template::{PortOf, expand};
-use super::submission::{Leader, Port, Ready, Role, Submission};
+use super::submission::{Faults, Leader, Port, Ready, Role, Submission};
 use super::watch::Watch;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -240,45 +240,41 @@ impl<'a> Store<'a> {
 
     /// Kills a process.
     pub fn kill(&mut self, name: &str) -> Result<()> {
-        let at = self.position(name)?;
-        if self.processes[at].is_ours() {
-            self.end(at);
-        } else {
-            self.command(name, |faults| &faults.kill)?;
-        }
+        self.fault(name, Store::end, |faults| &faults.kill)?;
         self.down.insert(name.to_owned());
         Ok(())
     }
 
     /// Pauses a process.
     pub fn pause(&mut self, name: &str) -> Result<()> {
-        let at = self.position(name)?;
-        if self.processes[at].is_ours() {
-            self.signal(at, Signal::STOP);
-        } else {
-            self.command(name, |faults| &faults.pause)?;
-        }
+        self.fault(name, |store, at| store.signal(at, Signal::STOP), |faults| &faults.pause)?;
         self.down.insert(name.to_owned());
         Ok(())
     }
 
     /// Lets a paused process go on.
     pub fn resume(&mut self, name: &str) -> Result<()> {
-        let at = self.position(name)?;
-        if self.processes[at].is_ours() {
-            self.signal(at, Signal::CONT);
-        } else {
-            self.command(name, |faults| &faults.resume)?;
-        }
+        self.fault(name, |store, at| store.signal(at, Signal::CONT), |faults| &faults.resume)?;
         self.down.remove(name);
         Ok(())
     }
 
-    fn command(
-        &self,
+    /// Does this to a process of ours. Of somebody else's, runs the command for it.
+    fn fault(
+        &mut self,
         name: &str,
-        which: fn(&super::submission::Faults) -> &Vec<String>,
+        ours: fn(&mut Self, usize),
+        theirs: fn(&Faults) -> &Vec<String>,
     ) -> Result<()> {
+        let at = self.position(name)?;
+        if self.processes[at].is_ours() {
+            ours(self, at);
+            return Ok(());
+        }
+        self.command(name, theirs)
+    }
+
+    fn command(&self, name: &str, which: fn(&Faults) -> &Vec<String>) -> Result<()> {
         let process = self.submission.process(name);
         let command = process.map_or(&[][..], |process| which(&process.faults));
         let deadline = Instant::now() + self.submission.deadlines.start();
