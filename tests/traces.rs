@@ -15,9 +15,10 @@ use support::{ALL, Cluster, Customer, PATIENCE, wait_for, wait_until};
 use toystore::collector::{Collected, Collector, Which};
 use toystore::http::Client;
 use toystore::trace::Kind;
-use toystore::trace::tree::Placed;
+use toystore::trace::tree::{Placed, Trace};
 
 const BODY: &[u8] = br#"{"name":"Tux","quantity":1}"#;
+const INVALIDATE: &str = "invalidate the cache";
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// Buys with this `traceparent`. Returns the number of the order, the header `Server-Timing`, and how long it took.
@@ -64,7 +65,12 @@ fn a_purchase_is_followed_through_every_service() {
     let [one, other] = followers.collect::<Vec<_>>().try_into().expect("two follow");
     let collected = wait_for("all spans", || {
         let collected = collect(&store, number);
-        (names(&collected, Kind::Request).len() == 6).then_some(collected)
+        let Trace { spans, .. } = &collected.trace;
+        let told = spans.iter().position(|placed| placed.span.name == "tell a cache");
+        let is_taken =
+            |told| collected.trace.parts(told).any(|part| spans[part].span.name == INVALIDATE);
+        let is_whole = names(&collected, Kind::Request).len() == 6 && told.is_none_or(is_taken);
+        is_whole.then_some(collected)
     });
     let leader = format!("order {leader}");
     assert_eq!(
@@ -85,6 +91,7 @@ fn a_purchase_is_followed_through_every_service() {
         steps,
         set([
             "front-end: read the request".into(),
+            format!("front-end: {INVALIDATE}"),
             "catalog: artificial delay".into(),
             "catalog: append to the journal".into(),
             format!("{leader}: append to the log"),

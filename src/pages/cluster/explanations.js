@@ -9,6 +9,7 @@ export const EXPLANATIONS = {
   "append to the log": "The leader appends an entry, sends it to every replica, and commits what every member of the commit set has on disk and whose sale is durable.",
   "append": "The leader sends append(view, base, number and epoch of the entry before, entries, committed) on one connection to each replica.",
   "tell a cache": "The catalog answers when a toy has changed, after 100 ms at the latest.",
+  "invalidate the cache": "Each toy has a floor: the lowest version that may be stored. An invalidation raises it, so an answer that was sent before is not stored.",
   "sync the log": "Committed: an entry that each member of the commit set has on disk, and whose sale is durable.",
   "durable": "A sale is durable when each subscriber has acknowledged its change, or when the subscriber's lease is certainly over.",
   "sync the journal": "The journal is on disk up to the position, and each cache has acknowledged.",
