@@ -159,6 +159,32 @@ fn what_is_not_sampled_leaves_nothing_and_a_malformed_traceparent_is_ignored() {
 }
 
 #[test]
+fn every_sampled_answer_says_where_its_time_went() {
+    let store = Cluster::open(&["--trace-sample=0"]);
+    store.await_in_sync();
+    let (number, ..) = buy(&store, SAMPLED);
+    let mut client = Client::new(store.address(Frontend), PATIENCE);
+    // Which part it names first, beside the total: a toy that is cached needs nobody else.
+    for (path, part) in [
+        ("/products".to_owned(), Some("catalog")),
+        ("/products/Nobody".to_owned(), Some("catalog")),
+        ("/products/Tux".to_owned(), None),
+        (format!("/orders/{number}"), Some("order")),
+    ] {
+        let mut timing = |traceparent: &str| {
+            let headers = [("traceparent", traceparent)];
+            let answer = client.send("GET", &path, &headers, b"").expect("there is an answer");
+            answer.header("Server-Timing").map(str::to_owned)
+        };
+        assert_eq!(timing(""), None, "{path} is not sampled");
+        let said = timing(SAMPLED).unwrap_or_else(|| panic!("{path} says nothing"));
+        assert!(said.starts_with("total;dur="), "{path}: {said}");
+        let is_named = |part: &str| said.contains(&format!(", {part};dur="));
+        assert!(part.is_none_or(is_named), "{path}: {said}");
+    }
+}
+
+#[test]
 fn a_trace_shows_the_retry_and_the_new_leader_after_a_crash() {
     let mut store = Cluster::open(&["--trace-sample=0", "--catalog-delay-ms=500"]);
     store.await_in_sync();
