@@ -214,6 +214,38 @@ fn a_trace_shows_the_retry_and_the_new_leader_after_a_crash() {
     assert!(meanwhile.contains("front-end: election"), "{meanwhile:?}");
     assert!(meanwhile.contains(&format!("order {next}: take office")), "{meanwhile:?}");
     assert_eq!(collected.silent, [format!("order {leader}")]);
+    let helped = names(&collected, Kind::Request);
+    assert!(helped.contains("catalog: standing"), "the catalog helped meanwhile: {helped:?}");
+
+    let collector = Collector::of(&store.config()).expect("its addresses are configured");
+    // The follower is told after the leader, and a span is recorded when it has ended.
+    let election = wait_for("the whole election", || {
+        let election = collector.collect(Which::Election).ok()?;
+        let told = names(&election, Kind::Request);
+        let all = [1, 2, 3].into_iter().filter(|id| *id != leader);
+        let is_told = all.map(|id| format!("order {id}: update_leader"));
+        let is_whole = is_told.into_iter().all(|name| told.contains(&name));
+        (is_whole && told.contains("catalog: standing")).then_some(election)
+    });
+    let Trace { spans, .. } = &election.trace;
+    assert_eq!((spans[0].span.kind, &*spans[0].span.name), (Kind::Background, "election"));
+    let path = &election.path;
+    let sum: i64 = path.iter().map(|piece| piece.to - piece.from).sum();
+    assert_eq!(u64::try_from(sum), Ok(election.trace.took()), "the path has no gap");
+    let offices = election.trace.parts(0).filter(|part| spans[*part].span.name == "take office");
+    assert!(
+        offices.into_iter().any(|office| !election.trace.is_meanwhile(office)),
+        "an election lasts until the leader has taken office: {spans:?}"
+    );
+
+    store.start(Order(leader));
+    let caught_up = wait_for("a replica to catch up", || {
+        let caught_up = collector.collect(Which::CatchUp).ok()?;
+        let is_the_killed = caught_up.trace.spans[0].service == format!("order {leader}");
+        is_the_killed.then_some(caught_up)
+    });
+    let asked = names(&caught_up, Kind::Request);
+    assert!(asked.contains(&format!("order {next}: missed_orders")), "{asked:?}");
 }
 
 /// Answers one OTLP request, and returns its path and its body.

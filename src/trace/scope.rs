@@ -5,7 +5,7 @@
 //! senders to the followers), the scope is handed over. Several requests may be served by one step: then each gets a span
 //! of its own, with the same times.
 
-use super::context::{Context, SpanId};
+use super::context::{Context, SpanId, TraceId};
 use super::recorder::{Part, Recorder};
 use super::span::{Kind, Note};
 use super::timing::Took;
@@ -78,6 +78,11 @@ impl Scope {
             all.parents.extend(scope.parents);
             all
         })
+    }
+
+    /// The trace of the first.
+    pub fn trace(&self) -> Option<TraceId> {
+        self.parents.first().map(|context| context.trace)
     }
 
     /// From now on this thread works for them.

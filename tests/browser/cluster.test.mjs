@@ -172,10 +172,10 @@ describe("the cluster page", { concurrency: 3 }, () => {
     const [, number] = /^Order (\d+): /.exec(await shown.textContent());
     await button(page, `crash ${await leader(page)}`).click();
     await moreOrders(page, 5);
-    await page.getByLabel("Purchase", { exact: true }).selectOption("slowest");
+    await page.getByLabel("Trace", { exact: true }).selectOption("slowest");
     await page.locator("#life").getByText("buy ✗").first().waitFor();
     await page.locator("#life-steps").getByText("take office").first().waitFor();
-    await page.getByLabel("Purchase", { exact: true }).selectOption("order");
+    await page.getByLabel("Trace", { exact: true }).selectOption("order");
     await page.getByLabel("Order number").fill(number);
     await button(page, "Show").click();
     await page.locator("#life-text").filter({ hasText: new RegExp(`^Order ${number}: `) }).waitFor();
