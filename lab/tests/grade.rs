@@ -4,7 +4,7 @@
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -374,6 +374,40 @@ fn one_submission_that_hangs_costs_nobody_else_anything() {
     assert!(rows[1].starts_with("toystore,0,1,"), "{csv}");
     assert!(rows[2].starts_with("wrong,0,1,") && rows[2].contains("line 1"), "{csv}");
     assert_eq!(rows[3], "toystore,1,1,,1");
+}
+
+/// Also if one of the two processes of grade is killed: the one that the user started, or its child that grades.
+#[test]
+fn nothing_survives_a_kill_of_grade() {
+    let _turn = turn();
+    let hides = "(setsid sh -c 'sleep 1001 & exec sleep 1000' &) ; exec frontend";
+    let store = own_store(hides, "").replace("every_ms = 3000", "every_ms = 600000");
+    for killed in ["the guard", "its child"] {
+        let graded = Graded::new(&store, &rubric(&["restock"]));
+        let mark = graded.directory.path().display().to_string();
+        let mut program = graded.command().stderr(Stdio::piped()).spawn().expect("a process");
+        wait_until("it hides", || {
+            processes_with(&mark).iter().any(|line| line.contains("sleep 1001"))
+        });
+        if killed == "the guard" {
+            signal(&program, Signal::KILL);
+        } else {
+            let children = format!("/proc/{0}/task/{0}/children", program.id());
+            let child = fs::read_to_string(children).expect("Linux");
+            let child = child.trim().parse().ok().and_then(Pid::from_raw).expect("one child");
+            kill_process(child, Signal::KILL).expect("it runs");
+        }
+        let status = wait_for("it ends", || program.try_wait().expect("our child"));
+        if killed == "its child" {
+            let said = std::io::read_to_string(program.stderr.take().expect("a pipe"));
+            let said = said.expect("text");
+            assert!(said.contains("it was killed (signal: 9 (SIGKILL))"), "{said}");
+            assert_eq!((status.code(), processes_with(&mark)), (Some(2), vec![]));
+        }
+        wait_until(&format!("nothing survives a kill of {killed}"), || {
+            processes_with(&mark).is_empty()
+        });
+    }
 }
 
 #[test]

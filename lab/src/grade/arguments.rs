@@ -5,9 +5,10 @@ use super::launch::User;
 use super::process::Means;
 use super::rubric::Rubric;
 use super::submission::Submission;
-use super::{descendants, explain, report};
+use super::{descendants, explain, guard, report};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ pub fn command() -> Command {
                 .long("check")
                 .action(ArgAction::SetTrue)
                 .help("Say what was understood, and try a query, a purchase and a look-up"),
+            guard::flag(),
         ])
 }
 
