@@ -10,11 +10,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use support::{signal, wait_for, wait_until};
+use support::{Cluster, Id, signal, wait_for, wait_until};
 use tempfile::TempDir;
+use toystore::stop::Stop;
+use toystore_lab::grade::checks::{self, Check};
+use toystore_lab::grade::finding::Verdict;
+use toystore_lab::grade::process::Means;
+use toystore_lab::grade::rubric::{Item, Rubric, Visibility};
 use toystore_lab::grade::submission::Submission;
+use toystore_lab::grade::{descendants, grading};
 
 /// A submission in a directory of its own.
 struct Graded {
@@ -188,7 +194,7 @@ D = 100
 
 /// What is replaced in it, by what, and what is said.
 #[rustfmt::skip]
-const MISTAKES: [(&str, &str, &str); 20] = [
+const MISTAKES: [(&str, &str, &str); 22] = [
         ("name = \"shop\"", "name = shop", "s.toml, line 3: "),
         ("role = \"frontend\"", "role = \"front\"", "s.toml, line 4: unknown variant `front`"),
         (
@@ -223,6 +229,16 @@ const MISTAKES: [(&str, &str, &str); 20] = [
             "http://",
             "https://",
             "s.toml, line 9: api.url is \"https://127.0.0.1:{port:shop}\", expected http://HOST:PORT",
+        ),
+        (
+            "http://127.0.0.1:{port:shop}",
+            "http://192.0.2.1:80",
+            "s.toml, line 9: api.url: \"http://192.0.2.1:80\" is not on this machine; say remote = true",
+        ),
+        (
+            "{ port = \"{port}\" }",
+            "{ url = \"http://127.0.0.1.example.org/\" }",
+            "s.toml, line 2: process \"shop\": \"http://127.0.0.1.example.org/\" is not on this machine",
         ),
         (
             "[toys]",
@@ -356,26 +372,6 @@ fn nothing_survives_an_interruption_a_time_out_or_the_end() {
     }
 }
 
-#[test]
-fn one_submission_that_hangs_costs_nobody_else_anything() {
-    let _turn = turn();
-    let good = Graded::new(&own_store("exec frontend", ""), &rubric(&["buy"]));
-    fs::write(good.path("hangs.toml"), own_store("sleep 1000", "[deadlines]\nstart_ms = 300"))
-        .expect("a file");
-    fs::write(good.path("wrong.toml"), "[api]").expect("a file");
-    let mut command = grade();
-    command.args(["hangs.toml", "wrong.toml", "submission.toml"].map(|name| good.path(name)));
-    command.arg("--rubric").arg(good.path("rubric.toml")).arg("--out").arg(good.path("out"));
-    command.arg("--csv").arg(good.path("grades.csv"));
-    assert_eq!(command.output().expect("a process").status.code(), Some(2));
-    let csv = fs::read_to_string(good.path("grades.csv")).expect("grades");
-    let rows: Vec<&str> = csv.lines().collect();
-    assert_eq!(rows[0], "submission,score,max_score,failure,buy");
-    assert!(rows[1].starts_with("toystore,0,1,"), "{csv}");
-    assert!(rows[2].starts_with("wrong,0,1,") && rows[2].contains("line 1"), "{csv}");
-    assert_eq!(rows[3], "toystore,1,1,,1");
-}
-
 /// Also if one of the two processes of grade is killed: the one that the user started, or its child that grades.
 #[test]
 fn nothing_survives_a_kill_of_grade() {
@@ -411,6 +407,26 @@ fn nothing_survives_a_kill_of_grade() {
 }
 
 #[test]
+fn one_submission_that_hangs_costs_nobody_else_anything() {
+    let _turn = turn();
+    let good = Graded::new(&own_store("exec frontend", ""), &rubric(&["buy"]));
+    fs::write(good.path("hangs.toml"), own_store("sleep 1000", "[deadlines]\nstart_ms = 300"))
+        .expect("a file");
+    fs::write(good.path("wrong.toml"), "[api]").expect("a file");
+    let mut command = grade();
+    command.args(["hangs.toml", "wrong.toml", "submission.toml"].map(|name| good.path(name)));
+    command.arg("--rubric").arg(good.path("rubric.toml")).arg("--out").arg(good.path("out"));
+    command.arg("--csv").arg(good.path("grades.csv"));
+    assert_eq!(command.output().expect("a process").status.code(), Some(2));
+    let csv = fs::read_to_string(good.path("grades.csv")).expect("grades");
+    let rows: Vec<&str> = csv.lines().collect();
+    assert_eq!(rows[0], "submission,score,max_score,failure,buy");
+    assert!(rows[1].starts_with("toystore,0,1,"), "{csv}");
+    assert!(rows[2].starts_with("wrong,0,1,") && rows[2].contains("line 1"), "{csv}");
+    assert_eq!(rows[3], "toystore,1,1,,1");
+}
+
+#[test]
 fn a_check_of_the_file_tries_three_requests() {
     let _turn = turn();
     let graded = Graded::new(&own_store("exec frontend", ""), &rubric(&["buy"]));
@@ -421,6 +437,130 @@ fn a_check_of_the_file_tries_three_requests() {
         ["Order order-2: order --id {id}", "GET /products/Barbie → 200", "It can be graded."]
     {
         assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn a_store_that_does_not_start_shows_what_its_processes_said() {
+    let _turn = turn();
+    let store =
+        own_store("echo nobody listens here; exec sleep 1000", "[deadlines]\nstart_ms = 500");
+    let graded = Graded::new(&store, &rubric(&["buy"]));
+    assert_eq!(graded.run().status.code(), Some(2));
+    let log = graded.report()["results"][0]["log"].to_string();
+    assert!(log.contains("frontend: nobody listens here") && log.contains("catalog: "), "{log}");
+    graded.assert_clean();
+}
+
+/// The reports of one would take the place of the other's.
+#[test]
+fn two_submissions_with_the_same_name_of_the_file_are_refused() {
+    let _turn = turn();
+    let graded = Graded::new(GOOD, &rubric(&["buy"]));
+    let twin = graded.path("store").join("submission.toml");
+    fs::write(&twin, GOOD).expect("a file");
+    let output = graded.command().arg(&twin).output().expect("a process");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("the same directory of reports, submission: rename one"), "{said}");
+    assert!(!graded.path("out").exists());
+}
+
+static PANICS: Check = Check {
+    name: "panics",
+    asks: "Nothing.",
+    is_fresh: false,
+    run: |trial| {
+        trial.buy_one(trial.submission.toy(0))?;
+        panic!("on purpose")
+    },
+};
+
+/// A mistake of grade itself costs one check, and the store ends all the same.
+#[test]
+fn a_check_that_panics_is_not_graded_and_the_others_go_on() {
+    let _turn = turn();
+    let grade = support::program("grade");
+    let programs = grade.parent().expect("a directory").display().to_string();
+    let text = own_store(&format!("exec {programs}/frontend"), "")
+        .replace("command = [\"catalog\"", &format!("command = [\"{programs}/catalog\""))
+        .replace("command = [\"order\"", &format!("command = [\"{programs}/order\""));
+    let graded = Graded::new(&text, "");
+    let submission = Submission::read(&graded.path("submission.toml")).expect("it is good");
+    let named = |name| checks::named(name).expect("a check").1;
+    let items = [named("buy"), &PANICS, named("look-up")].map(|check| Item {
+        check,
+        group: "test",
+        points: 1.0,
+        is_extra: false,
+        visibility: Visibility::default(),
+    });
+    let rubric = Rubric { name: "test".into(), items: items.into() };
+    let flag = clap::Arg::new("exit-with-parent").long("exit-with-parent").action(clap::ArgAction::SetTrue);
+    let arguments = clap::Command::new("test").arg(flag).get_matches_from(["test"]);
+    let stop = Stop::install(&arguments).expect("signals");
+    stop.let_signals_end();
+    let means = Means { grade, user: None };
+    let grade = grading::grade(&submission, &rubric, &means, &Arc::new(stop), &mut |_| {});
+    let seen: Vec<_> = grade
+        .expect("a grade")
+        .results
+        .into_iter()
+        .map(|graded| (graded.name, graded.verdict, graded.seen))
+        .collect();
+    assert_eq!((seen[0].0, seen[0].1), ("buy", Verdict::Passed), "{seen:?}");
+    let panicked = "the check panicked: on purpose".to_owned();
+    assert_eq!(seen[1], ("panics", Verdict::NotGraded, panicked));
+    assert_eq!((seen[2].0, seen[2].1), ("look-up", Verdict::Passed), "{seen:?}");
+    assert_eq!(descendants::running(), []);
+}
+
+/// A store that somebody else started: nothing is known but its URL, and perhaps commands for faults.
+#[test]
+fn a_store_that_runs_already_is_graded_by_its_url() {
+    let _turn = turn();
+    let checks = ["buy", "look-up", "cached", "no-oversell", "order-numbers", "stock-conserved"];
+    let checks =
+        [&checks[..], &["eviction", "failover-no-loss", "latency", "duplicate-key"]].concat();
+    let template = own_store("", "");
+    let (_, toys) = template.split_once("[toys]").expect("toys");
+    let (toys, _) = toys.split_once("[restock]").expect("toys come first");
+    for has_faults in [false, true] {
+        let store = Cluster::open(&[]);
+        let (url, pid) = (store.address(Id::Frontend), store.pid(Id::Catalog));
+        let fault = |name, signal| format!("{name} = [\"kill\", \"-{signal}\", \"{pid}\"]");
+        let (pause, resume) = (fault("pause", "STOP"), fault("resume", "CONT"));
+        let faults = format!(
+            "[cache]\ncapacity = 7\n[[process]]\nname = \"catalog\"\nrole = \"catalog\"\n\
+             faults = {{ {pause}, {resume} }}\n"
+        );
+        let text = format!(
+            "[api]\nurl = \"http://{url}\"\nkey = \"Idempotency-Key\"\ncodes = {{ not_enough = 409 }}\n\
+             [toys]{toys}{}",
+            if has_faults { &faults } else { "" }
+        );
+        let graded = Graded::new(&text, &rubric(&checks));
+        graded.run();
+        let report = graded.report();
+        for check in &checks {
+            let (verdict, seen) = graded.verdict(check);
+            let expected = match *check {
+                // Without a fault it is the latency that shows the cache, or does not.
+                "cached" if !has_faults => {
+                    assert!(seen.contains("the first query of a toy that was bought"), "{seen}");
+                    continue;
+                }
+                "eviction" if !has_faults => "not_graded",
+                "failover-no-loss" => "not_graded",
+                _ => "passed",
+            };
+            assert_eq!(verdict, expected, "{check}: {seen}: {report:#}");
+        }
+        graded.run();
+        let (verdict, seen) = graded.verdict("buy");
+        assert_eq!(verdict, "not_graded");
+        assert!(seen.contains("it has orders already"), "{seen}");
+        graded.assert_clean();
     }
 }
 

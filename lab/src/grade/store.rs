@@ -1,4 +1,4 @@
-//! A running store: its processes on a fresh copy of the submission, and faults. Opened by the trial, before each
+//! A store: its processes on a fresh copy of the submission, and faults. Made by the grading, before each
 //! check that needs a fresh store. Dropping it ends everything that it started.
 
 use super::descendants;
@@ -36,13 +36,13 @@ pub struct Store<'a> {
     processes: Vec<Process>,
     /// The processes that were killed or paused and not started again.
     down: BTreeSet<String>,
-    /// When the first process was started.
+    /// When it was made.
     pub opened: Instant,
 }
 
 impl<'a> Store<'a> {
-    /// Copies the submission and starts its processes.
-    pub fn open(
+    /// A fresh copy of the submission, whose processes have not been started.
+    pub fn new(
         submission: &'a Submission,
         means: &'a Means,
         watch: &'a Watch,
@@ -59,13 +59,15 @@ impl<'a> Store<'a> {
             down: BTreeSet::new(),
             opened: Instant::now(),
         };
+        if !submission.fresh.is_empty() {
+            let deadline = Instant::now() + submission.deadlines.start();
+            process::run(&submission.fresh, &submission.directory, deadline)?;
+        }
         store.copy_submission()?;
         store.choose_ports()?;
         for process in submission.processes() {
             let recipe = store.recipe(process)?;
             store.processes.push(Process::new(recipe, &submission.limits));
-            let name = process.name.clone();
-            store.start(&name)?;
         }
         Ok(store)
     }
@@ -252,6 +254,13 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
+    /// Whether there is a process of this role, and a way to pause it.
+    pub fn can_pause(&self, role: Role) -> bool {
+        let process = self.submission.first(role);
+        process
+            .is_some_and(|process| !(process.command.is_empty() && process.faults.pause.is_empty()))
+    }
+
     /// Lets a paused process go on.
     pub fn resume(&mut self, name: &str) -> Result<()> {
         self.fault(name, |store, at| store.signal(at, Signal::CONT), |faults| &faults.resume)?;
@@ -340,6 +349,11 @@ impl<'a> Store<'a> {
             }
             std::thread::sleep(process::LOOK);
         }
+    }
+
+    /// Whether a process was killed or paused, and not started again.
+    pub fn is_down(&self) -> bool {
+        !self.down.is_empty()
     }
 
     /// A process that has ended although nobody killed it, and how.

@@ -53,7 +53,7 @@ pub struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    /// A trial of a store that has just been opened.
+    /// A trial of a fresh store.
     pub fn new(submission: &'a Submission, store: Store<'a>, watch: &'a Watch) -> Trial<'a> {
         let lines = store.line_counts();
         Trial {

@@ -147,7 +147,11 @@ pub fn expect_rest(trial: &mut Trial<'_>, toy: &str) -> Result<u64, NoPoints> {
         return not_graded("a restock of all toys was due meanwhile, so the rest is not known");
     }
     let (sold, in_doubt) = sold(&trial.history.requests(), toy);
-    let most = trial.submission.toys()[toy].saturating_sub(sold);
+    let stock = trial.submission.toys()[toy];
+    if sold + in_doubt >= stock && trial.submission.restock.is_some() {
+        return not_graded(format!("{toy} was sold out before, so it may have been restocked"));
+    }
+    let most = stock.saturating_sub(sold);
     let least = most.saturating_sub(in_doubt);
     let code = trial.submission.api().codes.not_enough;
     let what = |count: u64| {
