@@ -1,6 +1,6 @@
 //! Reads the books of a store: the orders by look-up, and the logs of its replicas.
 
-use super::caller::Reply;
+use super::caller::{Reply, order_at};
 use super::finding::{NoPoints, lost, not_graded};
 use super::orders::{Orders, difference, told};
 use super::process::LOOK;
@@ -84,10 +84,10 @@ fn asked_log(trial: &Trial<'_>, url: &str, highest: u64) -> Result<Orders, NoPoi
             http.get_or_insert_with(|| Client::new(address, trial.submission.deadlines.answer()));
         let answer = http.send("GET", &path, &[], b"")?;
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let name = body.pointer(&look_up.name).and_then(Value::as_str);
-        let quantity = body.pointer(&look_up.quantity).and_then(Value::as_u64);
-        if let (true, Some(name), Some(quantity)) = (answer.status < 400, name, quantity) {
-            orders.insert(number, (name.to_owned(), quantity));
+        if answer.status < 400
+            && let Some(order) = order_at(&body, look_up)
+        {
+            orders.insert(number, order);
         }
     }
     Ok(orders)

@@ -1,6 +1,7 @@
 //! A store: its processes on a fresh copy of the submission, and faults. Made by the grading, before each
 //! check that needs a fresh store. Dropping it ends everything that it started.
 
+use super::caller::number_at;
 use super::descendants;
 use super::network::Network;
 use super::process::{self, Condition, Means, Process, Recipe};
@@ -8,7 +9,6 @@ use super::submission::template::{PortOf, expand};
 use super::submission::{Faults, Leader, Port, Ready, Role, Submission};
 use super::watch::Watch;
 use rustix::process::Signal;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -311,34 +311,30 @@ impl<'a> Store<'a> {
     }
 
     /// The replica that leads.
-    pub fn leader(&self) -> Result<String> {
-        let up = || self.submission.replicas().filter(|replica| !self.down.contains(&replica.name));
-        let id = match &self.submission.leader {
-            Leader::HighestId => up().filter_map(|replica| replica.id).max(),
+    pub fn leader(&mut self) -> Result<String> {
+        let submission = self.submission;
+        let asked = match &submission.leader {
+            Leader::HighestId => None,
             Leader::Ask { url, at } => Some(self.ask_for_leader(url, at)?),
         };
+        let up = || submission.replicas().filter(|replica| !self.down.contains(&replica.name));
+        let id = asked.or_else(|| up().filter_map(|replica| replica.id).max());
         let leader = up().find(|replica| replica.id == id && id.is_some());
         let none = || Error::unavailable(format!("no replica that runs has the id {id:?}"));
         leader.map(|leader| leader.name.clone()).ok_or_else(none)
     }
 
-    fn ask_for_leader(&self, url: &str, at: &str) -> Result<u64> {
-        let port = |word: &str| {
-            let PortOf { process, port, .. } = PortOf::parse(word)?;
-            Some(self.ports.get(&(process?.to_owned(), port.to_owned()))?.to_string())
-        };
-        let url =
-            expand(url, port).map_err(|word| Error::invalid(format!("{{{word}}} has no value")))?;
+    fn ask_for_leader(&mut self, url: &str, at: &str) -> Result<u64> {
+        let url = self.expand(url, None)?;
         let (address, path) = split_url(&url)?;
         let deadline = Instant::now() + self.submission.deadlines.failover();
         loop {
             let answer =
                 Client::new(address.as_str(), Duration::from_secs(1)).send("GET", &path, &[], b"");
-            let id = answer.as_ref().ok().and_then(|answer| {
-                let body: Value = serde_json::from_slice(&answer.body).ok()?;
-                let id = body.pointer(at)?;
-                id.as_u64().or_else(|| id.as_str()?.parse().ok())
-            });
+            let id = answer
+                .as_ref()
+                .ok()
+                .and_then(|answer| number_at(&serde_json::from_slice(&answer.body).ok()?, at));
             if let Some(id) = id {
                 return Ok(id);
             }
