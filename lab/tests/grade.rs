@@ -496,7 +496,9 @@ fn a_check_that_panics_is_not_graded_and_the_others_go_on() {
         visibility: Visibility::default(),
     });
     let rubric = Rubric { name: "test".into(), items: items.into() };
-    let flag = clap::Arg::new("exit-with-parent").long("exit-with-parent").action(clap::ArgAction::SetTrue);
+    let flag = clap::Arg::new("exit-with-parent")
+        .long("exit-with-parent")
+        .action(clap::ArgAction::SetTrue);
     let arguments = clap::Command::new("test").arg(flag).get_matches_from(["test"]);
     let stop = Stop::install(&arguments).expect("signals");
     stop.let_signals_end();

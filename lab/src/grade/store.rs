@@ -396,7 +396,7 @@ impl<'a> Store<'a> {
 
 impl Drop for Store<'_> {
     fn drop(&mut self) {
-        self.network.isolate(None);
+        self.network.release();
         // In reverse order, so that none of them complains about the end of another it needs.
         (0..self.processes.len()).rev().for_each(|at| self.end(at));
         descendants::end_all();

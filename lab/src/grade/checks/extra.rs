@@ -97,12 +97,12 @@ fn partition(trial: &mut Trial<'_>) -> Finding {
         trial,
         |trial, leader| {
             trial.note(format!("{leader} leads and is cut off: nothing arrives from it or at it"));
-            trial.store.network().isolate(Some(leader));
+            trial.store.network().isolate(leader);
             Ok(())
         },
         |trial, leader| {
             trial.note(format!("{leader} is connected again; what was sent arrives"));
-            trial.store.network().isolate(None);
+            trial.store.network().release();
             Ok(())
         },
     )
