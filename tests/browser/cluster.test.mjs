@@ -175,6 +175,9 @@ describe("the cluster page", { concurrency: 3 }, () => {
     await page.getByLabel("Trace", { exact: true }).selectOption("slowest");
     await page.locator("#life").getByText("buy ✗").first().waitFor();
     await page.locator("#life-steps").getByText("take office").first().waitFor();
+    await page.getByLabel("Trace", { exact: true }).selectOption("election");
+    await page.locator("#life-text").filter({ hasText: /^Election: / }).waitFor();
+    for (const step of ["call update_leader", "write the view", "take office"]) await page.locator("#life-steps").getByText(step).first().waitFor();
     await page.getByLabel("Trace", { exact: true }).selectOption("order");
     await page.getByLabel("Order number").fill(number);
     await button(page, "Show").click();

@@ -140,7 +140,7 @@ struct Run<'a> {
     watch: &'a Watch,
     /// The store and what is known of it, unless the last check spoiled it.
     trial: Option<Trial<'a>>,
-    /// The check that may have spoiled a store which cannot be made fresh.
+    /// The check after which a store that cannot be made fresh is not as good as a fresh one.
     spoiled_by: Option<&'static str>,
     /// How often in a row a store could not be opened.
     failed: usize,
@@ -194,7 +194,7 @@ impl Run<'_> {
                 None => {}
                 Some(by) => {
                     return not_graded(format!(
-                        "{by} has spoiled the store, and the submission does not say how it is made fresh"
+                        "the store is not fresh after {by}, and the submission does not say how to make it so"
                     ));
                 }
             }
@@ -252,7 +252,7 @@ impl Run<'_> {
         let is_only_one = self.is_only_one() && self.failed == 0;
         let Some(trial) = &mut self.trial else { return };
         if is_only_one {
-            if verdict == Verdict::Lost || trial.store.is_down() {
+            if verdict == Verdict::Lost || trial.store.is_down() || trial.has_sold_out() {
                 self.spoiled_by.get_or_insert(check);
             }
         } else if verdict != Verdict::Passed || !trial.store.ended().is_empty() {

@@ -16,8 +16,8 @@ pub struct Network {
 struct Link {
     from: String,
     to: String,
-    /// The port that it leads to.
-    there: u16,
+    /// The address that it leads to.
+    there: SocketAddr,
     here: SocketAddr,
 }
 
@@ -28,15 +28,14 @@ impl Default for Network {
 }
 
 impl Network {
-    /// The port of the link from one process to a port of another.
-    pub fn link(&mut self, from: &str, to: &str, there: u16) -> Result<u16> {
+    /// The port of the link from one process to an address of another.
+    pub fn link(&mut self, from: &str, to: &str, there: SocketAddr) -> Result<u16> {
         let same = |link: &&Link| link.from == from && link.to == to && link.there == there;
         if let Some(link) = self.known.iter().find(same) {
             return Ok(link.here.port());
         }
         let (from, to) = (from.to_owned(), to.to_owned());
-        let callee = (Ipv4Addr::LOCALHOST, there).into();
-        let here = self.links.link((from.clone(), to.clone()), callee);
+        let here = self.links.link((from.clone(), to.clone()), there);
         let here = here
             .map_err(|e| Error::Listen { address: "127.0.0.1:0".to_owned(), why: e.to_string() })?;
         self.known.push(Link { from, to, there, here });

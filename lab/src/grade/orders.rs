@@ -40,6 +40,21 @@ pub fn told(requests: &[Request]) -> Told {
     told
 }
 
+/// How many of a toy customers were told they bought, and how many more they may have bought.
+pub fn sold(requests: &[Request], of: &str) -> (u64, u64) {
+    let (mut sold, mut in_doubt) = (0, 0);
+    for request in requests {
+        let Operation::Buy { toy, quantity, .. } = &request.operation else { continue };
+        match request.outcome {
+            _ if toy != of => {}
+            Outcome::Number(_) => sold += quantity,
+            Outcome::Refused(_) | Outcome::Unavailable(_) => {}
+            _ => in_doubt += quantity,
+        }
+    }
+    (sold, in_doubt)
+}
+
 /// What is wrong with these orders, after this history. Gaps between numbers are not asked of a store, and what is
 /// told of look-ups assumes that there are none.
 pub fn judge(

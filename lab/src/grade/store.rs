@@ -11,7 +11,7 @@ use super::watch::Watch;
 use rustix::process::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, ToSocketAddrs};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -60,8 +60,7 @@ impl<'a> Store<'a> {
             opened: Instant::now(),
         };
         if !submission.fresh.is_empty() {
-            let deadline = Instant::now() + submission.deadlines.start();
-            process::run(&submission.fresh, &submission.directory, deadline)?;
+            store.run(&submission.fresh)?;
         }
         store.copy_submission()?;
         store.choose_ports()?;
@@ -119,7 +118,7 @@ impl<'a> Store<'a> {
                 let process = process.or(own.map(|own| own.name.as_str()))?;
                 let port = *ports.get(&(process.to_owned(), port.to_owned()))?;
                 let Some(own) = own.filter(|_| is_link) else { return Some(port.to_string()) };
-                match network.link(&own.name, process, port) {
+                match network.link(&own.name, process, (Ipv4Addr::LOCALHOST, port).into()) {
                     Ok(port) => Some(port.to_string()),
                     Err(error) => {
                         failed = Some(error);
@@ -180,9 +179,9 @@ impl<'a> Store<'a> {
 
     /// The port of a link from grade to the front-end at this address.
     pub fn link_to(&mut self, address: &str) -> Result<u16> {
-        let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        let port = port.ok_or_else(|| Error::invalid(format!("{address} has no port")))?;
-        self.network.link("grade", "front-end", port)
+        let resolved = address.to_socket_addrs().ok().and_then(|mut all| all.next());
+        let there = resolved.ok_or_else(|| Error::invalid(format!("{address} is no address")))?;
+        self.network.link("grade", "front-end", there)
     }
 
     /// The network of its links.
@@ -285,9 +284,13 @@ impl<'a> Store<'a> {
 
     fn command(&self, name: &str, which: fn(&Faults) -> &Vec<String>) -> Result<()> {
         let process = self.submission.process(name);
-        let command = process.map_or(&[][..], |process| which(&process.faults));
+        self.run(process.map_or(&[][..], |process| which(&process.faults)))
+    }
+
+    fn run(&self, command: &[String]) -> Result<()> {
         let deadline = Instant::now() + self.submission.deadlines.start();
-        process::run(command, &self.submission.directory, deadline)
+        let own = self.processes.iter().filter_map(Process::group).collect();
+        process::run(command, &self.submission.directory, deadline, own)
     }
 
     /// Kills all processes at once.
@@ -400,7 +403,7 @@ impl Drop for Store<'_> {
         // In reverse order, so that none of them complains about the end of another it needs.
         (0..self.processes.len()).rev().for_each(|at| self.end(at));
         descendants::end_all();
-        descendants::reap();
+        descendants::reap(&[]);
         self.processes.iter_mut().for_each(Process::join_readers);
         // What stays is in the system's directory for temporary files.
         fs::remove_dir_all(&self.copy).ok();
