@@ -134,7 +134,7 @@ fn query(c: &mut Criterion) {
     thread::scope(|scope| {
         // Keeps the lease, as the subscription would; the end of the scope joins it.
         scope.spawn(|| {
-            let changes = Changes { up_to: 0, invalidate: vec![] };
+            let changes = Changes { up_to: 0, invalidate: vec![], ..Changes::default() };
             while !over.load(Ordering::Relaxed) {
                 products.take_changes(1, &changes, Instant::now());
                 thread::sleep(LEASE / 8);

@@ -14,6 +14,7 @@ use crate::trace::path::{Piece, critical_path};
 use crate::trace::span::ORDER_NUMBER;
 use crate::trace::tree::Trace;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
@@ -22,8 +23,13 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_secs(1);
 /// What the slowest purchase is chosen from, in nanoseconds.
 const LAST_MINUTE: u64 = 60_000_000_000;
+/// The most traces that are asked for because they happened at the same time.
+const MEANWHILE_MAX: usize = 8;
 /// The requests that `last` and `slowest` are chosen from.
 const PURCHASE: &str = "POST /orders";
+/// What no request asks for.
+const ELECTION: &str = "election";
+const CATCH_UP: &str = "catch up";
 
 /// Which trace is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +40,10 @@ pub enum Which {
     Slowest,
     /// That of this order.
     Order(u64),
+    /// That of the last election.
+    Election,
+    /// That of the last time that a replica caught up.
+    CatchUp,
     /// This one.
     Trace(TraceId),
 }
@@ -77,7 +87,9 @@ impl Collector {
 
     /// Puts a trace together.
     pub fn collect(&self, which: Which) -> Result<Collected> {
-        let answers = ask_all(&self.front_ends, "/traces");
+        let all = [&self.front_ends[..], &self.others].concat();
+        let begun_by = if which == Which::CatchUp { &self.others } else { &self.front_ends };
+        let answers = ask_all(begun_by, "/traces");
         if let [Err(error), ..] = &answers[..]
             && answers.iter().all(Result::is_err)
         {
@@ -87,13 +99,21 @@ impl Collector {
         requests.sort_by_key(|request| request.end);
         let Span { trace, id, start, end, .. } = choose(&requests, which)?;
         let path = format!("/traces/{trace}?from={start}&to={end}");
-        let (mut services, mut silent) = (Vec::new(), Vec::new());
-        let all = [&self.front_ends[..], &self.others].concat();
+        let (mut services, mut silent, mut meanwhile) = (Vec::new(), Vec::new(), BTreeSet::new());
         for ((name, _), answer) in all.iter().zip(ask_all(&all, &path)) {
-            match answer {
-                Ok(spans) => services.push((name.clone(), spans)),
-                Err(_) => silent.push(name.clone()),
-            }
+            let Ok(mut spans) = answer else {
+                silent.push(name.clone());
+                continue;
+            };
+            meanwhile.extend(spans.iter().map(|span| span.trace).filter(|other| other != trace));
+            spans.retain(|span| span.trace == *trace);
+            services.push((name.clone(), spans));
+        }
+        // What happened meanwhile in one service was done with the help of others.
+        for other in meanwhile.iter().take(MEANWHILE_MAX) {
+            let answers = ask_all(&all, &format!("/traces/{other}"));
+            let of_service = all.iter().map(|(name, _)| name.clone()).zip(answers);
+            services.extend(of_service.filter_map(|(name, spans)| Some((name, spans.ok()?))));
         }
         let trace = Trace::of(Context { trace: *trace, span: *id }, services)
             .ok_or_else(|| missing(which))?;
@@ -124,10 +144,11 @@ fn ask(client: &mut Client, path: &str) -> Result<Vec<Span>> {
     Ok(answer.data)
 }
 
-/// Chooses from the requests of all front-ends, which are in the order of their end.
+/// Chooses from what the services have traced, in the order of its end.
 fn choose(requests: &[Span], which: Which) -> Result<&Span> {
     let newest = requests.last().map_or(0, |span| span.end);
     let mut purchases = requests.iter().filter(|span| span.name == PURCHASE);
+    let last = |name: &str| requests.iter().rfind(|span| span.name == name);
     let chosen = match which {
         Which::Last => purchases.next_back(),
         Which::Slowest => {
@@ -138,19 +159,24 @@ fn choose(requests: &[Span], which: Which) -> Result<&Span> {
             let number = number.to_string();
             purchases.rfind(|span| span.note(ORDER_NUMBER) == Some(&number))
         }
+        Which::Election => last(ELECTION),
+        Which::CatchUp => last(CATCH_UP),
         Which::Trace(id) => requests.iter().find(|span| span.trace == id),
     };
     chosen.ok_or_else(|| missing(which))
 }
 
 fn missing(which: Which) -> Error {
-    let what = match which {
-        Which::Last | Which::Slowest => "no purchase was traced yet".to_owned(),
-        Which::Order(number) => format!("order {number} was not traced, or its trace is gone"),
+    let again = "While somebody looks, all purchases are traced: buy again";
+    Error::invalid(match which {
+        Which::Last | Which::Slowest => format!("no purchase was traced yet. {again}"),
+        Which::Order(number) => {
+            format!("order {number} was not traced, or its trace is gone. {again}")
+        }
+        Which::Election => "there was no election, or its trace is gone".to_owned(),
+        Which::CatchUp => "no replica has caught up, or its trace is gone".to_owned(),
         Which::Trace(id) => format!("there is no trace {id}, or it is gone"),
-    };
-    let remedy = "While somebody looks, all purchases are traced: buy again";
-    Error::invalid(format!("{what}. {remedy}"))
+    })
 }
 
 impl FromStr for Which {
@@ -160,9 +186,11 @@ impl FromStr for Which {
         match text {
             "last" => Ok(Which::Last),
             "slowest" => Ok(Which::Slowest),
+            "election" => Ok(Which::Election),
+            "catch-up" => Ok(Which::CatchUp),
             text if text.len() == 32 => text.parse().map(Which::Trace),
             text => text.parse().map(Which::Order).map_err(|_| {
-                let expected = "expected last, slowest, the number of an order or a trace id";
+                let expected = "expected last, slowest, election, catch-up, the number of an order or a trace id";
                 Error::invalid(format!("{text:?}, {expected}"))
             }),
         }
@@ -194,12 +222,17 @@ mod tests {
             request(2, PURCHASE, 300, 110),
             request(3, PURCHASE, 200, 120),
             request(4, "GET /products", 999, 165),
+            request(5, CATCH_UP, 1, 170),
+            request(6, ELECTION, 1, 175),
+            request(7, ELECTION, 1, 176),
         ];
         for (wanted, expected) in [
             ("last", Some(3)),
             ("slowest", Some(2)),
             ("1", Some(1)),
             ("4", None),
+            ("election", Some(7)),
+            ("catch-up", Some(5)),
             ("00000000000000000000000000000004", Some(4)),
         ] {
             let which = wanted.parse().expect("it can be asked for");

@@ -45,7 +45,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | values | [`error`], [`model`], [`text`], [`address`] |
-//! | judging | [`history`]: what customers were answered, and which promises that breaks |
+//! | judging | [`history`]: what customers were answered, and which promises that breaks; [`links`]: a network with faults |
 //! | programs | [`output`], [`config`], [`diagnostics`], [`blocking`], [`stop`], [`program`], [`signals`] |
 //! | input and output | [`storage`] (durable files), [`net`] (server, frames, calls), [`http`] |
 //! | traces | [`trace`] (where the time of a request goes) |
@@ -65,6 +65,7 @@ pub mod model;
 pub mod text;
 pub mod address;
 pub mod history;
+pub mod links;
 pub mod output;
 pub mod config;
 pub mod diagnostics;

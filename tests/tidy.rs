@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 17] = [
     &["error"],
     &["address", "model", "output", "text"],
     &["config"],
-    &["blocking", "diagnostics", "history", "stop"],
+    &["blocking", "diagnostics", "history", "links", "stop"],
     &["program", "signals"],
     &["storage", "net"],
     &["http"],

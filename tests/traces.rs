@@ -15,9 +15,10 @@ use support::{ALL, Cluster, Customer, PATIENCE, wait_for, wait_until};
 use toystore::collector::{Collected, Collector, Which};
 use toystore::http::Client;
 use toystore::trace::Kind;
-use toystore::trace::tree::Placed;
+use toystore::trace::tree::{Placed, Trace};
 
 const BODY: &[u8] = br#"{"name":"Tux","quantity":1}"#;
+const INVALIDATE: &str = "invalidate the cache";
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// Buys with this `traceparent`. Returns the number of the order, the header `Server-Timing`, and how long it took.
@@ -64,7 +65,12 @@ fn a_purchase_is_followed_through_every_service() {
     let [one, other] = followers.collect::<Vec<_>>().try_into().expect("two follow");
     let collected = wait_for("all spans", || {
         let collected = collect(&store, number);
-        (names(&collected, Kind::Request).len() == 6).then_some(collected)
+        let Trace { spans, .. } = &collected.trace;
+        let told = spans.iter().position(|placed| placed.span.name == "tell a cache");
+        let is_taken =
+            |told| collected.trace.parts(told).any(|part| spans[part].span.name == INVALIDATE);
+        let is_whole = names(&collected, Kind::Request).len() == 6 && told.is_none_or(is_taken);
+        is_whole.then_some(collected)
     });
     let leader = format!("order {leader}");
     assert_eq!(
@@ -85,6 +91,7 @@ fn a_purchase_is_followed_through_every_service() {
         steps,
         set([
             "front-end: read the request".into(),
+            format!("front-end: {INVALIDATE}"),
             "catalog: artificial delay".into(),
             "catalog: append to the journal".into(),
             format!("{leader}: append to the log"),
@@ -152,6 +159,32 @@ fn what_is_not_sampled_leaves_nothing_and_a_malformed_traceparent_is_ignored() {
 }
 
 #[test]
+fn every_sampled_answer_says_where_its_time_went() {
+    let store = Cluster::open(&["--trace-sample=0"]);
+    store.await_in_sync();
+    let (number, ..) = buy(&store, SAMPLED);
+    let mut client = Client::new(store.address(Frontend), PATIENCE);
+    // Which part it names first, beside the total: a toy that is cached needs nobody else.
+    for (path, part) in [
+        ("/products".to_owned(), Some("catalog")),
+        ("/products/Nobody".to_owned(), Some("catalog")),
+        ("/products/Tux".to_owned(), None),
+        (format!("/orders/{number}"), Some("order")),
+    ] {
+        let mut timing = |traceparent: &str| {
+            let headers = [("traceparent", traceparent)];
+            let answer = client.send("GET", &path, &headers, b"").expect("there is an answer");
+            answer.header("Server-Timing").map(str::to_owned)
+        };
+        assert_eq!(timing(""), None, "{path} is not sampled");
+        let said = timing(SAMPLED).unwrap_or_else(|| panic!("{path} says nothing"));
+        assert!(said.starts_with("total;dur="), "{path}: {said}");
+        let is_named = |part: &str| said.contains(&format!(", {part};dur="));
+        assert!(part.is_none_or(is_named), "{path}: {said}");
+    }
+}
+
+#[test]
 fn a_trace_shows_the_retry_and_the_new_leader_after_a_crash() {
     let mut store = Cluster::open(&["--trace-sample=0", "--catalog-delay-ms=500"]);
     store.await_in_sync();
@@ -181,6 +214,38 @@ fn a_trace_shows_the_retry_and_the_new_leader_after_a_crash() {
     assert!(meanwhile.contains("front-end: election"), "{meanwhile:?}");
     assert!(meanwhile.contains(&format!("order {next}: take office")), "{meanwhile:?}");
     assert_eq!(collected.silent, [format!("order {leader}")]);
+    let helped = names(&collected, Kind::Request);
+    assert!(helped.contains("catalog: standing"), "the catalog helped meanwhile: {helped:?}");
+
+    let collector = Collector::of(&store.config()).expect("its addresses are configured");
+    // The follower is told after the leader, and a span is recorded when it has ended.
+    let election = wait_for("the whole election", || {
+        let election = collector.collect(Which::Election).ok()?;
+        let told = names(&election, Kind::Request);
+        let all = [1, 2, 3].into_iter().filter(|id| *id != leader);
+        let is_told = all.map(|id| format!("order {id}: update_leader"));
+        let is_whole = is_told.into_iter().all(|name| told.contains(&name));
+        (is_whole && told.contains("catalog: standing")).then_some(election)
+    });
+    let Trace { spans, .. } = &election.trace;
+    assert_eq!((spans[0].span.kind, &*spans[0].span.name), (Kind::Background, "election"));
+    let path = &election.path;
+    let sum: i64 = path.iter().map(|piece| piece.to - piece.from).sum();
+    assert_eq!(u64::try_from(sum), Ok(election.trace.took()), "the path has no gap");
+    let offices = election.trace.parts(0).filter(|part| spans[*part].span.name == "take office");
+    assert!(
+        offices.into_iter().any(|office| !election.trace.is_meanwhile(office)),
+        "an election lasts until the leader has taken office: {spans:?}"
+    );
+
+    store.start(Order(leader));
+    let caught_up = wait_for("a replica to catch up", || {
+        let caught_up = collector.collect(Which::CatchUp).ok()?;
+        let is_the_killed = caught_up.trace.spans[0].service == format!("order {leader}");
+        is_the_killed.then_some(caught_up)
+    });
+    let asked = names(&caught_up, Kind::Request);
+    assert!(asked.contains(&format!("order {next}: missed_orders")), "{asked:?}");
 }
 
 /// Answers one OTLP request, and returns its path and its body.

@@ -224,7 +224,8 @@ impl Handler for OtherSide {
             answer(question::<Peer>(payload).map(|_| appended), output)
         } else {
             let change = Change { name: "Tux".parse().expect("a name"), version: 123_456 };
-            let changes = Changes { up_to: 123_456, invalidate: vec![change] };
+            let changes =
+                Changes { up_to: 123_456, invalidate: vec![change], ..Changes::default() };
             answer(question::<CatalogPeer>(payload).map(|_| changes), output)
         };
         Asked::one(Kind::Buy, outcome)

@@ -4,17 +4,23 @@
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use support::{signal, wait_for, wait_until};
+use support::{Cluster, Id, signal, wait_for, wait_until};
 use tempfile::TempDir;
+use toystore::stop::Stop;
+use toystore_lab::grade::checks::{self, Check};
+use toystore_lab::grade::finding::Verdict;
+use toystore_lab::grade::process::{self, Means};
+use toystore_lab::grade::rubric::{Item, Rubric, Visibility};
 use toystore_lab::grade::submission::Submission;
+use toystore_lab::grade::{descendants, grading};
 
 /// A submission in a directory of its own.
 struct Graded {
@@ -188,7 +194,7 @@ D = 100
 
 /// What is replaced in it, by what, and what is said.
 #[rustfmt::skip]
-const MISTAKES: [(&str, &str, &str); 20] = [
+const MISTAKES: [(&str, &str, &str); 22] = [
         ("name = \"shop\"", "name = shop", "s.toml, line 3: "),
         ("role = \"frontend\"", "role = \"front\"", "s.toml, line 4: unknown variant `front`"),
         (
@@ -223,6 +229,16 @@ const MISTAKES: [(&str, &str, &str); 20] = [
             "http://",
             "https://",
             "s.toml, line 9: api.url is \"https://127.0.0.1:{port:shop}\", expected http://HOST:PORT",
+        ),
+        (
+            "http://127.0.0.1:{port:shop}",
+            "http://192.0.2.1:80",
+            "s.toml, line 9: api.url: \"http://192.0.2.1:80\" is not on this machine; say remote = true",
+        ),
+        (
+            "{ port = \"{port}\" }",
+            "{ url = \"http://127.0.0.1.example.org/\" }",
+            "s.toml, line 2: process \"shop\": \"http://127.0.0.1.example.org/\" is not on this machine",
         ),
         (
             "[toys]",
@@ -356,6 +372,40 @@ fn nothing_survives_an_interruption_a_time_out_or_the_end() {
     }
 }
 
+/// Also if one of the two processes of grade is killed: the one that the user started, or its child that grades.
+#[test]
+fn nothing_survives_a_kill_of_grade() {
+    let _turn = turn();
+    let hides = "(setsid sh -c 'sleep 1001 & exec sleep 1000' &) ; exec frontend";
+    let store = own_store(hides, "").replace("every_ms = 3000", "every_ms = 600000");
+    for killed in ["the guard", "its child"] {
+        let graded = Graded::new(&store, &rubric(&["restock"]));
+        let mark = graded.directory.path().display().to_string();
+        let mut program = graded.command().stderr(Stdio::piped()).spawn().expect("a process");
+        wait_until("it hides", || {
+            processes_with(&mark).iter().any(|line| line.contains("sleep 1001"))
+        });
+        if killed == "the guard" {
+            signal(&program, Signal::KILL);
+        } else {
+            let children = format!("/proc/{0}/task/{0}/children", program.id());
+            let child = fs::read_to_string(children).expect("Linux");
+            let child = child.trim().parse().ok().and_then(Pid::from_raw).expect("one child");
+            kill_process(child, Signal::KILL).expect("it runs");
+        }
+        let status = wait_for("it ends", || program.try_wait().expect("our child"));
+        if killed == "its child" {
+            let said = std::io::read_to_string(program.stderr.take().expect("a pipe"));
+            let said = said.expect("text");
+            assert!(said.contains("it was killed (signal: 9 (SIGKILL))"), "{said}");
+            assert_eq!((status.code(), processes_with(&mark)), (Some(2), vec![]));
+        }
+        wait_until(&format!("nothing survives a kill of {killed}"), || {
+            processes_with(&mark).is_empty()
+        });
+    }
+}
+
 #[test]
 fn one_submission_that_hangs_costs_nobody_else_anything() {
     let _turn = turn();
@@ -388,6 +438,147 @@ fn a_check_of_the_file_tries_three_requests() {
     {
         assert!(said.contains(part), "{part}: {said}");
     }
+}
+
+#[test]
+fn a_store_that_does_not_start_shows_what_its_processes_said() {
+    let _turn = turn();
+    let store =
+        own_store("echo nobody listens here; exec sleep 1000", "[deadlines]\nstart_ms = 500");
+    let graded = Graded::new(&store, &rubric(&["buy"]));
+    assert_eq!(graded.run().status.code(), Some(2));
+    let log = graded.report()["results"][0]["log"].to_string();
+    assert!(log.contains("frontend: nobody listens here") && log.contains("catalog: "), "{log}");
+    graded.assert_clean();
+}
+
+/// The reports of one would take the place of the other's.
+#[test]
+fn two_submissions_with_the_same_name_of_the_file_are_refused() {
+    let _turn = turn();
+    let graded = Graded::new(GOOD, &rubric(&["buy"]));
+    let twin = graded.path("store").join("submission.toml");
+    fs::write(&twin, GOOD).expect("a file");
+    let output = graded.command().arg(&twin).output().expect("a process");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("the same directory of reports, submission: rename one"), "{said}");
+    assert!(!graded.path("out").exists());
+}
+
+static PANICS: Check = Check {
+    name: "panics",
+    asks: "Nothing.",
+    is_fresh: false,
+    run: |trial| {
+        trial.buy_one(trial.submission.toy(0))?;
+        panic!("on purpose")
+    },
+};
+
+/// A mistake of grade itself costs one check, and the store ends all the same.
+#[test]
+fn a_check_that_panics_is_not_graded_and_the_others_go_on() {
+    let _turn = turn();
+    let grade = support::program("grade");
+    let programs = grade.parent().expect("a directory").display().to_string();
+    let text = own_store(&format!("exec {programs}/frontend"), "")
+        .replace("command = [\"catalog\"", &format!("command = [\"{programs}/catalog\""))
+        .replace("command = [\"order\"", &format!("command = [\"{programs}/order\""));
+    let graded = Graded::new(&text, "");
+    let submission = Submission::read(&graded.path("submission.toml")).expect("it is good");
+    let named = |name| checks::named(name).expect("a check").1;
+    let items = [named("buy"), &PANICS, named("look-up")].map(|check| Item {
+        check,
+        group: "test",
+        points: 1.0,
+        is_extra: false,
+        visibility: Visibility::default(),
+    });
+    let rubric = Rubric { name: "test".into(), items: items.into() };
+    let flag = clap::Arg::new("exit-with-parent")
+        .long("exit-with-parent")
+        .action(clap::ArgAction::SetTrue);
+    let arguments = clap::Command::new("test").arg(flag).get_matches_from(["test"]);
+    let stop = Stop::install(&arguments).expect("signals");
+    stop.let_signals_end();
+    let means = Means { grade, user: None };
+    let grade = grading::grade(&submission, &rubric, &means, &Arc::new(stop), &mut |_| {});
+    let seen: Vec<_> = grade
+        .expect("a grade")
+        .results
+        .into_iter()
+        .map(|graded| (graded.name, graded.verdict, graded.seen))
+        .collect();
+    assert_eq!((seen[0].0, seen[0].1), ("buy", Verdict::Passed), "{seen:?}");
+    let panicked = "the check panicked: on purpose".to_owned();
+    assert_eq!(seen[1], ("panics", Verdict::NotGraded, panicked));
+    assert_eq!((seen[2].0, seen[2].1), ("look-up", Verdict::Passed), "{seen:?}");
+    assert_eq!(descendants::running(), []);
+}
+
+/// A store that somebody else started: nothing is known but its URL, and perhaps commands for faults.
+#[test]
+fn a_store_that_runs_already_is_graded_by_its_url() {
+    let _turn = turn();
+    let checks = ["buy", "look-up", "keep-alive", "cached", "eviction", "order-numbers", "latency"];
+    let checks = [&checks[..], &["duplicate-key", "no-oversell", "stock-conserved"]].concat();
+    let template = own_store("", "");
+    let (_, toys) = template.split_once("[toys]").expect("toys");
+    let (toys, _) = toys.split_once("[restock]").expect("toys come first");
+    for has_faults in [false, true] {
+        let store = Cluster::open(&[]);
+        let (url, pid) = (store.address(Id::Frontend), store.pid(Id::Catalog));
+        let fault = |name, signal| format!("{name} = [\"kill\", \"-{signal}\", \"{pid}\"]");
+        let (pause, resume) = (fault("pause", "STOP"), fault("resume", "CONT"));
+        let faults = format!(
+            "[cache]\ncapacity = 7\n[[process]]\nname = \"catalog\"\nrole = \"catalog\"\n\
+             faults = {{ {pause}, {resume} }}\n"
+        );
+        let text = format!(
+            "[api]\nurl = \"http://{url}\"\nkey = \"Idempotency-Key\"\ncodes = {{ not_enough = 409 }}\n\
+             [toys]{toys}{}",
+            if has_faults { &faults } else { "" }
+        );
+        let graded = Graded::new(&text, &rubric(&checks));
+        graded.run();
+        let report = graded.report();
+        for check in &checks {
+            let (verdict, seen) = graded.verdict(check);
+            let expected = match *check {
+                // Without a fault it is the latency that shows the cache, or does not.
+                "cached" if !has_faults => {
+                    assert!(seen.contains("the first query of a toy that was bought"), "{seen}");
+                    continue;
+                }
+                "eviction" if !has_faults => "not_graded",
+                // Nobody can tell how many there are after one that sells a toy out.
+                "stock-conserved" => "not_graded",
+                _ => "passed",
+            };
+            assert_eq!(verdict, expected, "{check}: {seen}: {report:#}");
+        }
+        graded.run();
+        let (verdict, seen) = graded.verdict("buy");
+        assert_eq!(verdict, "not_graded");
+        assert!(seen.contains("it has orders already"), "{seen}");
+        graded.assert_clean();
+    }
+}
+
+/// What a command starts is an orphan, which grade adopts. Killed, it is gone only when grade has taken note of it.
+#[test]
+fn a_command_may_wait_for_the_end_of_what_another_one_started() {
+    let _turn = turn();
+    descendants::adopt_orphans().expect("Linux");
+    let directory = tempfile::tempdir().expect("a directory");
+    let run = |script: &str| {
+        let command = ["sh", "-c", script].map(str::to_owned);
+        process::run(&command, directory.path(), Instant::now() + support::PATIENCE, vec![])
+    };
+    run("sleep 1000 & echo $! >pid").expect("it ends");
+    run("kill -9 $(cat pid); while kill -0 $(cat pid); do sleep 0.01; done").expect("it ends, too");
+    assert_eq!(descendants::running(), []);
 }
 
 /// The sample with planted faults, and which checks lose points with each: `submissions/student/faults.toml`.

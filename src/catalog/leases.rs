@@ -134,7 +134,7 @@ impl Leases {
             .iter()
             .map(|(name, (_, version))| Change { name: name.clone(), version: *version })
             .collect();
-        Ok(Changes { up_to: self.last, invalidate })
+        Ok(Changes { up_to: self.last, invalidate, ..Changes::default() })
     }
 
     /// Whether `change` is out of every cache. Removes subscribers whose lease is over: they have to

@@ -102,13 +102,13 @@ impl Subscribers {
         self.acknowledged.notify_all();
         let mut leases = self.leases.lock();
         loop {
-            let changes = leases.changes(subscription)?;
+            let mut changes = leases.changes(subscription)?;
             if acknowledged.is_none() || !changes.invalidate.is_empty() {
                 drop(leases);
                 // A subscription that begins has an empty cache.
                 let before = acknowledged.unwrap_or(changes.up_to);
                 for (scope, since) in self.trails.between(before, changes.up_to) {
-                    scope.record("tell a cache", Kind::Step, since, &[]);
+                    changes.traces.extend(scope.record("tell a cache", Kind::Step, since, &[]));
                 }
                 return Ok(changes);
             }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::{OrderNumber, ReplicaId, View};
 use crate::stop::{VitalThread, crash};
 use crate::storage::{Directory, replace};
-use crate::trace::{Recorder, Traced};
+use crate::trace::{Recorder, Traced, scope};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -89,9 +89,10 @@ impl ControllerThread {
     fn announce(&mut self, Decision { view, reason }: Decision) {
         let mut traced = Traced::background(&self.recorder, "election", Instant::now());
         traced.note("view", &view);
+        let _entered = traced.scope().enter();
         self.remember(Some(view.clone()));
         tracing::info!("{reason}; {view}");
-        self.election.announce(view);
+        self.election.announce_own(view, &self.replicas, &traced.scope());
         self.election.suspect_all(self.replicas.iter().copied());
     }
 
@@ -123,6 +124,7 @@ impl ControllerThread {
     fn remember(&mut self, view: Option<View>) {
         self.remembered = self.controller.committed();
         let remembered = Remembered { view, committed: self.remembered };
+        let _step = scope::disk("write the view");
         remembered.write(&self.path).unwrap_or_else(|error| crash(&error));
     }
 }

@@ -6,8 +6,9 @@ use super::elected::{Elected, Leader};
 use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, FrontendId, Moment, OrderNumber, ReplicaId, View};
+use crate::trace::Scope;
 use parking_lot::{Condvar, Mutex};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How often the time is checked when there are no reports.
@@ -43,6 +44,8 @@ struct State {
     suspected: BTreeSet<ReplicaId>,
     /// What was not taken yet, at most [`REPORTS_MAX`].
     reports: VecDeque<(ReplicaId, HealthReport)>,
+    /// The replicas that were not sent the last view yet, and for which trace.
+    to_be_sent: BTreeMap<ReplicaId, Scope>,
     /// Another front-end has started and waits for a view that is made after this.
     is_awaited: bool,
     /// Since when purchases wait, if they do and somebody was told.
@@ -180,6 +183,19 @@ impl Election {
     pub(super) fn announce(&self, view: View) {
         self.state.lock().elected.announce(view);
         self.changed.notify_all();
+    }
+
+    /// The same of a view that was made here, and that these replicas are to be sent for the trace of its election.
+    pub(super) fn announce_own(&self, view: View, replicas: &[ReplicaId], scope: &Scope) {
+        let mut state = self.state.lock();
+        state.to_be_sent = replicas.iter().map(|id| (*id, scope.clone())).collect();
+        drop(state);
+        self.announce(view);
+    }
+
+    /// For whose trace a replica is sent the view in force; `None` if it was sent it before.
+    pub(super) fn take_scope(&self, id: ReplicaId) -> Option<Scope> {
+        self.state.lock().to_be_sent.remove(&id)
     }
 
     /// The highest committed number in any report to the controller.

@@ -21,7 +21,7 @@ use crate::protocol::ask;
 use crate::protocol::order::{Health, Peer};
 use crate::stop::VitalThread;
 use crate::storage::Directory;
-use crate::trace::Recorder;
+use crate::trace::{Recorder, Scope};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -102,13 +102,14 @@ impl HealthChecker {
     /// Sends the replica the view if it does not have it, else asks for its health. Returns how
     /// long to wait before the next check.
     fn check(&self, has: &mut Epoch, deadline: Instant) -> (HealthReport, Duration) {
-        let question = match self.election.view() {
+        let (question, scope) = match self.election.view() {
             Some(view) if view.epoch > *has => {
                 *has = view.epoch;
-                Peer::UpdateLeader { view }
+                (Peer::UpdateLeader { view }, self.election.take_scope(self.id))
             }
-            _ => Peer::HealthCheck,
+            _ => (Peer::HealthCheck, None),
         };
+        let _entered = scope.map(Scope::enter);
         let expected = self.election.committed();
         let asked = self.election.now();
         let stopping = || self.election.is_stopping();

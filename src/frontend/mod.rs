@@ -75,7 +75,7 @@ pub fn run(config: &Config, me: FrontendId, stop: &Stop) -> Result<()> {
     let catalog = transport.rpc(&config.catalog.listen)?;
     let products = Arc::new(products::Products::new(catalog, settings.cache_capacity));
     let catalog_peer = transport.rpc(&config.catalog.peer)?;
-    let subscription = Subscription::start(catalog_peer, products.clone())?;
+    let subscription = Subscription::start(catalog_peer, products.clone(), recorder.clone())?;
     let orders = orders::Orders::new(config, me, &transport, elector.election(), products.clone())?;
     let shown = Arc::new(Shown { election: elector.election(), products: products.clone() });
     let kinds = &[Kind::Query, Kind::List, Kind::Buy, Kind::Order, Kind::Other];

@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// Deadline of one question to the catalog, with its queue and its artificial delay.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// The step of a purchase that drops what has changed.
+const INVALIDATE: &str = "invalidate the cache";
 
 /// A toy as it is sent, in its envelope.
 type Body = Arc<[u8]>;
@@ -91,6 +93,7 @@ impl Products {
 
     /// A purchase was acknowledged: whatever is older must not be served any more.
     pub fn bought(&self, name: &str, version: u64) {
+        let _step = scope::step(INVALIDATE);
         self.lookup.lock().cache.invalidate(name, version);
     }
 
@@ -102,6 +105,7 @@ impl Products {
     /// The catalog answered the call of `subscription` that was sent at `sent`. Whether the lease
     /// holds.
     pub fn take_changes(&self, subscription: u64, changes: &Changes, sent: Instant) -> bool {
+        let _step = scope::step(INVALIDATE);
         let sent = Moment::after(sent.saturating_duration_since(self.started));
         let cache = &mut self.lookup.lock().cache;
         for change in &changes.invalidate {

@@ -7,12 +7,12 @@ use super::router::{Route, route};
 use crate::diagnostics::ACCESS;
 use crate::error::{Error, Result};
 use crate::http::{Http1, Request, Responder, percent_encode};
-use crate::model::{OrderNumber, ToyName};
+use crate::model::OrderNumber;
 use crate::monitoring::status::{Kind, Outcome};
 use crate::monitoring::{Asked, RequestMetrics};
 use crate::net::{Caller, Progress, Protocol};
 use crate::pages::{self, STOREFRONT};
-use crate::protocol::web::{self, Receipt, ShownOrder};
+use crate::protocol::web::{self, Receipt, ShownOrder, ShownToy};
 use crate::trace::span::ORDER_NUMBER;
 use crate::trace::{Kind as SpanKind, Recorder, Traced, scope};
 use std::sync::Arc;
@@ -86,7 +86,10 @@ impl CustomerServer {
                 };
                 (Kind::Query, status)
             }
-            Ok(Route::Toys { after, limit }) => (Kind::List, self.list(after, limit, responder)),
+            Ok(Route::Toys { after, limit }) => {
+                let page = self.products.page(after, limit);
+                (Kind::List, list(timed(responder, started), page, limit))
+            }
             Ok(Route::Buy) => {
                 let Some(bought) = self.buy(request, at_hand) else {
                     let pending = at_hand.pending.as_ref();
@@ -104,7 +107,7 @@ impl CustomerServer {
             }
             Ok(Route::Order(number)) => {
                 let order = self.orders.look_up(number).map(ShownOrder::from).map_err(read_failed);
-                (Kind::Order, web::respond(responder, &order))
+                (Kind::Order, web::respond(timed(responder, started), &order))
             }
             Ok(Route::Health) => (Kind::Other, web::healthy(responder, "front-end")),
             Ok(Route::Page) => (Kind::Other, show(&[""], request, responder)),
@@ -150,19 +153,6 @@ impl CustomerServer {
             *pending = Some(purchase);
         }
         outcome
-    }
-
-    /// Sends a page of toys. Returns the status.
-    fn list(&self, after: Option<ToyName>, limit: usize, responder: Responder<'_>) -> u16 {
-        let (toys, has_more) = match self.products.page(after, limit) {
-            Ok(page) => page,
-            Err(error) => return web::refuse(responder, &read_failed(error)),
-        };
-        let next = toys
-            .last()
-            .filter(|_| has_more)
-            .map(|last| format!("/products?after={}&limit={limit}", percent_encode(&last.name)));
-        web::page(responder, &toys, next.as_deref())
     }
 }
 
@@ -215,6 +205,19 @@ impl Protocol for CustomerServer {
     fn panicked(&self, session: &mut Session, output: &mut Vec<u8>) {
         session.http.panicked(output);
     }
+}
+
+/// Sends a page of toys, and where the next one is. Returns the status.
+fn list(responder: Responder<'_>, page: Result<(Vec<ShownToy>, bool)>, limit: usize) -> u16 {
+    let (toys, has_more) = match page {
+        Ok(page) => page,
+        Err(error) => return web::refuse(responder, &read_failed(error)),
+    };
+    let next = toys
+        .last()
+        .filter(|_| has_more)
+        .map(|last| format!("/products?after={}&limit={limit}", percent_encode(&last.name)));
+    web::page(responder, &toys, next.as_deref())
 }
 
 /// A response that says where its time went, if its request is sampled.

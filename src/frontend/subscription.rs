@@ -7,6 +7,7 @@ use crate::net::Rpc;
 use crate::protocol::ask;
 use crate::protocol::catalog::{Changes, Peer};
 use crate::stop::VitalThread;
+use crate::trace::{Recorder, Scope};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -25,9 +26,13 @@ pub struct Subscription {
 
 impl Subscription {
     /// Subscribes at the catalog's peer address.
-    pub fn start(catalog: Rpc, products: Arc<Products>) -> Result<Subscription> {
+    pub fn start(
+        catalog: Rpc,
+        products: Arc<Products>,
+        recorder: Arc<Recorder>,
+    ) -> Result<Subscription> {
         let stopping = Arc::new(AtomicBool::new(false));
-        let subscriber = Subscriber { catalog, products, stopping };
+        let subscriber = Subscriber { catalog, products, recorder, stopping };
         let stopping = subscriber.stopping.clone();
         let thread = VitalThread::start("subscription", move || subscriber.run())?;
         Ok(Subscription { stopping, _thread: thread })
@@ -43,6 +48,7 @@ impl Drop for Subscription {
 struct Subscriber {
     catalog: Rpc,
     products: Arc<Products>,
+    recorder: Arc<Recorder>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -83,6 +89,9 @@ impl Subscriber {
                 Err(error) => return Err((error, acknowledged.is_some())),
             };
             *before = Some(subscription);
+            let is_sampled = !changes.traces.is_empty();
+            let scope = || Scope::new(self.recorder.clone(), changes.traces.clone());
+            let _entered = is_sampled.then(|| scope().enter());
             if !self.products.take_changes(subscription, &changes, sent) {
                 let error = Error::unavailable("an answer came after the lease was over");
                 return Err((error, acknowledged.is_some()));

@@ -17,6 +17,7 @@ use crate::model::{Epoch, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::OrderStatus;
 use crate::protocol::order::{Append, AppendOutcome, Appended, Health};
 use crate::stop::{VitalThread, crash};
+use crate::trace::context::TraceId;
 use crate::trace::trails::Trails;
 use crate::trace::{Recorder, scope};
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -36,7 +37,8 @@ pub struct Node {
     /// The entries of traced purchases.
     pub(super) trails: Trails,
     pub(super) recorder: Arc<Recorder>,
-    views: Mutex<()>,
+    /// The trace of the election that made the last view, if it is known.
+    views: Mutex<Option<TraceId>>,
     /// Whether the catalog answered the last health check.
     pub(super) catalog_reachable: AtomicBool,
     stopping: AtomicBool,
@@ -60,7 +62,7 @@ impl Node {
             file,
             trails: Trails::default(),
             recorder: Recorder::new(format!("order {id}"), config.trace.sample),
-            views: Mutex::new(()),
+            views: Mutex::default(),
             catalog_reachable: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             started: Instant::now(),
@@ -114,16 +116,24 @@ impl Node {
 
     /// Writes a view to disk if it is new, and takes its role in it.
     pub(super) fn accept(&self, view: &View) -> Result<()> {
-        let _one_at_a_time = self.views.lock();
+        let mut election = self.views.lock();
         if !self.replica.lock().is_news(view)? {
             return Ok(());
         }
+        let step = scope::disk("write the view");
         self.file.write_view(view).unwrap_or_else(|error| crash(&error));
+        drop(step);
+        *election = scope::current().and_then(|scope| scope.trace());
         self.replica.lock().accept(view.clone(), self.now());
         tracing::info!("{view}");
         self.work.notify_all();
         self.progress.notify_all();
         Ok(())
+    }
+
+    /// The trace of the election that made the last view, if it is known.
+    pub(super) fn election(&self) -> Option<TraceId> {
+        *self.views.lock()
     }
 
     /// Takes the leader's entries; acknowledges them when they are on disk.

@@ -69,7 +69,8 @@ fn reconcile(node: &Node, catalog: &Rpc, epoch: Epoch) -> Result<()> {
     if node.replica.lock().office() == Some(Office::Serving) {
         return compare(node, catalog, epoch);
     }
-    let mut traced = Traced::background(&node.recorder, "take office", Instant::now());
+    let (election, begun) = (node.election(), Instant::now());
+    let mut traced = Traced::background_of(election, &node.recorder, "take office", begun);
     traced.note("epoch", epoch);
     let _entered = traced.scope().enter();
     compare(node, catalog, epoch).inspect_err(|error| traced.fail(error))

@@ -4,6 +4,7 @@ use super::answers::Answer;
 use super::purchase::Purchase;
 use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, Item, Key, OrderNumber, Price, ToyName};
+use crate::trace::context::Context;
 use serde::{Deserialize, Serialize};
 
 /// The most toys of a store. Every program is tested with this number (C7, `tests/many_toys.rs`).
@@ -270,12 +271,15 @@ impl Book {
 }
 
 /// Toys that a cache must drop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// To be acknowledged with the next call.
     pub up_to: u64,
     /// The changed toys, with the oldest version that is still valid.
     pub invalidate: Vec<Change>,
+    /// The sampled purchases that changed them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<Context>,
 }
 
 /// One changed toy.

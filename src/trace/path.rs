@@ -33,9 +33,7 @@ pub fn critical_path(trace: &Trace) -> Vec<Piece> {
 /// Adds the pieces of a span between these moments, the last one first.
 fn walk(trace: &Trace, span: usize, (from, to): (i64, i64), path: &mut Vec<Piece>) {
     let mut until = to;
-    while let Some(part) = last_ended(trace, span, (from, until), |kind| {
-        !matches!(kind, Kind::Wait | Kind::Background)
-    }) {
+    while let Some(part) = last_ended(trace, span, (from, until)) {
         let (begin, end) = (trace.spans[part].from.max(from), trace.spans[part].to);
         fill(trace, span, (end, until), path);
         walk(trace, part, (begin, end), path);
@@ -68,16 +66,11 @@ fn fill(trace: &Trace, span: usize, (from, to): (i64, i64), path: &mut Vec<Piece
 }
 
 /// The part of a span that ended last, of those that ended between these moments; of several, the one that began first.
-fn last_ended(
-    trace: &Trace,
-    span: usize,
-    (from, to): (i64, i64),
-    is_wanted: impl Fn(Kind) -> bool,
-) -> Option<usize> {
+fn last_ended(trace: &Trace, span: usize, (from, to): (i64, i64)) -> Option<usize> {
     let parts = trace.parts(span).filter(|part| {
         let placed = &trace.spans[*part];
         let is_in_time = from < placed.to && placed.to <= to && placed.from < placed.to;
-        is_in_time && is_wanted(placed.span.kind)
+        is_in_time && placed.span.kind != Kind::Wait && !trace.is_meanwhile(*part)
     });
     parts.max_by_key(|part| (trace.spans[*part].to, -trace.spans[*part].from))
 }

@@ -5,7 +5,7 @@
 //! senders to the followers), the scope is handed over. Several requests may be served by one step: then each gets a span
 //! of its own, with the same times.
 
-use super::context::{Context, SpanId};
+use super::context::{Context, SpanId, TraceId};
 use super::recorder::{Part, Recorder};
 use super::span::{Kind, Note};
 use super::timing::Took;
@@ -80,23 +80,41 @@ impl Scope {
         })
     }
 
+    /// The trace of the first.
+    pub fn trace(&self) -> Option<TraceId> {
+        self.parents.first().map(|context| context.trace)
+    }
+
     /// From now on this thread works for them.
     pub fn enter(self) -> Entered {
         TOOK.take();
         Entered { before: CURRENT.replace(Some(self)) }
     }
 
-    /// Records a step that another thread did, or that was known to be one only later.
-    pub fn record(&self, name: &'static str, kind: Kind, start: Instant, notes: &[Note]) {
+    /// Records a step that another thread did, or that was known to be one only later. Returns its spans.
+    pub fn record(
+        &self,
+        name: &'static str,
+        kind: Kind,
+        start: Instant,
+        notes: &[Note],
+    ) -> Vec<Context> {
         let end = Instant::now();
         if kind == Kind::Wait && end.saturating_duration_since(start) < WAIT_MIN {
-            return;
+            return Vec::new();
         }
-        for parent in &self.parents {
-            let context = Context { span: SpanId::of(fastrand::u64(..)), ..*parent };
-            let (parent, name, error) = (Some(parent.span), &name.into(), None);
+        let own = self.parts();
+        for (parent, context) in self.parents.iter().zip(&own) {
+            let (context, parent, name, error) = (*context, Some(parent.span), &name.into(), None);
             self.recorder.record(Part { context, parent, name, kind, start, end, error, notes });
         }
+        own
+    }
+
+    /// New spans, one that hangs under each of the parents.
+    fn parts(&self) -> Vec<Context> {
+        let part = |parent: &Context| Context { span: SpanId::of(fastrand::u64(..)), ..*parent };
+        self.parents.iter().map(part).collect()
     }
 
     /// Begins to answer a frame that came with this scope.
@@ -166,9 +184,7 @@ impl Step {
     fn begin(kind: Kind, is_around: bool, name: impl FnOnce() -> Cow<'static, str>) -> Step {
         Step(CURRENT.with_borrow_mut(|current| {
             let scope = current.as_ref()?.clone();
-            let child =
-                |parent: &Context| Context { span: SpanId::of(fastrand::u64(..)), ..*parent };
-            let own: Vec<Context> = scope.parents.iter().map(child).collect();
+            let own = scope.parts();
             let mut before = None;
             if is_around {
                 before = current.replace(Scope::new(scope.recorder.clone(), own.clone()));

@@ -33,9 +33,9 @@ impl Display for Text<'_> {
         )?;
         for (index, placed) in trace.spans.iter().enumerate() {
             let bar = bar(placed, whole.to, path.iter().filter(|piece| piece.span == index));
-            let (begin, took) = (signed(placed.from), milliseconds(placed.span.took()));
+            let (begin, took) = (signed(placed.from), milliseconds(placed.took()));
             let (depth, indent) = (2 * placed.depth, "");
-            write!(f, "{begin:>9} {took:>9}  {bar} {indent:depth$}{}", described(trace, placed))?;
+            write!(f, "{begin:>9} {took:>9}  {bar} {indent:depth$}{}", described(trace, index))?;
             writeln!(f)?;
         }
         writeln!(f, "\n{:>9}  on the critical path", "ms")?;
@@ -47,13 +47,15 @@ impl Display for Text<'_> {
 }
 
 /// What a span is: its name, with the service where that changes, and why it failed.
-fn described(trace: &Trace, placed: &Placed) -> String {
-    let Placed { service, span, .. } = placed;
-    let above = placed.part_of.map(|above| &trace.spans[above]);
+fn described(trace: &Trace, index: usize) -> String {
+    let Placed { service, span, part_of, .. } = &trace.spans[index];
+    let above = part_of.map(|above| &trace.spans[above]);
     let is_here = above.is_some_and(|above| above.service == *service);
     let mut text = match span.kind {
         Kind::Request => format!("{service}: {}", span.name),
-        Kind::Background => format!("meanwhile, {service}: {}", span.name),
+        Kind::Background if trace.is_meanwhile(index) => {
+            format!("meanwhile, {service}: {}", span.name)
+        }
         Kind::Call => format!("call {}", span.name),
         _ if is_here => span.name.to_string(),
         _ => format!("{service}: {}", span.name),

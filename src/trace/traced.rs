@@ -42,6 +42,18 @@ impl Traced {
         Traced::begin(recorder, name, Kind::Background, None, start)
     }
 
+    /// The same, in a trace that another service began.
+    pub fn background_of(
+        trace: Option<TraceId>,
+        recorder: &Arc<Recorder>,
+        name: &'static str,
+        start: Instant,
+    ) -> Traced {
+        let mut traced = Traced::background(recorder, name, start);
+        traced.context.trace = trace.unwrap_or(traced.context.trace);
+        traced
+    }
+
     fn begin(
         recorder: &Arc<Recorder>,
         name: &'static str,

@@ -43,6 +43,13 @@ pub struct Placed {
     pub span: Span,
 }
 
+impl Placed {
+    /// How long it took, in nanoseconds.
+    pub fn took(&self) -> u64 {
+        (self.to - self.from).unsigned_abs()
+    }
+}
+
 impl Trace {
     /// The trace of a request, of the spans that each service has. `None` if the request is not among them. A caller may
     /// have put other requests into the same trace; they are left out.
@@ -57,20 +64,27 @@ impl Trace {
         let first = *known.get(&request.span)?;
         let (service, Span { trace: id, start, end, .. }) = &all[first];
         let (id, start) = (*id, *start);
+        let is_background = |span: &Span| span.kind == Kind::Background;
         let mut parts = BTreeMap::<usize, Vec<usize>>::new();
         for (place, (of, span)) in all.iter().enumerate().filter(|(place, _)| *place != first) {
             // A span whose caller was lost with its process hangs under the request, and so does what happened meanwhile.
+            let is_own = is_background(span) && span.trace == id;
             let is_other =
                 of == service && span.kind == Kind::Request || !span.overlaps(start, *end);
             match parent(span) {
                 Some(parent) => parts.entry(parent).or_default().push(place),
-                None if is_other => {}
+                None if is_other && !is_own => {}
                 None => parts.entry(first).or_default().push(place),
             }
         }
         let mut placing = Placing { all: &all, parts, start, spans: Vec::new() };
         placing.place(first, None);
-        Some(Trace { id, start, spans: placing.spans })
+        let mut spans = placing.spans;
+        // What no request asked for is over when the last part of it is.
+        if is_background(&spans[0].span) {
+            spans[0].to = spans.iter().map(|placed| placed.to).max().unwrap_or(0);
+        }
+        Some(Trace { id, start, spans })
     }
 
     /// The indexes of the parts of a span.
@@ -80,7 +94,12 @@ impl Trace {
 
     /// How long it took, in nanoseconds.
     pub fn took(&self) -> u64 {
-        self.spans[0].span.took()
+        self.spans[0].took()
+    }
+
+    /// Whether a span is of another trace: what happened at the same time.
+    pub fn is_meanwhile(&self, span: usize) -> bool {
+        self.spans[span].span.trace != self.id
     }
 
     /// The clocks that were moved: the service, and by how many nanoseconds at most.

@@ -206,16 +206,19 @@ describe("the cluster page", { concurrency: 3 }, () => {
     await moreOrders(page, 5);
     // Customers who go on would replace the traces that are looked for.
     await customers(page, 0);
-    await page.getByLabel("Purchase", { exact: true }).selectOption("order");
+    await page.getByLabel("Trace", { exact: true }).selectOption("order");
     const over = await orderOverTheCrash(page, Number(number));
     await page.getByLabel("Order number").fill(String(over));
     await button(page, "Show").click();
     await page.locator("#life-text").filter({ hasText: new RegExp(`^Order ${over}: `) }).waitFor();
     await page.locator("#life").getByText("buy ✗").first().waitFor();
     await page.locator("#life-steps").getByText("take office").first().waitFor();
-    await page.getByLabel("Purchase", { exact: true }).selectOption("slowest");
+    await page.getByLabel("Trace", { exact: true }).selectOption("slowest");
     await shown.waitFor();
-    await page.getByLabel("Purchase", { exact: true }).selectOption("order");
+    await page.getByLabel("Trace", { exact: true }).selectOption("election");
+    await page.locator("#life-text").filter({ hasText: /^Election: / }).waitFor();
+    for (const step of ["call update_leader", "write the view", "take office"]) await page.locator("#life-steps").getByText(step).first().waitFor();
+    await page.getByLabel("Trace", { exact: true }).selectOption("order");
     await page.getByLabel("Order number").fill("999999");
     await page.getByRole("checkbox", { name: "Follow" }).uncheck();
     await button(page, "Show").click();

@@ -232,7 +232,7 @@ impl State {
         }
         leases.call(call.subscription, call.acknowledged, self.now).ok()?;
         *written = leases.subscriptions(self.now);
-        let Changes { up_to, invalidate } = leases.changes(call.subscription).ok()?;
+        let Changes { up_to, invalidate, .. } = leases.changes(call.subscription).ok()?;
         if self.at_hand() == Some(call) {
             let version = invalidate.first().map(|change| change.version);
             self.answers.insert(Reply { up_to, version });

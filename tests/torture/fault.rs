@@ -1,10 +1,10 @@
 //! The faults, drawn from a seed, and whether customers may notice them. Pure: the nemesis injects them.
 
-use crate::proxy::{Condition, Direction};
 use crate::support::Id::{self, Catalog, Frontend, Order};
 use crate::support::{ALL, REPLICAS};
 use fastrand::Rng;
 use std::time::Duration;
+use toystore::links::Condition;
 
 /// A fault.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub enum Fault {
     /// These are paused.
     Pause(Vec<Id>),
     /// The network fails.
-    Condition(Vec<Direction>, Condition),
+    Condition(Vec<(Id, Id)>, Condition),
     /// A replica is started again with a failure that it simulates after this number of further orders (O8), in
     /// this role if possible.
     Play(Id, Role, &'static str, u64),
@@ -180,7 +180,7 @@ fn draw_victims(rng: &mut Rng) -> Vec<Id> {
 }
 
 /// Between one service and some others, in one direction or both.
-pub fn draw_directions(rng: &mut Rng) -> Vec<Direction> {
+pub fn draw_directions(rng: &mut Rng) -> Vec<(Id, Id)> {
     let one = *rng.choice(&ALL).expect("five");
     let count = rng.usize(1..=3);
     let others = rng.choose_multiple(ALL.into_iter().filter(|other| *other != one), count);

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! load ──HTTP──▶ front-end ══╗
-//!   │            catalog  ═══╬═ proxy (links, condition)      nemesis: kill, stop, condition, disk
+//!   │            catalog  ═══╬═ links, with a condition       nemesis: kill, stop, condition, disk
 //!   ▼            replicas ═══╝                                │
 //! history ─────────────▶ checker ◀──── orders.csv, audit      ▼ when what may be noticed
 //! ```
@@ -23,7 +23,6 @@ mod support;
 
 mod history;
 mod load;
-mod proxy;
 mod fault;
 mod nemesis;
 mod rolling;

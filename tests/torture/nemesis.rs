@@ -10,9 +10,8 @@
 
 use crate::fault::{Damage, Fate, Fault, Role, draw_directions};
 use crate::history::History;
-use crate::proxy::{Condition, Network};
 use crate::support::Id::{self, Catalog, Frontend, Order};
-use crate::support::{ALL, Cluster, PATIENCE, REPLICAS};
+use crate::support::{ALL, Cluster, PATIENCE, REPLICAS, own_host};
 use crate::unsynced::{Watch, fail_syncs};
 use fastrand::Rng;
 use serde_json::Value;
@@ -21,6 +20,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{fmt, fs};
+use toystore::links::{Condition, Links};
 
 /// A file that keeps the identity of a damaged disk, which must change.
 const DAMAGED: &str = "identity-before-the-damage";
@@ -67,7 +67,7 @@ impl fmt::Display for Episode {
 /// Injects the faults.
 pub struct Nemesis {
     pub cluster: Cluster,
-    network: Network,
+    network: Links<Id>,
     /// The addresses of the others that each service is given: the links to them.
     links: BTreeMap<Id, Vec<String>>,
     rng: Rng,
@@ -82,14 +82,19 @@ pub struct Nemesis {
 impl Nemesis {
     /// Opens a store that is closed, with a network between its services.
     pub fn open(cluster: Cluster, seed: u64, history: Arc<History>) -> Nemesis {
-        let mut network = Network::new();
+        // Not the host of the store, where some addresses are only reserved.
+        let mut network = Links::at(own_host());
+        let mut link = |direction, address: &str| {
+            let callee = address.parse().expect("an address with a port");
+            network.link(direction, callee).expect("a free port")
+        };
         let mut links = BTreeMap::new();
         for caller in ALL.into_iter().filter(|id| *id != Catalog) {
             let flags: &mut Vec<String> = links.entry(caller).or_default();
             for callee in ALL.into_iter().filter(|id| *id != caller && *id != Frontend) {
                 let section = callee.section();
-                let listen = network.link((caller, callee), cluster.address(callee));
-                let peer = network.link((caller, callee), cluster.peer_address(callee));
+                let listen = link((caller, callee), cluster.address(callee));
+                let peer = link((caller, callee), cluster.peer_address(callee));
                 flags.push(format!("--{section}-listen={listen}"));
                 flags.push(format!("--{section}-peer={peer}"));
             }
@@ -173,7 +178,9 @@ impl Nemesis {
                 let running = ids.iter().filter(|id| self.cluster.is_started(**id));
                 running.for_each(|id| self.cluster.pause(*id));
             }
-            Fault::Condition(directions, condition) => self.network.set(directions, *condition),
+            Fault::Condition(directions, condition) => {
+                self.network.set(directions.iter().copied(), *condition);
+            }
             Fault::Play(id, role, how, after) => {
                 self.kill(*id);
                 let at = self.orders_on_disk() + after;
@@ -198,12 +205,12 @@ impl Nemesis {
     fn strand(&mut self, fate: Fate) {
         let leader = Order(self.cluster.leader());
         let directions = REPLICAS.map(|follower| (leader, Order(follower)));
-        self.network.set(&directions, Condition::Held);
+        self.network.set(directions, Condition::Held);
         let some_time = self.rng.u64(20..900);
         thread::sleep(Duration::from_millis(some_time));
         self.kill(leader);
         if fate == Fate::Lost {
-            self.network.set(&directions, Condition::Cut);
+            self.network.set(directions, Condition::Cut);
         }
     }
 
@@ -279,11 +286,11 @@ impl Nemesis {
             4 if self.cluster.is_started(id) => self.cluster.resume(id),
             5 => {
                 let directions = draw_directions(&mut self.rng);
-                self.network.set(&directions, Condition::Held);
+                self.network.set(directions, Condition::Held);
             }
             6 => {
                 let directions = draw_directions(&mut self.rng);
-                self.network.set(&directions, Condition::Cut);
+                self.network.set(directions, Condition::Cut);
             }
             _ => self.network.clear(),
         }

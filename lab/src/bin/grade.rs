@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use toystore::program;
 use toystore::stop::Stop;
-use toystore_lab::grade::{self, launch};
+use toystore_lab::grade::{self, guard, launch};
 
 fn main() -> ExitCode {
     // Before anything else: it has the arguments of a strange program.
@@ -11,6 +11,11 @@ fn main() -> ExitCode {
         return code;
     }
     program::main(grade::command(), "", |_, arguments| {
-        grade::run(arguments, Stop::install(arguments)?)
+        let stop = Stop::install(arguments)?;
+        if guard::is_guarded(arguments) {
+            grade::run(arguments, stop)
+        } else {
+            guard::run(arguments, &stop)
+        }
     })
 }

@@ -5,9 +5,10 @@ use super::launch::User;
 use super::process::Means;
 use super::rubric::Rubric;
 use super::submission::Submission;
-use super::{descendants, explain, report};
+use super::{descendants, explain, guard, report};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ pub fn command() -> Command {
                 .long("check")
                 .action(ArgAction::SetTrue)
                 .help("Say what was understood, and try a query, a purchase and a look-up"),
+            guard::flag(),
         ])
 }
 
@@ -68,9 +70,10 @@ pub fn run(arguments: &ArgMatches, stop: Stop) -> Result<ExitCode> {
     if arguments.get_flag("check") {
         return check(&files, arguments, &means, &stop);
     }
+    refuse_twins(&files)?;
     let mut grades = Vec::new();
     for file in &files {
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = stem(file);
         let bar = progress(&name, &rubric, files.len());
         let outcome = read(file, arguments).and_then(|submission| {
             grade(&submission, &rubric, &means, &stop, &mut |graded| {
@@ -100,6 +103,26 @@ pub fn run(arguments: &ArgMatches, stop: Stop) -> Result<ExitCode> {
     let failed = grades.iter().any(|grade| grade.failure.is_some());
     let is_full = grades.iter().all(Grade::is_full);
     Ok(ExitCode::from(if failed { 2 } else { u8::from(!is_full) }))
+}
+
+/// The name of a submission's reports.
+fn stem(file: &Path) -> String {
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The reports of one submission must not take the place of another's.
+fn refuse_twins(files: &[&PathBuf]) -> Result<()> {
+    let mut stems = BTreeMap::new();
+    for file in files {
+        if let Some(other) = stems.insert(stem(file), file) {
+            let (one, other) = (other.display(), file.display());
+            return Err(Error::invalid(format!(
+                "{one} and {other} would have the same directory of reports, {}: rename one of them",
+                stem(file)
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check(

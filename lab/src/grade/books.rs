@@ -1,8 +1,8 @@
 //! Reads the books of a store: the orders by look-up, and the logs of its replicas.
 
-use super::caller::Reply;
-use super::finding::{NoPoints, not_graded};
-use super::orders::{Orders, acknowledged, difference};
+use super::caller::{Reply, order_at};
+use super::finding::{NoPoints, lost, not_graded};
+use super::orders::{Orders, difference, told};
 use super::process::LOOK;
 use super::store::split_url;
 use super::trial::Trial;
@@ -18,7 +18,7 @@ const END: u64 = 5;
 
 /// Looks all orders up.
 pub fn look_all_up(trial: &mut Trial<'_>, requests: &[Request]) -> Result<Orders, NoPoints> {
-    let highest = acknowledged(requests).0.keys().max().copied().unwrap_or(0);
+    let highest = told(requests).orders.keys().max().copied().unwrap_or(0);
     let deadline = Instant::now() + trial.submission.deadlines.failover();
     let mut caller = trial.caller()?;
     let (mut orders, mut number, mut unknown) = (Orders::new(), 1, 0);
@@ -84,10 +84,10 @@ fn asked_log(trial: &Trial<'_>, url: &str, highest: u64) -> Result<Orders, NoPoi
             http.get_or_insert_with(|| Client::new(address, trial.submission.deadlines.answer()));
         let answer = http.send("GET", &path, &[], b"")?;
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let name = body.pointer(&look_up.name).and_then(Value::as_str);
-        let quantity = body.pointer(&look_up.quantity).and_then(Value::as_u64);
-        if let (true, Some(name), Some(quantity)) = (answer.status < 400, name, quantity) {
-            orders.insert(number, (name.to_owned(), quantity));
+        if answer.status < 400
+            && let Some(order) = order_at(&body, look_up)
+        {
+            orders.insert(number, order);
         }
     }
     Ok(orders)
@@ -101,8 +101,11 @@ pub fn await_agreement(trial: &mut Trial<'_>) -> Result<(), NoPoints> {
     if replicas.len() < 2 {
         return not_graded("there are no replicas");
     }
-    let (told, in_doubt) = acknowledged(&trial.history.requests());
-    let highest = told.keys().max().copied().unwrap_or(0);
+    let told = told(&trial.history.requests());
+    if let Some(number) = told.twice {
+        return lost(format!("two purchases were told number {number}"));
+    }
+    let highest = told.orders.keys().max().copied().unwrap_or(0);
     let within = trial.submission.deadlines.sync();
     let mut differs = None;
     let agree = trial.wait_for(within, |trial| {
@@ -110,7 +113,7 @@ pub fn await_agreement(trial: &mut Trial<'_>) -> Result<(), NoPoints> {
         let mut first: Option<Orders> = None;
         for replica in &replicas {
             let log = log_of(trial, replica, highest)?;
-            differs = differs.take().or_else(|| difference(replica, &log, &told, in_doubt));
+            differs = differs.take().or_else(|| difference(replica, &log, &told));
             let first = first.get_or_insert_with(|| log.clone());
             if differs.is_none() && *first != log {
                 differs = Some(format!("the logs of {} and {replica} differ", replicas[0]));
@@ -123,6 +126,6 @@ pub fn await_agreement(trial: &mut Trial<'_>) -> Result<(), NoPoints> {
     })?;
     match differs.filter(|_| !agree) {
         None => Ok(()),
-        Some(what) => Err(NoPoints::Lost(format!("after {} s {what}", within.as_secs_f64()))),
+        Some(what) => lost(format!("after {} s {what}", within.as_secs_f64())),
     }
 }

@@ -2,7 +2,7 @@
 //! by checks of connections.
 
 use super::submission::Submission;
-use super::submission::api::{Api, split};
+use super::submission::api::{Api, LookUp, split};
 use super::submission::template::expand;
 use serde_json::Value;
 use std::fmt;
@@ -150,10 +150,7 @@ impl<'a> Caller<'a> {
         let theirs = (number + self.first_order).saturating_sub(1).to_string();
         let value = |word: &str| (word == "number").then_some(theirs.as_str());
         let exchange = self.send(&look_up.request, "", &value, None);
-        let reply = self.reply(&exchange, |body| {
-            let name = text_at(body, &look_up.name)?;
-            Some((name, number_at(body, &look_up.quantity)?))
-        });
+        let reply = self.reply(&exchange, |body| order_at(body, look_up));
         (exchange, reply)
     }
 
@@ -264,18 +261,20 @@ fn json_escaped(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
+/// The toy of an order that was looked up, and how many.
+pub fn order_at(body: &Value, at: &LookUp) -> Option<(String, u64)> {
+    let name = body.pointer(&at.name)?.as_str()?;
+    Some((name.to_owned(), number_at(body, &at.quantity)?))
+}
+
 /// A whole number, also one in quotes, that is not negative.
-fn number_at(body: &Value, at: &str) -> Option<u64> {
+pub fn number_at(body: &Value, at: &str) -> Option<u64> {
     integer_at(body, at).and_then(|number| u64::try_from(number).ok())
 }
 
 fn integer_at(body: &Value, at: &str) -> Option<i64> {
     let value = body.pointer(at)?;
     value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
-}
-
-fn text_at(body: &Value, at: &str) -> Option<String> {
-    body.pointer(at)?.as_str().map(str::to_owned)
 }
 
 /// A text in one line, shortened.

@@ -23,7 +23,7 @@ pub fn adopt_orphans() -> io::Result<()> {
 /// The descendants that run.
 pub fn running() -> Vec<Pid> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    for (pid, parent) in processes() {
+    for Entry { pid, parent, .. } in processes().filter(|entry| !entry.has_ended) {
         children.entry(parent).or_default().push(pid);
     }
     let mut found = Vec::new();
@@ -60,23 +60,37 @@ pub fn end_all() {
     }
 }
 
-/// Forgets the adopted processes that have ended. Only for a process that waits for no child of its own any more.
-pub fn reap() {
-    while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+/// Forgets the adopted processes that have ended: until then they look as if they ran. Its own children are waited for
+/// elsewhere.
+pub fn reap(own: &[Pid]) {
+    let me = std::process::id().cast_signed();
+    let ended = processes().filter(|entry| entry.has_ended && entry.parent == me);
+    for pid in ended.filter_map(|entry| Pid::from_raw(entry.pid)) {
+        if !own.contains(&pid) {
+            // Nobody else waits for it.
+            waitpid(Some(pid), WaitOptions::NOHANG).ok();
+        }
+    }
 }
 
-/// All processes that run, each with its parent.
-fn processes() -> Vec<(i32, i32)> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+/// A process of this machine.
+struct Entry {
+    pid: i32,
+    parent: i32,
+    has_ended: bool,
+}
+
+/// All processes, also those that have ended and were not waited for.
+fn processes() -> impl Iterator<Item = Entry> {
     let one = |entry: fs::DirEntry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
         // The name of the program is in parentheses and may have any character.
         let (_, rest) = stat.rsplit_once(") ")?;
         let mut fields = rest.split(' ');
-        let is_dead = matches!(fields.next()?, "Z" | "X");
+        let has_ended = matches!(fields.next()?, "Z" | "X");
         let parent = fields.next()?.parse().ok()?;
-        (!is_dead).then_some((pid, parent))
+        Some(Entry { pid, parent, has_ended })
     };
-    entries.flatten().filter_map(one).collect()
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(one)
 }

@@ -60,9 +60,9 @@ pub fn understood(submission: &Submission) -> String {
 /// wrong.
 pub fn attempt(submission: &Submission, means: &Means, stop: &Arc<Stop>) -> Result<String> {
     let watch = Watch::start(submission.limits, stop.clone())?;
-    let store = Store::open(submission, means, &watch)?;
-    let mut trial = Trial::new(submission, store, &watch);
-    let outcome = three_requests(&mut trial);
+    let mut trial = Trial::new(submission, Store::new(submission, means, &watch)?, &watch);
+    let started = trial.store.start_all().map_err(NoPoints::from);
+    let outcome = started.and_then(|()| three_requests(&mut trial));
     let (evidence, log) = trial.evidence();
     let said = evidence.join("\n");
     match outcome {

@@ -1,6 +1,7 @@
 //! Grades one submission: runs the checks of the rubric, each on a store that no earlier check has spoiled.
 
-use super::finding::{Finding, NoPoints, Verdict};
+use super::caller::Reply;
+use super::finding::{Finding, NoPoints, Verdict, not_graded};
 use super::process::Means;
 use super::rubric::{Item, Rubric, Visibility};
 use super::store::Store;
@@ -11,7 +12,7 @@ use serde::Serialize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
-use toystore::error::Result;
+use toystore::error::{Error, Result};
 use toystore::stop::{Stop, panic_text};
 
 /// After this many failures in a row to open a store, no other check tries to.
@@ -102,7 +103,15 @@ pub fn grade(
 ) -> Result<Grade> {
     let begun = Instant::now();
     let watch = Watch::start(submission.limits, stop.clone())?;
-    let mut run = Run { submission, means, watch: &watch, trial: None, failed: 0, failure: None };
+    let mut run = Run {
+        submission,
+        means,
+        watch: &watch,
+        trial: None,
+        spoiled_by: None,
+        failed: 0,
+        failure: None,
+    };
     let mut results = Vec::new();
     for item in &rubric.items {
         let graded = run.run(item);
@@ -131,6 +140,8 @@ struct Run<'a> {
     watch: &'a Watch,
     /// The store and what is known of it, unless the last check spoiled it.
     trial: Option<Trial<'a>>,
+    /// The check after which a store that cannot be made fresh is not as good as a fresh one.
+    spoiled_by: Option<&'static str>,
     /// How often in a row a store could not be opened.
     failed: usize,
     /// Why it could not.
@@ -151,7 +162,7 @@ impl Run<'_> {
             Err(NoPoints::Lost(seen)) => (Verdict::Lost, seen),
             Err(NoPoints::NotGraded(why)) => (Verdict::NotGraded, why),
         };
-        self.judge_store(verdict);
+        self.judge_store(item.check.name, verdict);
         Graded {
             name: item.check.name,
             group: item.group,
@@ -177,24 +188,45 @@ impl Run<'_> {
         if let (Some(failure), true) = (&self.failure, self.failed >= OPENINGS_MAX) {
             return Err(NoPoints::NotGraded(failure.clone()));
         }
-        if !item.check.is_fresh && self.trial.is_some() {
-            return Ok(());
+        if self.trial.is_some() {
+            match self.spoiled_by.filter(|_| item.check.is_fresh) {
+                None if !item.check.is_fresh || self.is_only_one() => return Ok(()),
+                None => {}
+                Some(by) => {
+                    return not_graded(format!(
+                        "the store is not fresh after {by}, and the submission does not say how to make it so"
+                    ));
+                }
+            }
         }
         // The old store ends before the new one needs its ports.
         self.trial = None;
-        match Store::open(self.submission, self.means, self.watch) {
-            Ok(store) => {
-                self.failed = 0;
-                self.trial = Some(Trial::new(self.submission, store, self.watch));
-                Ok(())
-            }
-            Err(error) => {
-                self.failed += 1;
-                let why = self.watch.reason().unwrap_or_else(|| error.to_string());
-                self.failure = Some(why.clone());
-                Err(NoPoints::NotGraded(format!("the store does not start: {why}")))
-            }
+        let Err(error) = self.open() else {
+            self.failed = 0;
+            return Ok(());
+        };
+        self.failed += 1;
+        let why = self.watch.reason().unwrap_or_else(|| error.to_string());
+        self.failure = Some(why.clone());
+        Err(NoPoints::NotGraded(format!("the store does not start: {why}")))
+    }
+
+    /// Starts a fresh store. One that does not start stays for its evidence.
+    fn open(&mut self) -> Result<()> {
+        let store = Store::new(self.submission, self.means, self.watch)?;
+        let trial = self.trial.insert(Trial::new(self.submission, store, self.watch));
+        trial.store.start_all()?;
+        if self.submission.is_foreign()
+            && let Ok(Reply::Is(_)) = trial.look_up(1)
+        {
+            return Err(Error::invalid("it has orders already; it must be fresh"));
         }
+        Ok(())
+    }
+
+    /// Whether there is one store for all checks: somebody else started it, and it cannot be made fresh.
+    fn is_only_one(&self) -> bool {
+        self.submission.is_foreign() && self.submission.fresh.is_empty()
     }
 
     /// Runs a check. If it panics, that is a mistake of grade, not of the store.
@@ -216,9 +248,14 @@ impl Run<'_> {
     }
 
     /// Gives up a store that a check may have spoiled, so that the next one is not judged by it.
-    fn judge_store(&mut self, verdict: Verdict) {
+    fn judge_store(&mut self, check: &'static str, verdict: Verdict) {
+        let is_only_one = self.is_only_one() && self.failed == 0;
         let Some(trial) = &mut self.trial else { return };
-        if verdict != Verdict::Passed || !trial.store.ended().is_empty() {
+        if is_only_one {
+            if verdict == Verdict::Lost || trial.store.is_down() || trial.has_sold_out() {
+                self.spoiled_by.get_or_insert(check);
+            }
+        } else if verdict != Verdict::Passed || !trial.store.ended().is_empty() {
             self.trial = None;
         }
     }

@@ -80,7 +80,7 @@ fn limit(numbers: [&OsString; 3], is_somebody_else: bool) -> Result<(), String> 
     end_with_parent()
 }
 
-/// The system kills this process when `grade` is killed.
+/// The system kills this process when `grade` is killed, even if the guard is killed at the same time.
 #[cfg(target_os = "linux")]
 fn end_with_parent() -> Result<(), String> {
     use rustix::process::{Signal, set_parent_process_death_signal};

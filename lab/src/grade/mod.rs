@@ -12,6 +12,7 @@
 //!                    store ─▶ process     launcher with limits, output, signals
 //!                           ▶ network     links that can be cut
 //!                    watch                time, number of processes, Ctrl-C
+//!                    guard                the parent of all, for the case that grade is killed
 //! ```
 //!
 //! * [`submission`]: the file that says how a store differs from others; [`rubric`]: which checks, for how many points.
@@ -38,6 +39,7 @@ pub mod books;
 pub mod store;
 pub mod process;
 pub mod output;
+pub mod guard;
 pub mod launch;
 pub mod descendants;
 pub mod network;

@@ -11,18 +11,48 @@ pub type Order = (String, u64);
 /// Orders by their numbers, counted from 1.
 pub type Orders = BTreeMap<u64, Order>;
 
-/// The orders that customers were told, and whether other purchases may have happened.
-pub fn acknowledged(requests: &[Request]) -> (Orders, bool) {
-    let (mut orders, mut in_doubt) = (Orders::new(), false);
+/// What customers were told.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The orders.
+    pub orders: Orders,
+    /// A number that two purchases were told. One of them is lost.
+    pub twice: Option<u64>,
+    /// Whether other purchases may have happened.
+    pub in_doubt: bool,
+}
+
+/// What customers were told.
+pub fn told(requests: &[Request]) -> Told {
+    let (mut told, mut keys) = (Told::default(), BTreeMap::new());
     for request in requests {
-        let Operation::Buy { toy, quantity, .. } = &request.operation else { continue };
+        let Operation::Buy { key, toy, quantity } = &request.operation else { continue };
         match &request.outcome {
-            Outcome::Number(number) => drop(orders.insert(*number, (toy.clone(), *quantity))),
+            Outcome::Number(number) => {
+                let is_twice = keys.insert(*number, key).is_some_and(|other| other != key);
+                told.twice = told.twice.or(is_twice.then_some(*number));
+                told.orders.insert(*number, (toy.clone(), *quantity));
+            }
             Outcome::Refused(_) | Outcome::Unavailable(_) => {}
-            _ => in_doubt = true,
+            _ => told.in_doubt = true,
         }
     }
-    (orders, in_doubt)
+    told
+}
+
+/// How many of a toy customers were told they bought, and how many more they may have bought.
+pub fn sold(requests: &[Request], of: &str) -> (u64, u64) {
+    let (mut sold, mut in_doubt) = (0, 0);
+    for request in requests {
+        let Operation::Buy { toy, quantity, .. } = &request.operation else { continue };
+        match request.outcome {
+            _ if toy != of => {}
+            Outcome::Number(_) => sold += quantity,
+            Outcome::Refused(_) | Outcome::Unavailable(_) => {}
+            _ => in_doubt += quantity,
+        }
+    }
+    (sold, in_doubt)
 }
 
 /// What is wrong with these orders, after this history. Gaps between numbers are not asked of a store, and what is
@@ -87,8 +117,8 @@ fn keys(requests: &[Request], orders: &Orders) -> HashMap<u64, String> {
 }
 
 /// How the log of a replica differs from what customers were told, or nothing.
-pub fn difference(replica: &str, log: &Orders, told: &Orders, in_doubt: bool) -> Option<String> {
-    for (number, (toy, quantity)) in told {
+pub fn difference(replica: &str, log: &Orders, told: &Told) -> Option<String> {
+    for (number, (toy, quantity)) in &told.orders {
         match log.get(number) {
             None => {
                 return Some(format!(
@@ -103,7 +133,31 @@ pub fn difference(replica: &str, log: &Orders, told: &Orders, in_doubt: bool) ->
             Some(_) => {}
         }
     }
-    let extra = log.keys().find(|number| !told.contains_key(number))?;
-    (!in_doubt)
+    let extra = log.keys().find(|number| !told.orders.contains_key(number))?;
+    (!told.in_doubt)
         .then(|| format!("order {extra} is in the log of {replica}, and nobody was told of it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The second purchase with a number would hide that the first one is lost.
+    #[test]
+    fn a_number_that_two_purchases_were_told_is_found() {
+        let bought = |key: &str, number| Request {
+            session: 0,
+            operation: Operation::Buy { key: key.into(), toy: "Tux".into(), quantity: 1 },
+            start_us: 0,
+            end_us: 1,
+            outcome: Outcome::Number(number),
+        };
+        for (requests, twice) in [
+            (vec![bought("a", 1), bought("b", 2)], None),
+            (vec![bought("a", 1), bought("a", 1)], None),
+            (vec![bought("a", 1), bought("b", 2), bought("c", 2)], Some(2)),
+        ] {
+            assert_eq!(told(&requests).twice, twice, "{requests:?}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! It has a process group of its own, and signals go to the group. What a process of somebody else (in a container, on
 //! another host) needs for a fault is a command.
 
+use super::descendants;
 use super::launch::{User, limited};
 use super::output::Lines;
 use super::submission::Limits;
@@ -214,8 +215,13 @@ impl Condition {
     }
 }
 
-/// Runs a command of the submission for a fault of a process that somebody else started.
-pub fn run(command: &[String], directory: &Path, deadline: Instant) -> Result<()> {
+/// Runs a command of the submission for a process that somebody else started. `own` are the processes that grade started.
+pub fn run(
+    command: &[String],
+    directory: &Path,
+    deadline: Instant,
+    mut own: Vec<Pid>,
+) -> Result<()> {
     let [program, arguments @ ..] = command else {
         return Err(Error::invalid("there is no command for this fault"));
     };
@@ -228,11 +234,14 @@ pub fn run(command: &[String], directory: &Path, deadline: Instant) -> Result<()
         .stderr(Stdio::null())
         .spawn()
         .map_err(|e| failed(e.to_string()))?;
+    own.push(Pid::from_child(&child));
     loop {
+        // What an earlier command left may have been killed by this one, which perhaps waits for its end.
+        descendants::reap(&own);
         match child.try_wait() {
             Ok(Some(status)) if status.success() => return Ok(()),
             Ok(Some(status)) => return Err(failed(status.to_string())),
-            Ok(None) if Instant::now() < deadline => thread::sleep(LOOK),
+            Ok(None) if Instant::now() < deadline => thread::sleep(LOOK * 4),
             Ok(None) => {
                 child.kill().ok();
                 child.wait().ok();

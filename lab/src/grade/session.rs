@@ -15,13 +15,16 @@ use toystore::history::{Operation, Outcome, Request};
 pub struct History {
     began: Instant,
     requests: Mutex<Vec<Request>>,
+    /// In every key: a store that runs already may know the keys of an earlier grading.
+    salt: u32,
     keys: AtomicU64,
 }
 
 impl History {
     /// A history that begins now.
     pub fn begin() -> History {
-        History { began: Instant::now(), requests: Mutex::default(), keys: AtomicU64::new(0) }
+        let (began, salt, keys) = (Instant::now(), fastrand::u32(..), AtomicU64::new(0));
+        History { began, requests: Mutex::default(), salt, keys }
     }
 
     /// The time on its clock.
@@ -46,8 +49,8 @@ impl History {
     }
 
     /// A new key.
-    fn key(&self) -> String {
-        format!("grade-{}", self.keys.fetch_add(1, Ordering::Relaxed))
+    pub fn key(&self) -> String {
+        format!("grade-{:08x}-{}", self.salt, self.keys.fetch_add(1, Ordering::Relaxed))
     }
 }
 

@@ -1,6 +1,7 @@
-//! A running store: its processes on a fresh copy of the submission, and faults. Opened by the trial, before each
+//! A store: its processes on a fresh copy of the submission, and faults. Made by the grading, before each
 //! check that needs a fresh store. Dropping it ends everything that it started.
 
+use super::caller::number_at;
 use super::descendants;
 use super::network::Network;
 use super::process::{self, Condition, Means, Process, Recipe};
@@ -8,10 +9,9 @@ use super::submission::template::{PortOf, expand};
 use super::submission::{Faults, Leader, Port, Ready, Role, Submission};
 use super::watch::Watch;
 use rustix::process::Signal;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, ToSocketAddrs};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -36,13 +36,13 @@ pub struct Store<'a> {
     processes: Vec<Process>,
     /// The processes that were killed or paused and not started again.
     down: BTreeSet<String>,
-    /// When the first process was started.
+    /// When it was made.
     pub opened: Instant,
 }
 
 impl<'a> Store<'a> {
-    /// Copies the submission and starts its processes.
-    pub fn open(
+    /// A fresh copy of the submission, whose processes have not been started.
+    pub fn new(
         submission: &'a Submission,
         means: &'a Means,
         watch: &'a Watch,
@@ -59,13 +59,14 @@ impl<'a> Store<'a> {
             down: BTreeSet::new(),
             opened: Instant::now(),
         };
+        if !submission.fresh.is_empty() {
+            store.run(&submission.fresh)?;
+        }
         store.copy_submission()?;
         store.choose_ports()?;
         for process in submission.processes() {
             let recipe = store.recipe(process)?;
             store.processes.push(Process::new(recipe, &submission.limits));
-            let name = process.name.clone();
-            store.start(&name)?;
         }
         Ok(store)
     }
@@ -117,7 +118,7 @@ impl<'a> Store<'a> {
                 let process = process.or(own.map(|own| own.name.as_str()))?;
                 let port = *ports.get(&(process.to_owned(), port.to_owned()))?;
                 let Some(own) = own.filter(|_| is_link) else { return Some(port.to_string()) };
-                match network.link(&own.name, process, port) {
+                match network.link(&own.name, process, (Ipv4Addr::LOCALHOST, port).into()) {
                     Ok(port) => Some(port.to_string()),
                     Err(error) => {
                         failed = Some(error);
@@ -178,9 +179,9 @@ impl<'a> Store<'a> {
 
     /// The port of a link from grade to the front-end at this address.
     pub fn link_to(&mut self, address: &str) -> Result<u16> {
-        let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        let port = port.ok_or_else(|| Error::invalid(format!("{address} has no port")))?;
-        self.network.link("grade", "front-end", port)
+        let resolved = address.to_socket_addrs().ok().and_then(|mut all| all.next());
+        let there = resolved.ok_or_else(|| Error::invalid(format!("{address} is no address")))?;
+        self.network.link("grade", "front-end", there)
     }
 
     /// The network of its links.
@@ -252,6 +253,13 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
+    /// Whether there is a process of this role, and a way to pause it.
+    pub fn can_pause(&self, role: Role) -> bool {
+        let process = self.submission.first(role);
+        process
+            .is_some_and(|process| !(process.command.is_empty() && process.faults.pause.is_empty()))
+    }
+
     /// Lets a paused process go on.
     pub fn resume(&mut self, name: &str) -> Result<()> {
         self.fault(name, |store, at| store.signal(at, Signal::CONT), |faults| &faults.resume)?;
@@ -276,9 +284,13 @@ impl<'a> Store<'a> {
 
     fn command(&self, name: &str, which: fn(&Faults) -> &Vec<String>) -> Result<()> {
         let process = self.submission.process(name);
-        let command = process.map_or(&[][..], |process| which(&process.faults));
+        self.run(process.map_or(&[][..], |process| which(&process.faults)))
+    }
+
+    fn run(&self, command: &[String]) -> Result<()> {
         let deadline = Instant::now() + self.submission.deadlines.start();
-        process::run(command, &self.submission.directory, deadline)
+        let own = self.processes.iter().filter_map(Process::group).collect();
+        process::run(command, &self.submission.directory, deadline, own)
     }
 
     /// Kills all processes at once.
@@ -302,34 +314,30 @@ impl<'a> Store<'a> {
     }
 
     /// The replica that leads.
-    pub fn leader(&self) -> Result<String> {
-        let up = || self.submission.replicas().filter(|replica| !self.down.contains(&replica.name));
-        let id = match &self.submission.leader {
-            Leader::HighestId => up().filter_map(|replica| replica.id).max(),
+    pub fn leader(&mut self) -> Result<String> {
+        let submission = self.submission;
+        let asked = match &submission.leader {
+            Leader::HighestId => None,
             Leader::Ask { url, at } => Some(self.ask_for_leader(url, at)?),
         };
+        let up = || submission.replicas().filter(|replica| !self.down.contains(&replica.name));
+        let id = asked.or_else(|| up().filter_map(|replica| replica.id).max());
         let leader = up().find(|replica| replica.id == id && id.is_some());
         let none = || Error::unavailable(format!("no replica that runs has the id {id:?}"));
         leader.map(|leader| leader.name.clone()).ok_or_else(none)
     }
 
-    fn ask_for_leader(&self, url: &str, at: &str) -> Result<u64> {
-        let port = |word: &str| {
-            let PortOf { process, port, .. } = PortOf::parse(word)?;
-            Some(self.ports.get(&(process?.to_owned(), port.to_owned()))?.to_string())
-        };
-        let url =
-            expand(url, port).map_err(|word| Error::invalid(format!("{{{word}}} has no value")))?;
+    fn ask_for_leader(&mut self, url: &str, at: &str) -> Result<u64> {
+        let url = self.expand(url, None)?;
         let (address, path) = split_url(&url)?;
         let deadline = Instant::now() + self.submission.deadlines.failover();
         loop {
             let answer =
                 Client::new(address.as_str(), Duration::from_secs(1)).send("GET", &path, &[], b"");
-            let id = answer.as_ref().ok().and_then(|answer| {
-                let body: Value = serde_json::from_slice(&answer.body).ok()?;
-                let id = body.pointer(at)?;
-                id.as_u64().or_else(|| id.as_str()?.parse().ok())
-            });
+            let id = answer
+                .as_ref()
+                .ok()
+                .and_then(|answer| number_at(&serde_json::from_slice(&answer.body).ok()?, at));
             if let Some(id) = id {
                 return Ok(id);
             }
@@ -340,6 +348,11 @@ impl<'a> Store<'a> {
             }
             std::thread::sleep(process::LOOK);
         }
+    }
+
+    /// Whether a process was killed or paused, and not started again.
+    pub fn is_down(&self) -> bool {
+        !self.down.is_empty()
     }
 
     /// A process that has ended although nobody killed it, and how.
@@ -386,11 +399,11 @@ impl<'a> Store<'a> {
 
 impl Drop for Store<'_> {
     fn drop(&mut self) {
-        self.network.isolate(None);
+        self.network.release();
         // In reverse order, so that none of them complains about the end of another it needs.
         (0..self.processes.len()).rev().for_each(|at| self.end(at));
         descendants::end_all();
-        descendants::reap();
+        descendants::reap(&[]);
         self.processes.iter_mut().for_each(Process::join_readers);
         // What stays is in the system's directory for temporary files.
         fs::remove_dir_all(&self.copy).ok();

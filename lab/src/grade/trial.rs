@@ -3,7 +3,7 @@
 
 use super::caller::{Amount, Caller, Exchange, Purchase, Reply};
 use super::finding::{NoPoints, lost, not_graded};
-use super::orders::Orders;
+use super::orders::{Orders, sold};
 use super::process::LOOK;
 use super::session::{History, Session};
 use super::store::Store;
@@ -53,7 +53,7 @@ pub struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    /// A trial of a store that has just been opened.
+    /// A trial of a fresh store.
     pub fn new(submission: &'a Submission, store: Store<'a>, watch: &'a Watch) -> Trial<'a> {
         let lines = store.line_counts();
         Trial {
@@ -190,6 +190,15 @@ impl<'a> Trial<'a> {
             }
             thread::sleep(LOOK * 4);
         }
+    }
+
+    /// Whether a toy may have been sold out, and then restocked, so that its stock is not known.
+    pub fn has_sold_out(&self) -> bool {
+        let requests = self.history.requests();
+        self.submission.toys().iter().any(|(toy, stock)| {
+            let (sold, in_doubt) = sold(&requests, toy);
+            sold + in_doubt >= *stock
+        })
     }
 
     /// The highest stock that a toy can have.

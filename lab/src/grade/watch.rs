@@ -123,9 +123,7 @@ impl Shared {
         }
         let running = descendants::running().len();
         if running > max {
-            for group in groups.keys() {
-                signal(group, Signal::KILL);
-            }
+            // They stay paused until they are killed, when it is known why.
             return Some(running);
         }
         for (group, _) in groups.iter().filter(|(_, is_paused)| !**is_paused) {

@@ -66,10 +66,9 @@ export class Life {
     this.#stop();
     this.#trace = trace;
     const { spans, path } = trace;
-    const number = spans[0].notes?.find(([name]) => name === "order.number")?.[1];
     const clocks = spans.filter(({ moved }) => moved !== 0).map(({ service, moved }) => `${service} ${ms(moved)}`);
     this.#say([
-      `${number === undefined ? "A purchase that failed" : `Order ${number}`}: ${ms(spans[0].to)} on ${new Set(spans.map(({ service }) => service)).size} services.`,
+      `${title(spans[0])}: ${ms(spans[0].to)} on ${new Set(spans.map(({ service }) => service)).size} services.`,
       clocks.length > 0 ? `Clocks moved: ${[...new Set(clocks)].join(", ")}.` : "",
       trace.silent.length > 0 ? `No answer, so their spans are missing: ${trace.silent.join(", ")}.` : "",
     ].filter(Boolean).join(" "));
@@ -140,6 +139,13 @@ export class Life {
     this.#playing = 0;
     this.#play.textContent = "Play slowly";
   }
+}
+
+/** What the trace is of. */
+function title({ kind, name, notes }) {
+  if (kind === "background") return name[0].toUpperCase() + name.slice(1);
+  const number = notes?.find(([note]) => note === "order.number")?.[1];
+  return number === undefined ? "A purchase that failed" : `Order ${number}`;
 }
 
 /** A step in the list. */

@@ -5,13 +5,13 @@ use crate::grade::books::look_all_up;
 use crate::grade::caller::Reply;
 use crate::grade::customers::shop_to_the_end;
 use crate::grade::finding::{Finding, NoPoints, lost, not_graded};
-use crate::grade::orders::judge;
+use crate::grade::orders::{judge, sold};
 use crate::grade::submission::Restocked;
 use crate::grade::trial::Trial;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use toystore::history::Outcome;
 use toystore::history::checker::{Promise, given_twice};
-use toystore::history::{Operation, Outcome, Request};
 
 const BUYERS: u64 = 20;
 
@@ -39,21 +39,6 @@ pub const CHECKS: [Check; 3] = [
         run: stock_conserved,
     },
 ];
-
-/// How many of a toy customers were told they bought, and how many more they may have bought.
-fn sold(requests: &[Request], of: &str) -> (u64, u64) {
-    let (mut sold, mut in_doubt) = (0, 0);
-    for request in requests {
-        let Operation::Buy { toy, quantity, .. } = &request.operation else { continue };
-        match request.outcome {
-            _ if toy != of => {}
-            Outcome::Number(_) => sold += quantity,
-            Outcome::Refused(_) | Outcome::Unavailable(_) => {}
-            _ => in_doubt += quantity,
-        }
-    }
-    (sold, in_doubt)
-}
 
 /// Lets buyers buy 1 of a toy until it is sold out for each of them.
 fn sell_out(trial: &mut Trial<'_>, toy: &str) -> Result<(), NoPoints> {

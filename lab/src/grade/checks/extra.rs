@@ -97,12 +97,12 @@ fn partition(trial: &mut Trial<'_>) -> Finding {
         trial,
         |trial, leader| {
             trial.note(format!("{leader} leads and is cut off: nothing arrives from it or at it"));
-            trial.store.network().isolate(Some(leader));
+            trial.store.network().isolate(leader);
             Ok(())
         },
         |trial, leader| {
             trial.note(format!("{leader} is connected again; what was sent arrives"));
-            trial.store.network().isolate(None);
+            trial.store.network().release();
             Ok(())
         },
     )
@@ -126,9 +126,10 @@ fn duplicate_key(trial: &mut Trial<'_>) -> Finding {
         return not_graded("the API has no key of a purchase (api.key)");
     }
     let toy = trial.submission.toy(0);
+    let [twice, at_once] = [(); 2].map(|()| trial.history.key());
     let mut numbers = Vec::new();
     for _ in 0..2 {
-        let exchange = trial.session()?.buy_with("twice", toy, 1);
+        let exchange = trial.session()?.buy_with(&twice, toy, 1);
         numbers.push(trial.noted(exchange)?.value("a purchase with the key twice")?);
     }
     if numbers[0] != numbers[1] {
@@ -136,17 +137,17 @@ fn duplicate_key(trial: &mut Trial<'_>) -> Finding {
     }
     let (mut first, mut second) = (trial.session()?, trial.session()?);
     let replies = thread::scope(|scope| {
-        let other = scope.spawn(|| first.buy_with("at-once", toy, 1));
-        [Some(second.buy_with("at-once", toy, 1)), other.join().ok()]
+        let other = scope.spawn(|| first.buy_with(&at_once, toy, 1));
+        [Some(second.buy_with(&at_once, toy, 1)), other.join().ok()]
     });
-    let mut at_once = Vec::new();
+    let mut numbers = Vec::new();
     for exchange in replies.into_iter().flatten() {
         if let Reply::Is(number) = trial.noted(exchange)? {
-            at_once.push(number);
+            numbers.push(number);
         }
     }
-    if at_once.windows(2).any(|pair| pair[0] != pair[1]) {
-        return lost(format!("one key was given the orders {at_once:?} at the same time"));
+    if numbers.windows(2).any(|pair| pair[0] != pair[1]) {
+        return lost(format!("one key was given the orders {numbers:?} at the same time"));
     }
     let orders = judge_all(trial)?;
     Ok(format!("two keys, each sent twice, made {orders} orders"))

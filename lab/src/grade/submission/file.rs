@@ -17,6 +17,12 @@ pub struct Submission {
     /// What is copied and run; relative to the file until it is read.
     #[serde(default = "here")]
     pub directory: PathBuf,
+    /// The command that makes a store which somebody else started fresh: no orders, and the first stock.
+    #[serde(default)]
+    pub fresh: Vec<String>,
+    /// Whether its URLs may name other machines.
+    #[serde(default)]
+    pub remote: bool,
     /// The number of the first order.
     #[serde(default = "one")]
     pub first_order: u64,
@@ -285,6 +291,11 @@ impl Submission {
     /// The processes, in the order of their start.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         self.processes.iter().map(Spanned::get_ref)
+    }
+
+    /// Whether somebody else starts it, at least in part.
+    pub fn is_foreign(&self) -> bool {
+        self.processes.is_empty() || self.processes().any(|process| process.command.is_empty())
     }
 
     /// A process by its name.

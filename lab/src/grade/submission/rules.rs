@@ -1,7 +1,8 @@
 //! What must hold between the entries of a submission file. Pure.
 
-use super::file::{Leader, Port, Process, Ready, Role, Submission};
+use super::file::{Faults, Leader, Port, Process, Ready, Role, Submission};
 use super::template::{PortOf, expand};
+use core::net::IpAddr;
 use std::collections::BTreeSet;
 
 /// A rule that is broken: the byte of the file, and why.
@@ -45,13 +46,32 @@ pub(super) fn check(submission: &Submission) -> Result<(), Broken> {
             .map_err(|why| (at, format!("process {:?}: {why}", process.name)))?;
     }
     let at = submission.api.span().start;
-    let ports = |text: &str| placeholders(submission, None, text, &[]);
-    ports(&submission.api().url).map_err(|why| (at, format!("api.url: {why}")))?;
+    let url = |url: &str| {
+        is_near(submission, url).and_then(|()| placeholders(submission, None, url, &[]))
+    };
+    url(&submission.api().url).map_err(|why| (at, format!("api.url: {why}")))?;
     of_requests(submission).map_err(|why| (at, why))?;
-    if let Leader::Ask { url, .. } = &submission.leader {
-        ports(url).map_err(|why| (at, format!("leader.url: {why}")))?;
+    if let Leader::Ask { url: asked, .. } = &submission.leader {
+        url(asked).map_err(|why| (at, format!("leader.url: {why}")))?;
     }
     Ok(())
+}
+
+/// Whether a URL leads to this machine, or may lead elsewhere.
+fn is_near(submission: &Submission, url: &str) -> Result<(), String> {
+    let rest = url.strip_prefix("http://").unwrap_or(url);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(ipv6) => ipv6.split(']').next(),
+        None => authority.split(':').next(),
+    };
+    let host = host.unwrap_or_default();
+    let is_loopback =
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if is_loopback || submission.remote {
+        return Ok(());
+    }
+    Err(format!("{url:?} is not on this machine; say remote = true if that is meant"))
 }
 
 fn of_process(submission: &Submission, process: &Process) -> Result<(), String> {
@@ -67,7 +87,9 @@ fn of_process(submission: &Submission, process: &Process) -> Result<(), String> 
     if twins.count() > 1 {
         return Err("two replicas have this id".into());
     }
-    if command.is_empty() && faults.kill.is_empty() && ready.is_none() && log.is_none() {
+    let Faults { kill, start, pause, resume } = faults;
+    let has_faults = [kill, start, pause, resume].iter().any(|command| !command.is_empty());
+    if command.is_empty() && !has_faults && ready.is_none() && log.is_none() {
         return Err(
             "it has no command; a process that somebody else starts needs faults or ready".into()
         );
@@ -86,12 +108,16 @@ fn of_process(submission: &Submission, process: &Process) -> Result<(), String> 
     };
     command.iter().chain(environment.values()).try_for_each(mine)?;
     match ready {
-        Some(Ready::Url(text) | Ready::Port(Port::Template(text))) => mine(text)?,
+        Some(Ready::Url(url)) => is_near(submission, url).and_then(|()| mine(url))?,
+        Some(Ready::Port(Port::Template(text))) => mine(text)?,
         Some(Ready::Line(_) | Ready::Port(Port::Number(_))) | None => {}
     }
     let Some(log) = log else { return Ok(()) };
-    if log.starts_with("http") && !log.contains("{number}") {
-        return Err("log is a URL without {number}".into());
+    if log.starts_with("http") {
+        is_near(submission, log)?;
+        if !log.contains("{number}") {
+            return Err("log is a URL without {number}".into());
+        }
     }
     placeholders(submission, Some(process), log, &["copy", "id", "name", "number"])
 }
