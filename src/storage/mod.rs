@@ -3,6 +3,7 @@
 //! ```text
 //! directory.rs   a data directory, locked, with an identity
 //! rows.rs        checksummed CSV rows, the format of every file below
+//! group_commit.rs  one write for all records that wait
 //! csv_log.rs     a file that grows row by row: append, sync, answer
 //! replace.rs     a file that is rewritten as a whole
 //! ```
@@ -14,6 +15,7 @@
 
 pub mod directory;
 pub mod rows;
+pub mod group_commit;
 pub mod csv_log;
 pub mod replace;
 
