@@ -78,8 +78,7 @@ impl CsvLog {
             cut_torn(&file, table, rows.bytes())
                 .map_err(|e| Error::storage(path, "cannot cut off its torn tail", e))?;
         }
-        let disk =
-            Disk { path: path.to_owned(), table: *table, file, fail_at: AtomicU64::new(0) };
+        let disk = Disk { path: path.to_owned(), table: *table, file, fail_at: AtomicU64::new(0) };
         let unwritten = Unwritten { rows: Vec::new(), chain: rows.chain().unwrap_or_default() };
         Ok((CsvLog { commit: GroupCommit::new(disk, unwritten, rows.count()) }, torn))
     }

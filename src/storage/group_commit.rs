@@ -130,7 +130,10 @@ impl<M: Medium> GroupCommit<M> {
     }
 
     /// Makes everything durable, then calls `change` while every other thread waits.
-    pub fn at_rest<T>(&self, change: impl FnOnce(&mut State<M::Pending>) -> Result<T>) -> Result<T> {
+    pub fn at_rest<T>(
+        &self,
+        change: impl FnOnce(&mut State<M::Pending>) -> Result<T>,
+    ) -> Result<T> {
         let _waiting = Blocking::new();
         let mut state = self.state.lock();
         while state.durable < state.appended {
