@@ -9,6 +9,7 @@ mod leader;
 mod follower;
 mod buying;
 mod cache;
+mod row;
 mod trace;
 
 use std::time::Duration;
