@@ -129,13 +129,13 @@ impl TableJournal {
 impl Journal for TableJournal {
     fn append(&self, records: &[Record], stock: &Stock) -> Result<()> {
         let before = stock.position() - records.len() as u64;
-        let changed = |(position, record): (u64, &Record)| {
+        let left_by = |(position, record): (u64, &Record)| {
             let name = record.changed().map(|(name, _)| name);
             let place = name.and_then(|name| stock.place(name).ok());
-            let shelf = place.map(|place| (place, stock.shelves()[place].clone()));
-            Change { record: record.clone(), position, shelf }
+            let left = |place: usize| (place, stock.shelves()[place].clone());
+            Change { record: record.clone(), position, shelf: place.map(left) }
         };
-        let changes = (before + 1..).zip(records).map(changed);
+        let changes = (before + 1..).zip(records).map(left_by);
         self.log.append(changes).map(drop).map_err(|error| self.plain(error))
     }
 
