@@ -48,6 +48,7 @@ fn hold_office(node: &Node, catalog: &Rpc) {
         };
         drop(replica);
         let done = match duty {
+            Duty::Load(_) => Ok(()),
             Duty::Reconcile(epoch) => reconcile(node, catalog, epoch),
             Duty::Settle(epoch, settle) => tell_settled(node, catalog, epoch, &settle),
         };

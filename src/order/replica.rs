@@ -369,19 +369,19 @@ impl Replica {
         }
     }
 
-    /// The shared log, which this replica has taken as the leader of `epoch`. All of it is durable. Whether it still waits
-    /// for that.
-    pub fn loaded(&mut self, epoch: Epoch, log: Log) -> bool {
-        let Some(leadership) = self.leading(epoch) else { return false };
-        if leadership.office() != Office::Loading {
-            return false;
+    /// Whether it leads in this epoch and waits for the shared log.
+    pub fn is_loading(&self, epoch: Epoch) -> bool {
+        self.leads() == Some(epoch) && self.office() == Some(Office::Loading)
+    }
+
+    /// The shared log, which was taken for this [leader](Replica::is_loading). All of it is durable.
+    pub fn loaded(&mut self, log: Log) {
+        if let Role::Leading(leadership) = &mut self.role {
+            leadership.loaded(log.last());
         }
-        let last = log.last();
-        leadership.loaded(last);
-        self.durable = last;
-        self.committed = self.committed.max(log.past().last).min(last);
+        self.durable = log.last();
+        self.committed = self.committed.max(log.past().last).min(self.durable);
         self.log = log;
-        true
     }
 
     /// The catalog's standing: the question to reconcile with it, if this replica still leads and has every order that

@@ -232,6 +232,7 @@ impl Order {
             Some(Duty::Reconcile(epoch)) => {
                 self.ask_catalog(Asked::Standing(epoch), catalog::Peer::Standing, context);
             }
+            Some(Duty::Load(_)) => unreachable!("the logs are not shared"),
             Some(Duty::Settle(epoch, settle)) => {
                 let question = catalog::Peer::Settle(settle.clone());
                 self.ask_catalog(Asked::Settle(epoch, settle), question, context);
