@@ -1,0 +1,25 @@
+//! Tables of a database that speaks MySQL's protocol and spans machines: the state of a service survives the loss of a
+//! node. Knows no toys. Used by the services with `engine = "database"`.
+//!
+//! ```text
+//! connection.rs  the nodes of the database, tried in turn; reads with a deadline
+//! fault.rs       (pure) what an error of a node means: try again, or tell the operator
+//! schema.rs      the tables that a service needs, made at its first start
+//! table_log.rs   a log that grows row by row: append, sync, answer; one writer at a time
+//! row.rs         (pure) what the row of a log says about a commit whose outcome is unknown
+//! ```
+//!
+//! - Each service has a database of its own.
+//! - What was synced is there after the loss of any node that the database survives.
+//! - A writer that was replaced cannot commit any more: the database itself refuses it.
+//! - A commit whose answer did not come is neither taken for done nor for failed: another node is asked.
+
+pub mod connection;
+pub mod fault;
+pub mod schema;
+pub mod row;
+pub mod table_log;
+
+pub use connection::{Database, literal};
+pub use schema::Schema;
+pub use table_log::TableLog;
