@@ -1,0 +1,8 @@
+//! temporary
+
+
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod store;
