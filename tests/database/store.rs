@@ -235,7 +235,10 @@ fn answer(
 
 /// Key and toy of each order in the database.
 fn orders(galera: &Galera) -> BTreeMap<u64, (String, String)> {
-    let rows = galera.sql(1, "SELECT number, order_key, toy FROM toystore_orders.orders");
+    let rows = galera.sql(
+        1,
+        "SET wsrep_sync_wait = 7; SELECT number, order_key, toy FROM toystore_orders.orders",
+    );
     let order = |row: &str| {
         let mut columns = row.split('\t').map(str::to_owned);
         let mut next = || columns.next().expect("three columns");
