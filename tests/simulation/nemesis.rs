@@ -64,7 +64,12 @@ impl Nemesis {
             }
             80..88 => {
                 let id = ReplicaId(world.rng.u32(1..=REPLICAS));
-                Nemesis::wipe(world, id, outage);
+                if world.table.is_some() {
+                    // It has nothing to lose.
+                    Nemesis::kill(world, Node::Replica(id), outage);
+                } else {
+                    Nemesis::wipe(world, id, outage);
+                }
             }
             88..92 => Nemesis::lose_view(world, outage),
             92..96 => {
