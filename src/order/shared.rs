@@ -2,6 +2,7 @@
 //! up in it, and all know whether they reach it. Used by [`office`](super::office) and [`service`](super::service).
 
 use super::durable::Durable;
+use super::leadership::HEARTBEAT;
 use super::node::{Node, Threads};
 use super::table::OrderTable;
 use crate::error::{Error, Result};
@@ -44,7 +45,10 @@ pub fn load(node: &Node, epoch: Epoch, standing: Standing) -> Result<()> {
             node.replica.lock().fenced(epoch);
             Ok(())
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            tracing::warn!("cannot take the log yet: {error}");
+            Err(error)
+        }
     }
 }
 
@@ -81,7 +85,13 @@ pub fn start(threads: &mut Threads) -> Result<()> {
 
 fn watch(node: &Node, table: &OrderTable) {
     let mut answered = Instant::now();
+    let mut due = answered;
     while !node.is_stopping() {
+        if Instant::now() < due {
+            thread::sleep(HEARTBEAT);
+            continue;
+        }
+        due = Instant::now() + WATCH_EVERY;
         if table.is_reachable() {
             answered = Instant::now();
         }
@@ -92,6 +102,5 @@ fn watch(node: &Node, table: &OrderTable) {
             (false, true) => tracing::info!("{} can be reached", table.place()),
             _ => {}
         }
-        thread::sleep(WATCH_EVERY);
     }
 }

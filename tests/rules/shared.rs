@@ -5,6 +5,7 @@ use toystore::error::Error;
 use toystore::model::{
     Entry, Epoch, Identity, Key, Member, Moment, OrderNumber, ReplicaId, View,
 };
+use toystore::order::buying;
 use toystore::order::leadership::{Begin, Duty, Office};
 use toystore::order::log::{KEYS_MAX, Log, Past};
 use toystore::order::replica::Replica;
@@ -141,6 +142,16 @@ fn a_replica_that_has_led_waits_for_a_newer_view_when_it_starts() {
         assert_eq!(replica.is_news(&view_of(3, 1)).is_err(), waits, "replica {id}");
         assert_eq!(replica.is_news(&view_of(4, 1)), Ok(true), "replica {id}");
     }
+}
+
+/// If it died now, nobody would know that it has led in this epoch, and it might lead in it again and count from 1.
+#[test]
+fn a_leader_sells_nothing_by_hand_before_it_has_taken_the_log() {
+    let mut replica = loading();
+    let by_hand = |replica: &Replica| buying::by_hand(replica, 1, None, item("Tux", 1)).map(drop);
+    assert_eq!(by_hand(&replica), Err(Error::NotLeader { epoch: 1 }));
+    replica.loaded(Log::default());
+    assert_eq!(by_hand(&replica), Ok(()));
 }
 
 #[test]
