@@ -77,16 +77,13 @@ struct Change {
 pub fn load(database: &Database, initial: Option<&Path>) -> Result<(Stock, TableJournal)> {
     let (log, position) = TableLog::take(database, "stock", encode)?;
     let journal = TableJournal { log, database: database.clone() };
-    let unusable = |error: Error| match error {
+    let stored = database.read(LOAD_TIME_MAX, read_all)?;
+    let is_complete = stored.standing.is_some();
+    let mut stock = decode(stored, position).map_err(|error| match error {
         Error::Invalid { why } => Error::Storage { path: database.place(), why },
         other => other,
-    };
-    let (shelves, records) = database.read(LOAD_TIME_MAX, read_all)?.decode().map_err(unusable)?;
-    let mut stock = Stock::new(shelves, position);
-    for (position, record) in &records {
-        stock.replay(*position, record).map_err(unusable)?;
-    }
-    if records.is_empty() {
+    })?;
+    if !is_complete {
         let shelves = initial.map_or_else(|| Ok(initial::default_toys()), initial::read)?;
         journal.fill(&mut stock, shelves)?;
     }
@@ -110,7 +107,9 @@ impl TableJournal {
     }
 
     fn apply(&self, stock: &mut Stock, records: &[Record]) -> Result<()> {
-        records.iter().for_each(|record| stock.apply(record));
+        for record in records {
+            stock.apply(record);
+        }
         self.append(records, stock)?;
         self.sync(stock.position())
     }
@@ -130,15 +129,13 @@ impl TableJournal {
 impl Journal for TableJournal {
     fn append(&self, records: &[Record], stock: &Stock) -> Result<()> {
         let before = stock.position() - records.len() as u64;
-        let change = |(position, record): (u64, &Record)| {
+        let changed = |(position, record): (u64, &Record)| {
             let name = record.changed().map(|(name, _)| name);
-            let shelf = name.and_then(|name| {
-                let place = stock.place(name).ok()?;
-                Some((place, stock.shelves()[place].clone()))
-            });
+            let place = name.and_then(|name| stock.place(name).ok());
+            let shelf = place.map(|place| (place, stock.shelves()[place].clone()));
             Change { record: record.clone(), position, shelf }
         };
-        let changes = (before + 1..).zip(records).map(change);
+        let changes = (before + 1..).zip(records).map(changed);
         self.log.append(changes).map(drop).map_err(|error| self.plain(error))
     }
 
@@ -155,32 +152,34 @@ impl Journal for TableJournal {
 fn encode(changes: &[Change]) -> String {
     let mut toys = BTreeMap::new();
     let mut sales: BTreeMap<&Key, Option<&Change>> = BTreeMap::new();
-    let mut sql = String::new();
+    let (mut fence, mut settled) = (None, None);
     for change in changes {
         toys.extend(change.shelf.iter().map(|(place, shelf)| (*place, shelf)));
         match &change.record {
             Record::Sale { key, .. } => drop(sales.insert(key, Some(change))),
             Record::Settle { keys, through } => {
                 sales.extend(keys.iter().map(|key| (key, None)));
-                let settled = through.unwrap_or_default();
-                sql += &format!(
-                    "INSERT INTO standing (id, fence, settled) VALUES (1, 0, {settled}) \
-                     ON DUPLICATE KEY UPDATE settled = {settled};"
-                );
+                settled = through.or(settled);
             }
-            Record::Office(epoch) => sql += &format!("UPDATE standing SET fence = {epoch};"),
+            Record::Office(epoch) => fence = Some(epoch),
             Record::Restock { .. } | Record::Put { .. } | Record::Withdraw { .. } => {}
         }
     }
+    let mut sql = String::new();
     let toys = toys.into_iter().map(|(place, shelf)| toy_row(place, shelf));
     let columns = "id, name, price, quantity, version, initial, restocked, sold, withdrawn";
     put(&mut sql, &format!("REPLACE INTO toys ({columns}) VALUES"), toys, "");
-    let settled = sales.iter().filter(|(_, sale)| sale.is_none());
-    let settled = settled.map(|(key, _)| literal(key.as_str()));
-    put(&mut sql, "DELETE FROM sales WHERE sale_key IN (", settled, ")");
+    let ended = sales.iter().filter(|(_, sale)| sale.is_none());
+    let ended = ended.map(|(key, _)| literal(key.as_str()));
+    put(&mut sql, "DELETE FROM sales WHERE sale_key IN (", ended, ")");
     let open = sales.into_values().flatten().filter_map(sale_row);
     let columns = "sale_key, position, epoch, toy, quantity, version";
     put(&mut sql, &format!("REPLACE INTO sales ({columns}) VALUES"), open, "");
+    let settled = settled.map(|number| format!("(1, 0, {number})"));
+    let begin = "INSERT INTO standing (id, fence, settled) VALUES";
+    put(&mut sql, begin, settled.into_iter(), " ON DUPLICATE KEY UPDATE settled = VALUES(settled)");
+    let fence = fence.map(Epoch::to_string);
+    put(&mut sql, "UPDATE standing SET fence =", fence.into_iter(), "");
     sql
 }
 
@@ -209,13 +208,17 @@ fn sale_row(change: &Change) -> Option<String> {
     Some(format!("({key},{},{epoch},{name},{quantity},{version})", change.position))
 }
 
+/// Name, price in cents, quantity, version, initial, restocked, sold, withdrawn.
+type ToyRow = (String, u64, u64, u64, u64, i64, u64, u64);
+
+/// Key, position, epoch, toy, quantity, version.
+type SaleRow = (String, u64, u64, String, u64, u64);
+
 /// The rows of all tables.
 struct Stored {
-    /// Name, price in cents, quantity, version, initial, restocked, sold, withdrawn.
-    toys: Vec<(String, u64, u64, u64, u64, i64, u64, u64)>,
-    /// Key, position, epoch, toy, quantity, version.
-    sales: Vec<(String, u64, u64, String, u64, u64)>,
-    /// Fence, settled.
+    toys: Vec<ToyRow>,
+    sales: Vec<SaleRow>,
+    /// Fence and settled; `None` until all toys of a new store are there.
     standing: Option<(u64, u64)>,
 }
 
@@ -232,26 +235,24 @@ fn read_all(connection: &mut Conn) -> Result<Stored, Refusal> {
     })
 }
 
-impl Stored {
-    /// The shelves, and the records that bring the rest of the stock; none if the store is not complete.
-    fn decode(self) -> Result<(Vec<Shelf>, Vec<(u64, Record)>)> {
-        let mut shelves = Vec::with_capacity(self.toys.len());
-        for (name, cents, quantity, version, initial, restocked, sold, withdrawn) in self.toys {
-            let shelf = Shelf::new(name.parse()?, Price(cents), quantity);
-            let toy = Toy { version, ..shelf.toy };
-            shelves.push(Shelf { toy, initial, restocked, sold, withdrawn, ..shelf });
-        }
-        let mut records = Vec::new();
-        if let Some((fence, settled)) = self.standing {
-            let through = Some(OrderNumber(settled));
-            records.push((0, Record::Office(Epoch(fence))));
-            records.push((0, Record::Settle { through, keys: vec![] }));
-        }
-        for (key, position, epoch, toy, quantity, version) in self.sales {
-            let item = Item { name: toy.parse()?, quantity: quantity.try_into()? };
-            let (key, epoch) = (Key::try_from(key)?, Epoch(epoch));
-            records.push((position, Record::Sale { epoch, key, item, version }));
-        }
-        Ok((shelves, records))
+/// The stock of these rows, at this position.
+fn decode(stored: Stored, position: u64) -> Result<Stock> {
+    let mut shelves = Vec::with_capacity(stored.toys.len());
+    for (name, cents, quantity, version, initial, restocked, sold, withdrawn) in stored.toys {
+        let shelf = Shelf::new(name.parse()?, Price(cents), quantity);
+        let toy = Toy { version, ..shelf.toy };
+        shelves.push(Shelf { toy, initial, restocked, sold, withdrawn, ..shelf });
     }
+    let mut stock = Stock::new(shelves, position);
+    if let Some((fence, settled)) = stored.standing {
+        stock.replay(0, &Record::Office(Epoch(fence)))?;
+        let through = Some(OrderNumber(settled));
+        stock.replay(0, &Record::Settle { through, keys: vec![] })?;
+    }
+    for (key, position, epoch, toy, quantity, version) in stored.sales {
+        let item = Item { name: toy.parse()?, quantity: quantity.try_into()? };
+        let (key, epoch) = (Key::try_from(key)?, Epoch(epoch));
+        stock.replay(position, &Record::Sale { epoch, key, item, version })?;
+    }
+    Ok(stock)
 }

@@ -10,6 +10,7 @@ mod follower;
 mod shared;
 mod buying;
 mod cache;
+mod row;
 mod trace;
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! What an error of a database node means: a *passing* fault goes away, here or at another node; a *lasting* one is for the
-//! operator. Pure. Used by [`connection`](super::connection) and [`table_log`](super::table_log).
+//! operator. Pure. Used by [`nodes`](super::nodes) and [`table_log`](super::table_log).
 
 use crate::error::Error;
 use mysql::Error as Refusal;
@@ -38,9 +38,9 @@ pub fn of(error: &Refusal, place: &str) -> Fault {
             let why = remedy(refusal.code).map_or(why.clone(), |what| format!("{why}; {what}"));
             Fault::Lasting(Error::Storage { path: place.to_owned(), why })
         }
-        Refusal::IoError(_) | Refusal::DriverError(_) | Refusal::CodecError(_) => {
-            Fault::Passing(format!("{place}: {error}"))
-        }
+        Refusal::IoError(error) => Fault::Passing(format!("{place}: {error}")),
+        Refusal::DriverError(error) => Fault::Passing(format!("{place}: {error}")),
+        Refusal::CodecError(error) => Fault::Passing(format!("{place}: {error}")),
         Refusal::TlsError(_) => Fault::Lasting(Error::Storage {
             path: place.to_owned(),
             why: format!("{error}; check database.authority and the node's certificate"),

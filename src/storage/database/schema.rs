@@ -3,8 +3,8 @@
 //!
 //! Every table names its collation, so that names which differ only in case differ, whatever the database's default is.
 
-use super::connection::{Session, literal};
 use super::fault::Fault;
+use super::nodes::{Session, literal};
 use crate::error::Error;
 use crate::model::Identity;
 use crate::storage::directory::drawn;
@@ -65,37 +65,19 @@ impl Schema {
 
     /// Makes what is missing. Returns the identity of the database.
     pub(super) fn prepare(&self, session: &mut Session, database: &str) -> Result<Identity, Fault> {
-        let found = match self.find(session, database)? {
-            Some(found) => found,
-            None => {
-                for statement in self.statements(database, &drawn()) {
-                    session.run(|connection| connection.query_drop(statement))?;
-                }
-                tracing::info!(
-                    "made the tables of the {} in the database {database}",
-                    self.service
-                );
-                // Another process may have been first.
-                let missing = || Fault::Passing(format!("{database}.store is empty"));
-                self.find(session, database)?.ok_or_else(missing)?
+        let mut found = find(session, database)?;
+        if found.is_none() {
+            for statement in self.statements(database, &drawn()) {
+                session.run(|connection| connection.query_drop(statement))?;
             }
-        };
+            tracing::info!("made the tables of the {} in the database {database}", self.service);
+            // Another process may have been first.
+            found = find(session, database)?;
+        }
+        let missing = || Fault::Passing(format!("{database}.store is empty"));
+        let found = found.ok_or_else(missing)?;
         self.check(database, &found)?;
         Ok(Identity(found.identity))
-    }
-
-    /// The row of `store`, if there is such a table.
-    fn find(&self, session: &mut Session, database: &str) -> Result<Option<Store>, Fault> {
-        const UNKNOWN_DATABASE: u16 = 1049;
-        const UNKNOWN_TABLE: u16 = 1146;
-        let query = format!("SELECT service, version, identity FROM `{database}`.store");
-        let row = session.run(|connection| match connection.query_first(query) {
-            Err(Refusal::MySqlError(e)) if [UNKNOWN_DATABASE, UNKNOWN_TABLE].contains(&e.code) => {
-                Ok(None)
-            }
-            other => other,
-        })?;
-        Ok(row.map(|(service, version, identity)| Store { service, version, identity }))
     }
 
     /// Refuses the tables of another service or of another version.
@@ -112,4 +94,18 @@ impl Schema {
         };
         Err(Fault::Lasting(Error::Storage { path: format!("database {database}"), why }))
     }
+}
+
+/// The row of `store`, if there is such a table.
+fn find(session: &mut Session, database: &str) -> Result<Option<Store>, Fault> {
+    const UNKNOWN_DATABASE: u16 = 1049;
+    const UNKNOWN_TABLE: u16 = 1146;
+    let query = format!("SELECT service, version, identity FROM `{database}`.store");
+    let row = session.run(|connection| match connection.query_first(query) {
+        Err(Refusal::MySqlError(e)) if [UNKNOWN_DATABASE, UNKNOWN_TABLE].contains(&e.code) => {
+            Ok(None)
+        }
+        other => other,
+    })?;
+    Ok(row.map(|(service, version, identity)| Store { service, version, identity }))
 }

@@ -11,8 +11,9 @@
 //! - *No guess*: after a fault the writer takes the row again, at another node and with a higher term, so that what is still
 //!   on its way cannot commit any more; then the position tells whether the batch is there ([`Row::outcome`]).
 
-use super::connection::{Database, Patience, Session, literal};
 use super::fault::Fault;
+use super::nodes::{Patience, Session, literal};
+use super::opened::Database;
 use super::row::{Outcome, Row};
 use crate::error::{Error, Result};
 use crate::model::Identity;

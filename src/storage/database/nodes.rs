@@ -1,17 +1,14 @@
 //! The nodes of a service's database. Whoever needs a connection gets one to the node that answered last, or to the next
-//! one. Used by [`table_log`](super::table_log), and by the services to load what they have stored.
+//! one. Used by the rest of this directory.
 //!
 //! - Every connect, read and write has a deadline.
 //! - A connection sees everything that was committed at any node before (`wsrep_sync_wait`, where the database is Galera).
 
 use super::fault::{self, Fault};
-use super::schema::Schema;
 use crate::address;
 use crate::blocking::Blocking;
 use crate::config;
 use crate::error::{Error, Result};
-use crate::model::Identity;
-use crate::stop::Stop;
 use crate::text;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Error as Refusal, Opts, OptsBuilder, SslOpts};
@@ -26,12 +23,6 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
 /// The pause after a fault, before the next node is asked.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Longer than this for a statement that makes tables counts as no answer.
-const OPEN_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// Between two attempts to open the database.
-const OPEN_PAUSE: Duration = Duration::from_secs(1);
-
 /// Settings of every connection. Strict, so that a value which does not fit is refused; and a text is quoted as
 /// [`literal`] does it.
 const SESSION: [&str; 3] = [
@@ -40,18 +31,12 @@ const SESSION: [&str; 3] = [
     "SET SESSION innodb_lock_wait_timeout = 2",
 ];
 
-/// The database of one service, shared by all who use it.
-#[derive(Debug, Clone)]
-pub struct Database {
-    nodes: Arc<Nodes>,
-    identity: Identity,
-}
-
+/// The nodes.
 #[derive(Debug)]
-struct Nodes {
+pub(super) struct Nodes {
     /// The name of the database.
-    name: String,
-    addresses: Vec<String>,
+    pub(super) name: String,
+    pub(super) addresses: Vec<String>,
     /// Everything but the address and the deadlines.
     options: Opts,
     /// Which node is used, counted on without end.
@@ -65,75 +50,18 @@ pub(super) struct Session {
     connection: Conn,
 }
 
-impl Database {
-    /// Opens the database of a service, and makes its tables if they are missing. While no node answers, it waits, until the
-    /// process is asked to end.
-    pub fn open(settings: &config::Database, schema: &Schema, stop: &Stop) -> Result<Database> {
-        let nodes = Arc::new(Nodes {
-            name: format!("{}{}", settings.prefix, schema.service),
+impl Nodes {
+    pub(super) fn new(settings: &config::Database, service: &str) -> Result<Nodes> {
+        Ok(Nodes {
+            name: format!("{}{service}", settings.prefix),
             addresses: settings.addresses.clone(),
             options: options(settings)?,
             current: AtomicUsize::new(0),
-        });
-        let prepare = || {
-            let mut session = nodes.connect(OPEN_TIME_MAX, None)?;
-            schema.prepare(&mut session, &nodes.name)
-        };
-        let mut told = String::new();
-        loop {
-            match prepare() {
-                Ok(identity) => return Ok(Database { nodes, identity }),
-                Err(Fault::Lasting(error)) => return Err(error),
-                Err(Fault::Passing(why)) if why != told => {
-                    tracing::warn!("waiting for the database: {why}");
-                    told = why;
-                }
-                Err(Fault::Passing(_)) => {}
-            }
-            if stop.wait(OPEN_PAUSE) {
-                return Err(Error::unavailable(format!("there was no database: {told}")));
-            }
-        }
-    }
-
-    /// Drawn when the tables were made: another store's database has another one.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// Its name and nodes, for messages.
-    pub fn place(&self) -> String {
-        format!("database {} at {}", self.nodes.name, self.nodes.addresses.join(","))
-    }
-
-    /// Reads. After a passing fault `read` is called again, with a connection to another node, for as long as `longest`;
-    /// then the database counts as unavailable.
-    pub fn read<T>(
-        &self,
-        longest: Duration,
-        mut read: impl FnMut(&mut Conn) -> Result<T, Refusal>,
-    ) -> Result<T> {
-        let patience = Patience::new(longest);
-        loop {
-            let fault = match self.connect(longest).and_then(|mut session| session.run(&mut read)) {
-                Ok(value) => return Ok(value),
-                Err(fault) => fault,
-            };
-            patience.bear(fault).map_err(|fault| match fault {
-                Fault::Lasting(error) => error,
-                Fault::Passing(why) => Error::unavailable(why),
-            })?;
-        }
+        })
     }
 
     /// A new connection to the node in use. No answer on it may take longer than `longest`.
-    pub(super) fn connect(&self, longest: Duration) -> Result<Session, Fault> {
-        self.nodes.connect(longest, Some(&self.nodes.name))
-    }
-}
-
-impl Nodes {
-    fn connect(
+    pub(super) fn connect(
         self: &Arc<Nodes>,
         longest: Duration,
         database: Option<&str>,
