@@ -2,14 +2,13 @@
 
 use clap::Command;
 use std::process::ExitCode;
-use toystore::catalog::table;
 use toystore::config::Config;
 use toystore::error::Result;
 use toystore::storage::database::Schema;
 use toystore::storage::directory::drawn;
-use toystore::{output, program};
+use toystore::{catalog, order, output, program};
 
-const SCHEMAS: [Schema; 1] = [table::SCHEMA];
+const SCHEMAS: [Schema; 2] = [catalog::table::SCHEMA, order::table::SCHEMA];
 
 const EXAMPLES: &str = "Example: database schema | mariadb --host=db1 --user=root
 

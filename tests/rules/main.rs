@@ -7,6 +7,7 @@ mod log;
 mod stock;
 mod leader;
 mod follower;
+mod shared;
 mod buying;
 mod cache;
 mod row;
