@@ -1,7 +1,7 @@
 # Every target needs Rust. A target that needs more says so. ARGS are passed to the program: make run-all ARGS="--fresh"
 
 .DEFAULT_GOAL := help
-.PHONY: run-all certs manual deny client loadtest evaluate test test-browser test-otlp test-netns test-containers \
+.PHONY: run-all certs manual deny client loadtest evaluate test test-browser test-otlp test-netns test-containers test-database \
 	soak model torture grade grade-faults sabotage fuzz bench bench-floor bench-etcd bench-postgres peers lint fmt clean help
 
 run-all: ## Open the whole store; Ctrl-C closes it
@@ -12,7 +12,7 @@ certs: ## Make or renew the certificates of the services in certs/
 	cargo build --release --bin certs
 	@exec target/release/certs $(ARGS)
 
-PROGRAMS = audit catalog certs client frame frontend grade loadtest order run-all toys trace
+PROGRAMS = audit catalog certs client database frame frontend grade loadtest order run-all toys trace
 manual: ## Write manual pages and completions for bash, zsh and fish to target/manual/
 	cargo build --release --workspace --bins
 	@mkdir -p target/manual
@@ -64,6 +64,9 @@ test-netns: ## Test the store on five machines (network namespaces) with faults 
 
 test-containers: ## Test the store in containers with faults, and audit it; needs podman and root
 	@deploy/test-containers
+
+test-database: ## Test the store on a database, whose nodes fail; .ci/install-database installs it
+	cargo test --test database -- --ignored --nocapture --test-threads=1 $(ARGS)
 
 soak: ## Simulate the store with new seeds for SOAK_SECONDS (300), or from SOAK_FROM
 	cargo test --profile explore --test simulation soak -- --ignored --nocapture $(ARGS)

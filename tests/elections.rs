@@ -384,3 +384,89 @@ fn an_unclean_election_takes_the_operators_word_once() {
     store.healths.push(lost);
     store.is_quiet();
 }
+
+/// The same replicas with one log in a database: each has every order.
+impl Store {
+    fn sharing(leader: u32) -> Store {
+        let before = shared(4, leader);
+        let mut store = Store::starting(Some(before.clone()), Some(&before), Unclean::Forbidden);
+        store.controller = store.controller.clone().sharing();
+        for health in &mut store.healths {
+            health.identity = Identity("store".into());
+        }
+        assert_eq!(store.look(), Some(shared(5, leader)), "a front-end has started");
+        store
+    }
+}
+
+fn shared(epoch: u64, leader: u32) -> View {
+    let in_sync = vec![Member { id: ReplicaId(leader), identity: Identity("store".into()) }];
+    View { epoch: Epoch(epoch), leader: ReplicaId(leader), in_sync }
+}
+
+#[test]
+fn with_a_shared_log_whoever_is_up_and_uses_its_database_can_lead() {
+    type Change = fn(&mut Store);
+    let cases: [(&str, Change, Option<u32>); 9] = [
+        ("nothing", |_| {}, None),
+        ("the leader is gone", |store| store.refuse(3), Some(2)),
+        ("the leader hangs", |store| drop(store.hang(3)), Some(2)),
+        (
+            "the leader has started or has lost the log",
+            |store| store.health(3).starting = true,
+            Some(3),
+        ),
+        ("another one has started", |store| store.health(1).starting = false, None),
+        (
+            "the leader has not loaded the log, which the others never do",
+            |store| {
+                store.health(2).last = OrderNumber(9);
+                store.health(2).committed = OrderNumber(9);
+            },
+            None,
+        ),
+        (
+            "the leader is gone, and committed orders that no other has loaded",
+            |store| {
+                store.health(3).committed = OrderNumber(9);
+                assert_eq!(store.look(), None);
+                store.refuse(3);
+            },
+            Some(2),
+        ),
+        (
+            "the leader is gone, and the next uses another database",
+            |store| {
+                store.health(2).identity = Identity("another store".into());
+                store.refuse(3);
+            },
+            Some(1),
+        ),
+        (
+            "the leader is cut off from the catalog or the database, and the next, too",
+            |store| {
+                store.health(3).catalog_reachable = false;
+                store.health(2).catalog_reachable = false;
+            },
+            Some(1),
+        ),
+    ];
+    for (what, change, leader) in cases {
+        let mut store = Store::sharing(3);
+        change(&mut store);
+        let expected = leader.map(|id| shared(6, id));
+        assert_eq!(store.wait(ms(2_000)), expected, "{what}");
+        assert_eq!(store.wait(ms(2_000)), None, "{what}: that is all");
+    }
+}
+
+#[test]
+fn with_a_shared_log_a_new_store_is_led_by_one_that_is_in_sync_alone() {
+    let mut store = Store::starting(None, None, Unclean::Forbidden);
+    store.controller = store.controller.clone().sharing();
+    for health in &mut store.healths {
+        health.identity = Identity("store".into());
+    }
+    assert_eq!(store.look(), Some(shared(1, 3)));
+    store.is_quiet();
+}

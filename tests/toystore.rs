@@ -29,7 +29,7 @@ fn the_program_of_all_programs_is_each_of_them() {
     ] {
         assert_eq!(toystore(&[name, "--help"]), run(alone, &["--help"]), "{name}");
     }
-    let names = "catalog, order, frontend, client, frame, audit, toys, trace or certs";
+    let names = "catalog, order, frontend, client, frame, audit, toys, trace, certs or database";
     for arguments in [&[][..], &["shop"]] {
         let refused = toystore(arguments);
         assert_eq!(refused.status.code(), Some(2), "{arguments:?}");

@@ -10,13 +10,15 @@ mod audit;
 mod catalog;
 mod certs;
 mod client;
+mod database;
 mod frame;
 mod frontend;
 mod order;
 mod toys;
 mod trace;
 
-const PROGRAMS: &str = "catalog, order, frontend, client, frame, audit, toys, trace or certs";
+const PROGRAMS: &str =
+    "catalog, order, frontend, client, frame, audit, toys, trace, certs or database";
 
 fn main() -> ExitCode {
     match &*env::args_os().nth(1).unwrap_or_default().to_string_lossy() {
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         "toys" => toys::main(),
         "trace" => trace::main(),
         "certs" => certs::main(),
+        "database" => database::main(),
         other => program::end("toystore", answer(other)),
     }
 }

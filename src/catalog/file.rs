@@ -7,6 +7,7 @@
 //! show this, and they are not applied to the shelves again.
 
 use super::initial;
+use super::journal::Journal;
 use super::record::Record;
 use super::shelf::Shelf;
 use super::stock::Stock;
@@ -92,8 +93,7 @@ fn replay(stock: &mut Stock, table: &Table, row: &StringRecord) -> Result<()> {
 }
 
 /// The journal of a running catalog.
-#[derive(Debug)]
-pub struct Journal {
+pub struct FileJournal {
     log: CsvLog,
     /// The position that the stock had when the log was opened.
     start_position: u64,
@@ -102,41 +102,28 @@ pub struct Journal {
     start_rows: u64,
 }
 
-impl Journal {
-    /// Appends records, of which the last has `position`.
-    pub fn append<'a>(
-        &self,
-        records: impl IntoIterator<Item = &'a Record, IntoIter: ExactSizeIterator>,
-        position: u64,
-    ) -> Result<()> {
-        let records = records.into_iter();
-        let before = position - records.len() as u64;
+impl Journal for FileJournal {
+    fn append(&self, records: &[Record], stock: &Stock) -> Result<()> {
+        let before = stock.position() - records.len() as u64;
         for (position, record) in (before + 1..).zip(records) {
             append(&self.log, position, record)?;
         }
         Ok(())
     }
 
-    /// Returns when every record up to `position` is on disk.
-    pub fn sync(&self, position: u64) -> Result<()> {
+    fn sync(&self, position: u64) -> Result<()> {
         // Records before the start are on disk, and so are the first rows of this journal.
         let new_records = position.saturating_sub(self.start_position);
         self.log.sync(self.start_rows + new_records)
     }
 
-    /// The position up to which every record is on disk.
-    pub fn durable(&self) -> u64 {
+    fn durable(&self) -> u64 {
         self.start_position + self.log.durable().saturating_sub(self.start_rows)
-    }
-
-    /// The number of syncs since the start.
-    pub fn syncs(&self) -> u64 {
-        self.log.syncs()
     }
 }
 
 /// Loads the stock from `directory`, or makes a new one from the `initial` database.
-pub fn load(directory: &Directory, initial: Option<&Path>) -> Result<(Stock, Journal)> {
+pub fn load(directory: &Directory, initial: Option<&Path>) -> Result<(Stock, FileJournal)> {
     let (toys, journal) = (directory.file("toys.csv"), directory.file("journal.csv"));
     if !toys.exists() {
         let old = count_rows(&journal)?;
@@ -171,7 +158,7 @@ pub fn load(directory: &Directory, initial: Option<&Path>) -> Result<(Stock, Jou
     write_toys(&toys, &stock)?;
     let log = renew(&journal, &stock)?;
     let (start_position, start_rows) = (stock.position(), log.appended());
-    Ok((stock, Journal { log, start_position, start_rows }))
+    Ok((stock, FileJournal { log, start_position, start_rows }))
 }
 
 /// Replaces the journal by one that begins with what is still needed.

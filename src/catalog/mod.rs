@@ -14,7 +14,9 @@
 //! * [`shelf`] (pure): one toy and its books.
 //! * [`record`] (pure): what changes the stock.
 //! * [`leases`] (pure): which front-ends cache, and whether a change is out of every cache.
+//! * [`journal`]: what the service needs of its journal, whatever keeps it.
 //! * [`file`]: `toys.csv` and `journal.csv`.
+//! * [`table`]: the tables of a database, with `engine = "database"`.
 //! * [`initial`]: the toys of a new store, from a file.
 //! * [`service`]: threads and locks, frames and HTTP.
 //! * [`subscribers`]: the threads that wait around `leases`.
@@ -26,7 +28,9 @@ pub mod stock;
 pub mod shelf;
 pub mod record;
 pub mod leases;
+pub mod journal;
 pub mod file;
+pub mod table;
 pub mod initial;
 pub mod subscribers;
 pub mod restock;

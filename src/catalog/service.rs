@@ -9,15 +9,17 @@
 //! Locks: the stock's, then the journal's inner one or the subscribers'. A change is published under
 //! the stock's lock, so that a change which is visible in the stock is always published.
 
-use super::file::{self, Journal};
+use super::file;
+use super::journal::Journal;
 use super::record::Record;
 use super::restock::Restocker;
 use super::shelf::Shelf;
 use super::slowness::{self, Slowness};
 use super::stock::{Restocked, Stock};
 use super::subscribers::Subscribers;
+use super::table;
 use crate::blocking::Blocking;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Engine};
 use crate::endpoint::{Endpoint, Handler};
 use crate::error::Result;
 use crate::http::{Request as HttpRequest, Responder};
@@ -34,6 +36,7 @@ use crate::protocol::web::{self, ShownToy};
 use crate::protocol::{answer, question};
 use crate::stop::{Stop, crash};
 use crate::storage::Directory;
+use crate::storage::database::Database;
 use crate::trace::export::Exporter;
 use crate::trace::{Recorder, scope};
 use parking_lot::RwLock;
@@ -50,14 +53,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let slowness = Arc::new(Slowness::new(settings.delay));
     let signalled = slowness::change_by_signal(slowness.clone())?;
     let directory = Directory::open(&settings.data)?;
-    let (mut stock, journal) = file::load(&directory, settings.initial.as_deref())?;
+    let (mut stock, journal) = load(config, &directory, stop)?;
     stock.begin(Incarnation(fastrand::u64(..)));
-    tracing::info!(
-        "{} toys, open sales: {}, from {}",
-        stock.shelves().len(),
-        stock.open_count(),
-        directory.path().display()
-    );
     let catalog = Arc::new(Catalog {
         stock: RwLock::new(stock),
         journal,
@@ -100,10 +97,29 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
+/// The stock, from where the configuration keeps it.
+fn load(config: &Config, directory: &Directory, stop: &Stop) -> Result<(Stock, Box<dyn Journal>)> {
+    let initial = config.catalog.initial.as_deref();
+    let (stock, journal, place): (_, Box<dyn Journal>, _) = match config.storage.engine {
+        Engine::Files => {
+            let (stock, journal) = file::load(directory, initial)?;
+            (stock, Box::new(journal), directory.path().display().to_string())
+        }
+        Engine::Database => {
+            let database = Database::open(&config.database, &table::SCHEMA, stop)?;
+            let (stock, journal) = table::load(&database, initial)?;
+            (stock, Box::new(journal), database.place())
+        }
+    };
+    let (toys, open) = (stock.shelves().len(), stock.open_count());
+    tracing::info!("{toys} toys, open sales: {open}, from {place}");
+    Ok((stock, journal))
+}
+
 /// The stock, its journal and its subscribers.
 pub struct Catalog {
     stock: RwLock<Stock>,
-    journal: Journal,
+    journal: Box<dyn Journal>,
     subscribers: Subscribers,
     slowness: Arc<Slowness>,
     restock_to: u64,
@@ -274,7 +290,7 @@ impl Catalog {
     /// last published change. A journal that fails ends the process, because memory and disk would differ.
     fn write(&self, records: &[Record], stock: &Stock) -> u64 {
         let step = scope::step("append to the journal");
-        self.journal.append(records, stock.position()).unwrap_or_else(|error| crash(&error));
+        self.journal.append(records, stock).unwrap_or_else(|error| crash(&error));
         drop(step);
         self.subscribers.publish(records.iter().filter_map(Record::changed))
     }

@@ -100,11 +100,8 @@ impl Stock {
 
     /// The shelves that follow the one of this toy, in the order of the database; without one, all.
     pub fn shelves_after(&self, name: Option<&ToyName>) -> Result<&[Shelf]> {
-        let place = match name {
-            None => 0,
-            Some(name) => self.places.get(name).ok_or(Error::UnknownToy)? + 1,
-        };
-        Ok(&self.shelves[place..])
+        let first = name.map_or(Ok(0), |name| self.place(name).map(|place| place + 1))?;
+        Ok(&self.shelves[first..])
     }
 
     /// The position of the last record.
@@ -112,9 +109,14 @@ impl Stock {
         self.position
     }
 
+    /// The place of a toy among the shelves.
+    pub fn place(&self, name: &str) -> Result<usize> {
+        self.places.get(name).copied().ok_or(Error::UnknownToy)
+    }
+
     /// One toy and its books.
     pub fn look_up(&self, name: &str) -> Result<&Shelf> {
-        self.places.get(name).map(|place| &self.shelves[*place]).ok_or(Error::UnknownToy)
+        self.place(name).map(|place| &self.shelves[place])
     }
 
     /// Sells for orders, each for itself, at the request of the leader of `epoch`, whose log had none of the keys up to
@@ -281,8 +283,8 @@ impl Stock {
     fn sales_where(&self, wanted: impl FnMut(&(&Key, &Sale)) -> bool) -> Vec<Open> {
         let mut sales: Vec<_> = self.sales.iter().filter(wanted).collect();
         sales.sort_by_key(|(_, sale)| sale.position);
-        let sales = sales.into_iter();
-        sales.map(|(key, sale)| Open { key: key.clone(), item: sale.item.clone() }).collect()
+        let open = |(key, sale): (&Key, &Sale)| Open { key: key.clone(), item: sale.item.clone() };
+        sales.into_iter().map(open).collect()
     }
 
     /// Restocks up to `target`.
@@ -464,8 +466,8 @@ impl Stock {
     }
 
     fn change(&mut self, name: &str, version: u64, change: impl FnOnce(&mut Shelf)) {
-        if let Some(place) = self.places.get(name) {
-            let changed = &mut self.shelves[*place];
+        if let Ok(place) = self.place(name) {
+            let changed = &mut self.shelves[place];
             change(changed);
             changed.toy.version = version;
             changed.changed_at = self.position;

@@ -37,6 +37,8 @@ enum Field {
     Milliseconds(RangeInclusive<u64>, Place<Duration>),
     /// A number from 0 to 1.
     Chance(Place<f64>),
+    /// A name of letters, digits and `_`.
+    Name(Place<String>),
     Switch(Place<bool>),
     /// `host:port`, of one service only.
     OwnAddress(Place<String>),
@@ -54,7 +56,7 @@ enum Field {
 }
 use Field::{
     Address, Addresses, Chance, Count, Id, MaybeDirectory, MaybeFailure, MaybeFile, MaybeUrl,
-    Milliseconds, OneOf, OwnAddress, OwnDirectory, Switch, Whole,
+    Milliseconds, Name, OneOf, OwnAddress, OwnDirectory, Switch, Whole,
 };
 
 const HOUR_MS: u64 = 3_600_000;
@@ -105,6 +107,14 @@ static KEYS: &[Key] = &[
     key(REPLICA, "listen", OwnAddress(|c, n| &mut replica(c, n).listen), "Address for requests"),
     key(REPLICA, "peer", OwnAddress(|c, n| &mut replica(c, n).peer), "Address for health checks, views, replication, status and metrics"),
     key(REPLICA, "data", OwnDirectory(|c, n| &mut replica(c, n).data), "Directory of orders.csv"),
+
+    key("storage", "engine", OneOf(|c, _| &mut c.storage.engine), "What keeps the stock and the orders").alias("engine"),
+
+    key("database", "addresses", Addresses(|c, _| &mut c.database.addresses), "Addresses of the database's nodes, tried in turn"),
+    key("database", "user", Name(|c, _| &mut c.database.user), "User of the database"),
+    key("database", "password_file", MaybeFile(|c, _| &mut c.database.password_file), "File with the user's password; empty for none"),
+    key("database", "prefix", Name(|c, _| &mut c.database.prefix), "How the names of the services' databases begin"),
+    key("database", "authority", MaybeFile(|c, _| &mut c.database.authority), "CA certificate of the database's nodes, to use TLS; empty for none"),
 
     key("client", "address", Addresses(|c, _| &mut c.client.addresses), "Addresses of the front-ends, with commas between them"),
     key("client", "authority", MaybeFile(|c, _| &mut c.client.authority), "CA certificate of the front-end, to use HTTPS; empty for HTTP"),
@@ -233,6 +243,7 @@ impl Setting {
             Milliseconds(range, place) => within(text, range)
                 .map(|ms| *place(config, self.number) = Duration::from_millis(ms)),
             Chance(place) => within(text, &(0.0..=1.0)).map(|p| *place(config, self.number) = p),
+            Name(place) => is_name(text).then(|| text.clone_into(place(config, self.number))),
             Switch(place) => text.parse().ok().map(|on| *place(config, self.number) = on),
             OwnAddress(place) | Address(place) => {
                 address::is_one(text).then(|| text.clone_into(place(config, self.number)))
@@ -274,7 +285,7 @@ impl Setting {
             Milliseconds(_, place) => place(config, self.number).as_millis().to_string(),
             Chance(place) => place(config, self.number).to_string(),
             Switch(place) => place(config, self.number).to_string(),
-            OwnAddress(place) | Address(place) => place(config, self.number).clone(),
+            Name(place) | OwnAddress(place) | Address(place) => place(config, self.number).clone(),
             Addresses(place) => place(config, self.number).join(","),
             OwnDirectory(place) => place(config, self.number).display().to_string(),
             MaybeFile(place) | MaybeDirectory(place) => place(config, self.number)
@@ -298,6 +309,7 @@ impl Setting {
                 format!("a whole number of milliseconds from {} to {}", range.start(), range.end())
             }
             Chance(_) => "a number from 0 to 1".to_owned(),
+            Name(_) => "1 to 40 letters, digits or _".to_owned(),
             Switch(_) => "true or false".to_owned(),
             OwnAddress(_) | Address(_) => "host:port".to_owned(),
             Addresses(_) => "host:port, or several with commas between them".to_owned(),
@@ -316,6 +328,7 @@ impl Setting {
             Count(..) | Whole(..) | Id(_) => "N",
             Milliseconds(..) => "MS",
             Chance(_) => "P",
+            Name(_) => "NAME",
             Switch(_) => "true|false",
             OwnAddress(_) | Address(_) => "HOST:PORT",
             Addresses(_) => "HOST:PORT,…",
@@ -331,6 +344,10 @@ impl Setting {
 /// A number that lies in a range.
 fn within<T: std::str::FromStr + PartialOrd>(text: &str, range: &RangeInclusive<T>) -> Option<T> {
     text.parse().ok().filter(|n| range.contains(n))
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// Reads an empty text or a failure such as `crash@7`; the outer `None` is a syntax error.

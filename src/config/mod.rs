@@ -20,8 +20,8 @@ mod settings;
 
 pub use flags::{all_flags, given_flags};
 pub use settings::{
-    Catalog, Client, Config, Failure, FailureKind, Frontend, Instance, Level, Log, LogFormat,
-    Order, Page, Restock, ThreadPer, Tls, Trace,
+    Catalog, Client, Config, Database, Engine, Failure, FailureKind, Frontend, Instance, Level,
+    Log, LogFormat, Order, Page, Restock, Storage, ThreadPer, Tls, Trace,
 };
 
 use crate::error::{Error, Result};

@@ -17,6 +17,10 @@ pub struct Config {
     pub catalog: Catalog,
     /// The order service.
     pub order: Order,
+    /// Where the services keep what must not be lost.
+    pub storage: Storage,
+    /// The database, if it is there.
+    pub database: Database,
     /// The client.
     pub client: Client,
     /// The cluster page.
@@ -153,6 +157,37 @@ pub enum FailureKind {
     FailWrite,
 }
 
+/// Where the services keep what must not be lost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Storage {
+    /// What keeps it.
+    pub engine: Engine,
+}
+
+/// What keeps the stock and the orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// Files in the directories of the services.
+    Files,
+    /// Tables of a database that speaks MySQL's protocol.
+    Database,
+}
+
+/// The settings of the database, which all services use, each with tables of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Database {
+    /// Its nodes, each `host:port`, tried in turn.
+    pub addresses: Vec<String>,
+    /// The user.
+    pub user: String,
+    /// The file with the user's password; without it, none is sent.
+    pub password_file: Option<PathBuf>,
+    /// How the names of the services' databases begin.
+    pub prefix: String,
+    /// CA certificate of the nodes; with it the connections use TLS.
+    pub authority: Option<PathBuf>,
+}
+
 /// The settings of the client.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Client {
@@ -283,6 +318,24 @@ impl Default for Order {
     fn default() -> Order {
         let replicas = (1..=3).map(|n| (ReplicaId(n), Instance::replica(ReplicaId(n))));
         Order { threads: 10, peer_threads: 10, fail: None, replicas: replicas.collect() }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Storage {
+        Storage { engine: Engine::Files }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Database {
+        Database {
+            addresses: vec!["127.0.0.1:3306".to_owned()],
+            user: "toystore".to_owned(),
+            password_file: None,
+            prefix: "toystore_".to_owned(),
+            authority: None,
+        }
     }
 }
 

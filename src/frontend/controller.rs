@@ -10,6 +10,9 @@
 //!
 //! If no member is fit there is no new view, and no leader, until one is. An outsider never leads,
 //! unless the operator allows an unclean election.
+//!
+//! With a [shared](Controller::sharing) log, in a database, every replica that is up and uses this database has every
+//! order. So each of them is fit, and the in-sync set is the leader alone.
 
 use crate::model::{Epoch, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::protocol::order::Health;
@@ -73,6 +76,8 @@ pub struct Controller {
     /// Another front-end makes views: the epoch of its view.
     superseded_by: Option<Epoch>,
     unclean: Unclean,
+    /// The replicas share a log.
+    shares: bool,
     /// Since when it runs without a pause.
     looking_since: Moment,
     looked: Moment,
@@ -116,9 +121,16 @@ impl Controller {
             committed,
             superseded_by: None,
             unclean,
+            shares: false,
             looking_since: now,
             looked: now,
         }
+    }
+
+    /// The same for replicas that share a log.
+    #[must_use]
+    pub fn sharing(self) -> Controller {
+        Controller { shares: true, ..self }
     }
 
     /// The view that is in force: none before this process has made one.
@@ -233,8 +245,9 @@ impl Controller {
         let in_sync: Vec<Member> = up.values().map(|health| member(health)).collect();
         let best = best_log(&up)?;
         let in_sync = match best.last {
-            OrderNumber(0) => in_sync,
-            // Logs without any view were put there by hand; the best one leads, alone at first.
+            OrderNumber(0) if !self.shares => in_sync,
+            // Logs without any view were put there by hand; the best one leads, alone at first. So does who takes a
+            // shared one.
             _ => in_sync.into_iter().filter(|one| one.id == best.id).collect(),
         };
         let leader = in_sync.iter().map(|member| member.id).max()?;
@@ -247,7 +260,7 @@ impl Controller {
         let present = |member: &&Member| {
             up.get(&member.id).is_some_and(|health| health.identity == member.identity)
         };
-        let members: Vec<&Member> = old.in_sync.iter().filter(present).collect();
+        let members = self.members(old, &up);
         let Some(leader) = self.leader(old, &members, &up, now) else {
             return self.unclean_view(old, &up);
         };
@@ -267,8 +280,8 @@ impl Controller {
             .filter(|member| !old.in_sync.contains(member));
         let mut in_sync: Vec<Member> = members
             .iter()
-            .copied()
             .filter(|member| !lagging.contains(&member.id))
+            .filter(|member| !self.shares || member.id == leader.id)
             .chain(caught_up)
             .cloned()
             .collect();
@@ -297,18 +310,27 @@ impl Controller {
         Some(Decision { view, reason })
     }
 
+    /// Those that are up and may have every order: of the old in-sync set, or all that use the database of its log.
+    fn members(&self, old: &View, up: &BTreeMap<ReplicaId, &Health>) -> Vec<Member> {
+        let is_member = |one: &Member| {
+            let uses = |member: &Member| self.shares && member.identity == one.identity;
+            old.in_sync.iter().any(|member| member == one || uses(member))
+        };
+        up.values().map(|health| member(health)).filter(is_member).collect()
+    }
+
     /// The old leader if it is fit, else the highest fit member, those that reach the catalog first.
     fn leader<'a>(
         &self,
         old: &View,
-        members: &[&'a Member],
+        members: &'a [Member],
         up: &BTreeMap<ReplicaId, &Health>,
         now: Moment,
     ) -> Option<&'a Member> {
         let reaches = |id| up[&id].catalog_reachable;
         let cut_off = |id| self.replicas[&id].cut_off.is_some_and(|since| now >= since + CUT_OFF);
         let fit: Vec<&Member> =
-            members.iter().copied().filter(|member| self.is_fit(up[&member.id])).collect();
+            members.iter().filter(|member| self.is_fit(up[&member.id])).collect();
         let some_reach = fit.iter().any(|member| reaches(member.id));
         let stays =
             |id| id == old.leader && !has_restarted(up[&id], old) && !(some_reach && cut_off(id));
@@ -321,7 +343,7 @@ impl Controller {
 
     /// Whether a member has every committed order.
     fn is_fit(&self, health: &Health) -> bool {
-        health.last >= self.replicas[&health.id].expected.min(self.committed)
+        self.shares || health.last >= self.replicas[&health.id].expected.min(self.committed)
     }
 
     /// With nobody fit: nothing, or, if the operator says so, the best log of those that are up.

@@ -4,7 +4,7 @@
 
 use super::controller::{Controller, Decision, HealthReport, Unclean};
 use super::election::Election;
-use crate::config::Config;
+use crate::config::{Config, Engine};
 use crate::error::{Error, Result};
 use crate::model::{OrderNumber, ReplicaId, View};
 use crate::stop::{VitalThread, crash};
@@ -32,6 +32,10 @@ pub(super) fn start(
         if config.frontend.allow_unclean_election { Unclean::Allowed } else { Unclean::Forbidden };
     let replicas: Vec<ReplicaId> = config.order.replicas.keys().copied().collect();
     let controller = Controller::new(replicas.clone(), view, committed, unclean, election.now());
+    let controller = match config.storage.engine {
+        Engine::Files => controller,
+        Engine::Database => controller.sharing(),
+    };
     let thread =
         ControllerThread { controller, replicas, remembered: committed, path, election, recorder };
     VitalThread::start("controller", move || thread.run())

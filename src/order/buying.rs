@@ -143,10 +143,11 @@ impl Buying {
 }
 
 /// A purchase by hand at this replica, which has to lead. `sequence` is its number since the replica started. It is
-/// counted within the epoch: a replica that starts again leads in a newer one.
+/// counted within the epoch: a replica that starts again leads in a newer one. That is certain only when the epoch is on
+/// disk; of a shared log, when the log was taken.
 pub fn by_hand(replica: &Replica, sequence: u64, key: Option<Key>, item: Item) -> Result<Purchase> {
     let epoch = replica.epoch();
-    if replica.leads() != Some(epoch) {
+    if replica.leads() != Some(epoch) || replica.is_loading(epoch) {
         return Err(Error::NotLeader { epoch: epoch.0 });
     }
     let id = PurchaseId { caller: replica.id().0, incarnation: epoch, sequence };

@@ -4,7 +4,8 @@
 //!
 //! *Taking office*: bring the in-sync members to the own log ([`Office::Gathering`]), compare the log with the
 //! catalog's journal ([`Office::Reconciling`]), commit the orders of open sales ([`Office::RollingForward`]), and only
-//! then sell ([`Office::Serving`]). When the catalog has started again, the second and third step are repeated.
+//! then sell ([`Office::Serving`]). When the catalog has started again, the second and third step are repeated. With a
+//! shared log the first step is to load it ([`Office::Loading`]).
 //!
 //! *Durable*: an order is appended when the catalog has reserved it, and committed when its sale is durable, too: as told
 //! by the incarnation that reserved it, or because it was part of a reconcile that was answered.
@@ -40,6 +41,8 @@ const _: () =
 /// How far a leader is in taking office.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Office {
+    /// Taking the shared log from its writer, and reading it.
+    Loading,
     /// Bringing the in-sync members to the own log.
     Gathering,
     /// Comparing the log with the catalog's journal. Nothing is appended meanwhile, except what the answer brings.
@@ -63,9 +66,11 @@ pub enum Begin {
     Ask,
 }
 
-/// What the leader has to tell or ask the catalog.
+/// What the leader has to do with the catalog.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Duty {
+    /// Ask what is settled, and load the shared log from there.
+    Load(Epoch),
     /// Ask for its standing, and reconcile with it.
     Reconcile(Epoch),
     /// Tell it that these orders are committed.
@@ -176,6 +181,18 @@ impl Leadership {
     /// not in this log.
     pub fn base(&self) -> OrderNumber {
         self.base
+    }
+
+    /// The shared log is to be loaded.
+    pub fn load(&mut self) {
+        self.office = Office::Loading;
+    }
+
+    /// The shared log was loaded, up to `last`.
+    pub fn loaded(&mut self, last: OrderNumber) {
+        self.base = last;
+        self.incarnation = None;
+        self.office = Office::Reconciling;
     }
 
     /// The catalog's incarnation that it has reconciled with.
@@ -298,7 +315,7 @@ impl Leadership {
         {
             self.office = Office::Reconciling;
         }
-        if matches!(self.office, Office::Gathering | Office::Reconciling) {
+        if matches!(self.office, Office::Loading | Office::Gathering | Office::Reconciling) {
             return committed;
         }
         let everywhere = self.commit_set.keys().map(matched).min().flatten().unwrap_or(committed);
@@ -313,16 +330,20 @@ impl Leadership {
     }
 
     /// The catalog has answered with its standing: the question to reconcile with it. If it has started again, nothing
-    /// is sold or committed before the answer.
-    pub fn reconcile(&mut self, standing: Standing, log: &Log) -> Reconcile {
+    /// is sold or committed before the answer. `None` if it has settled less than is past: then the log is loaded again.
+    pub fn reconcile(&mut self, standing: Standing, log: &Log) -> Option<Reconcile> {
         if self.incarnation != Some(standing.incarnation) {
             self.incarnation = None;
             self.office = Office::Reconciling;
         }
         let after = standing.settled.unwrap_or(log.last()).min(log.last());
+        if after < log.past().last {
+            self.load();
+            return None;
+        }
         self.settled = after;
         let entries = log.between(after, log.last(), usize::MAX).iter().map(Open::of).collect();
-        Reconcile { epoch: self.epoch, incarnation: standing.incarnation, after, entries }
+        Some(Reconcile { epoch: self.epoch, incarnation: standing.incarnation, after, entries })
     }
 
     /// The catalog has reconciled up to this position, and the open sales are in the log. `sold` is how many toys the
@@ -343,8 +364,7 @@ impl Leadership {
         self.durable = position;
         self.reserved.clear();
         self.office = Office::RollingForward(log.last());
-        let entries = log.between(OrderNumber(0), log.last(), usize::MAX).iter();
-        let ordered: u64 = entries.map(|entry| entry.item.quantity.get()).sum();
+        let ordered = log.ordered();
         let sold = sold.unwrap_or(ordered);
         self.imbalance = (sold != ordered).then(|| sold.cast_signed() - ordered.cast_signed());
     }
@@ -355,9 +375,12 @@ impl Leadership {
         self.imbalance
     }
 
-    /// What the catalog has to be told or asked now. A reconcile counts as begun with this call; the caller requests it
+    /// What has to be done with the catalog now. A reconcile counts as begun with this call; the caller requests it
     /// again if the catalog does not answer.
     pub fn duty(&mut self, log: &Log, committed: OrderNumber, now: Moment) -> Option<Duty> {
+        if self.office == Office::Loading {
+            return Some(Duty::Load(self.epoch));
+        }
         let is_due = self.must_reconcile || now >= self.asked + RECONCILE_EVERY;
         if self.office == Office::Reconciling || is_due && self.office == Office::Serving {
             self.must_reconcile = false;
@@ -380,6 +403,11 @@ impl Leadership {
     pub fn settled(&mut self, settle: &Settle) {
         self.settled = self.settled.max(settle.through);
         self.unsettled.retain(|key| !settle.keys.contains(key));
+    }
+
+    /// The orders up to this one are settled at the catalog.
+    pub fn is_settled_through(&self) -> OrderNumber {
+        self.settled
     }
 
     /// Puts outsiders that have kept up into the commit set.

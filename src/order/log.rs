@@ -1,7 +1,9 @@
-//! The order log in memory. Pure. Used by [`Replica`](super::replica::Replica) only.
+//! The order log in memory: a window of entries that ends with the last one. A log in a file begins with order 1. Of one
+//! in a database the old entries are in the database only, and here is what is known of them all: the [`Past`]. Pure.
+//! Used by [`Replica`](super::replica::Replica), and made by those who read a log.
 //!
 //! Invariants, asserted where entries come in:
-//! - Entry n is at place n: numbers are 1, 2, 3 … without gap.
+//! - Numbers are 1, 2, 3 … without gap; the window begins after the past.
 //! - Epochs never fall.
 //! - No key stands twice among the last [`KEYS_MAX`] entries.
 //! - Two logs that have the same (number, epoch) somewhere are equal up to there, because one
@@ -16,49 +18,95 @@ use std::hash::{Hash, Hasher};
 pub const KEYS_MAX: u64 = KEYS_KEPT as u64;
 const KEYS_KEPT: usize = 100_000;
 
-/// Entries 1 to `last`, found by number and, the recent ones, by key.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Log {
-    entries: Vec<Entry>,
-    keys: HashMap<Key, OrderNumber>,
-    /// For each epoch in the log, ascending, the last number of it.
-    epochs: Vec<(Epoch, OrderNumber)>,
+/// Old entries are forgotten when there are this many, so that each is moved in memory a few times only.
+const FORGOTTEN_AT_ONCE: usize = KEYS_KEPT / 10;
+
+/// What is known of the orders before a window: orders 1 to `last`.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Past {
+    /// The last of them; 0 if there is none.
+    pub last: OrderNumber,
+    /// Its epoch; 0 if there is none.
+    pub epoch: Epoch,
+    /// How many toys they are for, together.
+    pub ordered: u64,
 }
 
-/// Only the entries are compared: the tables are made from them.
+/// The entries after `past`, found by number and, the recent ones, by key.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Log {
+    past: Past,
+    entries: Vec<Entry>,
+    keys: HashMap<Key, OrderNumber>,
+    /// For each epoch of the entries, ascending, the last number of it.
+    epochs: Vec<(Epoch, OrderNumber)>,
+    /// How many toys all orders are for, those of the past included.
+    ordered: u64,
+}
+
+/// Only what the tables are made from is compared.
 impl Hash for Log {
     fn hash<H: Hasher>(&self, state: &mut H) {
+        self.past.hash(state);
         self.entries.hash(state);
     }
 }
 
 impl Log {
+    /// A log of which no entry after the past is known yet.
+    pub fn after(past: Past) -> Log {
+        Log { past, ordered: past.ordered, ..Log::default() }
+    }
+
+    /// What is before the entries.
+    pub fn past(&self) -> &Past {
+        &self.past
+    }
+
+    /// How many toys all orders are for.
+    pub fn ordered(&self) -> u64 {
+        self.ordered
+    }
+
     /// The last number; 0 if empty.
     pub fn last(&self) -> OrderNumber {
-        OrderNumber(self.entries.len() as u64)
+        OrderNumber(self.past.last.0 + self.entries.len() as u64)
     }
 
     /// The epoch of the last entry; 0 if empty.
     pub fn last_epoch(&self) -> Epoch {
-        self.entries.last().map_or(Epoch(0), |entry| entry.epoch)
+        self.entries.last().map_or(self.past.epoch, |entry| entry.epoch)
     }
 
     /// Entry `number`.
     pub fn get(&self, number: OrderNumber) -> Option<&Entry> {
-        self.entries.get(usize::try_from(number.0.checked_sub(1)?).ok()?)
+        number
+            .0
+            .checked_sub(1)
+            .and_then(|before| self.entries.get(self.place(OrderNumber(before))?))
     }
 
-    /// The epoch of entry `number`; epoch 0 for number 0, which every log has.
+    /// The epoch of entry `number`, if it is an entry or the last of the past. Without a past, that is number 0, which every
+    /// log has.
     pub fn epoch_of(&self, number: OrderNumber) -> Option<Epoch> {
-        if number.0 == 0 { Some(Epoch(0)) } else { self.get(number).map(|entry| entry.epoch) }
+        if number == self.past.last {
+            Some(self.past.epoch)
+        } else {
+            self.get(number).map(|entry| entry.epoch)
+        }
     }
 
-    /// At most `limit` entries after `number`, up to and including `through`.
+    /// At most `limit` entries after `number`, up to and including `through`. What is past is left out.
     pub fn between(&self, number: OrderNumber, through: OrderNumber, limit: usize) -> &[Entry] {
-        let index = |n: OrderNumber| usize::try_from(n.0).map_or(usize::MAX, |i| i);
-        let end = index(through).min(self.entries.len());
-        let start = index(number).min(end);
+        let end = self.place(through).unwrap_or(0).min(self.entries.len());
+        let start = self.place(number).unwrap_or(0).min(end);
         &self.entries[start..end.min(start.saturating_add(limit))]
+    }
+
+    /// How many entries there are up to this number; none for one of the past.
+    fn place(&self, number: OrderNumber) -> Option<usize> {
+        let entries = number.0.checked_sub(self.past.last.0)?;
+        Some(usize::try_from(entries).unwrap_or(usize::MAX))
     }
 
     /// The order of a purchase, if it is among the last [`KEYS_MAX`].
@@ -66,7 +114,7 @@ impl Log {
         self.keys.get(key).and_then(|number| self.get(*number))
     }
 
-    /// For each epoch in the log, ascending, the last number of it.
+    /// For each epoch of the entries, ascending, the last number of it.
     pub fn epochs(&self) -> &[(Epoch, OrderNumber)] {
         &self.epochs
     }
@@ -110,6 +158,7 @@ impl Log {
             Some((last, end)) if *last == entry.epoch => *end = number,
             _ => self.epochs.push((entry.epoch, number)),
         }
+        self.ordered += entry.item.quantity.get();
         self.entries.push(entry);
         Ok(())
     }
@@ -146,7 +195,8 @@ impl Log {
 
     /// Takes away every entry after `number`.
     pub fn cut_after(&mut self, number: OrderNumber) {
-        let kept = usize::try_from(number.0).map_or(usize::MAX, |n| n);
+        let kept = self.place(number).unwrap_or(0).min(self.entries.len());
+        self.ordered -= toys(&self.entries[kept..]);
         self.entries.truncate(kept);
         self.restore_keys();
         self.epochs.clear();
@@ -157,6 +207,25 @@ impl Log {
             }
         }
     }
+
+    /// Makes the entries up to `number` past, but none that is found by key, and not before there are many of them.
+    pub fn forget(&mut self, number: OrderNumber) {
+        let old = self.entries.len().saturating_sub(KEYS_KEPT);
+        let count = self.place(number).unwrap_or(0).min(old);
+        if count < FORGOTTEN_AT_ONCE {
+            return;
+        }
+        let Entry { number: last, epoch, .. } = self.entries[count - 1];
+        let ordered = self.past.ordered + toys(&self.entries[..count]);
+        self.past = Past { last, epoch, ordered };
+        self.entries.drain(..count);
+        self.epochs.retain(|(_, end)| *end > last);
+    }
+}
+
+/// How many toys these orders are for.
+fn toys(entries: &[Entry]) -> u64 {
+    entries.iter().map(|entry| entry.item.quantity.get()).sum()
 }
 
 fn follows_not(entry: &Entry, last: OrderNumber, epoch: Epoch) -> Error {

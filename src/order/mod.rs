@@ -16,11 +16,14 @@
 //! * [`replication`]: the leader's sending side, a thread per follower.
 //! * [`office`]: what the leader has to tell or ask the catalog, on a thread of its own.
 //! * [`recovery`]: on start, what was missed.
-//! * [`node`]: the running replica: [`replica`] behind its lock, and its file.
+//! * [`shared`]: the log in a database instead: taken by the leader, looked up by all. Nothing is replicated then.
+//! * [`node`]: the running replica: [`replica`] behind its lock, and what it keeps.
 //! * [`replica`] (pure): view, role, what is accepted, acknowledged and answered.
 //! * [`leadership`] (pure): what a leader keeps in one view.
+//! * [`durable`]: one of the next two.
+//! * [`table`]: the table of orders, and who led when.
 //! * [`file`]: `orders.csv`, the view, and how far it is committed.
-//! * [`log`] (pure): entries 1, 2, 3 …, found by number and key.
+//! * [`log`] (pure): the last entries, found by number and key.
 
 pub mod service;
 pub mod purchase;
@@ -28,9 +31,12 @@ pub mod buying;
 pub mod replication;
 pub mod office;
 pub mod recovery;
+pub mod shared;
 pub mod node;
 pub mod replica;
 pub mod leadership;
+pub mod durable;
+pub mod table;
 pub mod file;
 pub mod log;
 

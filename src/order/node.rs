@@ -1,22 +1,24 @@
-//! A running replica, which the service and its threads share: the pure [`Replica`] behind a lock, and its
-//! file. It gives the replica its inputs, and writes to disk what the replica asks for.
+//! A running replica, which the service and its threads share: the pure [`Replica`] behind a lock, and what it keeps
+//! [durable](Durable). It gives the replica its inputs, and writes what the replica asks for.
 //!
-//! Entries are put into the file under the replica's lock, so that the file has them in the order of
+//! Entries are appended under the replica's lock, so that file or table has them in the order of
 //! the log; they are synced without it. Two conditions wake those who wait: `work` the senders and
 //! the office, `progress` the purchases.
 //!
-//! Locks: `views` (one view at a time goes to disk), then `replica`, then the file's inner one. The
+//! Locks: `views` (one view at a time goes to disk), then `replica`, then the file's or table's inner one. The
 //! replica's lock is held across disk I/O only while a divergent tail is cut off.
 
+use super::durable::Durable;
 use super::file::{Loaded, OrderFile};
 use super::leadership::{HEARTBEAT, Office};
 use super::replica::{Replica, Taken};
-use crate::config::Config;
+use super::table::OrderTable;
+use crate::config::{Config, Engine};
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::OrderStatus;
 use crate::protocol::order::{Append, AppendOutcome, Appended, Health};
-use crate::stop::{VitalThread, crash};
+use crate::stop::{Stop, VitalThread, crash};
 use crate::trace::context::TraceId;
 use crate::trace::trails::Trails;
 use crate::trace::{Recorder, scope};
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// The replica, its lock and its file.
+/// The replica, its lock and what it keeps.
 pub struct Node {
     pub(super) id: ReplicaId,
     pub(super) replica: Mutex<Replica>,
@@ -33,7 +35,7 @@ pub struct Node {
     pub(super) work: Condvar,
     /// Signalled when something was committed, or the role changed.
     pub(super) progress: Condvar,
-    pub(super) file: OrderFile,
+    pub(super) durable: Durable,
     /// The entries of traced purchases.
     pub(super) trails: Trails,
     pub(super) recorder: Arc<Recorder>,
@@ -41,29 +43,30 @@ pub struct Node {
     views: Mutex<Option<TraceId>>,
     /// Whether the catalog answered the last health check.
     pub(super) catalog_reachable: AtomicBool,
+    /// Whether the database with the log has answered lately; a file always does.
+    pub(super) log_reachable: AtomicBool,
     stopping: AtomicBool,
     started: Instant,
 }
 
 impl Node {
-    /// Takes up what is on the disk.
-    pub(super) fn load(config: &Config, id: ReplicaId) -> Result<Node> {
-        let settings = config.order.replica(id)?;
-        let Loaded { log, view, committed, file } =
-            OrderFile::load(&settings.data, config.order.fail)?;
-        tracing::info!("{} orders, from {}", log.last(), file.path().display());
-        let others = config.order.replicas.keys().copied().filter(|other| *other != id).collect();
-        let me = Member { id, identity: file.identity() };
+    /// Takes up what is on the disk, or in the database as soon as that is there.
+    pub(super) fn load(config: &Config, id: ReplicaId, stop: &Stop) -> Result<Node> {
+        let (replica, durable) = match config.storage.engine {
+            Engine::Files => with_file(config, id)?,
+            Engine::Database => with_table(config, id, stop)?,
+        };
         Ok(Node {
             id,
-            replica: Mutex::new(Replica::new(me, others, log, view, committed)),
+            replica: Mutex::new(replica),
             work: Condvar::new(),
             progress: Condvar::new(),
-            file,
+            durable,
             trails: Trails::default(),
             recorder: Recorder::new(format!("order {id}"), config.trace.sample),
             views: Mutex::default(),
             catalog_reachable: AtomicBool::new(false),
+            log_reachable: AtomicBool::new(true),
             stopping: AtomicBool::new(false),
             started: Instant::now(),
         })
@@ -96,17 +99,22 @@ impl Node {
 
     /// How this replica is.
     pub(super) fn health(&self) -> Health {
-        let reachable = self.catalog_reachable.load(Ordering::Relaxed);
-        self.replica.lock().health(reachable, self.now())
+        let reaches = self.reaches_all();
+        self.replica.lock().health(reaches, self.now())
+    }
+
+    /// Whether it reaches what a leader needs.
+    fn reaches_all(&self) -> bool {
+        self.catalog_reachable.load(Ordering::Relaxed) && self.log_reachable.load(Ordering::Relaxed)
     }
 
     /// What the status page shows of it.
     pub(super) fn status(&self) -> OrderStatus {
-        let reachable = self.catalog_reachable.load(Ordering::Relaxed);
+        let reaches = self.reaches_all();
         let replica = self.replica.lock();
         let serves = replica.office() == Some(Office::Serving);
         OrderStatus {
-            health: replica.health(reachable, self.now()),
+            health: replica.health(reaches, self.now()),
             serves_in: replica.leads().filter(|_| serves),
             conflict: replica.conflict(),
             imbalance: replica.imbalance(),
@@ -121,7 +129,7 @@ impl Node {
             return Ok(());
         }
         let step = scope::disk("write the view");
-        self.file.write_view(view).unwrap_or_else(|error| crash(&error));
+        self.durable.write_view(view).unwrap_or_else(|error| crash(&error));
         drop(step);
         *election = scope::current().and_then(|scope| scope.trace());
         self.replica.lock().accept(view.clone(), self.now());
@@ -157,7 +165,7 @@ impl Node {
                             "orders after {number} were never committed: they are set aside in \
                              divergent-{epoch}.csv"
                         );
-                        self.file.cut_after(number, epoch).unwrap_or_else(|error| crash(&error));
+                        self.durable.cut_after(number, epoch).unwrap_or_else(|error| crash(&error));
                     }
                     self.write(&replica, write_after);
                     last
@@ -174,29 +182,39 @@ impl Node {
              unclean election. This replica takes no more orders. To keep the leader's: stop this replica, \
              move {} away, start it again, and it gets all of them. The orders of old are then in that \
              directory only",
-            self.file.path().display()
+            self.durable.place()
         );
     }
 
-    /// Puts the entries after `number`, which the replica just took, into the file. Called under
-    /// the replica's lock. A file that fails ends the process.
+    /// Appends the entries after `number`, which the replica just took. Called under
+    /// the replica's lock. A file or database that fails ends the process.
     pub(super) fn write(&self, replica: &Replica, number: OrderNumber) {
         let _step = scope::step("append to the log");
         let entries = replica.log().between(number, replica.log().last(), usize::MAX);
-        self.file.append(entries).unwrap_or_else(|error| crash(&error));
+        self.durable.append(entries).unwrap_or_else(|error| crash(&error));
     }
 
-    /// Returns when entries up to `number` are on disk, and the replica knows.
+    /// Returns when entries up to `number` are durable, and the replica knows.
     pub(super) fn sync(&self, number: OrderNumber) {
         let step = scope::disk("sync the log");
-        let synced = self.file.sync(number);
+        let synced = self.durable.sync(number);
         drop(step);
         match synced {
             // A newer leader cut the entry meanwhile; the replica will not acknowledge it.
             Ok(()) | Err(Error::Unavailable { .. }) => {}
+            Err(Error::Stale { epoch }) => self.fenced(Epoch(epoch)),
             Err(error) => crash(&error),
         }
-        self.step(|replica| replica.synced(self.file.durable()));
+        self.step(|replica| replica.synced(self.durable.durable()));
+    }
+
+    /// Another replica has taken the shared log from the leadership of this epoch.
+    fn fenced(&self, epoch: Epoch) {
+        if self.leads_in(epoch) {
+            tracing::warn!("no longer leading in epoch {epoch}: another replica has taken the log");
+            self.replica.lock().fenced(epoch);
+            self.progress.notify_all();
+        }
     }
 
     /// Gives the replica an input, and wakes the purchases that wait for its effect.
@@ -225,14 +243,33 @@ impl Node {
 
     /// Notes on disk how far the log is committed and synced, if that has changed since it was `noted`.
     pub(super) fn hint_committed(&self, noted: OrderNumber) -> OrderNumber {
-        let committed = self.replica.lock().committed().min(self.file.durable());
+        let committed = self.replica.lock().committed().min(self.durable.durable());
         if committed > noted
-            && let Err(error) = self.file.hint_committed(committed)
+            && let Err(error) = self.durable.hint_committed(committed)
         {
             tracing::warn!("{error}");
         }
         committed
     }
+}
+
+/// A replica with a log of its own, in the files of its directory.
+fn with_file(config: &Config, id: ReplicaId) -> Result<(Replica, Durable)> {
+    let settings = config.order.replica(id)?;
+    let Loaded { log, view, committed, file } = OrderFile::load(&settings.data, config.order.fail)?;
+    tracing::info!("{} orders, from {}", log.last(), file.path().display());
+    let others = config.order.replicas.keys().copied().filter(|other| *other != id).collect();
+    let me = Member { id, identity: file.identity() };
+    Ok((Replica::new(me, others, log, view, committed), Durable::File(file)))
+}
+
+/// A replica that shares its log, in a database.
+fn with_table(config: &Config, id: ReplicaId, stop: &Stop) -> Result<(Replica, Durable)> {
+    let table = OrderTable::open(config, stop)?;
+    let me = Member { id, identity: table.identity() };
+    let replica = Replica::sharing(me, table.last_view()?);
+    tracing::info!("the orders are in the {}", table.place());
+    Ok((replica, Durable::Table(table)))
 }
 
 /// The threads that work on a replica as long as it runs. Dropping them stops and joins them.

@@ -3,12 +3,14 @@
 
 use super::leadership::{Duty, HEARTBEAT, Office};
 use super::node::{Node, Threads};
+use super::shared;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, OrderNumber};
 use crate::net::{Rpc, Transport};
 use crate::protocol::ask;
 use crate::protocol::catalog::{Peer, Reconciled, Settle, Standing};
+use crate::stop::crash;
 use crate::trace::Traced;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -48,6 +50,7 @@ fn hold_office(node: &Node, catalog: &Rpc) {
         };
         drop(replica);
         let done = match duty {
+            Duty::Load(epoch) => load(node, catalog, epoch),
             Duty::Reconcile(epoch) => reconcile(node, catalog, epoch),
             Duty::Settle(epoch, settle) => tell_settled(node, catalog, epoch, &settle),
         };
@@ -57,11 +60,18 @@ fn hold_office(node: &Node, catalog: &Rpc) {
                 tracing::warn!("the catalog does not reconcile: {why}");
                 said = why;
             }
+            Err(error @ Error::Storage { .. }) => crash(&error),
             Err(error) => tracing::debug!("{error}"),
             Ok(()) => {}
         }
         thread::sleep(PAUSE);
     }
+}
+
+/// Takes the shared log, from what the catalog has settled on.
+fn load(node: &Node, catalog: &Rpc, epoch: Epoch) -> Result<()> {
+    let standing = ask_catalog(node, catalog, epoch, &Peer::Standing)?;
+    shared::load(node, epoch, standing)
 }
 
 /// Takes office, which is traced, or makes sure of it now and then.

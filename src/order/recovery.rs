@@ -57,7 +57,7 @@ fn catch_up_from(node: &Node, peer: &Rpc) -> Result<OrderNumber> {
             node.write(&replica, after);
             replica.log().last()
         };
-        node.file.sync(last).unwrap_or_else(|error| crash(&error));
-        node.replica.lock().synced(node.file.durable());
+        node.durable.sync(last).unwrap_or_else(|error| crash(&error));
+        node.replica.lock().synced(node.durable.durable());
     }
 }

@@ -8,6 +8,13 @@
 //! - A replica that starts takes part only in a view newer than the one on its disk: if it was the
 //!   leader, it does not know its commit set any more.
 //! - What a follower cuts from its log was never committed; a leader never cuts its own.
+//!
+//! With a [shared](Replica::sharing) log, in a database, nothing is sent between replicas. A leader takes the log from
+//! whoever wrote it before, whose writes fail from then on, and loads it; the commit set is the leader alone.
+
+mod follower;
+
+pub use follower::Taken;
 
 use super::leadership::{Begin, Duty, Leadership, Office};
 use super::log::Log;
@@ -15,9 +22,7 @@ use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::FollowerStatus;
 use crate::protocol::catalog::{Incarnation, Open, Reconcile, Reconciled, Standing};
-use crate::protocol::order::{
-    Append, AppendOutcome, Appended, Bought, ENTRIES_MAX, Health, Missed,
-};
+use crate::protocol::order::{Append, Appended, Bought, ENTRIES_MAX, Health};
 use crate::protocol::purchase::Purchase;
 
 /// A replica's whole state.
@@ -25,8 +30,10 @@ use crate::protocol::purchase::Purchase;
 pub struct Replica {
     me: Member,
     others: Vec<ReplicaId>,
+    /// The log is in a database, which all replicas share.
+    shares: bool,
     log: Log,
-    /// Entries up to here are on this replica's disk.
+    /// Entries up to here are on this replica's disk, or in the database.
     durable: OrderNumber,
     /// Entries up to here are known to be committed.
     committed: OrderNumber,
@@ -40,7 +47,7 @@ pub struct Replica {
 /// What a replica does in its view.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Role {
-    /// Nothing: it has just started, and waits for a newer view.
+    /// Nothing: it has just started, or has lost the log to another leader, and waits for a newer view.
     Starting,
     /// It takes entries from the leader, as a member or as an outsider.
     Following,
@@ -48,22 +55,6 @@ enum Role {
     Leading(Box<Leadership>),
     /// It was the leader and learned that a newer view exists, which it does not have yet.
     Deposed(Epoch),
-}
-
-/// What a follower does with an [`Append`].
-#[derive(Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// Nothing; this is the answer.
-    Mismatch(Vec<(Epoch, OrderNumber)>),
-    /// Write to disk, sync, and then acknowledge up to `last`.
-    Entries {
-        /// First set aside all rows after this number.
-        cut_after: Option<OrderNumber>,
-        /// Then append the entries after this number.
-        write_after: OrderNumber,
-        /// The last number of the append.
-        last: OrderNumber,
-    },
 }
 
 impl Replica {
@@ -80,6 +71,7 @@ impl Replica {
         Replica {
             me,
             others,
+            shares: false,
             durable,
             committed: committed.min(durable),
             log,
@@ -87,6 +79,15 @@ impl Replica {
             role: Role::Starting,
             conflict: None,
         }
+    }
+
+    /// A replica that shares a log with the others. `view` names the last leader, as the database knows it. A follower has
+    /// nothing to wait for.
+    pub fn sharing(me: Member, view: Option<View>) -> Replica {
+        let has_led = view.as_ref().is_some_and(|view| view.leader == me.id);
+        let role = if has_led { Role::Starting } else { Role::Following };
+        let replica = Replica::new(me, vec![], Log::default(), view, OrderNumber(0));
+        Replica { shares: true, role, ..replica }
     }
 
     /// Its id and the identity of its disk.
@@ -157,7 +158,11 @@ impl Replica {
         let leads = view.leader == self.me.id && view.has(self.me.id, &self.me.identity);
         self.role = if leads {
             let last = self.log.last();
-            Role::Leading(Box::new(Leadership::new(&self.me, &view, &self.others, last, now)))
+            let mut leadership = Leadership::new(&self.me, &view, &self.others, last, now);
+            if self.shares {
+                leadership.load();
+            }
+            Role::Leading(Box::new(leadership))
         } else {
             Role::Following
         };
@@ -173,10 +178,22 @@ impl Replica {
         }
     }
 
-    /// To be called now and then: a leader adds outsiders that have kept up to its commit set.
+    /// Another replica has taken the shared log from the leader of `epoch`. What it has not committed, the next leader
+    /// decides; it leads again only in a newer view.
+    pub fn fenced(&mut self, epoch: Epoch) {
+        if self.leads() == Some(epoch) {
+            self.role = Role::Starting;
+        }
+    }
+
+    /// To be called now and then: a leader adds outsiders that have kept up to its commit set, and forgets what it can look
+    /// up in the database.
     pub fn tick(&mut self, now: Moment) {
         if let Role::Leading(leadership) = &mut self.role {
             leadership.admit(now);
+            if self.shares {
+                self.log.forget(leadership.is_settled_through());
+            }
         }
     }
 
@@ -213,93 +230,19 @@ impl Replica {
         self.advance();
     }
 
-    /// Order `number`, if it is known to be committed. A leader in office knows every committed one,
-    /// so only its "unknown" is final.
+    /// Order `number`, if it is known to be committed. A leader in office knows every committed one, but for what it has
+    /// forgotten, so only its "unknown" is final.
     pub fn order(&self, number: OrderNumber) -> Result<&Entry> {
-        if number <= self.committed {
-            return self.log.get(number).ok_or(Error::UnknownOrder);
-        }
+        let is_past = number.0 > 0 && number <= self.log.past().last;
         match &self.role {
-            Role::Leading(leadership) if leadership.office() == Office::Serving => {
+            _ if number <= self.committed && !is_past => {
+                self.log.get(number).ok_or(Error::UnknownOrder)
+            }
+            Role::Leading(leadership) if leadership.office() == Office::Serving && !is_past => {
                 Err(Error::UnknownOrder)
             }
             _ => Err(Error::NotLeader { epoch: self.epoch().0 }),
         }
-    }
-
-    /// Committed entries after `(number, epoch)`, if this log has that entry.
-    pub fn missed(&self, number: OrderNumber, epoch: Epoch) -> Missed {
-        let common = self.log.epoch_of(number) == Some(epoch);
-        let entries = if common {
-            self.log.between(number, self.committed, ENTRIES_MAX).to_vec()
-        } else {
-            vec![]
-        };
-        let committed = entries.last().map_or(OrderNumber(0), |entry| entry.number);
-        Missed { entries, committed }
-    }
-
-    /// Takes committed entries that another replica sent while this one starts.
-    pub fn catch_up(&mut self, missed: Missed) -> Result<()> {
-        self.log.replace_after(self.log.last(), missed.entries)?;
-        self.committed = self.committed.max(missed.committed.min(self.log.last()));
-        Ok(())
-    }
-}
-
-/// As a follower.
-impl Replica {
-    /// Takes the leader's entries. The append's view has been accepted before.
-    ///
-    /// Entries that it has already are skipped. Where its log differs from the leader's, it gives up
-    /// its own: that part was never committed. It also gives up what an older epoch left after the log with which this
-    /// leader came, even if nothing is in its place yet: the sales of those orders may be lost, and the leader of a later
-    /// epoch must not find them here. So an acknowledgement says that this log is the beginning of the leader's.
-    pub fn take(&mut self, append: Append) -> Result<Taken> {
-        let in_view = self.view.as_ref().is_some_and(|view| view.epoch == append.view.epoch);
-        if !in_view || !matches!(self.role, Role::Following) {
-            return Err(Error::Stale { epoch: self.epoch().0 });
-        }
-        if self.log.epoch_of(append.prev_number) != Some(append.prev_epoch) {
-            return Ok(Taken::Mismatch(self.log.epochs().to_vec()));
-        }
-        append.check()?;
-        let (last, mut entries) = (append.last(), append.entries);
-        let is_known = |entry: &&Entry| self.log.epoch_of(entry.number) == Some(entry.epoch);
-        let known = entries.iter().take_while(is_known).count();
-        let new = entries.split_off(known);
-        let common = OrderNumber(append.prev_number.0 + known as u64);
-        // Without new entries, what this leader has sent before may follow.
-        let kept = common.max(append.base);
-        let is_older =
-            self.log.epoch_of(kept.next()).is_some_and(|epoch| epoch < append.view.epoch);
-        let cut_after = if new.is_empty() { is_older.then_some(kept) } else { Some(common) };
-        let cut_after = cut_after.filter(|number| *number < self.log.last());
-        if let Some(number) = cut_after.filter(|number| *number < self.committed) {
-            self.conflict = Some(number.next());
-            return Err(Error::invalid(format!(
-                "the leader of epoch {} has no order {}, but {} is committed here",
-                append.view.epoch,
-                number.next(),
-                self.committed
-            )));
-        }
-        let write_after = cut_after.unwrap_or(self.log.last());
-        self.log.replace_after(write_after, new)?;
-        if let Some(number) = cut_after {
-            self.durable = self.durable.min(number);
-        }
-        self.committed = self.committed.max(append.committed.min(last));
-        Ok(Taken::Entries { cut_after, write_after, last })
-    }
-
-    /// The acknowledgement of what was taken from the leader of `epoch` up to `last`, once it is
-    /// synced. `Stale` if a newer view came meanwhile.
-    pub fn acknowledge(&self, epoch: Epoch, outcome: AppendOutcome) -> Result<Appended> {
-        if self.epoch() != epoch {
-            return Err(Error::Stale { epoch: self.epoch().0 });
-        }
-        Ok(Appended { identity: self.me.identity.clone(), outcome })
     }
 }
 
@@ -426,11 +369,27 @@ impl Replica {
         }
     }
 
-    /// The catalog's standing: the question to reconcile with it, if this replica still leads.
+    /// Whether it leads in this epoch and waits for the shared log.
+    pub fn is_loading(&self, epoch: Epoch) -> bool {
+        self.leads() == Some(epoch) && self.office() == Some(Office::Loading)
+    }
+
+    /// The shared log, which was taken for this [leader](Replica::is_loading). All of it is durable.
+    pub fn loaded(&mut self, log: Log) {
+        if let Role::Leading(leadership) = &mut self.role {
+            leadership.loaded(log.last());
+        }
+        self.durable = log.last();
+        self.committed = self.committed.max(log.past().last).min(self.durable);
+        self.log = log;
+    }
+
+    /// The catalog's standing: the question to reconcile with it, if this replica still leads and has every order that
+    /// belongs into the question.
     pub fn reconcile(&mut self, epoch: Epoch, standing: Standing) -> Option<Reconcile> {
         match &mut self.role {
             Role::Leading(leadership) if leadership.epoch() == epoch => {
-                Some(leadership.reconcile(standing, &self.log))
+                leadership.reconcile(standing, &self.log)
             }
             _ => None,
         }

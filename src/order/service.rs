@@ -7,7 +7,8 @@ use super::office;
 use super::purchase::Purchases;
 use super::recovery;
 use super::replication;
-use crate::config::Config;
+use super::shared;
+use crate::config::{Config, Engine};
 use crate::endpoint::{Endpoint, Handler};
 use crate::error::{Error, Result};
 use crate::http::{Request as HttpRequest, Responder};
@@ -28,9 +29,12 @@ use std::time::Duration;
 pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     let settings = config.order.replica(id)?;
     let transport = Transport::of(config, Principal::Order(id))?;
-    let node = Arc::new(Node::load(config, id)?);
+    let node = Arc::new(Node::load(config, id, stop)?);
     let exporter = Exporter::start(&node.recorder, &config.trace)?;
-    recovery::catch_up(&node, config, &transport);
+    let has_own_log = config.storage.engine == Engine::Files;
+    if has_own_log {
+        recovery::catch_up(&node, config, &transport);
+    }
     let limits = Limits { threads: config.order.threads, ..Limits::default() };
     let kinds = &[Kind::Buy, Kind::Order, Kind::Other];
     let monitor = Arc::new(Monitor::new(node.recorder.clone(), node.clone(), kinds));
@@ -48,7 +52,11 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     let server = Server::start("request", request, customers, limits)?;
     monitor.watch(server.watch());
     let mut threads = Threads::new(node.clone());
-    replication::start(&mut threads, config, &transport)?;
+    if has_own_log {
+        replication::start(&mut threads, config, &transport)?;
+    } else {
+        shared::start(&mut threads)?;
+    }
     office::start(&mut threads, config, &transport)?;
     let reloader = transport.reload_at_hangup()?;
     let (at, for_peers) = (server.listening_on(), peer_server.listening_on());
@@ -97,7 +105,7 @@ impl Customers {
     }
 
     fn order_details(&self, number: OrderNumber) -> Result<Entry> {
-        self.node.replica.lock().order(number).cloned()
+        shared::order(&self.node, number)
     }
 }
 
@@ -161,7 +169,7 @@ impl Handler for Peers {
             }
             Ok(Peer::Append(append)) => answer(node.append(append), output),
             Ok(Peer::MissedOrders { after, epoch }) => {
-                answer(Ok(node.replica.lock().missed(after, epoch)), output)
+                answer(shared::missed(node, after, epoch), output)
             }
             Err(error) => answer::<()>(Err(error), output),
         };

@@ -1,74 +1,50 @@
-//! An append-only file of checksummed rows, shared by threads: append, sync, then answer.
+//! An append-only file of checksummed rows, shared by threads: append, sync, then answer. One write and one fdatasync
+//! for all rows that wait ([`GroupCommit`]).
 //!
-//! ```text
-//! append ─▶ pending rows in memory ─▶ one write and one fdatasync for all of them ─▶ durable
-//! append ─▶                           (by one of the threads that wait for it)
-//! ```
-//!
-//! *Group commit*: a thread needs its row on disk. If no thread syncs, it writes and syncs all pending
-//! rows, its own included. If another thread syncs, it waits; the first thread that finds
-//! its row still pending afterwards does the next sync. So a sync includes all rows that were appended during the
-//! sync before it, and no thread waits for more than two syncs.
-//!
-//! - A row's position is its place among the rows of the file, from 1; durable ≤ appended.
-//! - Rows reach the disk in order of position: if one is there, all before it are.
+//! - A row's position is its place among the rows of the file, from 1.
 //! - The lock is never held during disk access, except by [`CsvLog::cut_after`].
-//! - After a failed write or sync the log is *poisoned*: every call returns that error.
 
+use super::group_commit::{GroupCommit, Medium};
 use super::replace::replace;
 use super::rows::{Chain, Rows, Table, TornTail};
-use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use csv::StringRecord;
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::mem;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// With more pending rows than this, an append waits for the disk. Far above the number of purchases in
 /// flight.
 const PENDING_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// A disk that takes longer than this for one sync counts as broken.
-const SYNC_TIME_MAX: Duration = Duration::from_secs(30);
-
-/// How often a thread yields before it writes the pending rows to disk. On a busy machine this
-/// makes the syncs fewer and larger.
-const GIVE_WAY: usize = 5;
-
 /// The log.
 #[derive(Debug)]
 pub struct CsvLog {
+    commit: GroupCommit<Disk>,
+}
+
+/// The open file.
+#[derive(Debug)]
+struct Disk {
     path: PathBuf,
     table: Table,
     file: File,
-    state: Mutex<State>,
-    /// Signalled after every sync, failed or not.
-    synced: Condvar,
+    /// The row whose sync is to fail (requirement O8); 0 for none.
+    fail_at: AtomicU64,
 }
 
+/// What is not written yet.
 #[derive(Debug)]
-struct State {
-    /// Encoded rows that no thread has begun to write.
-    pending: Vec<u8>,
-    /// How many rows there are, in the file and in memory.
-    appended: u64,
-    /// The checksum of all of them.
+struct Unwritten {
+    /// Encoded rows.
+    rows: Vec<u8>,
+    /// The checksum of all rows, in the file and here.
     chain: Chain,
-    /// How many of them are on disk.
-    durable: u64,
-    /// Whether a thread writes or syncs.
-    syncing: bool,
-    /// Why the log is poisoned.
-    failed: Option<Error>,
-    /// How many syncs succeeded since the start.
-    syncs: u64,
-    /// The row whose sync is to fail (requirement O8).
-    fail_at: Option<u64>,
 }
 
 impl CsvLog {
@@ -102,18 +78,9 @@ impl CsvLog {
             cut_torn(&file, table, rows.bytes())
                 .map_err(|e| Error::storage(path, "cannot cut off its torn tail", e))?;
         }
-        let state = State {
-            pending: Vec::new(),
-            appended: rows.count(),
-            chain: rows.chain().unwrap_or_default(),
-            durable: rows.count(),
-            syncing: false,
-            failed: None,
-            syncs: 0,
-            fail_at: None,
-        };
-        let (state, synced) = (Mutex::new(state), Condvar::new());
-        Ok((CsvLog { path: path.to_owned(), table: *table, file, state, synced }, torn))
+        let disk = Disk { path: path.to_owned(), table: *table, file, fail_at: AtomicU64::new(0) };
+        let unwritten = Unwritten { rows: Vec::new(), chain: rows.chain().unwrap_or_default() };
+        Ok((CsvLog { commit: GroupCommit::new(disk, unwritten, rows.count()) }, torn))
     }
 
     /// Appends a row and returns its position. It is on disk only when [`CsvLog::sync`] for it
@@ -123,43 +90,35 @@ impl CsvLog {
     /// # Panics
     /// If there is not one field for each column.
     pub fn append(&self, fields: &[&dyn Display]) -> Result<u64> {
-        assert_eq!(fields.len(), self.table.columns.len(), "a field for each column");
-        let mut state = self.state.lock();
-        if state.pending.len() > PENDING_BYTES_MAX {
-            let position = state.appended;
-            self.reach(&mut state, position)?;
-        }
-        state.check()?;
-        let State { chain, pending, .. } = &mut *state;
-        chain.encode(fields, pending)?;
-        state.appended += 1;
-        Ok(state.appended)
+        let columns = self.commit.medium().table.columns;
+        assert_eq!(fields.len(), columns.len(), "a field for each column");
+        self.commit.append(|Unwritten { rows, chain }| chain.encode(fields, rows).map(|()| 1))
     }
 
     /// Returns when the rows 1 to `position` are on disk.
     pub fn sync(&self, position: u64) -> Result<()> {
-        self.reach(&mut self.state.lock(), position)
+        self.commit.sync(position)
     }
 
     /// How many rows there are, on disk or not.
     pub fn appended(&self) -> u64 {
-        self.state.lock().appended
+        self.commit.appended()
     }
 
     /// How many rows are on disk.
     pub fn durable(&self) -> u64 {
-        self.state.lock().durable
+        self.commit.durable()
     }
 
     /// How many syncs it took since the start, for the metrics.
     pub fn syncs(&self) -> u64 {
-        self.state.lock().syncs
+        self.commit.writes()
     }
 
     /// Makes the sync of the row at this position fail before any part of it is written, like a broken
     /// disk (requirement O8).
     pub fn fail_at(&self, position: u64) {
-        self.state.lock().fail_at = Some(position);
+        self.commit.medium().fail_at.store(position, Ordering::Relaxed);
     }
 
     /// Cuts the log back to its first `rows` rows, after it has added the others to the log
@@ -168,23 +127,20 @@ impl CsvLog {
     /// A position after the cut can name another row than before it: the caller makes sure that
     /// no old position is used.
     pub fn cut_after(&self, rows: u64, aside: &Path) -> Result<()> {
-        let _waiting = Blocking::new();
-        let mut state = self.state.lock();
-        while state.durable < state.appended {
-            let position = state.appended;
-            self.reach(&mut state, position)?;
-        }
-        state.check()?;
-        let (kept_bytes, chain) = self.copy_after(rows, aside)?;
-        if let Err(e) = self.file.set_len(kept_bytes).and_then(|()| self.file.sync_all()) {
-            return Err(state.poison(Error::storage(&self.path, "cannot cut it", e)));
-        }
-        state.appended = rows;
-        state.chain = chain;
-        state.durable = rows;
-        Ok(())
+        let disk = self.commit.medium();
+        self.commit.at_rest(|state| {
+            let (kept_bytes, chain) = disk.copy_after(rows, aside)?;
+            if let Err(e) = disk.file.set_len(kept_bytes).and_then(|()| disk.file.sync_all()) {
+                return Err(state.poison(Error::storage(&disk.path, "cannot cut it", e)));
+            }
+            state.pending.chain = chain;
+            state.cut(rows);
+            Ok(())
+        })
     }
+}
 
+impl Disk {
     /// Adds the rows after the first `rows` to the log `aside`. Returns where the first ones end, and their
     /// checksum.
     fn copy_after(&self, rows: u64, aside: &Path) -> Result<(u64, Chain)> {
@@ -204,71 +160,36 @@ impl CsvLog {
         aside.sync(aside.appended())?;
         Ok(kept)
     }
-
-    /// Waits until the rows up to `position` are on disk, or writes them.
-    fn reach(&self, state: &mut MutexGuard<'_, State>, position: u64) -> Result<()> {
-        loop {
-            state.check()?;
-            if state.durable >= position {
-                return Ok(());
-            }
-            if state.appended < position {
-                return Err(Error::unavailable(format!("row {position} was cut from the log")));
-            }
-            let _waiting = Blocking::new();
-            if state.syncing {
-                self.await_syncer(state);
-            } else {
-                self.write_pending(state);
-            }
-        }
-    }
-
-    fn await_syncer(&self, state: &mut MutexGuard<'_, State>) {
-        if self.synced.wait_for(state, SYNC_TIME_MAX).timed_out() && state.syncing {
-            let silence = format!("no answer for {} s", SYNC_TIME_MAX.as_secs());
-            state.poison(Error::storage(&self.path, "cannot sync it", silence));
-        }
-    }
-
-    /// Writes and syncs all pending rows; the lock is free meanwhile. It first yields to threads that are
-    /// about to append; without such threads this takes a microsecond.
-    fn write_pending(&self, state: &mut MutexGuard<'_, State>) {
-        state.syncing = true;
-        MutexGuard::unlocked(state, || (0..GIVE_WAY).for_each(|_| thread::yield_now()));
-        let rows = mem::take(&mut state.pending);
-        let last = state.appended;
-        let is_to_fail =
-            state.fail_at.is_some_and(|position| state.durable < position && position <= last);
-        let outcome = MutexGuard::unlocked(state, || {
-            if is_to_fail {
-                return Err(io::Error::other("injected by flag"));
-            }
-            (&self.file).write_all(&rows)?;
-            self.file.sync_data()
-        });
-        state.syncing = false;
-        match outcome {
-            Ok(()) => {
-                state.durable = last;
-                state.syncs += 1;
-            }
-            Err(e) => {
-                state.poison(Error::storage(&self.path, "cannot write to it", e));
-            }
-        }
-        self.synced.notify_all();
-    }
 }
 
-impl State {
-    fn check(&self) -> Result<()> {
-        self.failed.clone().map_or(Ok(()), Err)
+impl Medium for Disk {
+    type Pending = Unwritten;
+    type Batch = Vec<u8>;
+
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    fn is_full(pending: &Unwritten) -> bool {
+        pending.rows.len() > PENDING_BYTES_MAX
     }
 
-    /// Keeps the first failure for all later calls; returns it.
-    fn poison(&mut self, error: Error) -> Error {
-        self.failed.get_or_insert(error).clone()
+    fn take(pending: &mut Unwritten) -> Vec<u8> {
+        mem::take(&mut pending.rows)
+    }
+
+    fn write(&self, rows: Vec<u8>, after: Range<u64>) -> Result<()> {
+        let fail_at = self.fail_at.load(Ordering::Relaxed);
+        let is_to_fail = after.start < fail_at && fail_at <= after.end;
+        let written = if is_to_fail {
+            Err(io::Error::other("injected by flag"))
+        } else {
+            (&self.file).write_all(&rows).and_then(|()| self.file.sync_data())
+        };
+        written.map_err(|e| Error::storage(&self.path, "cannot write to it", e))
+    }
+
+    fn too_slow(&self) -> Error {
+        let silence = format!("no answer for {} s", Disk::LONGEST.as_secs());
+        Error::storage(&self.path, "cannot sync it", silence)
     }
 }
 

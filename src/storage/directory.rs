@@ -140,10 +140,15 @@ fn read_identity(path: &Path) -> Result<Option<Identity>> {
     }
 }
 
-/// Makes a new random identity and writes it. The standard library seeds `RandomState` from the operating
-/// system's entropy, and each one of a process is different.
+/// Makes a new random identity and writes it.
 fn draw_identity(directory: &Path) -> Result<Identity> {
-    let identity = format!("{:016x}", RandomState::new().hash_one(process::id()));
-    replace(&directory.join(IDENTITY), format!("{identity}\n").as_bytes())?;
-    Ok(Identity(identity))
+    let identity = drawn();
+    replace(&directory.join(IDENTITY), format!("{}\n", identity.0).as_bytes())?;
+    Ok(identity)
+}
+
+/// A new random identity. The standard library seeds `RandomState` from the operating system's entropy, and each one
+/// of a process is different.
+pub fn drawn() -> Identity {
+    Identity(format!("{:016x}", RandomState::new().hash_one(process::id())))
 }

@@ -1,9 +1,9 @@
 //! The log of orders against a naive one.
 
-use super::{entry, key, log, member};
+use super::{entry, item, key, log, member};
 use proptest::prelude::*;
-use toystore::model::{Entry, OrderNumber};
-use toystore::order::log::{KEYS_MAX, Log};
+use toystore::model::{Entry, Epoch, OrderNumber};
+use toystore::order::log::{KEYS_MAX, Log, Past};
 use toystore::order::replica::Replica;
 use toystore::protocol::order::Missed;
 
@@ -50,6 +50,76 @@ proptest! {
             prop_assert_eq!(cut_log.find(&key(number)), short.find(&key(number)));
         }
     }
+}
+
+proptest! {
+    /// Whoever has the end of a log and what is known of the rest knows as much of the end as whoever has all.
+    #[test]
+    fn a_window_is_the_end_of_the_whole_log((epochs, _, _) in two_logs(), past in 0..9usize, cut in 0..20u64) {
+        let past = past.min(epochs.len());
+        let entries: Vec<Entry> = (1..).zip(&epochs).map(|(n, epoch)| of(n, *epoch)).collect();
+        let (mut whole, mut window) = (Log::default(), Log::after(past_of(&entries[..past])));
+        entries.iter().for_each(|entry| whole.push(entry.clone()).unwrap());
+        entries[past..].iter().for_each(|entry| window.restore(entry.clone()).unwrap());
+        window.restore_keys();
+        let agree = |window: &Log, whole: &Log| -> Result<(), TestCaseError> {
+            prop_assert_eq!(window.last(), whole.last());
+            prop_assert_eq!(window.last_epoch(), whole.last_epoch());
+            prop_assert_eq!(window.ordered(), whole.ordered());
+            for number in past as u64..=30 {
+                let n = OrderNumber(number);
+                prop_assert_eq!(window.epoch_of(n), whole.epoch_of(n));
+                prop_assert_eq!(window.between(n, OrderNumber(25), 7), whole.between(n, OrderNumber(25), 7));
+                if number > past as u64 {
+                    prop_assert_eq!(window.get(n), whole.get(n));
+                    prop_assert_eq!(window.find(&key(number)), whole.find(&key(number)));
+                }
+            }
+            Ok(())
+        };
+        agree(&window, &whole)?;
+        if past > 0 {
+            prop_assert_eq!(window.get(OrderNumber(past as u64)), None);
+            prop_assert_eq!(window.epoch_of(OrderNumber(past as u64 - 1)), None);
+        }
+        let cut = OrderNumber(cut.max(past as u64));
+        window.cut_after(cut);
+        whole.cut_after(cut);
+        agree(&window, &whole)?;
+        let next = of(whole.last().0 + 1, 99);
+        prop_assert_eq!(window.push(next.clone()), whole.push(next));
+        agree(&window, &whole)?;
+    }
+}
+
+/// An entry whose quantity differs from that of its neighbours.
+fn of(number: u64, epoch: u64) -> Entry {
+    Entry { item: item("Tux", number % 7 + 1), ..entry(number, epoch) }
+}
+
+/// What is known of these entries, which are the first ones.
+fn past_of(entries: &[Entry]) -> Past {
+    let Some(last) = entries.last() else { return Past::default() };
+    let ordered = entries.iter().map(|entry| entry.item.quantity.get()).sum();
+    Past { last: last.number, epoch: last.epoch, ordered }
+}
+
+/// What a leader has forgotten and what a new one has not loaded is the same.
+#[test]
+fn a_log_that_forgets_is_as_if_it_had_been_loaded_later() {
+    let count = KEYS_MAX + 40_000;
+    let entries: Vec<Entry> = (1..=count).map(|n| of(n, 1 + n / 10_000)).collect();
+    let mut log = Log::default();
+    entries.iter().for_each(|entry| log.push(entry.clone()).unwrap());
+    for (forgotten, past) in [(9_999, 0), (10_000, 10_000), (15_000, 10_000), (count, 40_000)] {
+        log.forget(OrderNumber(forgotten));
+        let (old, recent) = entries.split_at(past);
+        let mut loaded = Log::after(past_of(old));
+        recent.iter().for_each(|entry| loaded.restore(entry.clone()).unwrap());
+        loaded.restore_keys();
+        assert!(log == loaded, "after {forgotten} were forgotten");
+    }
+    assert_eq!(log.epoch_of(OrderNumber(40_000)), Some(Epoch(5)));
 }
 
 #[test]

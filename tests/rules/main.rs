@@ -7,8 +7,10 @@ mod log;
 mod stock;
 mod leader;
 mod follower;
+mod shared;
 mod buying;
 mod cache;
+mod row;
 mod trace;
 
 use std::time::Duration;

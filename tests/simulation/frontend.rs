@@ -113,11 +113,12 @@ struct Attempt {
 }
 
 impl Frontend {
-    pub fn new(me: FrontendId, disk: Disk, now: Moment, rng: &mut Rng) -> Frontend {
+    pub fn new(me: FrontendId, shares: bool, disk: Disk, now: Moment, rng: &mut Rng) -> Frontend {
         let ids: Vec<_> = (1..=REPLICAS).map(ReplicaId).collect();
         let views = if me == FRONTEND {
             let (view, committed) = (disk.view.clone(), disk.committed);
             let controller = Controller::new(ids.clone(), view, committed, Unclean::Forbidden, now);
+            let controller = if shares { controller.sharing() } else { controller };
             Views::Made { controller, joining: Vec::new() }
         } else {
             Views::Found { observer: None, asked: None, paused_until: now }

@@ -1,6 +1,7 @@
 //! Checks the properties that must always hold (replication.md), from outside, after every step.
 
 use crate::catalog::{self, Catalog};
+use crate::order::shared::Table;
 use crate::order::{self, Order};
 use crate::wire::{Node, Tag};
 use crate::world::{Slot, World};
@@ -15,6 +16,8 @@ use toystore::order::replica::Replica;
 /// What has been observed so far.
 #[derive(Default)]
 pub struct Judge {
+    /// The orders that the replicas share. Each of them stands, also before it is committed.
+    table: Option<Table>,
     /// Every order that any replica reported as committed.
     committed: Vec<Entry>,
     /// Up to which number each replica's log was compared with them.
@@ -44,6 +47,11 @@ type Verdict = Result<(), String>;
 
 /// What customers observed.
 impl Judge {
+    /// Nothing yet, in a store whose replicas share this table, if they share one.
+    pub fn new(table: Option<Table>) -> Judge {
+        Judge { table, ..Judge::default() }
+    }
+
     /// The number of orders that are known to be acknowledged.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged.last().map_or(0, |(_, number)| number.0)
@@ -136,6 +144,7 @@ impl Judge {
 
     pub fn looked_up(&self, entry: &Entry) -> Verdict {
         match self.committed(entry.number) {
+            None if self.table.as_ref().is_some_and(|table| table.has(entry)) => Ok(()),
             Some(committed) if committed == entry => Ok(()),
             other => Err(format!("{entry:?} was shown, but committed is {other:?}")),
         }
@@ -195,7 +204,7 @@ impl Judge {
                 if epochs.len() < count {
                     return Err(format!("two replicas lead in one of the epochs {epochs:?}"));
                 }
-                if let Some(view) = &judge.view {
+                if let Some(view) = judge.view.as_ref().filter(|_| judge.table.is_none()) {
                     check_prefixes(view, &view.in_sync, replicas)?;
                 }
             }
@@ -231,6 +240,8 @@ impl Judge {
             if view.epoch <= old.epoch {
                 return Err(format!("{view} follows {old}"));
             }
+        }
+        if let Some(old) = self.view.as_ref().filter(|_| self.table.is_none()) {
             let leader = view.in_sync.iter().find(|member| member.id == view.leader);
             if !leader.is_some_and(|leader| old.in_sync.contains(leader)) {
                 return Err(format!("{view}: the leader was not in the in-sync set of {old}"));
@@ -275,6 +286,14 @@ impl Judge {
 
     /// Every member of the newest in-sync set has all committed orders on its disk.
     fn check_members(&self, replicas: &Replicas) -> Verdict {
+        if let Some(table) = &self.table {
+            let has_all = table.orders().starts_with(&self.committed);
+            return if has_all {
+                Ok(())
+            } else {
+                Err("a committed order is not in the table".into())
+            };
+        }
         let Some(view) = &self.view else { return Ok(()) };
         for member in &view.in_sync {
             let disk = disk(&replicas[&member.id]);
@@ -410,11 +429,18 @@ impl Judge {
         let (Some(catalog), Some(view)) = (world.catalog.up(), &judge.view) else {
             return Err("catalog or view are missing".into());
         };
-        if view.in_sync.len() < world.replicas.len() {
+        if let Some(table) = &judge.table {
+            if table.orders() != judge.committed {
+                return Err("not every order in the table is committed".into());
+            }
+        } else if view.in_sync.len() < world.replicas.len() {
             return Err(format!("not all replicas are in sync: {view}"));
         }
         for (id, slot) in &world.replicas {
             let Some(order) = slot.up() else { return Err(format!("replica {id} is down")) };
+            if judge.table.is_some() && view.leader != *id {
+                continue;
+            }
             let entries = &order.disk.entries;
             if *entries != judge.committed || order.replica.committed().0 != entries.len() as u64 {
                 return Err(format!("replica {id} has another log or has not committed it"));
@@ -449,7 +475,8 @@ impl Judge {
         let is_intact = |member: &Member| {
             Some(member.id) != other_than && disk(&replicas[&member.id]).identity == member.identity
         };
-        self.view.as_ref().is_none_or(|view| view.in_sync.iter().any(is_intact))
+        let is_safe = self.table.is_some();
+        self.view.as_ref().is_none_or(|view| is_safe || view.in_sync.iter().any(is_intact))
     }
 
     /// The newest view.

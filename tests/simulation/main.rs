@@ -42,6 +42,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
+use toystore::config::Engine;
 use world::{World, ms};
 
 /// How many seeds `make test` runs.
@@ -91,8 +92,8 @@ fn play(world: &mut World) -> Result<(), String> {
 }
 
 /// Runs a seed; also returns the trace.
-fn attempt(seed: u64, trace: Trace) -> (Result<(), String>, World) {
-    let mut world = World::new(seed, trace);
+fn attempt(seed: u64, engine: Engine, trace: Trace) -> (Result<(), String>, World) {
+    let mut world = World::new(seed, engine, trace);
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| play(&mut world)));
     let outcome = outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -102,14 +103,14 @@ fn attempt(seed: u64, trace: Trace) -> (Result<(), String>, World) {
 }
 
 /// Fails with the trace of a seed.
-fn tell(seed: u64) {
-    let (outcome, world) = attempt(seed, Trace::kept());
+fn tell(seed: u64, engine: Engine) {
+    let (outcome, world) = attempt(seed, engine, Trace::kept());
     let lines = world.trace.lines();
     let from = lines.len().saturating_sub(LINES_SHOWN);
     println!("{}", lines[from..].join("\n"));
     if let Err(why) = outcome {
         panic!(
-            "seed {seed} at {:?}: {why}\nreplay: SIM_SEED={seed} cargo test --test simulation",
+            "seed {seed} with {engine:?} at {:?}: {why}\nreplay: SIM_SEED={seed} cargo test --test simulation",
             world.now
         );
     }
@@ -117,7 +118,7 @@ fn tell(seed: u64) {
 
 /// Runs seeds on every processor until one fails, or the time is over. Returns how many were
 /// run.
-fn play_all(seeds: Range<u64>, until: Option<Instant>) -> u64 {
+fn play_all(seeds: Range<u64>, engine: Engine, until: Option<Instant>) -> u64 {
     let (next, failed) = (AtomicU64::new(seeds.start), AtomicU64::new(u64::MAX));
     let in_time = || until.is_none_or(|until| Instant::now() < until);
     let play_some = || {
@@ -126,7 +127,7 @@ fn play_all(seeds: Range<u64>, until: Option<Instant>) -> u64 {
             if !seeds.contains(&seed) {
                 return;
             }
-            if attempt(seed, Trace::default()).0.is_err() {
+            if attempt(seed, engine, Trace::default()).0.is_err() {
                 failed.fetch_min(seed, Ordering::Relaxed);
             }
         }
@@ -138,7 +139,7 @@ fn play_all(seeds: Range<u64>, until: Option<Instant>) -> u64 {
     });
     let failed = failed.into_inner();
     if failed < u64::MAX {
-        tell(failed);
+        tell(failed, engine);
         panic!("seed {failed} failed, but not when it was played again");
     }
     next.into_inner().min(seeds.end) - seeds.start
@@ -146,9 +147,19 @@ fn play_all(seeds: Range<u64>, until: Option<Instant>) -> u64 {
 
 #[test]
 fn nothing_is_lost_whatever_breaks() {
+    play_each(Engine::Files);
+}
+
+/// The orders are in a database, which all replicas share.
+#[test]
+fn nothing_is_lost_whatever_breaks_when_the_replicas_share_a_log() {
+    play_each(Engine::Database);
+}
+
+fn play_each(engine: Engine) {
     match given("SIM_SEED") {
-        Some(seed) => tell(seed),
-        None => assert_eq!(play_all(0..SEEDS, None), SEEDS),
+        Some(seed) => tell(seed, engine),
+        None => assert_eq!(play_all(0..SEEDS, engine, None), SEEDS),
     }
 }
 
@@ -163,9 +174,12 @@ fn soak() {
         date.as_secs() * 1_000_000
     });
     let mut next = first;
-    while begun.elapsed() < lasting {
+    for engine in [Engine::Files, Engine::Database].into_iter().cycle() {
+        if begun.elapsed() >= lasting {
+            break;
+        }
         let until = Instant::now() + REPORT_EVERY.min(lasting.saturating_sub(begun.elapsed()));
-        next += play_all(next..u64::MAX, Some(until));
+        next += play_all(next..u64::MAX, engine, Some(until));
         let seconds = begun.elapsed().as_secs();
         println!("{} seeds from {first} in {seconds} s: all is well", next - first);
     }

@@ -64,7 +64,12 @@ impl Nemesis {
             }
             80..88 => {
                 let id = ReplicaId(world.rng.u32(1..=REPLICAS));
-                Nemesis::wipe(world, id, outage);
+                if world.table.is_some() {
+                    // It has nothing to lose.
+                    Nemesis::kill(world, Node::Replica(id), outage);
+                } else {
+                    Nemesis::wipe(world, id, outage);
+                }
             }
             88..92 => Nemesis::lose_view(world, outage),
             92..96 => {
@@ -169,8 +174,14 @@ impl Nemesis {
 
     /// Replaces the front-end's disk by an empty one. This takes long enough that no message of the front-end is
     /// still in flight. Not if replicas lost their disks before they could accept a view: then nobody but the catalog would
-    /// know which epochs were in office, and the store would have lost its orders.
+    /// know which epochs were in office, and the store would have lost its orders. Nor, with a shared log, before the leader
+    /// has put its epoch into the database: then only the memory of replicas would know the newest view.
     fn lose_view(world: &mut World, outage: Duration) {
+        if let Some(table) = &world.table
+            && table.last_view().as_ref() != world.judge.view()
+        {
+            return;
+        }
         let views = world.replicas.values().filter_map(|slot| disk(slot).view.as_ref());
         let remembered = views.map(|view| view.epoch).max();
         if last_office(world) > remembered {

@@ -2,17 +2,18 @@
 //! threads is a small state machine, which is run whenever something has happened at this replica.
 
 mod leader;
+pub mod shared;
 
 use crate::context::Context;
 use crate::wire::{Answer, CustomerRequest, Input, Node, Question, Reply, Tag, Timer, sync_time};
 use crate::world::{REPLICAS, ms};
 use fastrand::Rng;
 use leader::{Officer, Purchasing, Sender, Stage, Watch};
+use shared::{Loading, Table, Writer};
 use std::mem;
 use toystore::error::{Error, Result};
 use toystore::model::{Entry, Epoch, Identity, Member, Moment, OrderNumber, ReplicaId, View};
 use toystore::order::buying;
-use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
 use toystore::protocol::order::{Append, AppendOutcome, Appended, Peer, Request};
 
@@ -28,6 +29,9 @@ pub struct Disk {
     pub committed: OrderNumber,
     /// Grows when entries are cut: a sync that began before says nothing about the entries after.
     generation: u64,
+    /// Where the entries are in truth, if the replicas share them, and the leadership that writes.
+    table: Option<Table>,
+    writer: Option<Writer>,
 }
 
 impl Disk {
@@ -40,23 +44,20 @@ impl Disk {
             view: None,
             committed: OrderNumber(0),
             generation: 0,
+            table: None,
+            writer: None,
         }
     }
 
     /// After a crash: synced entries are there; of the others some prefix may be.
-    pub fn after_crash(&self, rng: &mut Rng) -> Disk {
+    pub fn after_crash(&self, id: ReplicaId, rng: &mut Rng) -> Disk {
+        if let Some(table) = &self.table {
+            return Disk::sharing(id, table);
+        }
         let mut disk = self.clone();
         disk.entries.truncate(rng.usize(self.durable..=self.entries.len()));
         disk.durable = disk.entries.len();
         disk
-    }
-
-    fn log(&self) -> Log {
-        let mut log = Log::default();
-        for entry in &self.entries {
-            log.push(entry.clone()).expect("a file holds what a log held");
-        }
-        log
     }
 }
 
@@ -73,6 +74,7 @@ pub struct Order {
     bought_by_hand: u64,
     senders: Vec<Sender>,
     office: Officer,
+    loading: Option<Loading>,
     watch: Watch,
     hinted: Moment,
     /// A purchase that ended with a definite error after the catalog may have sold it.
@@ -91,14 +93,20 @@ impl Order {
         let me = Member { id, identity: disk.identity.clone() };
         let mut others: Vec<_> =
             (1..=REPLICAS).map(ReplicaId).filter(|other| *other != id).collect();
+        if disk.table.is_some() {
+            others.clear();
+        }
         let senders = others.iter().map(|follower| Sender {
             follower: *follower,
             asked: None,
             paused_until: Moment::START,
         });
         let senders = senders.collect();
-        let replica =
-            Replica::new(me, others.clone(), disk.log(), disk.view.clone(), disk.committed);
+        let view = disk.view.clone();
+        let replica = match disk.table {
+            None => Replica::new(me, others.clone(), disk.log(), view, disk.committed),
+            Some(_) => Replica::sharing(me, view),
+        };
         others.sort_by_key(|other| std::cmp::Reverse(other.0.abs_diff(id.0)));
         Order {
             disk,
@@ -111,6 +119,7 @@ impl Order {
             bought_by_hand: 0,
             senders,
             office: Officer::default(),
+            loading: None,
             watch: Watch::default(),
             hinted: Moment::START,
             false_refusal: None,
@@ -134,7 +143,10 @@ impl Order {
                 self.syncing = false;
                 if generation == self.disk.generation {
                     let upto = usize::try_from(upto).unwrap();
-                    self.disk.durable = self.disk.durable.max(upto);
+                    match self.disk.commit(upto) {
+                        Ok(()) => self.disk.durable = self.disk.durable.max(upto),
+                        Err(epoch) => self.replica.fenced(epoch),
+                    }
                 }
                 self.replica.synced(OrderNumber(self.disk.durable as u64));
             }
@@ -183,10 +195,20 @@ impl Order {
                 }
             }
             Question::Order(Request::OrderDetails { number }) => {
-                self.replica.order(number).cloned().map(Answer::Entry)
+                self.order(number).map(Answer::Entry)
             }
             other => Err(Error::invalid(format!("{other:?}"))),
         })
+    }
+
+    /// `shared::order`.
+    fn order(&self, number: OrderNumber) -> Result<Entry> {
+        match (&self.disk.table, self.replica.order(number).cloned()) {
+            (Some(table), Err(not_here @ Error::NotLeader { .. })) => {
+                table.find(number).ok_or(not_here)
+            }
+            (_, known) => known,
+        }
     }
 
     /// `Order::accept`.
@@ -319,11 +341,15 @@ impl Order {
     }
 
     fn start_sync(&mut self, context: &mut Context<'_>) {
-        if !self.syncing && self.disk.durable < self.disk.entries.len() {
+        let is_fenced = self.disk.table.is_some() && self.disk.writer.is_none();
+        if !self.syncing && !is_fenced && self.disk.durable < self.disk.entries.len() {
             self.syncing = true;
             let (generation, upto) = (self.disk.generation, self.disk.entries.len() as u64);
             let wait = sync_time(context.rng);
             context.after(wait, Timer::Synced { generation, upto });
+            if self.disk.table.is_some() && context.rng.bool() {
+                self.disk.commit_unanswered(self.disk.entries.len());
+            }
         }
     }
 

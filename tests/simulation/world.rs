@@ -14,6 +14,7 @@ use crate::frontend;
 use crate::judge::Judge;
 use crate::nemesis::Nemesis;
 use crate::order;
+use crate::order::shared::Table;
 use crate::wire::{
     Answer, Input, Node, Question, Reply, Tag, Timer, describe, describe_reply, of_repeated,
     unanswered,
@@ -24,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::mem;
 use std::ops::Range;
 use std::time::Duration;
+use toystore::config::Engine;
 use toystore::error::Error;
 use toystore::model::{FrontendId, Moment, ReplicaId};
 
@@ -95,6 +97,8 @@ pub struct World {
     pub frontends: BTreeMap<FrontendId, Slot<frontend::Frontend, frontend::Disk>>,
     pub catalog: Slot<catalog::Catalog, catalog::Disk>,
     pub replicas: BTreeMap<ReplicaId, Slot<order::Order, order::Disk>>,
+    /// The database with the orders, if the replicas share them.
+    pub table: Option<Table>,
     pub clients: Vec<Client>,
     pub judge: Judge,
     pub trace: Trace,
@@ -129,7 +133,7 @@ pub const FRONTEND: FrontendId = FrontendId(1);
 const FRONTENDS_MAX: u32 = 2;
 
 impl World {
-    pub fn new(seed: u64, trace: Trace) -> World {
+    pub fn new(seed: u64, engine: Engine, trace: Trace) -> World {
         let mut rng = Rng::with_seed(seed);
         let ids = (1..=REPLICAS).map(ReplicaId);
         let clients = rng.u32(1..=6);
@@ -139,13 +143,19 @@ impl World {
         let nodes = nodes.chain(ids.clone().map(Node::Replica));
         let nodes: Vec<Node> = nodes.chain((0..clients).map(Node::Client)).collect();
         let count = frontends.clone().count();
+        let table = (engine == Engine::Database).then(Table::default);
+        let disk = |id| match &table {
+            None => order::Disk::new(id, 0),
+            Some(table) => order::Disk::sharing(id, table),
+        };
         let mut world = World {
             now: Moment::START,
             frontends: frontends.map(|id| (id, Slot::Down(frontend::Disk::default()))).collect(),
             catalog: Slot::Down(catalog::Disk::new(&mut rng)),
-            replicas: ids.map(|id| (id, Slot::Down(order::Disk::new(id, 0)))).collect(),
+            replicas: ids.map(|id| (id, Slot::Down(disk(id)))).collect(),
+            table: table.clone(),
             clients: (0..clients).map(|id| Client::new(id, count)).collect(),
-            judge: Judge::default(),
+            judge: Judge::new(table.clone()),
             trace,
             nemesis: Nemesis::new(&mut rng),
             hosts: (0..=index(Node::Client(clients))).map(|_| Host::default()).collect(),

@@ -9,6 +9,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod galera;
 pub mod interrupt;
 pub mod output;
 pub mod run_all;

@@ -76,6 +76,8 @@ pub(super) struct Officer {
 
 /// What the office has asked the catalog.
 pub(super) enum Asked {
+    /// From where the shared log is to be loaded.
+    Settled(Epoch),
     Standing(Epoch),
     Reconcile(Epoch, Incarnation),
     Settle(Epoch, Settle),
@@ -84,7 +86,10 @@ pub(super) enum Asked {
 impl Asked {
     fn epoch(&self) -> Epoch {
         match self {
-            Asked::Standing(epoch) | Asked::Reconcile(epoch, _) | Asked::Settle(epoch, _) => *epoch,
+            Asked::Settled(epoch)
+            | Asked::Standing(epoch)
+            | Asked::Reconcile(epoch, _)
+            | Asked::Settle(epoch, _) => *epoch,
         }
     }
 }
@@ -226,11 +231,15 @@ impl Order {
         if self.office.asked.is_some() || context.now < self.office.paused_until {
             return;
         }
+        self.load_log(context);
         self.replica.tick(context.now);
         match self.replica.duty(context.now) {
             None => {}
             Some(Duty::Reconcile(epoch)) => {
                 self.ask_catalog(Asked::Standing(epoch), catalog::Peer::Standing, context);
+            }
+            Some(Duty::Load(epoch)) => {
+                self.ask_catalog(Asked::Settled(epoch), catalog::Peer::Standing, context);
             }
             Some(Duty::Settle(epoch, settle)) => {
                 let question = catalog::Peer::Settle(settle.clone());
@@ -279,6 +288,8 @@ impl Order {
                 }
             }
             (Asked::Settle(..), Err(_)) => {}
+            (Asked::Settled(epoch), Ok(_)) => self.take_log(epoch, context),
+            (Asked::Settled(_), Err(_)) => {}
             (Asked::Standing(epoch) | Asked::Reconcile(epoch, _), reply) => {
                 assert!(!matches!(reply, Err(Error::Invalid { .. })), "{reply:?}");
                 if let Some(leadership) = self.replica.leading(epoch) {

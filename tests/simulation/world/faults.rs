@@ -34,7 +34,7 @@ impl World {
                 if let Some(slot) = self.replicas.get_mut(&id)
                     && let Slot::Up(process) = slot
                 {
-                    *slot = Slot::Down(process.disk.after_crash(rng));
+                    *slot = Slot::Down(process.disk.after_crash(id, rng));
                 }
             }
             Node::Client(_) => {}
@@ -117,7 +117,9 @@ impl World {
             Node::Frontend(id) => {
                 let Some(slot) = self.frontends.get_mut(&id) else { return Ok(()) };
                 if let Slot::Down(disk) = slot {
-                    let process = frontend::Frontend::new(id, disk.clone(), now, &mut self.rng);
+                    let shares = self.table.is_some();
+                    let process =
+                        frontend::Frontend::new(id, shares, disk.clone(), now, &mut self.rng);
                     *slot = Slot::Up(Box::new(process));
                 }
             }

@@ -1,0 +1,258 @@
+//! The stock in a database, with `engine = "database"`. The tables have what is true now, not the records: the toys with
+//! their books, the open sales, the fence and the number of settled orders. Used by [`service`](super::service).
+//!
+//! - A batch of records is one transaction, so the tables always show the stock after some record, as on the disk.
+//! - Whoever opens the tables takes the log of their writer: a catalog that is still running elsewhere cannot write any
+//!   more, and ends.
+//! - A new store has no row in `standing` until all its toys are there.
+
+use super::initial;
+use super::journal::Journal;
+use super::record::Record;
+use super::shelf::Shelf;
+use super::stock::Stock;
+use crate::error::{Error, Result};
+use crate::model::{Epoch, Item, Key, OrderNumber, Price, Toy};
+use crate::storage::database::{Database, Schema, TableLog, literal};
+use mysql::prelude::Queryable;
+use mysql::{Conn, Error as Refusal};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+/// The tables of the catalog.
+pub const SCHEMA: Schema =
+    Schema { service: "catalog", version: 1, tables: &[TOYS, SALES, STANDING] };
+
+const TOYS: &str = "CREATE TABLE IF NOT EXISTS toys (
+    id INT NOT NULL PRIMARY KEY,
+    name VARCHAR(100) NOT NULL,
+    price DECIMAL(12, 2) NOT NULL,
+    quantity BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    initial BIGINT NOT NULL,
+    restocked BIGINT NOT NULL,
+    sold BIGINT NOT NULL,
+    withdrawn BIGINT NOT NULL,
+    CHECK (quantity = initial + restocked - sold - withdrawn)
+) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin";
+
+const SALES: &str = "CREATE TABLE IF NOT EXISTS sales (
+    sale_key VARCHAR(100) NOT NULL PRIMARY KEY,
+    position BIGINT NOT NULL,
+    epoch BIGINT NOT NULL,
+    toy VARCHAR(100) NOT NULL,
+    quantity BIGINT NOT NULL,
+    version BIGINT NOT NULL
+) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin";
+
+const STANDING: &str = "CREATE TABLE IF NOT EXISTS standing (
+    id TINYINT NOT NULL PRIMARY KEY CHECK (id = 1),
+    fence BIGINT NOT NULL,
+    settled BIGINT NOT NULL
+) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin";
+
+/// Longer than this for reading all tables counts as no answer.
+const LOAD_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// So many toys of a new store are written in one transaction.
+const NEW_TOYS: usize = 5_000;
+
+/// The journal of a running catalog.
+pub struct TableJournal {
+    log: TableLog<Change>,
+    database: Database,
+}
+
+/// One record, and what it leaves.
+struct Change {
+    record: Record,
+    position: u64,
+    /// The toy that it changed, and the toy's place in the stock.
+    shelf: Option<(usize, Shelf)>,
+}
+
+/// Takes the stock of `database` from whoever has it, or makes a new one from the `initial` toys.
+pub fn load(database: &Database, initial: Option<&Path>) -> Result<(Stock, TableJournal)> {
+    let (log, position) = TableLog::take(database, "stock", encode)?;
+    let journal = TableJournal { log, database: database.clone() };
+    let stored = database.read(LOAD_TIME_MAX, read_all)?;
+    let is_complete = stored.standing.is_some();
+    let mut stock = decode(stored, position).map_err(|error| match error {
+        Error::Invalid { why } => Error::Storage { path: database.place(), why },
+        other => other,
+    })?;
+    if !is_complete {
+        let shelves = initial.map_or_else(|| Ok(initial::default_toys()), initial::read)?;
+        journal.fill(&mut stock, shelves)?;
+    }
+    Ok((stock, journal))
+}
+
+impl TableJournal {
+    /// Adds the toys of a new store, and then what marks it as complete.
+    fn fill(&self, stock: &mut Stock, shelves: Vec<Shelf>) -> Result<()> {
+        let is_missing = |shelf: &Shelf| stock.place(&shelf.toy.name).is_err();
+        let missing: Vec<Toy> =
+            shelves.into_iter().filter(is_missing).map(|shelf| shelf.toy).collect();
+        for toys in missing.chunks(NEW_TOYS) {
+            let put = |toy: &Toy| {
+                let Toy { name, price, quantity, version } = toy.clone();
+                Record::Put { name, price, quantity, version }
+            };
+            self.apply(stock, &toys.iter().map(put).collect::<Vec<_>>())?;
+        }
+        self.apply(stock, &[Record::Settle { through: Some(OrderNumber(0)), keys: vec![] }])
+    }
+
+    fn apply(&self, stock: &mut Stock, records: &[Record]) -> Result<()> {
+        for record in records {
+            stock.apply(record);
+        }
+        self.append(records, stock)?;
+        self.sync(stock.position())
+    }
+
+    /// Says who has fenced it.
+    fn plain(&self, error: Error) -> Error {
+        match error {
+            Error::Stale { .. } => Error::Storage {
+                path: self.database.place(),
+                why: "another catalog has opened it since".to_owned(),
+            },
+            other => other,
+        }
+    }
+}
+
+impl Journal for TableJournal {
+    fn append(&self, records: &[Record], stock: &Stock) -> Result<()> {
+        let before = stock.position() - records.len() as u64;
+        let left_by = |(position, record): (u64, &Record)| {
+            let name = record.changed().map(|(name, _)| name);
+            let place = name.and_then(|name| stock.place(name).ok());
+            let left = |place: usize| (place, stock.shelves()[place].clone());
+            Change { record: record.clone(), position, shelf: place.map(left) }
+        };
+        let changes = (before + 1..).zip(records).map(left_by);
+        self.log.append(changes).map(drop).map_err(|error| self.plain(error))
+    }
+
+    fn sync(&self, position: u64) -> Result<()> {
+        self.log.sync(position).map_err(|error| self.plain(error))
+    }
+
+    fn durable(&self) -> u64 {
+        self.log.durable()
+    }
+}
+
+/// The statements that bring the tables from before these changes to after them.
+fn encode(changes: &[Change]) -> String {
+    let mut toys = BTreeMap::new();
+    let mut sales: BTreeMap<&Key, Option<&Change>> = BTreeMap::new();
+    let (mut fence, mut settled) = (None, None);
+    for change in changes {
+        toys.extend(change.shelf.iter().map(|(place, shelf)| (*place, shelf)));
+        match &change.record {
+            Record::Sale { key, .. } => drop(sales.insert(key, Some(change))),
+            Record::Settle { keys, through } => {
+                sales.extend(keys.iter().map(|key| (key, None)));
+                settled = through.or(settled);
+            }
+            Record::Office(epoch) => fence = Some(epoch),
+            Record::Restock { .. } | Record::Put { .. } | Record::Withdraw { .. } => {}
+        }
+    }
+    let mut sql = String::new();
+    let toys = toys.into_iter().map(|(place, shelf)| toy_row(place, shelf));
+    let columns = "id, name, price, quantity, version, initial, restocked, sold, withdrawn";
+    put(&mut sql, &format!("REPLACE INTO toys ({columns}) VALUES"), toys, "");
+    let ended = sales.iter().filter(|(_, sale)| sale.is_none());
+    let ended = ended.map(|(key, _)| literal(key.as_str()));
+    put(&mut sql, "DELETE FROM sales WHERE sale_key IN (", ended, ")");
+    let open = sales.into_values().flatten().filter_map(sale_row);
+    let columns = "sale_key, position, epoch, toy, quantity, version";
+    put(&mut sql, &format!("REPLACE INTO sales ({columns}) VALUES"), open, "");
+    let settled = settled.map(|number| format!("(1, 0, {number})"));
+    let begin = "INSERT INTO standing (id, fence, settled) VALUES";
+    put(&mut sql, begin, settled.into_iter(), " ON DUPLICATE KEY UPDATE settled = VALUES(settled)");
+    let fence = fence.map(Epoch::to_string);
+    put(&mut sql, "UPDATE standing SET fence =", fence.into_iter(), "");
+    sql
+}
+
+/// Adds a statement with a list, if there is anything in it.
+fn put(sql: &mut String, begin: &str, list: impl Iterator<Item = String>, end: &str) {
+    let list = list.collect::<Vec<_>>().join(",");
+    if !list.is_empty() {
+        write!(sql, "{begin} {list}{end};").expect("a string has room");
+    }
+}
+
+fn toy_row(place: usize, shelf: &Shelf) -> String {
+    let Shelf { toy, initial, restocked, sold, withdrawn, .. } = shelf;
+    let Toy { name, price: Price(cents), quantity, version } = toy;
+    let (name, units, cents) = (literal(name), cents / 100, cents % 100);
+    format!(
+        "({place},{name},{units}.{cents:02},{quantity},{version},{initial},{restocked},{sold},{withdrawn})"
+    )
+}
+
+fn sale_row(change: &Change) -> Option<String> {
+    let Record::Sale { epoch, key, item: Item { name, quantity }, version } = &change.record else {
+        return None;
+    };
+    let (key, name, quantity) = (literal(key.as_str()), literal(name), quantity.get());
+    Some(format!("({key},{},{epoch},{name},{quantity},{version})", change.position))
+}
+
+/// Name, price in cents, quantity, version, initial, restocked, sold, withdrawn.
+type ToyRow = (String, u64, u64, u64, u64, i64, u64, u64);
+
+/// Key, position, epoch, toy, quantity, version.
+type SaleRow = (String, u64, u64, String, u64, u64);
+
+/// The rows of all tables.
+struct Stored {
+    toys: Vec<ToyRow>,
+    sales: Vec<SaleRow>,
+    /// Fence and settled; `None` until all toys of a new store are there.
+    standing: Option<(u64, u64)>,
+}
+
+fn read_all(connection: &mut Conn) -> Result<Stored, Refusal> {
+    Ok(Stored {
+        toys: connection.query(
+            "SELECT name, CAST(price * 100 AS UNSIGNED), quantity, version, initial, restocked, sold, withdrawn \
+             FROM toys ORDER BY id",
+        )?,
+        sales: connection.query(
+            "SELECT sale_key, position, epoch, toy, quantity, version FROM sales ORDER BY position",
+        )?,
+        standing: connection.query_first("SELECT fence, settled FROM standing")?,
+    })
+}
+
+/// The stock of these rows, at this position.
+fn decode(stored: Stored, position: u64) -> Result<Stock> {
+    let mut shelves = Vec::with_capacity(stored.toys.len());
+    for (name, cents, quantity, version, initial, restocked, sold, withdrawn) in stored.toys {
+        let shelf = Shelf::new(name.parse()?, Price(cents), quantity);
+        let toy = Toy { version, ..shelf.toy };
+        shelves.push(Shelf { toy, initial, restocked, sold, withdrawn, ..shelf });
+    }
+    let mut stock = Stock::new(shelves, position);
+    if let Some((fence, settled)) = stored.standing {
+        stock.replay(0, &Record::Office(Epoch(fence)))?;
+        let through = Some(OrderNumber(settled));
+        stock.replay(0, &Record::Settle { through, keys: vec![] })?;
+    }
+    for (key, position, epoch, toy, quantity, version) in stored.sales {
+        let item = Item { name: toy.parse()?, quantity: quantity.try_into()? };
+        let (key, epoch) = (Key::try_from(key)?, Epoch(epoch));
+        stock.replay(position, &Record::Sale { epoch, key, item, version })?;
+    }
+    Ok(stock)
+}

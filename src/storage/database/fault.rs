@@ -1,0 +1,101 @@
+//! What an error of a database node means: a *passing* fault goes away, here or at another node; a *lasting* one is for the
+//! operator. Pure. Used by [`nodes`](super::nodes) and [`table_log`](super::table_log).
+
+use crate::error::Error;
+use mysql::Error as Refusal;
+
+/// A statement that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The same statement may succeed at another node or a moment later. Whether it was carried out is unknown.
+    Passing(String),
+    /// It never succeeds until the operator has changed something. It was not carried out.
+    Lasting(Error),
+}
+
+/// Codes of errors that pass, in the numbers of MySQL and MariaDB.
+const PASSING: [u16; 34] = [
+    // The node is full, or shuts down.
+    1021, 1030, 1040, 1041, 1053, 1079, 1114, 1203, 1226,
+    // The node is not a part of the database now (Galera), cannot reach the others, or may only read.
+    1047, 1290, 1792, 1836, 3100, 3101, 3796,
+    // The connection was lost, or an answer took too long.
+    1156, 1158, 1159, 1160, 1161, 1317, 1927, 1969, 2006, 2013,
+    // Another transaction came first.
+    1020, 1180, 1205, 1213, // A log has another writer: its row tells.
+    1048, // TiDB: the storage is away, or another transaction came first.
+    9002, 9005, 9007,
+];
+
+/// What this error means, of a node of the database `place`.
+pub fn of(error: &Refusal, place: &str) -> Fault {
+    match error {
+        Refusal::MySqlError(refusal) if PASSING.contains(&refusal.code) => {
+            Fault::Passing(format!("{place}: {} ({})", refusal.message, refusal.code))
+        }
+        Refusal::MySqlError(refusal) => {
+            let why = format!("{} ({})", refusal.message, refusal.code);
+            let why = remedy(refusal.code).map_or(why.clone(), |what| format!("{why}; {what}"));
+            Fault::Lasting(Error::Storage { path: place.to_owned(), why })
+        }
+        Refusal::IoError(error) => Fault::Passing(format!("{place}: {error}")),
+        Refusal::DriverError(error) => Fault::Passing(format!("{place}: {error}")),
+        Refusal::CodecError(error) => Fault::Passing(format!("{place}: {error}")),
+        Refusal::TlsError(_) => Fault::Lasting(Error::Storage {
+            path: place.to_owned(),
+            why: format!("{error}; check database.authority and the node's certificate"),
+        }),
+        Refusal::UrlError(_) | Refusal::FromValueError(_) | Refusal::FromRowError(_) => {
+            Fault::Lasting(Error::Storage {
+                path: place.to_owned(),
+                why: format!("{error}; it was not written by this store"),
+            })
+        }
+    }
+}
+
+/// What the operator can do about a lasting fault.
+fn remedy(code: u16) -> Option<&'static str> {
+    match code {
+        1045 | 1698 => Some("check database.user and database.password_file"),
+        1044 | 1142 | 1143 | 1227 | 1370 => Some(
+            "grant the user all rights on the databases of the store, or make their tables as \
+             `toystore database schema` prints them",
+        ),
+        1049 | 1054 | 1146 => {
+            Some("the tables are not those of this store; `toystore database schema` prints them")
+        }
+        1153 => Some("raise max_allowed_packet"),
+        3819 | 4025 => {
+            Some("the books of this row do not balance; restore the database from a backup")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mysql::MySqlError;
+    use std::io;
+
+    #[test]
+    fn what_passes_is_tried_again_and_what_lasts_says_what_to_do() {
+        let refusal = |code| {
+            let (state, message) = ("HY000".to_owned(), "no".to_owned());
+            of(&Refusal::MySqlError(MySqlError { state, message, code }), "node 1")
+        };
+        for code in PASSING {
+            assert_eq!(refusal(code), Fault::Passing(format!("node 1: no ({code})")));
+        }
+        for (code, remedy) in
+            [(1045, "database.user"), (1142, "grant"), (1146, "`toystore database schema`")]
+        {
+            let Fault::Lasting(error) = refusal(code) else { panic!("{code} passes") };
+            let text = error.to_string();
+            assert!(text.starts_with("node 1: no (") && text.contains(remedy), "{text}");
+        }
+        let reset = of(&Refusal::IoError(io::ErrorKind::ConnectionReset.into()), "node 1");
+        assert!(matches!(reset, Fault::Passing(_)), "{reset:?}");
+    }
+}

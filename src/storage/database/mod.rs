@@ -1,0 +1,28 @@
+//! Tables of a database that speaks MySQL's protocol and spans machines: the state of a service survives the loss of a
+//! node. Knows no toys. Used by the services with `engine = "database"`.
+//!
+//! ```text
+//! fault.rs       (pure) what an error of a node means: try again, or tell the operator
+//! nodes.rs       the nodes of the database, tried in turn, each with deadlines
+//! schema.rs      the tables that a service needs, made at its first start
+//! opened.rs      a service's database: opens it, reads
+//! row.rs         (pure) what the row of a log says about a commit whose outcome is unknown
+//! table_log.rs   a log that grows row by row: append, sync, answer; one writer at a time
+//! ```
+//!
+//! - Each service has a database of its own.
+//! - What was synced is there after the loss of any node that the database survives.
+//! - A writer that was replaced cannot commit any more: the database itself refuses it.
+//! - A commit whose answer did not come is neither taken for done nor for failed: another node is asked.
+
+pub mod fault;
+pub mod nodes;
+pub mod schema;
+pub mod opened;
+pub mod row;
+pub mod table_log;
+
+pub use nodes::literal;
+pub use opened::Database;
+pub use schema::Schema;
+pub use table_log::TableLog;

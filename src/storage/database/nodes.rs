@@ -1,0 +1,176 @@
+//! The nodes of a service's database. Whoever needs a connection gets one to the node that answered last, or to the next
+//! one. Used by the rest of this directory.
+//!
+//! - Every connect, read and write has a deadline.
+//! - A connection sees everything that was committed at any node before (`wsrep_sync_wait`, where the database is Galera).
+
+use super::fault::{self, Fault};
+use crate::address;
+use crate::blocking::Blocking;
+use crate::config;
+use crate::error::{Error, Result};
+use crate::text;
+use mysql::prelude::Queryable;
+use mysql::{Conn, Error as Refusal, Opts, OptsBuilder, SslOpts};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longer than this for a TCP connection counts as no answer.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// The pause after a fault, before the next node is asked.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Settings of every connection. Strict, so that a value which does not fit is refused; and a text is quoted as
+/// [`literal`] does it.
+const SESSION: [&str; 3] = [
+    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES,NO_ENGINE_SUBSTITUTION'",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET SESSION innodb_lock_wait_timeout = 2",
+];
+
+/// The nodes.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    /// The name of the database.
+    pub(super) name: String,
+    pub(super) addresses: Vec<String>,
+    /// Everything but the address and the deadlines.
+    options: Opts,
+    /// Which node is used, counted on without end.
+    current: AtomicUsize,
+}
+
+/// A connection to one node.
+pub(super) struct Session {
+    nodes: Arc<Nodes>,
+    node: usize,
+    connection: Conn,
+}
+
+impl Nodes {
+    pub(super) fn new(settings: &config::Database, service: &str) -> Result<Nodes> {
+        Ok(Nodes {
+            name: format!("{}{service}", settings.prefix),
+            addresses: settings.addresses.clone(),
+            options: options(settings)?,
+            current: AtomicUsize::new(0),
+        })
+    }
+
+    /// A new connection to the node in use. No answer on it may take longer than `longest`.
+    pub(super) fn connect(
+        self: &Arc<Nodes>,
+        longest: Duration,
+        database: Option<&str>,
+    ) -> Result<Session, Fault> {
+        let _waiting = Blocking::new();
+        let node = self.current.load(Ordering::Relaxed);
+        let (host, port) = address::parts(self.address(node));
+        let options = OptsBuilder::from_opts(self.options.clone())
+            .ip_or_hostname(Some(host))
+            .tcp_port(port.parse().unwrap_or_default())
+            .db_name(database)
+            .read_timeout(Some(longest))
+            .write_timeout(Some(longest));
+        let connection = Conn::new(options).map_err(|error| self.fault(&error, node))?;
+        let mut session = Session { nodes: self.clone(), node, connection };
+        session.see_others(true)?;
+        Ok(session)
+    }
+
+    fn address(&self, node: usize) -> &str {
+        &self.addresses[node % self.addresses.len()]
+    }
+
+    /// What an error of this node means. After a passing fault the next node is used.
+    fn fault(&self, error: &Refusal, node: usize) -> Fault {
+        let fault = fault::of(error, &format!("database {} at {}", self.name, self.address(node)));
+        if let Fault::Passing(_) = fault {
+            let next = node.wrapping_add(1);
+            // Another thread may have gone on to the next node already.
+            self.current.compare_exchange(node, next, Ordering::Relaxed, Ordering::Relaxed).ok();
+        }
+        fault
+    }
+}
+
+impl Session {
+    /// Runs statements. After a fault the session is of no use any more: what it has begun is undone when it is dropped.
+    pub(super) fn run<T>(
+        &mut self,
+        act: impl FnOnce(&mut Conn) -> Result<T, Refusal>,
+    ) -> Result<T, Fault> {
+        let _waiting = Blocking::new();
+        act(&mut self.connection).map_err(|error| self.nodes.fault(&error, self.node))
+    }
+
+    /// Whether each statement waits until the node has everything that was committed at any other node before. Without
+    /// effect if the database is not Galera.
+    pub(super) fn see_others(&mut self, wait: bool) -> Result<(), Fault> {
+        const UNKNOWN_VARIABLE: u16 = 1193;
+        let text = format!("SET SESSION wsrep_sync_wait = {}", if wait { 7 } else { 0 });
+        self.run(|connection| match connection.query_drop(text) {
+            Err(Refusal::MySqlError(e)) if e.code == UNKNOWN_VARIABLE => Ok(()),
+            other => other,
+        })
+    }
+}
+
+/// How long passing faults are borne.
+pub(super) struct Patience {
+    began: Instant,
+    longest: Duration,
+}
+
+impl Patience {
+    pub(super) fn new(longest: Duration) -> Patience {
+        Patience { began: Instant::now(), longest }
+    }
+
+    /// Makes a pause after a passing fault. Returns a lasting fault, and a passing one when it has gone on for too long.
+    pub(super) fn bear(&self, fault: Fault) -> Result<(), Fault> {
+        match fault {
+            Fault::Passing(why) if self.began.elapsed() >= self.longest => {
+                let seconds = self.longest.as_secs_f32();
+                Err(Fault::Passing(format!("no answer for {seconds} s: {why}")))
+            }
+            Fault::Passing(_) => {
+                let _waiting = Blocking::new();
+                thread::sleep(PAUSE);
+                Ok(())
+            }
+            Fault::Lasting(_) => Err(fault),
+        }
+    }
+
+    /// How long it has been.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+fn options(settings: &config::Database) -> Result<Opts> {
+    let password = settings.password_file.as_deref().map(|file| {
+        text::read(file).map_err(|e| Error::storage(file, "cannot read the password", e))
+    });
+    let password = password.transpose()?;
+    let authority = settings.authority.clone();
+    let tls = authority.map(|file| SslOpts::default().with_root_cert_path(Some(file)));
+    Ok(OptsBuilder::new()
+        .user(Some(settings.user.clone()))
+        .pass(password.map(|text| text.trim_end().to_owned()))
+        .prefer_socket(false)
+        .tcp_connect_timeout(Some(CONNECT_TIME_MAX))
+        .stmt_cache_size(0)
+        .ssl_opts(tls)
+        .init(SESSION.to_vec())
+        .into())
+}
+
+/// A text as SQL has it, in the mode of our connections.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

@@ -1,0 +1,88 @@
+//! The database of one service, once its tables are known to be there. Used by
+//! [`table_log`](super::table_log), and by the services to read what they have stored.
+
+use super::fault::Fault;
+use super::nodes::{Nodes, Patience, Session};
+use super::schema::Schema;
+use crate::config;
+use crate::error::{Error, Result};
+use crate::model::Identity;
+use crate::stop::Stop;
+use mysql::{Conn, Error as Refusal};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longer than this for a statement that makes tables counts as no answer.
+const OPEN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Between two attempts to open the database.
+const OPEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// The database of one service, shared by all who use it.
+#[derive(Debug, Clone)]
+pub struct Database {
+    nodes: Arc<Nodes>,
+    identity: Identity,
+}
+
+impl Database {
+    /// Opens the database of a service, and makes its tables if they are missing. While no node answers, it waits, until the
+    /// process is asked to end.
+    pub fn open(settings: &config::Database, schema: &Schema, stop: &Stop) -> Result<Database> {
+        let nodes = Arc::new(Nodes::new(settings, schema.service)?);
+        let prepare = || {
+            let mut session = nodes.connect(OPEN_TIME_MAX, None)?;
+            schema.prepare(&mut session, &nodes.name)
+        };
+        let mut attempts = 0_u64;
+        loop {
+            let why = match prepare() {
+                Ok(identity) => return Ok(Database { nodes, identity }),
+                Err(Fault::Lasting(error)) => return Err(error),
+                Err(Fault::Passing(why)) => why,
+            };
+            if attempts.is_multiple_of(30) {
+                tracing::warn!("waiting for the database: {why}");
+            }
+            attempts += 1;
+            if stop.wait(OPEN_PAUSE) {
+                return Err(Error::unavailable(format!("no answer from the database: {why}")));
+            }
+        }
+    }
+
+    /// Drawn when the tables were made: another store's database has another one.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Its name and nodes, for messages.
+    pub fn place(&self) -> String {
+        format!("database {} at {}", self.nodes.name, self.nodes.addresses.join(","))
+    }
+
+    /// Reads. After a passing fault `read` is called again, with a connection to another node, for as long as `longest`;
+    /// then the database counts as unavailable.
+    pub fn read<T>(
+        &self,
+        longest: Duration,
+        mut read: impl FnMut(&mut Conn) -> Result<T, Refusal>,
+    ) -> Result<T> {
+        let patience = Patience::new(longest);
+        loop {
+            let fault = match self.connect(longest).and_then(|mut session| session.run(&mut read)) {
+                Ok(value) => return Ok(value),
+                Err(fault) => fault,
+            };
+            patience.bear(fault).map_err(|fault| match fault {
+                Fault::Lasting(error) => error,
+                Fault::Passing(why) => Error::unavailable(why),
+            })?;
+        }
+    }
+
+    /// A new connection to the node in use. No answer on it may take longer than `longest`.
+    pub(super) fn connect(&self, longest: Duration) -> Result<Session, Fault> {
+        self.nodes.connect(longest, Some(&self.nodes.name))
+    }
+}

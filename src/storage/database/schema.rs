@@ -1,0 +1,111 @@
+//! The tables that a service needs in its database. A service makes them at its first start, if its user may;
+//! `toystore database schema` prints them for whoever makes them by hand.
+//!
+//! Every table names its collation, so that names which differ only in case differ, whatever the database's default is.
+
+use super::fault::Fault;
+use super::nodes::{Session, literal};
+use crate::error::Error;
+use crate::model::Identity;
+use crate::storage::directory::drawn;
+use mysql::Error as Refusal;
+use mysql::prelude::Queryable;
+
+/// The tables of a service.
+#[derive(Debug, Clone, Copy)]
+pub struct Schema {
+    /// The service, which is the end of its database's name.
+    pub service: &'static str,
+    /// Raised with every change of the tables.
+    pub version: u32,
+    /// A `CREATE TABLE IF NOT EXISTS` for each table of its own.
+    pub tables: &'static [&'static str],
+}
+
+/// The tables of every service: whose database it is, and the logs in it.
+const COMMON: [&str; 2] = [
+    "CREATE TABLE IF NOT EXISTS store (
+    id TINYINT NOT NULL PRIMARY KEY CHECK (id = 1),
+    service VARCHAR(20) NOT NULL,
+    version INT NOT NULL,
+    identity CHAR(16) NOT NULL
+) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin",
+    "CREATE TABLE IF NOT EXISTS logs (
+    name VARCHAR(20) NOT NULL PRIMARY KEY,
+    term BIGINT NOT NULL,
+    writer CHAR(16) NOT NULL,
+    position BIGINT NOT NULL
+) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin",
+];
+
+/// The row of the table `store`.
+struct Store {
+    service: String,
+    version: u32,
+    identity: String,
+}
+
+impl Schema {
+    /// The statements that make the database of this name, which then has this identity. Each can be repeated. The
+    /// row of `store` comes last: with it, all tables are there.
+    pub fn statements(&self, database: &str, identity: &Identity) -> Vec<String> {
+        let Schema { service, version, tables } = self;
+        let mut all = vec![
+            format!("CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4"),
+            format!("USE `{database}`"),
+        ];
+        all.extend(COMMON.iter().chain(*tables).map(|&table| table.to_owned()));
+        all.push(format!(
+            "INSERT IGNORE INTO store (id, service, version, identity) VALUES (1, {}, {version}, {})",
+            literal(service),
+            literal(&identity.0)
+        ));
+        all
+    }
+
+    /// Makes what is missing. Returns the identity of the database.
+    pub(super) fn prepare(&self, session: &mut Session, database: &str) -> Result<Identity, Fault> {
+        let mut found = find(session, database)?;
+        if found.is_none() {
+            for statement in self.statements(database, &drawn()) {
+                session.run(|connection| connection.query_drop(statement))?;
+            }
+            tracing::info!("made the tables of the {} in the database {database}", self.service);
+            // Another process may have been first.
+            found = find(session, database)?;
+        }
+        let missing = || Fault::Passing(format!("{database}.store is empty"));
+        let found = found.ok_or_else(missing)?;
+        self.check(database, &found)?;
+        Ok(Identity(found.identity))
+    }
+
+    /// Refuses the tables of another service or of another version.
+    fn check(&self, database: &str, found: &Store) -> Result<(), Fault> {
+        let why = if found.service != self.service {
+            format!("it belongs to the service {}; set another database.prefix", found.service)
+        } else if found.version != self.version {
+            let (version, ours) = (found.version, self.version);
+            format!(
+                "its tables have version {version}, this program needs {ours}; use the program that made them"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Fault::Lasting(Error::Storage { path: format!("database {database}"), why }))
+    }
+}
+
+/// The row of `store`, if there is such a table.
+fn find(session: &mut Session, database: &str) -> Result<Option<Store>, Fault> {
+    const UNKNOWN_DATABASE: u16 = 1049;
+    const UNKNOWN_TABLE: u16 = 1146;
+    let query = format!("SELECT service, version, identity FROM `{database}`.store");
+    let row = session.run(|connection| match connection.query_first(query) {
+        Err(Refusal::MySqlError(e)) if [UNKNOWN_DATABASE, UNKNOWN_TABLE].contains(&e.code) => {
+            Ok(None)
+        }
+        other => other,
+    })?;
+    Ok(row.map(|(service, version, identity)| Store { service, version, identity }))
+}
