@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::model::{Entry, Epoch, OrderNumber, View};
 
 /// The durable part of a running replica.
+#[expect(clippy::large_enum_variant, reason = "a process has one of them")]
 pub enum Durable {
     /// Its own files.
     File(OrderFile),

@@ -46,7 +46,9 @@ const FAULTS: [Fault; 9] = [
     Fault {
         what: "all replicas are killed",
         begin: |store, galera| {
-            REPLICAS.into_iter().for_each(|id| store.kill(Id::Order(id)));
+            for id in REPLICAS {
+                store.kill(Id::Order(id));
+            }
             start_what_is_missing(store, galera);
         },
         end: |_, _| {},
