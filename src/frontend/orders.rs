@@ -5,7 +5,7 @@ use super::asking::{Asking, Then, is_suspect};
 use super::elected::Leader;
 use super::election::Election;
 use super::products::Products;
-use super::purchases::{Batch, CALLS_MAX, Next, PAUSE, PurchasesInFlight};
+use super::purchases::{Batch, Next, PAUSE, PurchasesInFlight};
 use super::sampled::Sampled;
 use crate::blocking::Blocking;
 use crate::config::Config;
@@ -67,7 +67,7 @@ impl Orders {
             products,
             replicas: replicas.collect::<Result<_>>()?,
             in_flight: Mutex::new(InFlight {
-                purchases: PurchasesInFlight::new(me, CALLS_MAX),
+                purchases: PurchasesInFlight::new(me),
                 sampled: Sampled::default(),
             }),
             deadline: config.frontend.purchase_deadline,

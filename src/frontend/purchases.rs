@@ -1,8 +1,8 @@
 //! The purchases in flight, and which of them are sent to the leader together. Pure: driven by
 //! [`orders`](super::orders), whose threads ask and whose connections wait, and by the simulation.
 //!
-//! A purchase that finds fewer than [`CALLS_MAX`] calls under way is sent at once, and all that wait with it. The
-//! others wait, without a thread. When a call is over, those whose outcome it brought are woken at once, and of those
+//! One call is under way at a time. A purchase that finds none is sent at once, and all that wait with it. The
+//! others wait, without a thread. When the call is over, those whose outcome it brought are woken at once, and of those
 //! that wait the first, which sends the next call. If that asks for one of them again, it first makes a pause.
 //!
 //! - Each purchase keeps its own key, deadline, attempts and outcome, whatever it was sent with.
@@ -21,9 +21,6 @@ use crate::protocol::purchase::{PURCHASES_MAX, Purchase};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// The most calls to the leader at the same time. With one, the leader would have nothing to do while an answer is on
-/// its way, and one slow call would hold up every purchase; with many, each would have few purchases.
-pub const CALLS_MAX: usize = 2;
 /// The pause before the same leader is asked again.
 pub const PAUSE: Duration = Duration::from_millis(10);
 
@@ -36,9 +33,8 @@ pub struct PurchasesInFlight<W> {
     in_flight: BTreeMap<u64, InFlight<W>>,
     /// Those that are to be sent.
     waiting: VecDeque<u64>,
-    /// The number of calls under way, each with a batch of purchases.
-    calls: usize,
-    calls_max: usize,
+    /// A call is under way, with a batch of purchases.
+    is_asking: bool,
 }
 
 #[derive(Debug)]
@@ -51,15 +47,13 @@ struct InFlight<W> {
     stage: Stage,
     /// It is not sent before this.
     not_before: Moment,
-    /// Nobody waits for it any more.
-    is_left: bool,
 }
 
 #[derive(Debug)]
 enum Stage {
     /// It is to be sent.
     Waiting,
-    /// A call with it is under way.
+    /// The call with it is under way.
     Asked {
         /// Whether its leader was known, so that it was put into the message.
         is_sent: bool,
@@ -91,12 +85,12 @@ impl Batch {
 }
 
 impl<W: Clone> PurchasesInFlight<W> {
-    /// No purchase at the front-end `me`, and at most so many calls at the same time.
-    pub fn new(me: FrontendId, calls_max: usize) -> PurchasesInFlight<W> {
+    /// No purchase at the front-end `me`.
+    pub fn new(me: FrontendId) -> PurchasesInFlight<W> {
         // The callers before are the replicas, for purchases that are made there by hand.
         let caller = Instance::ID_MAX + me.0;
         let (in_flight, waiting) = (BTreeMap::new(), VecDeque::new());
-        PurchasesInFlight { caller, last: 0, in_flight, waiting, calls: 0, calls_max }
+        PurchasesInFlight { caller, last: 0, in_flight, waiting, is_asking: false }
     }
 
     /// A purchase that has just come. Returns its sequence.
@@ -111,9 +105,8 @@ impl<W: Clone> PurchasesInFlight<W> {
             return Err(Error::unavailable(format!("{PURCHASES_MAX} purchases are in flight")));
         }
         self.last += 1;
-        let (asking, stage, is_left) = (Asking::default(), Stage::Waiting, false);
-        let not_before = Moment::START;
-        let purchase = InFlight { key, item, deadline, waker, asking, stage, not_before, is_left };
+        let (asking, stage, not_before) = (Asking::default(), Stage::Waiting, Moment::START);
+        let purchase = InFlight { key, item, deadline, waker, asking, stage, not_before };
         self.in_flight.insert(self.last, purchase);
         self.waiting.push_back(self.last);
         Ok(self.last)
@@ -135,8 +128,8 @@ impl<W: Clone> PurchasesInFlight<W> {
             Stage::Asked { .. } if now >= purchase.deadline => {
                 Next::Over(Err(Error::unanswered("the order service did not answer in time")))
             }
-            Stage::Waiting if self.calls < self.calls_max => {
-                self.calls += 1;
+            Stage::Waiting if !self.is_asking => {
+                self.is_asking = true;
                 let batch = Vec::from(std::mem::take(&mut self.waiting));
                 let mut from = now;
                 for sequence in &batch {
@@ -196,7 +189,6 @@ impl<W: Clone> PurchasesInFlight<W> {
                 purchase.filter(|purchase| matches!(purchase.stage, Stage::Asked { .. }));
             let Some(purchase) = purchase else { continue };
             match purchase.asking.told(answer, now + PAUSE >= purchase.deadline) {
-                _ if purchase.is_left => drop(self.in_flight.remove(sequence)),
                 Then::Over(outcome) => {
                     purchase.stage = Stage::Over(outcome);
                     wakers.push(purchase.waker.clone());
@@ -210,25 +202,16 @@ impl<W: Clone> PurchasesInFlight<W> {
         }
         again.append(&mut self.waiting);
         self.waiting = again;
-        self.calls -= 1;
+        self.is_asking = false;
         wakers.extend(self.first_waiting());
         wakers
     }
 
     /// Nobody waits for this purchase any more. Returns who is to be woken in its place, if it was to send a call.
     pub fn end(&mut self, sequence: u64) -> Option<W> {
-        let purchase = self.in_flight.get_mut(&sequence)?;
-        if matches!(purchase.stage, Stage::Asked { .. }) {
-            purchase.is_left = true;
-            return None;
-        }
-        let may_have_waited = matches!(purchase.stage, Stage::Waiting | Stage::Over(Err(_)));
-        self.in_flight.remove(&sequence);
-        if may_have_waited {
-            self.waiting.retain(|other| *other != sequence);
-            return self.first_waiting();
-        }
-        None
+        let InFlight { stage, .. } = self.in_flight.remove(&sequence)?;
+        self.waiting.retain(|other| *other != sequence);
+        if matches!(stage, Stage::Over(Ok(_))) { None } else { self.first_waiting() }
     }
 
     /// Whether a purchase is to be sent.
@@ -237,7 +220,7 @@ impl<W: Clone> PurchasesInFlight<W> {
     }
 
     fn first_waiting(&self) -> Option<W> {
-        let first = self.waiting.front().filter(|_| self.calls < self.calls_max)?;
+        let first = self.waiting.front().filter(|_| !self.is_asking)?;
         self.in_flight.get(first).map(|purchase| purchase.waker.clone())
     }
 }

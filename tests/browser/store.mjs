@@ -92,18 +92,6 @@ export class Store {
     return response.ok ? (await response.json()).data : null;
   }
 
-  /** Buys as another customer. */
-  async buy(name, quantity) {
-    const body = JSON.stringify({ name, quantity });
-    const response = await fetch(new URL("orders", this.url), { method: "POST", body });
-    if (!response.ok) throw new Error(`${quantity} ${name}: ${await response.text()}`);
-  }
-
-  /** A file of a service. */
-  file(service, name) {
-    return readFile(join(this.#directory, service, name), "utf8");
-  }
-
   /** The status of the front-end. */
   async status() {
     const response = await fetch(new URL("status", this.#peer), { signal: AbortSignal.timeout(10_000) });

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Much more than any condition needs. A test that reaches it has failed. */
-export const PATIENCE_MS = 20_000;
+export const PATIENCE_MS = 60_000;
 
 /** Waits until `condition` returns, or resolves to, something true. If it never does, the message also has what `more` returns or resolves to. */
 export async function until(what, condition, more = () => "") {

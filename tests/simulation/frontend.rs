@@ -129,7 +129,7 @@ impl Frontend {
             checkers: ids.into_iter().map(|id| (id, HealthChecker::default())).collect(),
             ask_deadline: between(rng, &ASK_DEADLINE),
             tags: Vec::new(),
-            purchases: PurchasesInFlight::new(me, rng.usize(1..=purchases::CALLS_MAX)),
+            purchases: PurchasesInFlight::new(me),
             pending: Vec::new(),
             sending: Vec::new(),
             looking_up: Vec::new(),

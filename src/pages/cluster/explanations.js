@@ -2,7 +2,7 @@
 
 /** By the name of the span. */
 export const EXPLANATIONS = {
-  "wait for the batch": "The front-end sends all purchases that wait with one buy; at most two such calls are under way.",
+  "wait for the batch": "The front-end sends all purchases that wait with one buy; one such call is under way at a time.",
   "buy": "Purchases of one call are independent: each has its own outcome.",
   "purchase": "Before step 2 the leader looks for the key in its log and among the purchases in flight.",
   "append to the journal": "Reserved: a sale that the catalog has made and answered, with a row in its journal that may not be on disk yet.",
