@@ -38,6 +38,14 @@ fn the_stock_is_in_tables_and_has_one_catalog() {
     galera.start_all();
     assert_eq!(left(1), "89\t11\t19.90");
 
+    store.close();
+    assert_eq!(audit(&store), Some(0));
+    galera.sql(1, "UPDATE toystore_orders.orders SET quantity = 2 WHERE number = 11");
+    assert_eq!(audit(&store), Some(1), "a toy was ordered that was not sold");
+    galera.sql(1, "UPDATE toystore_orders.orders SET quantity = 1 WHERE number = 11");
+    store.start_all();
+    let mut customer = store.customer(Frontend);
+
     let mut other = self::store(&galera);
     other.start(Catalog);
     // The first one notices when it has something to write.
@@ -46,6 +54,10 @@ fn the_stock_is_in_tables_and_has_one_catalog() {
     let said = store.log(Catalog);
     assert!(said.contains("another catalog has opened it since; this process ends"), "{said}");
     assert_eq!(other.customer(Catalog).quantity("Tux"), 89);
+}
+
+fn audit(store: &Cluster) -> Option<i32> {
+    store.program("audit").status().expect("a process").code()
 }
 
 /// What can be wrong with the database at the start of a service, and what the service says.
