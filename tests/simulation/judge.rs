@@ -236,11 +236,10 @@ impl Judge {
         if !view.ids().any(|id| id == view.leader) {
             return Err(format!("{view}: the leader is no member"));
         }
-        if let Some(old) = &self.view {
-            if view.epoch <= old.epoch {
+        if let Some(old) = &self.view
+            && view.epoch <= old.epoch {
                 return Err(format!("{view} follows {old}"));
             }
-        }
         if let Some(old) = self.view.as_ref().filter(|_| self.table.is_none()) {
             let leader = view.in_sync.iter().find(|member| member.id == view.leader);
             if !leader.is_some_and(|leader| old.in_sync.contains(leader)) {
