@@ -9,12 +9,12 @@ use crate::net::Transport;
 use crate::net::target::Target;
 use crate::protocol::web::Data;
 use crate::trace::Span;
-use crate::trace::context::{Context, TraceId};
+use crate::trace::context::{Context, SpanId, TraceId};
 use crate::trace::path::{Piece, critical_path};
 use crate::trace::span::ORDER_NUMBER;
 use crate::trace::tree::Trace;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
@@ -101,19 +101,22 @@ impl Collector {
         let path = format!("/traces/{trace}?from={start}&to={end}");
         let (mut services, mut silent, mut meanwhile) = (Vec::new(), Vec::new(), BTreeSet::new());
         for ((name, _), answer) in all.iter().zip(ask_all(&all, &path)) {
-            let Ok(mut spans) = answer else {
+            let Ok(spans) = answer else {
                 silent.push(name.clone());
                 continue;
             };
             meanwhile.extend(spans.iter().map(|span| span.trace).filter(|other| other != trace));
-            spans.retain(|span| span.trace == *trace);
             services.push((name.clone(), spans));
         }
         // What happened meanwhile in one service was done with the help of others.
+        let known: HashSet<SpanId> =
+            services.iter().flat_map(|(_, spans)| spans.iter().map(|span| span.id)).collect();
         for other in meanwhile.iter().take(MEANWHILE_MAX) {
             let answers = ask_all(&all, &format!("/traces/{other}"));
-            let of_service = all.iter().map(|(name, _)| name.clone()).zip(answers);
-            services.extend(of_service.filter_map(|(name, spans)| Some((name, spans.ok()?))));
+            for ((name, _), spans) in all.iter().zip(answers) {
+                let new = spans.into_iter().flatten().filter(|span| !known.contains(&span.id));
+                services.push((name.clone(), new.collect()));
+            }
         }
         let trace = Trace::of(Context { trace: *trace, span: *id }, services)
             .ok_or_else(|| missing(which))?;
@@ -201,7 +204,6 @@ impl FromStr for Which {
 mod tests {
     use super::*;
     use crate::trace::Kind;
-    use crate::trace::context::SpanId;
 
     #[test]
     fn the_wanted_purchase_is_chosen() {
