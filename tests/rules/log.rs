@@ -59,7 +59,9 @@ proptest! {
         let past = past.min(epochs.len());
         let entries: Vec<Entry> = (1..).zip(&epochs).map(|(n, epoch)| of(n, *epoch)).collect();
         let (mut whole, mut window) = (Log::default(), Log::after(past_of(&entries[..past])));
-        entries.iter().for_each(|entry| whole.push(entry.clone()).unwrap());
+        for entry in &entries {
+            whole.push(entry.clone()).unwrap();
+        }
         entries[past..].iter().for_each(|entry| window.restore(entry.clone()).unwrap());
         window.restore_keys();
         let agree = |window: &Log, whole: &Log| -> Result<(), TestCaseError> {
@@ -110,12 +112,16 @@ fn a_log_that_forgets_is_as_if_it_had_been_loaded_later() {
     let count = KEYS_MAX + 40_000;
     let entries: Vec<Entry> = (1..=count).map(|n| of(n, 1 + n / 10_000)).collect();
     let mut log = Log::default();
-    entries.iter().for_each(|entry| log.push(entry.clone()).unwrap());
+    for entry in &entries {
+        log.push(entry.clone()).unwrap();
+    }
     for (forgotten, past) in [(9_999, 0), (10_000, 10_000), (15_000, 10_000), (count, 40_000)] {
         log.forget(OrderNumber(forgotten));
         let (old, recent) = entries.split_at(past);
         let mut loaded = Log::after(past_of(old));
-        recent.iter().for_each(|entry| loaded.restore(entry.clone()).unwrap());
+        for entry in recent {
+            loaded.restore(entry.clone()).unwrap();
+        }
         loaded.restore_keys();
         assert!(log == loaded, "after {forgotten} were forgotten");
     }

@@ -237,9 +237,10 @@ impl Judge {
             return Err(format!("{view}: the leader is no member"));
         }
         if let Some(old) = &self.view
-            && view.epoch <= old.epoch {
-                return Err(format!("{view} follows {old}"));
-            }
+            && view.epoch <= old.epoch
+        {
+            return Err(format!("{view} follows {old}"));
+        }
         if let Some(old) = self.view.as_ref().filter(|_| self.table.is_none()) {
             let leader = view.in_sync.iter().find(|member| member.id == view.leader);
             if !leader.is_some_and(|leader| old.in_sync.contains(leader)) {
