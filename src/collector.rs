@@ -224,9 +224,9 @@ mod tests {
             request(2, PURCHASE, 300, 110),
             request(3, PURCHASE, 200, 120),
             request(4, "GET /products", 999, 165),
-            request(5, CATCH_UP, 1, 170),
-            request(6, ELECTION, 1, 175),
-            request(7, ELECTION, 1, 176),
+            request(5, CATCH_UP, 1, 166),
+            request(6, ELECTION, 1, 167),
+            request(7, ELECTION, 1, 168),
         ];
         for (wanted, expected) in [
             ("last", Some(3)),
