@@ -47,7 +47,7 @@
 //! | values | [`error`], [`model`], [`text`], [`address`] |
 //! | judging | [`history`]: what customers were answered, and which promises that breaks |
 //! | programs | [`output`], [`config`], [`diagnostics`], [`blocking`], [`stop`], [`program`], [`signals`] |
-//! | input and output | [`storage`] (durable files), [`net`] (server, frames, calls), [`http`] |
+//! | input and output | [`storage`] (what is durable: files, or a database), [`net`] (server, frames, calls), [`http`] |
 //! | traces | [`trace`] (where the time of a request goes) |
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
 //! | endpoints | [`monitoring`] (health, status, metrics), [`endpoint`] (an address of a service), [`collector`] (of traces) |

@@ -411,7 +411,11 @@ fn with_a_shared_log_whoever_is_up_and_uses_its_database_can_lead() {
         ("nothing", |_| {}, None),
         ("the leader is gone", |store| store.refuse(3), Some(2)),
         ("the leader hangs", |store| drop(store.hang(3)), Some(2)),
-        ("the leader has started or has lost the log", |store| store.health(3).starting = true, Some(3)),
+        (
+            "the leader has started or has lost the log",
+            |store| store.health(3).starting = true,
+            Some(3),
+        ),
         ("another one has started", |store| store.health(1).starting = false, None),
         (
             "the leader has not loaded the log, which the others never do",

@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::process::ExitCode;
 use std::time::Duration;
-use toystore::config::Config;
+use toystore::config::{Config, Engine};
 use toystore::error::Result;
 use toystore::{audit, output, program};
 
@@ -11,7 +11,7 @@ pub(crate) fn main() -> ExitCode {
     let running = Arg::new("running")
         .long("running")
         .action(ArgAction::SetTrue)
-        .help("Ask the services of the open store instead of reading the data directories");
+        .help("Ask the services of the open store instead of reading its files or tables");
     let deadline = Arg::new("deadline")
         .long("deadline-ms")
         .value_name("MS")
@@ -35,6 +35,8 @@ fn run(config: &Config, arguments: &ArgMatches) -> Result<ExitCode> {
     let verdict = if arguments.get_flag("running") {
         let ms = *arguments.get_one::<u32>("deadline").expect("it has a default");
         audit::running::audit(config, Duration::from_millis(ms.into()))?
+    } else if config.storage.engine == Engine::Database {
+        audit::tables::audit(config)?
     } else {
         audit::disk::audit(config)?
     };

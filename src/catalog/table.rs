@@ -11,6 +11,7 @@ use super::journal::Journal;
 use super::record::Record;
 use super::shelf::Shelf;
 use super::stock::Stock;
+use crate::config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Item, Key, OrderNumber, Price, Toy};
 use crate::storage::database::{Database, Schema, TableLog, literal};
@@ -79,15 +80,34 @@ pub fn load(database: &Database, initial: Option<&Path>) -> Result<(Stock, Table
     let journal = TableJournal { log, database: database.clone() };
     let stored = database.read(LOAD_TIME_MAX, read_all)?;
     let is_complete = stored.standing.is_some();
-    let mut stock = decode(stored, position).map_err(|error| match error {
-        Error::Invalid { why } => Error::Storage { path: database.place(), why },
-        other => other,
-    })?;
+    let mut stock = decode(stored, position).map_err(|error| unusable(database, error))?;
     if !is_complete {
         let shelves = initial.map_or_else(|| Ok(initial::default_toys()), initial::read)?;
         journal.fill(&mut stock, shelves)?;
     }
     Ok((stock, journal))
+}
+
+/// The stock as it is in the tables at one moment, for the audit, which only reads.
+pub fn read(settings: &config::Database) -> Result<Stock> {
+    let database = Database::existing(settings, &SCHEMA)?;
+    let (stored, position) = database.read(LOAD_TIME_MAX, |connection| {
+        connection.query_drop("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
+        connection.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT")?;
+        let stored = read_all(connection)?;
+        let position = connection.query_first("SELECT position FROM logs")?;
+        connection.query_drop("COMMIT")?;
+        Ok((stored, position.unwrap_or(0)))
+    })?;
+    decode(stored, position).map_err(|error| unusable(&database, error))
+}
+
+/// The error of rows that the catalog never wrote.
+fn unusable(database: &Database, error: Error) -> Error {
+    match error {
+        Error::Invalid { why } => Error::Storage { path: database.place(), why },
+        other => other,
+    }
 }
 
 impl TableJournal {
@@ -129,13 +149,13 @@ impl TableJournal {
 impl Journal for TableJournal {
     fn append(&self, records: &[Record], stock: &Stock) -> Result<()> {
         let before = stock.position() - records.len() as u64;
-        let changed = |(position, record): (u64, &Record)| {
+        let left_by = |(position, record): (u64, &Record)| {
             let name = record.changed().map(|(name, _)| name);
             let place = name.and_then(|name| stock.place(name).ok());
-            let shelf = place.map(|place| (place, stock.shelves()[place].clone()));
-            Change { record: record.clone(), position, shelf }
+            let left = |place: usize| (place, stock.shelves()[place].clone());
+            Change { record: record.clone(), position, shelf: place.map(left) }
         };
-        let changes = (before + 1..).zip(records).map(changed);
+        let changes = (before + 1..).zip(records).map(left_by);
         self.log.append(changes).map(drop).map_err(|error| self.plain(error))
     }
 

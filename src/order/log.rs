@@ -80,7 +80,10 @@ impl Log {
 
     /// Entry `number`.
     pub fn get(&self, number: OrderNumber) -> Option<&Entry> {
-        number.0.checked_sub(1).and_then(|before| self.entries.get(self.place(OrderNumber(before))?))
+        number
+            .0
+            .checked_sub(1)
+            .and_then(|before| self.entries.get(self.place(OrderNumber(before))?))
     }
 
     /// The epoch of entry `number`, if it is an entry or the last of the past. Without a past, that is number 0, which every

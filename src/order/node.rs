@@ -246,8 +246,7 @@ impl Node {
 /// A replica with a log of its own, in the files of its directory.
 fn with_file(config: &Config, id: ReplicaId) -> Result<(Replica, Durable)> {
     let settings = config.order.replica(id)?;
-    let Loaded { log, view, committed, file } =
-        OrderFile::load(&settings.data, config.order.fail)?;
+    let Loaded { log, view, committed, file } = OrderFile::load(&settings.data, config.order.fail)?;
     tracing::info!("{} orders, from {}", log.last(), file.path().display());
     let others = config.order.replicas.keys().copied().filter(|other| *other != id).collect();
     let me = Member { id, identity: file.identity() };

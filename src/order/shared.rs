@@ -37,11 +37,15 @@ pub fn load(node: &Node, epoch: Epoch, standing: Standing) -> Result<()> {
             let (first, last) = (replica.log().past().last.next(), replica.log().last());
             drop(replica);
             let ms = begun.elapsed().as_millis();
-            tracing::info!("took the log of {last} orders and read it from order {first} on, in {ms} ms");
+            tracing::info!(
+                "took the log of {last} orders and read it from order {first} on, in {ms} ms"
+            );
             Ok(())
         }
         Err(Error::Stale { epoch: newer }) => {
-            tracing::warn!("not leading in epoch {epoch}: a leader of epoch {newer} has had the log");
+            tracing::warn!(
+                "not leading in epoch {epoch}: a leader of epoch {newer} has had the log"
+            );
             node.replica.lock().fenced(epoch);
             Ok(())
         }

@@ -85,6 +85,12 @@ impl OrderTable {
         Ok(OrderTable { database, writer: Mutex::new(None) })
     }
 
+    /// The tables as they are, for a program that only reads.
+    pub fn existing(config: &Config) -> Result<OrderTable> {
+        let database = Database::existing(&config.database, &SCHEMA)?;
+        Ok(OrderTable { database, writer: Mutex::new(None) })
+    }
+
     /// The identity of the store whose orders these are.
     pub fn identity(&self) -> Identity {
         self.database.identity().clone()

@@ -4,7 +4,7 @@
 //! or has a file that is not a file of the store, nothing is removed: the setting may name a wrong
 //! directory, such as a home directory.
 
-use crate::config::Config;
+use crate::config::{Config, Engine};
 use crate::error::{Error, Result};
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -27,6 +27,11 @@ const OURS: [&str; 10] = [
 
 /// Empties the data directories of all services.
 pub(super) fn empty_directories(config: &Config) -> Result<()> {
+    if config.storage.engine == Engine::Database {
+        let why =
+            "it empties directories, but the store is in a database; drop its databases by hand";
+        return Err(Error::Config { place: "--fresh".to_owned(), why: why.to_owned() });
+    }
     let replicas = config.order.replicas.values().map(|replica| &replica.data);
     let directories =
         [&config.frontend.first.data, &config.catalog.data].into_iter().chain(replicas);
@@ -121,6 +126,15 @@ mod tests {
         let error = empty_directories(&config).expect_err("refused").to_string();
         assert!(error.ends_with("order-1: not removed: thesis.txt is not a file of the store"));
         assert_eq!(count(&config.catalog.data), 2, "not in the other directories either");
+    }
+
+    #[test]
+    fn a_store_in_a_database_is_refused() {
+        let (_root, mut config) = store();
+        config.storage.engine = Engine::Database;
+        let error = empty_directories(&config).expect_err("refused").to_string();
+        assert!(error.contains("drop its databases by hand"), "{error}");
+        assert_eq!(count(&config.catalog.data), 2, "nothing is removed");
     }
 
     #[test]

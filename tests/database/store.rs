@@ -132,8 +132,7 @@ fn whatever_fails_each_answered_purchase_is_one_order_and_the_books_agree() {
             shop(&address, id, &is_over, &answered)
                 .inspect_err(|_| is_over.store(true, Ordering::Relaxed))
         };
-        let customers: Vec<_> =
-            (0..CUSTOMERS).map(|id| scope.spawn(move || shop(id))).collect();
+        let customers: Vec<_> = (0..CUSTOMERS).map(|id| scope.spawn(move || shop(id))).collect();
         await_more("the start");
         for Fault { what, begin, end } in FAULTS {
             begin(&mut store, &galera);

@@ -2,9 +2,7 @@
 
 use super::{at, entry, item, key, log, open, purchase, standing, view};
 use toystore::error::Error;
-use toystore::model::{
-    Entry, Epoch, Identity, Key, Member, Moment, OrderNumber, ReplicaId, View,
-};
+use toystore::model::{Entry, Epoch, Identity, Key, Member, Moment, OrderNumber, ReplicaId, View};
 use toystore::order::buying;
 use toystore::order::leadership::{Begin, Duty, Office};
 use toystore::order::log::{KEYS_MAX, Log, Past};
@@ -159,8 +157,7 @@ fn what_is_not_in_memory_is_looked_for_in_the_database() {
     let leader = serving(window(5, &[1, 1]));
     let mut follower = Replica::sharing(sharing(2), None);
     follower.accept(view_of(1, 1), at(0));
-    let (unknown, elsewhere) =
-        (Err(Error::UnknownOrder), Err(Error::NotLeader { epoch: 1 }));
+    let (unknown, elsewhere) = (Err(Error::UnknownOrder), Err(Error::NotLeader { epoch: 1 }));
     for (what, replica, number, expected) in [
         ("in memory", &leader, 6, Ok(())),
         ("the last", &leader, 7, Ok(())),

@@ -288,7 +288,11 @@ impl Judge {
     fn check_members(&self, replicas: &Replicas) -> Verdict {
         if let Some(table) = &self.table {
             let has_all = table.orders().starts_with(&self.committed);
-            return if has_all { Ok(()) } else { Err("a committed order is not in the table".into()) };
+            return if has_all {
+                Ok(())
+            } else {
+                Err("a committed order is not in the table".into())
+            };
         }
         let Some(view) = &self.view else { return Ok(()) };
         for member in &view.in_sync {

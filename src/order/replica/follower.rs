@@ -35,7 +35,9 @@ impl Replica {
             return Err(Error::Stale { epoch: self.epoch().0 });
         }
         if self.shares {
-            return Err(Error::invalid("this replica has no log of its own; set one storage.engine for all"));
+            return Err(Error::invalid(
+                "this replica has no log of its own; set one storage.engine for all",
+            ));
         }
         if self.log.epoch_of(append.prev_number) != Some(append.prev_epoch) {
             return Ok(Taken::Mismatch(self.log.epochs().to_vec()));

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// Longer than this for a statement that makes tables counts as no answer.
 const OPEN_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// A program that only reads tries for this long to open the database.
+const EXISTING_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// Between two attempts to open the database.
 const OPEN_PAUSE: Duration = Duration::from_secs(1);
 
@@ -51,6 +54,19 @@ impl Database {
         }
     }
 
+    /// The database of a service as it is, for a program that only reads: nothing is made.
+    pub fn existing(settings: &config::Database, schema: &Schema) -> Result<Database> {
+        let nodes = Arc::new(Nodes::new(settings, schema.service)?);
+        let patience = Patience::new(EXISTING_TIME_MAX);
+        loop {
+            let connected = nodes.connect(OPEN_TIME_MAX, None);
+            match connected.and_then(|mut session| schema.known(&mut session, &nodes.name)) {
+                Ok(identity) => return Ok(Database { nodes, identity }),
+                Err(fault) => patience.bear(fault).map_err(unavailable)?,
+            }
+        }
+    }
+
     /// Drawn when the tables were made: another store's database has another one.
     pub fn identity(&self) -> &Identity {
         &self.identity
@@ -74,15 +90,20 @@ impl Database {
                 Ok(value) => return Ok(value),
                 Err(fault) => fault,
             };
-            patience.bear(fault).map_err(|fault| match fault {
-                Fault::Lasting(error) => error,
-                Fault::Passing(why) => Error::unavailable(why),
-            })?;
+            patience.bear(fault).map_err(unavailable)?;
         }
     }
 
     /// A new connection to the node in use. No answer on it may take longer than `longest`.
     pub(super) fn connect(&self, longest: Duration) -> Result<Session, Fault> {
         self.nodes.connect(longest, Some(&self.nodes.name))
+    }
+}
+
+/// The error of a read.
+fn unavailable(fault: Fault) -> Error {
+    match fault {
+        Fault::Lasting(error) => error,
+        Fault::Passing(why) => Error::unavailable(why),
     }
 }

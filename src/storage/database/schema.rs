@@ -65,17 +65,20 @@ impl Schema {
 
     /// Makes what is missing. Returns the identity of the database.
     pub(super) fn prepare(&self, session: &mut Session, database: &str) -> Result<Identity, Fault> {
-        let mut found = find(session, database)?;
-        if found.is_none() {
+        if find(session, database)?.is_none() {
             for statement in self.statements(database, &drawn()) {
                 session.run(|connection| connection.query_drop(statement))?;
             }
             tracing::info!("made the tables of the {} in the database {database}", self.service);
-            // Another process may have been first.
-            found = find(session, database)?;
         }
-        let missing = || Fault::Passing(format!("{database}.store is empty"));
-        let found = found.ok_or_else(missing)?;
+        self.known(session, database)
+    }
+
+    /// The identity of a database that has these tables.
+    pub(super) fn known(&self, session: &mut Session, database: &str) -> Result<Identity, Fault> {
+        let (path, why) = (format!("database {database}"), "it has no store".to_owned());
+        let missing = Fault::Lasting(Error::Storage { path, why });
+        let found = find(session, database)?.ok_or(missing)?;
         self.check(database, &found)?;
         Ok(Identity(found.identity))
     }

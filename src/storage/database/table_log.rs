@@ -227,8 +227,10 @@ impl<R: Send> Medium for Rows<R> {
         let rows = (self.encode)(&batch);
         let mut held = self.held.lock();
         let Err(mut fault) = self.commit(&mut held, &rows, &after) else { return Ok(()) };
+        let records =
+            format!("the records {} to {} of the log {}", after.start + 1, after.end, self.log);
         if let Fault::Passing(why) = &fault {
-            tracing::warn!("not known whether {after:?} of the log {} is written: {why}", self.log);
+            tracing::warn!("not known whether {records} are written: {why}");
         }
         let patience = Patience::new(PATIENCE);
         while let Err(next) = {
@@ -237,8 +239,7 @@ impl<R: Send> Medium for Rows<R> {
         } {
             fault = next;
         }
-        let (log, seconds) = (self.log, patience.elapsed().as_secs_f32());
-        tracing::warn!("{after:?} of the log {log} is written, after {seconds:.1} s");
+        tracing::warn!("{records} are written, after {:.1} s", patience.elapsed().as_secs_f32());
         Ok(())
     }
 

@@ -1,0 +1,106 @@
+//! The catalog on the database: one catalog at a time, its stock in tables that a person can read; and what it says of a
+//! database that it cannot use.
+
+use crate::support::Id::{Catalog, Frontend};
+use crate::support::galera::{Galera, NODES};
+use crate::support::{Cluster, wait_until};
+
+/// A store whose catalog keeps the stock in the database.
+fn store(galera: &Galera) -> Cluster {
+    let flags = galera.flags();
+    Cluster::closed(&flags.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// A person with a SQL prompt sees the stock; a catalog finds its own after `kill -9` and after the loss of a node; and a
+/// second catalog on the same tables ends the first.
+#[test]
+#[ignore = "needs MariaDB; run by make test-database"]
+fn the_stock_is_in_tables_and_has_one_catalog() {
+    let galera = Galera::start();
+    let mut store = store(&galera);
+    store.start_all();
+    let mut customer = store.customer(Frontend);
+    for _ in 0..10 {
+        customer.buy_one("Tux");
+    }
+    let left = |node| {
+        galera.sql(
+            node,
+            "SET wsrep_sync_wait = 7; SELECT quantity, sold, price FROM toystore_catalog.toys WHERE name = 'Tux'",
+        )
+    };
+    assert_eq!(left(2), "90\t10\t19.90");
+    store.kill(Catalog);
+    galera.kill(1);
+    store.start(Catalog);
+    customer.buy_one("Tux");
+    assert_eq!(left(2), "89\t11\t19.90");
+    galera.start_all();
+    assert_eq!(left(1), "89\t11\t19.90");
+
+    store.close();
+    assert_eq!(audit(&store), Some(0));
+    galera.sql(1, "UPDATE toystore_orders.orders SET quantity = 2 WHERE number = 11");
+    assert_eq!(audit(&store), Some(1), "a toy was ordered that was not sold");
+    galera.sql(1, "UPDATE toystore_orders.orders SET quantity = 1 WHERE number = 11");
+    store.start_all();
+    let mut customer = store.customer(Frontend);
+
+    let mut other = self::store(&galera);
+    other.start(Catalog);
+    // The first one notices when it has something to write.
+    customer.buy("Tux", 1);
+    assert_eq!(store.await_end(Catalog).code(), Some(3));
+    let said = store.log(Catalog);
+    assert!(said.contains("another catalog has opened it since; this process ends"), "{said}");
+    assert_eq!(other.customer(Catalog).quantity("Tux"), 89);
+}
+
+fn audit(store: &Cluster) -> Option<i32> {
+    store.program("audit").status().expect("a process").code()
+}
+
+/// What can be wrong with the database at the start of a service, and what the service says.
+#[test]
+#[ignore = "needs MariaDB; run by make test-database"]
+fn a_database_that_cannot_be_used_is_said_in_one_line() {
+    let galera = Galera::start();
+    let mut store = store(&galera);
+    store.start(Catalog);
+    store.end(Catalog);
+    let mut refused = |sql: &str, settings: &[&str], expected: &str| {
+        galera.sql(1, sql);
+        store.spawn(Catalog, settings);
+        assert_eq!(store.await_end(Catalog).code(), Some(2), "{expected}");
+        let said = store.log(Catalog);
+        let last = said.lines().last().expect("it said why");
+        assert!(last.starts_with("catalog: ") && last.contains(expected), "{last}");
+    };
+    let store_is = |what: &str| format!("UPDATE toystore_catalog.store SET {what}");
+    refused(&store_is("version = 2"), &[], "its tables have version 2, this program needs 1;");
+    refused(
+        &store_is("version = 1, service = 'orders'"),
+        &[],
+        "it belongs to the service orders; set another database.prefix",
+    );
+    refused(&store_is("service = 'catalog'"), &["--database-user=nobody"], "check database.user");
+    refused(
+        "CREATE USER reader@'%'; GRANT SELECT ON toystore_catalog.* TO reader@'%'",
+        &["--database-user=reader", "--database-password-file="],
+        "grant the user all rights",
+    );
+    refused(
+        "DROP TABLE toystore_catalog.sales",
+        &[],
+        "the tables are not those of this store; `toystore database schema` prints them",
+    );
+    for node in NODES {
+        galera.kill(node);
+    }
+    store.spawn(Catalog, &[]);
+    wait_until("it waits", || store.log(Catalog).contains("waiting for the database: "));
+    assert_eq!(store.end(Catalog).code(), Some(2));
+    store.spawn(Catalog, &["--database-prefix=toystore_other_"]);
+    galera.start_all();
+    wait_until("it opens when the database is there", || store.is_ready(Catalog));
+}
