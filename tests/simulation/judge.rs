@@ -236,9 +236,7 @@ impl Judge {
         if !view.ids().any(|id| id == view.leader) {
             return Err(format!("{view}: the leader is no member"));
         }
-        if let Some(old) = &self.view
-            && view.epoch <= old.epoch
-        {
+        if let Some(old) = self.view.as_ref().filter(|old| view.epoch <= old.epoch) {
             return Err(format!("{view} follows {old}"));
         }
         if let Some(old) = self.view.as_ref().filter(|_| self.table.is_none()) {

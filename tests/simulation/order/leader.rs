@@ -288,7 +288,7 @@ impl Order {
                 }
             }
             (Asked::Settled(epoch), Ok(_)) => self.take_log(epoch, context),
-            (Asked::Settle(..) | Asked::Settled(_), Err(_)) => {}
+            (Asked::Settled(_) | Asked::Settle(..), Err(_)) => {}
             (Asked::Standing(epoch) | Asked::Reconcile(epoch, _), reply) => {
                 assert!(!matches!(reply, Err(Error::Invalid { .. })), "{reply:?}");
                 if let Some(leadership) = self.replica.leading(epoch) {
