@@ -41,12 +41,18 @@ const FAULTS: [Fault; 9] = [
     Fault {
         what: "the leader is paused",
         begin: |store, _| store.pause(Id::Order(store.leader())),
-        end: |store, _| REPLICAS.into_iter().for_each(|id| store.resume(Id::Order(id))),
+        end: |store, _| {
+            for id in REPLICAS {
+                store.resume(Id::Order(id));
+            }
+        },
     },
     Fault {
         what: "all replicas are killed",
         begin: |store, galera| {
-            REPLICAS.into_iter().for_each(|id| store.kill(Id::Order(id)));
+            for id in REPLICAS {
+                store.kill(Id::Order(id));
+            }
             start_what_is_missing(store, galera);
         },
         end: |_, _| {},
@@ -114,7 +120,9 @@ fn start_what_is_missing(store: &mut Cluster, _: &Galera) {
 fn whatever_fails_each_answered_purchase_is_one_order_and_the_books_agree() {
     let galera = Galera::start();
     let mut store = Cluster::closed(&["--catalog-initial=initial.csv"]);
-    galera.flags().into_iter().for_each(|flag| store.add_flag(flag));
+    for flag in galera.flags() {
+        store.add_flag(flag);
+    }
     let toys = TOYS.map(|toy| format!("{toy},10.00,1000000\n")).concat();
     fs::write(store.path("initial.csv"), format!("name,price,quantity\n{toys}")).expect("written");
     store.start_all();

@@ -236,10 +236,8 @@ impl Judge {
         if !view.ids().any(|id| id == view.leader) {
             return Err(format!("{view}: the leader is no member"));
         }
-        if let Some(old) = &self.view {
-            if view.epoch <= old.epoch {
-                return Err(format!("{view} follows {old}"));
-            }
+        if let Some(old) = self.view.as_ref().filter(|old| view.epoch <= old.epoch) {
+            return Err(format!("{view} follows {old}"));
         }
         if let Some(old) = self.view.as_ref().filter(|_| self.table.is_none()) {
             let leader = view.in_sync.iter().find(|member| member.id == view.leader);

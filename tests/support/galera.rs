@@ -31,6 +31,11 @@ impl Galera {
         command.arg(self.path()).stdout(output()).stderr(output());
         let status = command.status().expect("it is executable");
         assert!(status.success(), "{}", fs::read_to_string(&log).expect("a file"));
+        // A node that was paused does not know yet that the others have gone on without it.
+        for node in NODES {
+            let size = "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'wsrep_cluster_size'";
+            wait_until("each node counts all", || self.sql(node, size) == NODES.len().to_string());
+        }
     }
 
     fn path(&self) -> PathBuf {

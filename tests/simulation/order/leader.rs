@@ -287,9 +287,8 @@ impl Order {
                     leadership.settled(&settle);
                 }
             }
-            (Asked::Settle(..), Err(_)) => {}
             (Asked::Settled(epoch), Ok(_)) => self.take_log(epoch, context),
-            (Asked::Settled(_), Err(_)) => {}
+            (Asked::Settled(_) | Asked::Settle(..), Err(_)) => {}
             (Asked::Standing(epoch) | Asked::Reconcile(epoch, _), reply) => {
                 assert!(!matches!(reply, Err(Error::Invalid { .. })), "{reply:?}");
                 if let Some(leadership) = self.replica.leading(epoch) {

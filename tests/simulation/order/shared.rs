@@ -29,6 +29,10 @@ pub struct Writer {
     term: u64,
 }
 
+fn identity() -> Identity {
+    Identity("database".into())
+}
+
 /// A log that was taken, and is being read until this moment.
 pub struct Loading {
     until: Moment,
@@ -37,10 +41,6 @@ pub struct Loading {
 }
 
 impl Table {
-    pub fn identity(&self) -> Identity {
-        Identity("database".into())
-    }
-
     pub fn orders(&self) -> Vec<Entry> {
         self.0.borrow().orders.clone()
     }
@@ -57,7 +57,7 @@ impl Table {
     /// `OrderTable::last_view`.
     pub fn last_view(&self) -> Option<View> {
         let (epoch, id) = *self.0.borrow().leaders.last()?;
-        let leader = Member { id, identity: self.identity() };
+        let leader = Member { id, identity: identity() };
         Some(View { epoch, leader: id, in_sync: vec![leader] })
     }
 
@@ -125,7 +125,7 @@ impl Order {
 impl Disk {
     /// Of a replica that keeps nothing of its own. Its entries are those that it has loaded or appended as a leader.
     pub fn sharing(id: ReplicaId, table: &Table) -> Disk {
-        let (identity, view) = (table.identity(), table.last_view());
+        let (identity, view) = (identity(), table.last_view());
         Disk { identity, view, table: Some(table.clone()), ..Disk::new(id, 0) }
     }
 
