@@ -55,7 +55,10 @@ impl Writer {
     /// drawn from `luck`.
     fn write(&mut self, records: &[u64], luck: &mut impl Iterator<Item = u8>, server: &mut Server) {
         let after = self.position..self.position + records.len() as u64;
+        let mut attempts = 0;
         loop {
+            attempts += 1;
+            assert!(attempts < 200, "written again and again: {:?} after {after:?}", server.row);
             let batch =
                 Batch { term: self.term, position: self.position, records: records.to_vec() };
             match luck.next() {
