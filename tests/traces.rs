@@ -63,42 +63,36 @@ fn a_purchase_is_followed_through_every_service() {
     let followers =
         [1, 2, 3].into_iter().filter(|id| *id != leader).map(|id| format!("order {id}"));
     let [one, other] = followers.collect::<Vec<_>>().try_into().expect("two follow");
+    let leader = format!("order {leader}");
+    let requests = set([
+        "front-end: POST /orders".into(),
+        format!("{leader}: buy"),
+        "catalog: purchase".into(),
+        "catalog: durable".into(),
+        format!("{one}: append"),
+        format!("{other}: append"),
+    ]);
+    let steps = set([
+        "front-end: read the request".into(),
+        format!("front-end: {INVALIDATE}"),
+        "catalog: artificial delay".into(),
+        "catalog: append to the journal".into(),
+        format!("{leader}: append to the log"),
+        format!("{one}: append to the log"),
+        format!("{other}: append to the log"),
+    ]);
+    // On a busy machine there can be more: a call that is repeated, a leader that has to reconcile.
     let collected = wait_for("all spans", || {
         let collected = collect(&store, number);
         let Trace { spans, .. } = &collected.trace;
         let told = spans.iter().position(|placed| placed.span.name == "tell a cache");
         let is_taken =
             |told| collected.trace.parts(told).any(|part| spans[part].span.name == INVALIDATE);
-        let is_whole = names(&collected, Kind::Request).len() == 6 && told.is_none_or(is_taken);
+        let is_whole = requests.is_subset(&names(&collected, Kind::Request))
+            && steps.is_subset(&names(&collected, Kind::Step))
+            && told.is_none_or(is_taken);
         is_whole.then_some(collected)
     });
-    let leader = format!("order {leader}");
-    assert_eq!(
-        names(&collected, Kind::Request),
-        set([
-            "front-end: POST /orders".into(),
-            format!("{leader}: buy"),
-            "catalog: purchase".into(),
-            "catalog: durable".into(),
-            format!("{one}: append"),
-            format!("{other}: append"),
-        ])
-    );
-    let mut steps = names(&collected, Kind::Step);
-    // On a busy machine the front-end may have no cache at the moment.
-    steps.remove("catalog: tell a cache");
-    assert_eq!(
-        steps,
-        set([
-            "front-end: read the request".into(),
-            format!("front-end: {INVALIDATE}"),
-            "catalog: artificial delay".into(),
-            "catalog: append to the journal".into(),
-            format!("{leader}: append to the log"),
-            format!("{one}: append to the log"),
-            format!("{other}: append to the log"),
-        ])
-    );
     assert_eq!(collected.silent, Vec::<String>::new());
     for placed in collected.trace.spans.iter().filter(|placed| placed.span.kind == Kind::Request) {
         let Some(above) = placed.part_of.map(|above| &collected.trace.spans[above]) else {
