@@ -26,8 +26,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn print_schemas(config: &Config) -> Result<ExitCode> {
     for schema in SCHEMAS {
-        let name = format!("{}{}", config.database.prefix, schema.service);
-        for statement in schema.statements(&name, &drawn()) {
+        for statement in schema.statements(&schema.database(&config.database), &drawn()) {
             output::print(format!("{statement};\n"))?;
         }
     }

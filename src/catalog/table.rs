@@ -14,11 +14,10 @@ use super::stock::Stock;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Item, Key, OrderNumber, Price, Toy};
-use crate::storage::database::{Database, Schema, TableLog, literal};
+use crate::storage::database::{Database, Schema, TableLog, add_list, literal};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Error as Refusal};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -105,7 +104,7 @@ pub fn read(settings: &config::Database) -> Result<Stock> {
 /// The error of rows that the catalog never wrote.
 fn unusable(database: &Database, error: Error) -> Error {
     match error {
-        Error::Invalid { why } => Error::Storage { path: database.place(), why },
+        Error::Invalid { why } => database.error(why),
         other => other,
     }
 }
@@ -137,10 +136,7 @@ impl TableJournal {
     /// Says who has fenced it.
     fn plain(&self, error: Error) -> Error {
         match error {
-            Error::Stale { .. } => Error::Storage {
-                path: self.database.place(),
-                why: "another catalog has opened it since".to_owned(),
-            },
+            Error::Stale { .. } => self.database.error("another catalog has opened it since"),
             other => other,
         }
     }
@@ -188,27 +184,24 @@ fn encode(changes: &[Change]) -> String {
     let mut sql = String::new();
     let toys = toys.into_iter().map(|(place, shelf)| toy_row(place, shelf));
     let columns = "id, name, price, quantity, version, initial, restocked, sold, withdrawn";
-    put(&mut sql, &format!("REPLACE INTO toys ({columns}) VALUES"), toys, "");
+    add_list(&mut sql, &format!("REPLACE INTO toys ({columns}) VALUES"), toys, "");
     let ended = sales.iter().filter(|(_, sale)| sale.is_none());
     let ended = ended.map(|(key, _)| literal(key.as_str()));
-    put(&mut sql, "DELETE FROM sales WHERE sale_key IN (", ended, ")");
+    add_list(&mut sql, "DELETE FROM sales WHERE sale_key IN (", ended, ")");
     let open = sales.into_values().flatten().filter_map(sale_row);
     let columns = "sale_key, position, epoch, toy, quantity, version";
-    put(&mut sql, &format!("REPLACE INTO sales ({columns}) VALUES"), open, "");
+    add_list(&mut sql, &format!("REPLACE INTO sales ({columns}) VALUES"), open, "");
     let settled = settled.map(|number| format!("(1, 0, {number})"));
     let begin = "INSERT INTO standing (id, fence, settled) VALUES";
-    put(&mut sql, begin, settled.into_iter(), " ON DUPLICATE KEY UPDATE settled = VALUES(settled)");
+    add_list(
+        &mut sql,
+        begin,
+        settled.into_iter(),
+        " ON DUPLICATE KEY UPDATE settled = VALUES(settled)",
+    );
     let fence = fence.map(Epoch::to_string);
-    put(&mut sql, "UPDATE standing SET fence =", fence.into_iter(), "");
+    add_list(&mut sql, "UPDATE standing SET fence =", fence.into_iter(), "");
     sql
-}
-
-/// Adds a statement with a list, if there is anything in it.
-fn put(sql: &mut String, begin: &str, list: impl Iterator<Item = String>, end: &str) {
-    let list = list.collect::<Vec<_>>().join(",");
-    if !list.is_empty() {
-        write!(sql, "{begin} {list}{end};").expect("a string has room");
-    }
 }
 
 fn toy_row(place: usize, shelf: &Shelf) -> String {

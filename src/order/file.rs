@@ -105,11 +105,6 @@ impl OrderFile {
         OrderNumber(self.orders.durable())
     }
 
-    /// How many syncs it took since the start.
-    pub fn syncs(&self) -> u64 {
-        self.orders.syncs()
-    }
-
     /// Moves the orders after `number` to a file of their own, because the leader of `epoch` has
     /// others there.
     pub fn cut_after(&self, number: OrderNumber, epoch: Epoch) -> Result<()> {

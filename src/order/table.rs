@@ -12,10 +12,9 @@ use crate::model::{
     Entry, Epoch, Identity, Item, Key, Member, OrderNumber, Quantity, ReplicaId, View,
 };
 use crate::stop::Stop;
-use crate::storage::database::{Database, Schema, TableLog, literal};
+use crate::storage::database::{Database, Schema, TableLog, add_list, literal};
 use mysql::prelude::{FromRow, Queryable};
 use parking_lot::Mutex;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -212,8 +211,7 @@ impl OrderTable {
     }
 
     fn damaged(&self, why: &str) -> Error {
-        let why = format!("{why}; restore the database from a backup");
-        Error::Storage { path: self.place(), why }
+        self.database.error(format!("{why}; restore the database from a backup"))
     }
 }
 
@@ -269,15 +267,12 @@ const LAST_LEADER: &str = "SELECT epoch, replica FROM leaders ORDER BY epoch DES
 
 /// The statement that inserts these rows.
 fn encode(rows: &[Row]) -> String {
-    let mut text =
-        "INSERT INTO orders (number, toy, quantity, epoch, order_key, ordered) VALUES ".to_owned();
-    for (n, Row { entry: Entry { number, epoch, key, item }, ordered }) in rows.iter().enumerate() {
-        let (toy, key) = (literal(&item.name.to_string()), literal(&key.to_string()));
-        let separator = if n == 0 { "" } else { "," };
-        let quantity = item.quantity.get();
-        write!(text, "{separator}({number},{toy},{quantity},{epoch},{key},{ordered})")
-            .expect("a text grows");
-    }
-    text.push(';');
-    text
+    let row = |Row { entry: Entry { number, epoch, key, item }, ordered }: &Row| {
+        let (toy, key, quantity) = (literal(&item.name), literal(key.as_str()), item.quantity);
+        format!("({number},{toy},{},{epoch},{key},{ordered})", quantity.get())
+    };
+    let begin = "INSERT INTO orders (number, toy, quantity, epoch, order_key, ordered) VALUES";
+    let mut sql = String::new();
+    add_list(&mut sql, begin, rows.iter().map(row), "");
+    sql
 }

@@ -2,6 +2,7 @@
 //! node. Knows no toys. Used by the services with `engine = "database"`.
 //!
 //! ```text
+//! statement.rs   (pure) literals and lists in the text of a statement
 //! fault.rs       (pure) what an error of a node means: try again, or tell the operator
 //! nodes.rs       the nodes of the database, tried in turn, each with deadlines
 //! schema.rs      the tables that a service needs, made at its first start
@@ -15,6 +16,7 @@
 //! - A writer that was replaced cannot commit any more: the database itself refuses it.
 //! - A commit whose answer did not come is neither taken for done nor for failed: another node is asked.
 
+pub mod statement;
 pub mod fault;
 pub mod nodes;
 pub mod schema;
@@ -22,7 +24,7 @@ pub mod opened;
 pub mod row;
 pub mod table_log;
 
-pub use nodes::literal;
 pub use opened::Database;
 pub use schema::Schema;
+pub use statement::{add_list, literal};
 pub use table_log::TableLog;

@@ -24,7 +24,7 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Settings of every connection. Strict, so that a value which does not fit is refused; and a text is quoted as
-/// [`literal`] does it.
+/// [`literal`](super::literal) does it.
 const SESSION: [&str; 3] = [
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES,NO_ENGINE_SUBSTITUTION'",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
@@ -51,9 +51,9 @@ pub(super) struct Session {
 }
 
 impl Nodes {
-    pub(super) fn new(settings: &config::Database, service: &str) -> Result<Nodes> {
+    pub(super) fn new(settings: &config::Database, name: String) -> Result<Nodes> {
         Ok(Nodes {
-            name: format!("{}{service}", settings.prefix),
+            name,
             addresses: settings.addresses.clone(),
             options: options(settings)?,
             current: AtomicUsize::new(0),
@@ -119,6 +119,20 @@ impl Session {
     }
 }
 
+/// Tries until there is an answer or a lasting fault, for as long as `longest`.
+pub(super) fn try_for<T>(
+    longest: Duration,
+    mut attempt: impl FnMut() -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let patience = Patience::new(longest);
+    loop {
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(fault) => patience.bear(fault)?,
+        }
+    }
+}
+
 /// How long passing faults are borne.
 pub(super) struct Patience {
     began: Instant,
@@ -168,9 +182,4 @@ fn options(settings: &config::Database) -> Result<Opts> {
         .ssl_opts(tls)
         .init(SESSION.to_vec())
         .into())
-}
-
-/// A text as SQL has it, in the mode of our connections.
-pub fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -2,7 +2,7 @@
 //! [`table_log`](super::table_log), and by the services to read what they have stored.
 
 use super::fault::Fault;
-use super::nodes::{Nodes, Patience, Session};
+use super::nodes::{Nodes, Session, try_for};
 use super::schema::Schema;
 use crate::config;
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ impl Database {
     /// Opens the database of a service, and makes its tables if they are missing. While no node answers, it waits, until the
     /// process is asked to end.
     pub fn open(settings: &config::Database, schema: &Schema, stop: &Stop) -> Result<Database> {
-        let nodes = Arc::new(Nodes::new(settings, schema.service)?);
+        let nodes = Arc::new(Nodes::new(settings, schema.database(settings))?);
         let prepare = || {
             let mut session = nodes.connect(OPEN_TIME_MAX, None)?;
             schema.prepare(&mut session, &nodes.name)
@@ -56,15 +56,13 @@ impl Database {
 
     /// The database of a service as it is, for a program that only reads: nothing is made.
     pub fn existing(settings: &config::Database, schema: &Schema) -> Result<Database> {
-        let nodes = Arc::new(Nodes::new(settings, schema.service)?);
-        let patience = Patience::new(EXISTING_TIME_MAX);
-        loop {
-            let connected = nodes.connect(OPEN_TIME_MAX, None);
-            match connected.and_then(|mut session| schema.known(&mut session, &nodes.name)) {
-                Ok(identity) => return Ok(Database { nodes, identity }),
-                Err(fault) => patience.bear(fault).map_err(unavailable)?,
-            }
-        }
+        let nodes = Arc::new(Nodes::new(settings, schema.database(settings))?);
+        let known = || {
+            let mut session = nodes.connect(OPEN_TIME_MAX, None)?;
+            schema.known(&mut session, &nodes.name)
+        };
+        let identity = try_for(EXISTING_TIME_MAX, known).map_err(unavailable)?;
+        Ok(Database { nodes, identity })
     }
 
     /// Drawn when the tables were made: another store's database has another one.
@@ -77,6 +75,11 @@ impl Database {
         format!("database {} at {}", self.nodes.name, self.nodes.addresses.join(","))
     }
 
+    /// An error of the whole database, not of one node.
+    pub fn error(&self, why: impl Into<String>) -> Error {
+        Error::Storage { path: self.place(), why: why.into() }
+    }
+
     /// Reads. After a passing fault `read` is called again, with a connection to another node, for as long as `longest`;
     /// then the database counts as unavailable.
     pub fn read<T>(
@@ -84,14 +87,7 @@ impl Database {
         longest: Duration,
         mut read: impl FnMut(&mut Conn) -> Result<T, Refusal>,
     ) -> Result<T> {
-        let patience = Patience::new(longest);
-        loop {
-            let fault = match self.connect(longest).and_then(|mut session| session.run(&mut read)) {
-                Ok(value) => return Ok(value),
-                Err(fault) => fault,
-            };
-            patience.bear(fault).map_err(unavailable)?;
-        }
+        try_for(longest, || self.connect(longest)?.run(&mut read)).map_err(unavailable)
     }
 
     /// A new connection to the node in use. No answer on it may take longer than `longest`.

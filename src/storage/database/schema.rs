@@ -4,7 +4,9 @@
 //! Every table names its collation, so that names which differ only in case differ, whatever the database's default is.
 
 use super::fault::Fault;
-use super::nodes::{Session, literal};
+use super::nodes::Session;
+use super::statement::literal;
+use crate::config;
 use crate::error::Error;
 use crate::model::Identity;
 use crate::storage::directory::drawn;
@@ -46,6 +48,11 @@ struct Store {
 }
 
 impl Schema {
+    /// The name of the service's database.
+    pub fn database(&self, settings: &config::Database) -> String {
+        format!("{}{}", settings.prefix, self.service)
+    }
+
     /// The statements that make the database of this name, which then has this identity. Each can be repeated. The
     /// row of `store` comes last: with it, all tables are there.
     pub fn statements(&self, database: &str, identity: &Identity) -> Vec<String> {

@@ -12,9 +12,10 @@
 //!   on its way cannot commit any more; then the position tells whether the batch is there ([`Row::outcome`]).
 
 use super::fault::Fault;
-use super::nodes::{Patience, Session, literal};
+use super::nodes::{Patience, Session, try_for};
 use super::opened::Database;
 use super::row::{Outcome, Row};
+use super::statement::literal;
 use crate::error::{Error, Result};
 use crate::model::Identity;
 use crate::storage::directory::drawn;
@@ -95,26 +96,15 @@ impl<R: Send> TableLog<R> {
     pub fn durable(&self) -> u64 {
         self.commit.durable()
     }
-
-    /// How many transactions it took since the start, for the metrics.
-    pub fn syncs(&self) -> u64 {
-        self.commit.writes()
-    }
 }
 
 impl<R: Send> Rows<R> {
     /// Takes the log, whoever had it.
     fn take(&self) -> Result<u64> {
-        let patience = Patience::new(PATIENCE);
-        loop {
-            match self.take_row(|_| true) {
-                Ok(row) => {
-                    self.held.lock().term = row.term + 1;
-                    return Ok(row.position);
-                }
-                Err(fault) => patience.bear(fault).map_err(|fault| self.failed(fault))?,
-            }
-        }
+        let row = try_for(PATIENCE, || self.take_row(|_| true));
+        let row = row.map_err(|fault| self.failed(fault))?;
+        self.held.lock().term = row.term + 1;
+        Ok(row.position)
     }
 
     /// Reads the row of the log and, if `may` says so, takes it, with a higher term. Returns the row as it was before.
@@ -181,21 +171,17 @@ impl<R: Send> Rows<R> {
             Outcome::Written => Ok(()),
             Outcome::NotWritten => self.commit(held, rows, after),
             Outcome::Fenced => Err(Fault::Lasting(Error::Stale { epoch: row.term })),
-            Outcome::Changed => Err(Fault::Lasting(Error::Storage {
-                path: self.database.place(),
-                why: format!(
-                    "the log {} has position {}, expected {} or {}: somebody has changed it; restore the database from \
-                     a backup",
-                    self.log, row.position, after.start, after.end
-                ),
-            })),
+            Outcome::Changed => Err(Fault::Lasting(self.database.error(format!(
+                "the log {} has position {}, expected {} or {}: somebody has changed it; restore the database from a backup",
+                self.log, row.position, after.start, after.end
+            )))),
         }
     }
 
     fn failed(&self, fault: Fault) -> Error {
         match fault {
             Fault::Lasting(error) => error,
-            Fault::Passing(why) => Error::Storage { path: self.database.place(), why },
+            Fault::Passing(why) => self.database.error(why),
         }
     }
 }
@@ -244,7 +230,6 @@ impl<R: Send> Medium for Rows<R> {
     }
 
     fn too_slow(&self) -> Error {
-        let why = format!("no answer for {} s", Self::LONGEST.as_secs());
-        Error::Storage { path: self.database.place(), why }
+        self.database.error(format!("no answer for {} s", Self::LONGEST.as_secs()))
     }
 }
