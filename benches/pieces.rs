@@ -128,7 +128,7 @@ fn query(c: &mut Criterion) {
     );
     let mut session = customer_server.open(Scheme::Plain.into(), Waker::noop().clone());
     let mut output = Vec::new();
-    customer_server.serve(&mut session, QUERY, &mut output);
+    customer_server.serve(&mut session, QUERY, &mut output, None);
     assert!(output.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&output));
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -143,7 +143,7 @@ fn query(c: &mut Criterion) {
         c.bench_function("front-end: cached query, bytes in, bytes out", |b| {
             b.iter(|| {
                 output.clear();
-                customer_server.serve(&mut session, QUERY, &mut output)
+                customer_server.serve(&mut session, QUERY, &mut output, None)
             });
         });
         over.store(true, Ordering::Relaxed);
@@ -158,7 +158,13 @@ impl Protocol for OneToy {
 
     fn open(&self, _: Caller, _: Waker) {}
 
-    fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
+    fn serve(
+        &self,
+        (): &mut (),
+        input: &[u8],
+        output: &mut Vec<u8>,
+        _: Option<Instant>,
+    ) -> Progress {
         let Ok(Some((asked, bytes))) = frame::split(input) else { return Progress::NeedMore };
         let toy = |request| match request {
             Request::Query { name } => {

@@ -58,7 +58,12 @@ impl<H: Handler, M: Monitored> Endpoint<H, M> {
         }
     }
 
-    fn frame(&self, input: &[u8], output: &mut Vec<u8>) -> (Progress, Option<Asked>) {
+    fn frame(
+        &self,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        queued: Option<Instant>,
+    ) -> (Progress, Option<Asked>) {
         let (question, progress) = match frame::split(input) {
             Ok(None) => return (Progress::NeedMore, None),
             Ok(Some((question, bytes))) => (Ok(question), Progress::Served { bytes }),
@@ -68,7 +73,7 @@ impl<H: Handler, M: Monitored> Endpoint<H, M> {
         let answered = frame::put(output, |answer| {
             asked = Some(match question {
                 Ok(question) => {
-                    let _traced = protocol::answering(question, self.monitor.recorder());
+                    let _traced = protocol::answering(question, queued, self.monitor.recorder());
                     self.handler.frame(question, answer)
                 }
                 Err(error) => Asked::one(Kind::Other, protocol::answer::<()>(Err(error), answer)),
@@ -86,10 +91,16 @@ impl<H: Handler, M: Monitored> Protocol for Endpoint<H, M> {
         Http1::new(caller)
     }
 
-    fn serve(&self, http: &mut Http1, input: &[u8], output: &mut Vec<u8>) -> Progress {
+    fn serve(
+        &self,
+        http: &mut Http1,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        queued: Option<Instant>,
+    ) -> Progress {
         let started = Instant::now();
         let (progress, asked) = if input[0] == 0 {
-            self.frame(input, output)
+            self.frame(input, output, queued)
         } else {
             let mut asked = None;
             let progress = http.serve(input, output, |request, responder| {

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use toystore::client::measurements::Kind;
 use toystore::client::report::Report;
 use toystore::error::{Error, Result};
@@ -44,7 +44,13 @@ impl Protocol for Store {
         Http1::new(caller)
     }
 
-    fn serve(&self, http: &mut Http1, input: &[u8], output: &mut Vec<u8>) -> Progress {
+    fn serve(
+        &self,
+        http: &mut Http1,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        _: Option<Instant>,
+    ) -> Progress {
         http.serve(input, output, |request, responder| {
             let asked = Asked {
                 path: request.path.to_owned(),

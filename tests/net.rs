@@ -26,6 +26,8 @@ struct Lines {
     events: Mutex<Vec<&'static str>>,
     /// Lines that say `block` or `later` wait for this; `block` with a thread, `later` without.
     is_open: AtomicBool,
+    /// Since when the request that said `queued` waited for a thread.
+    queued: Mutex<Option<Instant>>,
     /// The sessions that wait without a thread.
     waiting: Mutex<Vec<Waker>>,
 }
@@ -45,7 +47,13 @@ impl Protocol for Lines {
         waker
     }
 
-    fn serve(&self, waker: &mut Waker, input: &[u8], output: &mut Vec<u8>) -> Progress {
+    fn serve(
+        &self,
+        waker: &mut Waker,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        queued: Option<Instant>,
+    ) -> Progress {
         assert!(!input.is_empty());
         let Some(end) = input.iter().position(|&byte| byte == b'\n') else {
             return Progress::NeedMore;
@@ -76,6 +84,7 @@ impl Protocol for Lines {
                 self.events.lock().push("blocked");
                 wait_until(|| self.is_open.load(Ordering::SeqCst));
             }
+            "queued" => *self.queued.lock() = queued,
             "panic" => panic!("as asked"),
             "bye" => return Progress::Close,
             _ => {}
@@ -498,6 +507,22 @@ fn an_address_in_use_is_refused_by_name() {
     assert_eq!(named, address);
 }
 
+/// Traces show how long a request waited for a thread.
+#[test]
+fn a_request_is_told_since_when_it_waited_for_a_thread() {
+    let (server, lines) = start(with_threads(1));
+    let [mut blocking, mut waiting] = [(); 2].map(|()| connect(&server));
+    echo(&waiting, "here");
+    blocking.write_all(b"block\n").unwrap();
+    wait_until(|| lines.events.lock().contains(&"blocked"));
+    let sent = Instant::now();
+    waiting.write_all(b"queued\n").unwrap();
+    wait_until(|| server.gauges().queued == 1);
+    let seen = Instant::now();
+    lines.open();
+    wait_until(|| lines.queued.lock().is_some_and(|since| sent <= since && since <= seen));
+}
+
 /// Answers each frame with itself.
 struct Parrot;
 
@@ -506,7 +531,13 @@ impl Protocol for Parrot {
 
     fn open(&self, _: Caller, _: Waker) {}
 
-    fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
+    fn serve(
+        &self,
+        (): &mut (),
+        input: &[u8],
+        output: &mut Vec<u8>,
+        _: Option<Instant>,
+    ) -> Progress {
         match frame::split(input) {
             Ok(None) => Progress::NeedMore,
             Ok(Some((payload, bytes))) => {

@@ -37,7 +37,13 @@ impl Protocol for Parrot {
 
     fn open(&self, _: Caller, _: Waker) {}
 
-    fn serve(&self, (): &mut (), input: &[u8], output: &mut Vec<u8>) -> Progress {
+    fn serve(
+        &self,
+        (): &mut (),
+        input: &[u8],
+        output: &mut Vec<u8>,
+        _: Option<Instant>,
+    ) -> Progress {
         if input[0] != 0 {
             output.extend_from_slice(b"HTTP/1.1 400 Bad Request\r\n\r\n");
             return Progress::Close;

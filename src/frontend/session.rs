@@ -165,7 +165,13 @@ impl Protocol for CustomerServer {
         Session { id, http: Http1::new(caller), at_hand }
     }
 
-    fn serve(&self, session: &mut Session, input: &[u8], output: &mut Vec<u8>) -> Progress {
+    fn serve(
+        &self,
+        session: &mut Session,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        _: Option<Instant>,
+    ) -> Progress {
         let logged = tracing::enabled!(target: ACCESS, Level::INFO);
         let Session { id, http, at_hand } = session;
         let pending = at_hand.pending.as_ref();

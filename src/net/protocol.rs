@@ -17,8 +17,15 @@ pub trait Protocol: Send + Sync + 'static {
     fn open(&self, caller: Caller, waker: Waker) -> Self::Session;
 
     /// Answers the first request in `input` if it is complete, by appending to `output`. Never called
-    /// with an empty `input`, and after [`Progress::NeedMore`] only once there are more bytes.
-    fn serve(&self, session: &mut Self::Session, input: &[u8], output: &mut Vec<u8>) -> Progress;
+    /// with an empty `input`, and after [`Progress::NeedMore`] only once there are more bytes. `queued`: since when
+    /// the connection waited for a thread; `None` if a thread was with it when the bytes came.
+    fn serve(
+        &self,
+        session: &mut Self::Session,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        queued: Option<Instant>,
+    ) -> Progress;
 
     /// A request did not arrive completely within its deadline. A final response may be appended before the
     /// connection is closed.

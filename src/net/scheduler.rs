@@ -91,7 +91,8 @@ pub(super) struct Scheduler<S> {
 }
 
 struct Queue<S> {
-    tasks: VecDeque<Task<S>>,
+    /// With the time from which each waits.
+    tasks: VecDeque<(Task<S>, Instant)>,
     /// Workers that wait in `wake_up` and have not been woken.
     asleep: usize,
     /// The server has stopped.
@@ -157,7 +158,8 @@ impl<S> Scheduler<S> {
     }
 
     fn append(&self, queue: &mut Queue<S>, tasks: impl IntoIterator<Item = Task<S>>) {
-        queue.tasks.extend(tasks);
+        let now = Instant::now();
+        queue.tasks.extend(tasks.into_iter().map(|task| (task, now)));
         self.queued.store(queue.tasks.len(), Ordering::SeqCst);
         let free = self.limits.threads.saturating_sub(self.serving.load(Ordering::Relaxed));
         if queue.tasks.len() > free {
@@ -179,8 +181,8 @@ impl<S> Scheduler<S> {
         }
     }
 
-    /// The next task of a worker. `None`: the server has stopped.
-    pub(super) fn next(&self) -> Option<Task<S>> {
+    /// The next task of a worker, and since when it waited. `None`: the server has stopped.
+    pub(super) fn next(&self) -> Option<(Task<S>, Instant)> {
         let mut queue = self.queue.lock();
         loop {
             if self.serving.load(Ordering::Relaxed) < self.limits.threads

@@ -71,6 +71,14 @@ enum Step {
     Close,
 }
 
+/// What a turn keeps from step to step.
+struct Turn {
+    /// How many requests it has served.
+    served: u32,
+    /// Since when the connection waited for this thread, until a request is served.
+    queued: Option<Instant>,
+}
+
 impl Step {
     /// The first one, for a connection that is given to a worker for this reason and waited for that.
     fn first(reason: Reason, awaited: Option<Awaits>) -> Step {
@@ -88,26 +96,27 @@ impl Step {
 impl<P: Protocol> Worker<P> {
     pub(super) fn run(&self) {
         blocking::join(Arc::clone(&self.scheduler) as Arc<dyn Pool>);
-        while let Some((connection, reason)) = self.scheduler.next() {
-            self.turn(connection, reason);
+        while let Some(((connection, reason), since)) = self.scheduler.next() {
+            self.turn(connection, reason, since);
             self.scheduler.turn_is_over();
         }
     }
 
-    fn turn(&self, mut connection: Boxed<P>, reason: Reason) {
-        let mut served = 0;
+    fn turn(&self, mut connection: Boxed<P>, reason: Reason, since: Instant) {
+        let mut turn = Turn { served: 0, queued: Some(since) };
         let mut step = Step::first(reason, connection.awaits());
         loop {
             step = match step {
-                Step::Serve => self.serve(&mut connection, &mut served),
+                Step::Serve => self.serve(&mut connection, &mut turn),
                 Step::Expire => self.expire(&mut connection),
                 Step::Send => match connection.flush() {
-                    Ok(true) => self.after_sending(&connection, served),
+                    Ok(true) => self.after_sending(&connection, turn.served),
                     Ok(false) => Step::Park(Awaits::Room),
                     Err(error) => self.lost(&connection, &error),
                 },
                 Step::Read => self.read(&mut connection),
                 Step::Stay => {
+                    turn.queued = None;
                     let _waiting = Blocking::new();
                     self.read(&mut connection)
                 }
@@ -159,7 +168,7 @@ impl<P: Protocol> Worker<P> {
 
     /// Answers what was received, until the rest is an incomplete request, the output is full, or
     /// the turn is over.
-    fn serve(&self, connection: &mut Connection<P::Session>, served: &mut u32) -> Step {
+    fn serve(&self, connection: &mut Connection<P::Session>, turn: &mut Turn) -> Step {
         let mut used = 0;
         if connection.answer_until.take().is_some() {
             connection.is_unseen = true;
@@ -167,12 +176,12 @@ impl<P: Protocol> Worker<P> {
         }
         while connection.is_unseen
             && connection.output.len() < OUTPUT_BYTES_MAX
-            && !self.is_turn_over(*served)
+            && !self.is_turn_over(turn.served)
         {
-            match self.serve_one(connection, used) {
+            match self.serve_one(connection, used, turn.queued.take()) {
                 Progress::Served { bytes } => {
                     used += bytes;
-                    *served += 1;
+                    turn.served += 1;
                     connection.is_unseen = used < connection.input.len();
                     self.scheduler.saturation.count(&mut connection.last_window);
                 }
@@ -198,7 +207,12 @@ impl<P: Protocol> Worker<P> {
     }
 
     /// Asks the protocol for the answer to the first request after `used` bytes of the input.
-    fn serve_one(&self, connection: &mut Connection<P::Session>, used: usize) -> Progress {
+    fn serve_one(
+        &self,
+        connection: &mut Connection<P::Session>,
+        used: usize,
+        queued: Option<Instant>,
+    ) -> Progress {
         let answered = connection.output.len();
         let serving = catch_unwind(AssertUnwindSafe(|| {
             if connection.session.is_none() {
@@ -209,7 +223,7 @@ impl<P: Protocol> Worker<P> {
             connection.set_place(Place::Elsewhere);
             let Connection { session, input, output, .. } = connection;
             let session = session.as_mut().expect("it was opened above");
-            let progress = self.protocol.serve(session, &input[used..], output);
+            let progress = self.protocol.serve(session, &input[used..], output, queued);
             if let Progress::Served { bytes } = progress {
                 assert!(bytes > 0 && used + bytes <= input.len(), "served {bytes} bytes");
             }

@@ -4,13 +4,14 @@
 //! A request has the field `traces` at its beginning: the contexts of the requests that it is done for. Its answer has the
 //! field `took` at its end. A service that knows neither ignores the first, and then does not send the second.
 
-use crate::trace::Recorder;
 use crate::trace::context::Context;
 use crate::trace::scope::{Scope, Step};
 use crate::trace::timing::Took;
+use crate::trace::{Kind, Recorder};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How a request with contexts begins.
 const TRACES: &[u8] = b"{\"traces\":";
@@ -24,13 +25,21 @@ struct Traces {
     traces: Vec<Context>,
 }
 
-/// Begins to answer a frame with this payload, if it came for sampled requests. Malformed contexts are ignored.
-pub fn answering(payload: &[u8], recorder: &Arc<Recorder>) -> Option<Step> {
+/// Begins to answer a frame with this payload, which waited for a thread since `queued`, if it came for sampled requests.
+/// Malformed contexts are ignored.
+pub fn answering(
+    payload: &[u8],
+    queued: Option<Instant>,
+    recorder: &Arc<Recorder>,
+) -> Option<Step> {
     if !payload.starts_with(TRACES) {
         return None;
     }
     let Traces { traces } = serde_json::from_slice(payload).ok()?;
     let scope = Scope::new(recorder.clone(), traces);
+    if let Some(queued) = queued {
+        scope.record("wait for a thread", Kind::Wait, queued, &[]);
+    }
     Some(scope.answer(method(payload)))
 }
 
@@ -86,6 +95,8 @@ mod tests {
     use crate::protocol::catalog::Request;
     use crate::protocol::{Answer, question};
     use crate::trace::{Traced, scope};
+    use std::thread;
+    use std::time::Duration;
 
     /// Services that know of traces and services that do not understand each other.
     #[test]
@@ -93,7 +104,7 @@ mod tests {
         let recorder = Recorder::new("catalog", 1.0);
         let plain = br#"{"method_name":"query","name":"Tux"}"#.to_vec();
         assert_eq!(with_contexts(plain.clone(), &[]), plain, "nothing more for those not sampled");
-        let traced = Traced::background(&recorder, "a test", std::time::Instant::now());
+        let traced = Traced::background(&recorder, "a test", Instant::now());
         let entered = traced.scope().enter();
         let call = scope::call(|| method(&plain));
         let payload = with_contexts(plain.clone(), call.contexts());
@@ -101,7 +112,9 @@ mod tests {
         let asked = |payload: &[u8]| question::<Request>(payload).expect("a request");
         assert_eq!(asked(&payload), asked(&plain));
 
-        let step = answering(&payload, &recorder).expect("it is sampled");
+        let queued = Instant::now();
+        thread::sleep(Duration::from_millis(1));
+        let step = answering(&payload, Some(queued), &recorder).expect("it is sampled");
         let mut answer = br#"{"data":null}"#.to_vec();
         add_took(&mut answer, scope::answering().expect("a traced frame is answered"));
         drop(step);
@@ -114,8 +127,10 @@ mod tests {
         drop(call);
         let spans = recorder.read(|ring| ring.trace(traced.trace(), (0, 0)));
         let found: Vec<_> = spans.iter().map(|span| (&*span.name, span.parent.is_some())).collect();
-        assert_eq!(found, [("query", true), ("query", true)]);
-        assert_eq!(spans[0].parent, Some(spans[1].id), "the answer hangs under the call");
+        assert_eq!(found, [("wait for a thread", true), ("query", true), ("query", true)]);
+        let [wait, answer, call] = &spans[..] else { unreachable!("these three") };
+        assert_eq!([wait.parent, answer.parent], [Some(call.id); 2], "they hang under the call");
+        assert!(wait.end <= answer.start, "it waited until it was served");
     }
 
     #[test]
@@ -127,7 +142,7 @@ mod tests {
             br#"{"traces":["#,
             br#"{"method_name":"health_check"}"#,
         ] {
-            assert!(answering(payload, &recorder).is_none());
+            assert!(answering(payload, None, &recorder).is_none());
         }
     }
 }

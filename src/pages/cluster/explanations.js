@@ -14,6 +14,7 @@ export const EXPLANATIONS = {
   "durable": "A sale is durable when each subscriber has acknowledged its change, or when the subscriber's lease is certainly over.",
   "sync the journal": "The journal is on disk up to the position, and each cache has acknowledged.",
   "wait for the caches": "Each front-end calls changes at the catalog again and again. The catalog answers when a toy has changed, after 100 ms at the latest. The next call acknowledges the change.",
+  "wait for a thread": "If all threads of the called service are busy, the call waits in its queue.",
   "wait for the commit": "Only committed orders are answered or shown.",
   "wait for a leader": "If no member is fit, there is no leader until one is.",
   "election": "A view is on the front-end's disk before it is sent, and on a replica's disk before the replica acts on it.",

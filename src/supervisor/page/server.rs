@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Deadline for carrying out a command. The console checks for commands twenty times a second, but not while the store
 /// opens.
@@ -129,7 +129,13 @@ impl Protocol for PageServer {
         Http1::new(caller)
     }
 
-    fn serve(&self, http: &mut Http1, input: &[u8], output: &mut Vec<u8>) -> Progress {
+    fn serve(
+        &self,
+        http: &mut Http1,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        _: Option<Instant>,
+    ) -> Progress {
         http.serve(input, output, |request, responder| {
             self.answer(request, responder);
         })
