@@ -2,9 +2,9 @@
 //! [`text`](super::text), [`chrome`](super::chrome) and the cluster page.
 //!
 //! Each service has a clock of its own, and the clocks of two machines may differ by seconds. But a request was answered
-//! while its caller waited for the answer. So a request that does not lie within the call that it hangs under is moved into
-//! the middle of it, with all that its service did for it: as much time for the way there as for the way back. A clock that
-//! fits is believed.
+//! while its caller waited for the answer. So what a service did for a call and does not lie within the call is moved into
+//! the middle of it: the request, its wait for a thread, and all parts of them. As much time for the way there as for the
+//! way back. A clock that fits is believed.
 
 use super::context::{Context, SpanId, TraceId};
 use super::span::{Kind, Span};
@@ -78,7 +78,7 @@ impl Trace {
             }
         }
         let mut placing = Placing { all: &all, parts, start, spans: Vec::new() };
-        placing.place(first, None);
+        placing.place(first, None, 0);
         let mut spans = placing.spans;
         // What no request asked for is over when the last part of it is.
         if is_background(&spans[0].span) {
@@ -123,28 +123,35 @@ struct Placing<'a> {
 }
 
 impl Placing<'_> {
-    /// Adds a span and its parts; no span is added twice.
-    fn place(&mut self, place: usize, part_of: Option<usize>) {
+    /// Adds a span, moved by so much, and its parts; no span is added twice.
+    fn place(&mut self, place: usize, part_of: Option<usize>, moved: i64) {
         let all = self.all;
-        let (service, span) = &all[place];
+        let (service, span) = all[place].clone();
         let (start, end) = (self.after_start(span.start), self.after_start(span.end));
-        let above = part_of.map(|above| &self.spans[above]);
-        let moved = match above {
-            Some(above) if above.service == *service => above.moved,
-            Some(above) if above.span.kind == Kind::Call => {
-                moved_into((start, end), (above.from, above.to))
-            }
-            _ => 0,
-        };
-        let depth = above.map_or(0, |above| above.depth + 1);
+        let depth = part_of.map_or(0, |above| self.spans[above].depth + 1);
         let (from, to) = (start + moved, end + moved);
         let index = self.spans.len();
-        let (service, span) = (service.clone(), span.clone());
         self.spans.push(Placed { service, part_of, depth, from, to, moved, span });
         let mut parts = self.parts.remove(&place).unwrap_or_default();
         parts.sort_by_key(|part| (all[*part].1.start, all[*part].1.end));
-        for part in parts {
-            self.place(part, Some(index));
+        for part in &parts {
+            let moved = self.moved(index, &all[*part].0, &parts);
+            self.place(*part, Some(index), moved);
+        }
+    }
+
+    /// By how much the parts of this service are moved, that hang under the span at `above`.
+    fn moved(&self, above: usize, service: &str, parts: &[usize]) -> i64 {
+        let above = &self.spans[above];
+        if above.service == service {
+            return above.moved;
+        }
+        let own = parts.iter().map(|part| &self.all[*part]).filter(|(of, _)| of == service);
+        let own = own.map(|(_, span)| (self.after_start(span.start), self.after_start(span.end)));
+        let whole = own.reduce(|all, part| (all.0.min(part.0), all.1.max(part.1)));
+        match (whole, above.span.kind) {
+            (Some(whole), Kind::Call) => moved_into(whole, (above.from, above.to)),
+            _ => 0,
         }
     }
 
@@ -153,7 +160,7 @@ impl Placing<'_> {
     }
 }
 
-/// By how much the clock of a service is moved, so that the request that it answered lies within its call.
+/// By how much the clock of a service is moved, so that what it did for a call lies within it.
 fn moved_into((start, end): (i64, i64), (from, to): (i64, i64)) -> i64 {
     if from <= start && end <= to {
         return 0;

@@ -12,7 +12,8 @@ const NOW: u64 = 1_700_000_000_000_000_000;
 /// A random part of a random span before it: where in that it begins and ends, in percent, and its kind.
 type Part = (prop::sample::Index, u64, u64, u8);
 
-/// Spans as they were, with the clocks of all services the same. A call has one part: its request, in another service.
+/// Spans as they were, with the clocks of all services the same. A call has one part, its request, in another service; and
+/// every second one has another before that, because it waited for a thread there.
 fn spans(parts: &[Part]) -> Vec<(usize, Span)> {
     let span = |id, parent, kind, start, end| Span {
         trace: TraceId::of(1),
@@ -39,8 +40,13 @@ fn spans(parts: &[Part]) -> Vec<(usize, Span)> {
         if kind == Kind::Call {
             // As long on the way there as on the way back.
             let way = (end - start) / 4;
-            let request = span(id + 1, Some(SpanId::of(id)), Kind::Request, start + way, end - way);
-            all.push(((service + 1) % SERVICES.len(), request));
+            let (there, back) = (start + way, end - way);
+            let begun = if id.is_multiple_of(2) { there + way } else { there };
+            let (called, call) = ((service + 1) % SERVICES.len(), Some(SpanId::of(id)));
+            all.push((called, span(id + 1, call, Kind::Request, begun, back)));
+            if begun > there {
+                all.push((called, span(id + 2, call, Kind::Wait, there, begun)));
+            }
         }
     }
     all
