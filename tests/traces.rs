@@ -54,10 +54,16 @@ fn a_purchase_is_followed_through_every_service() {
     // So slow that the sum of the spans can be compared with what the customer measures.
     let store = Cluster::open(&["--trace-sample=0", "--catalog-delay-ms=200"]);
     store.await_in_sync();
-    let (number, timing, _) = buy(&store, SAMPLED);
-    let timing = timing.expect("a sampled purchase says where its time went");
-    let parts: Vec<_> = timing.split(", ").filter_map(|part| part.split(';').next()).collect();
-    assert_eq!(parts[..3], ["total", "order", "catalog"], "{timing}");
+    // A busy machine may answer a purchase by its key, without the catalog: then the next one is asked.
+    let number = wait_for("a purchase that says where its time went", || {
+        let (number, timing, _) = buy(&store, SAMPLED);
+        let timing = timing.expect("a sampled purchase says it");
+        let mut parts = timing.split(", ").filter_map(|part| part.split(';').next());
+        ["total", "order", "catalog"]
+            .iter()
+            .all(|part| parts.next() == Some(part))
+            .then_some(number)
+    });
 
     let leader = store.leader();
     let followers =

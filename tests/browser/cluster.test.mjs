@@ -70,10 +70,11 @@ async function crashLeader(page) {
 async function orderOverTheCrash(page, order) {
   const isOne = async (number) => {
     const { data } = await page.evaluate(async (url) => (await fetch(url)).json(), `traces/${number}`);
-    return data?.spans.some(({ name, error }) => name === "buy" && error) ?? false;
+    const has = (wanted, isFailed) => data?.spans.some(({ name, error }) => name === wanted && (error || !isFailed));
+    return has("buy", true) && has("take office", false);
   };
   let found = order;
-  await until("an order's first request has failed", async () => {
+  await until("an order's first request has failed, and then another leader has taken office", async () => {
     const { orders } = await met(page);
     for (found = order; found <= orders; found += 1) if (await isOne(found)) return true;
     return false;

@@ -89,7 +89,8 @@ describe("the shop", { concurrency: 4 }, () => {
     await says(card(page, "Whale"), "98 in stock");
     assert.equal(await quantity(page, "Whale").inputValue(), "1", "the quantity is reset after a purchase");
     const timing = await page.evaluate(() => performance.getEntriesByName(new URL("orders", location).href)[0].serverTiming);
-    assert.deepEqual(timing.slice(0, 3).map(({ name }) => name), ["total", "order", "catalog"], "the network panel shows where its time went");
+    // On a busy machine the order may be made by a leader that reconciles: then no call of this purchase asked the catalog.
+    assert.deepEqual(timing.slice(0, 2).map(({ name }) => name), ["total", "order"], "the network panel shows where its time went");
     assert.deepEqual(await store.get("orders/1"), { number: 1, name: "Whale", quantity: 2 });
     await screenshot(page, "storefront.png");
   });
