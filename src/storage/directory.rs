@@ -22,15 +22,14 @@ use std::process;
 pub struct Directory {
     path: PathBuf,
     identity: Identity,
-    /// Never read; while it is open, the directory is locked.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Directory {
     /// Locks the directory for this process; makes it, with an identity, if it is not there.
     pub fn open(path: &Path) -> Result<Directory> {
         create(path)?;
-        let lock = lock(path)?;
+        let lock = Lock::take(path)?;
         let identity = match read_identity(&path.join(IDENTITY))? {
             Some(identity) => identity,
             None => draw_identity(path)?,
@@ -82,21 +81,36 @@ fn create(path: &Path) -> Result<()> {
     }
 }
 
-fn lock(directory: &Path) -> Result<File> {
-    let path = directory.join(LOCK);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|e| Error::storage(&path, "cannot open it for writing", e))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(in_use(directory, &path)),
-        Err(TryLockError::Error(e)) => return Err(Error::storage(&path, "cannot lock it", e)),
+/// A directory is locked while this lives.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Lock {
+    /// Locks the directory for this process; an error if another one uses it.
+    pub fn take(directory: &Path) -> Result<Lock> {
+        let path = directory.join(LOCK);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| Error::storage(&path, "cannot open it for writing", e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use(directory, &path)),
+            Err(TryLockError::Error(e)) => return Err(Error::storage(&path, "cannot lock it", e)),
+        }
+        write_pid(&mut file).map_err(|e| Error::storage(&path, "cannot write it", e))?;
+        Ok(Lock(file))
     }
-    write_pid(&mut file).map_err(|e| Error::storage(&path, "cannot write it", e))?;
-    Ok(file)
+}
+
+impl Drop for Lock {
+    /// Closing the file does not free the lock at once while this process starts a child: the child
+    /// has a copy of every open file until its `exec` (flock(2)).
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {
@@ -151,4 +165,19 @@ fn draw_identity(directory: &Path) -> Result<Identity> {
 /// of a process is different.
 pub fn drawn() -> Identity {
     Identity(format!("{:016x}", RandomState::new().hash_one(process::id())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_is_being_started_does_not_keep_a_directory_locked() {
+        let data = tempfile::tempdir().expect("a directory");
+        let lock = Lock::take(data.path()).expect("free");
+        let childs_copy = lock.0.try_clone().expect("a descriptor");
+        drop(lock);
+        Lock::take(data.path()).expect("free again");
+        drop(childs_copy);
+    }
 }

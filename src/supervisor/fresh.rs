@@ -6,8 +6,8 @@
 
 use crate::config::{Config, Engine};
 use crate::error::{Error, Result};
-use std::fs::{self, File, TryLockError};
-use std::io;
+use crate::storage::directory::Lock;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The names of the files that services write, up to the first dot or dash. Examples: `orders.csv`,
@@ -38,32 +38,15 @@ pub(super) fn empty_directories(config: &Config) -> Result<()> {
     let mut locks = Vec::new();
     let mut files = Vec::new();
     for directory in directories.filter(|directory| directory.exists()) {
-        locks.extend(lock(directory)?);
+        if directory.join("lock").exists() {
+            locks.push(Lock::take(directory)?);
+        }
         files.extend(files_of_the_store(directory)?);
     }
     for file in files {
         fs::remove_file(&file).map_err(|e| Error::storage(&file, "cannot remove it", e))?;
     }
     Ok(())
-}
-
-/// Locks the directory until the result is dropped. An error if a service uses it.
-fn lock(directory: &Path) -> Result<Option<File>> {
-    let path = directory.join("lock");
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::storage(&path, "cannot open it", error)),
-    };
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(Error::storage(
-            directory,
-            "not removed",
-            "a running service uses it; stop it first",
-        )),
-        Err(TryLockError::Error(error)) => Err(Error::storage(&path, "cannot lock it", error)),
-    }
 }
 
 /// The files of a directory; an error if one of them is not a file of the store.
@@ -140,12 +123,11 @@ mod tests {
     #[test]
     fn nothing_is_removed_while_a_service_runs() {
         let (root, config) = store();
-        let lock = File::open(root.path().join("order-1/lock")).expect("exists");
-        lock.try_lock().expect("free");
+        let lock = Lock::take(&root.path().join("order-1")).expect("free");
         let error = empty_directories(&config).expect_err("refused").to_string();
-        assert!(error.contains("order-1: not removed: a running service uses it"), "{error}");
+        assert!(error.contains("order-1: already in use by another process (pid "), "{error}");
         assert_eq!(count(&config.catalog.data), 2, "not in the other directories either");
-        lock.unlock().expect("ours");
+        drop(lock);
         empty_directories(&config).expect("removed");
     }
 }
