@@ -14,6 +14,7 @@ pub mod interrupt;
 pub mod output;
 pub mod run_all;
 
+use rustix::net::{Shutdown, shutdown};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -590,6 +591,11 @@ pub fn reserve(host: &str, count: usize) -> Vec<String> {
     let bind = || TcpListener::bind((host, 0)).expect("a free port");
     // All are held until the last one is found, so that all are different.
     let listeners: Vec<_> = (0..count).map(|_| bind()).collect();
-    let address = |listener: &TcpListener| listener.local_addr().expect("bound").to_string();
-    listeners.iter().map(address).collect()
+    let free = |listener: &TcpListener| {
+        let address = listener.local_addr().expect("bound").to_string();
+        // Closing it is not enough: a process that another test is starting has a copy of it until its `exec`.
+        shutdown(listener, Shutdown::Both).expect("it listens");
+        address
+    };
+    listeners.iter().map(free).collect()
 }
