@@ -192,7 +192,7 @@ fn without_the_last_survivor_known_orders_are_read_and_nothing_is_sold() {
     assert_eq!(customer.get(&format!("/orders/{unknown}")).0, 503);
     assert_eq!(customer.buy("Tux", 1).0, 503, "an outsider never leads (8)");
     store.start(Order(3));
-    wait_until("it is sold again", || customer.buy("Tux", 1).0 == 200);
+    wait_until("it is sold again", || customer.buy_with_key("a-tux", "Tux", 1).0 == 200);
     assert_eq!(customer.get(&format!("/orders/{unknown}")).0, 200);
     store.await_agreement();
     assert_eq!(store.assert_conserved(), 3);

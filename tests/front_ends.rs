@@ -94,9 +94,7 @@ fn two_front_ends_sell_from_one_stock_and_show_no_old_version() {
 fn a_key_is_known_at_every_front_end() {
     let store = Store::open();
     let buy = |customer: &mut Customer| {
-        let headers = [("Idempotency-Key", "the-same")];
-        let (status, body) =
-            customer.send("POST", "/orders", &headers, br#"{"name":"Fox","quantity":2}"#);
+        let (status, body) = customer.buy_with_key("the-same", "Fox", 2);
         assert_eq!(status, 200, "{body}");
         body["data"]["order_number"].as_u64().expect("a number")
     };

@@ -501,6 +501,12 @@ impl Customer {
         self.send("POST", "/orders", &[], body.as_bytes())
     }
 
+    /// Buys with an idempotency key. So it may be repeated after a 503, which may mean that the order stands.
+    pub fn buy_with_key(&mut self, key: &str, name: &str, quantity: u64) -> (u16, Value) {
+        let body = json!({ "name": name, "quantity": quantity }).to_string();
+        self.send("POST", "/orders", &[("Idempotency-Key", key)], body.as_bytes())
+    }
+
     /// Buys one, which must succeed; returns the order's number.
     pub fn buy_one(&mut self, name: &str) -> u64 {
         let (status, body) = self.buy(name, 1);
