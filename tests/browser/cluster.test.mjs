@@ -177,10 +177,19 @@ describe("the cluster page", { concurrency: 3 }, () => {
     for (const lane of ["front-end", "catalog", "order 1", "order 2", "order 3"]) await map.getByText(lane, { exact: true }).waitFor();
     assert(await map.locator(".critical").count() > 3, "the critical path is marked");
 
+    // A later purchase that is on its way at the first key is not shown.
+    const later = "**/traces/last";
+    let release;
+    const held = new Promise((resolve) => (release = resolve));
+    await page.route(later, (route) => held.then(() => route.continue()));
+    await page.waitForRequest(later);
     await steps.focus();
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("ArrowDown");
+    const answered = page.waitForResponse(later);
+    release();
+    await (await answered).finished();
     const selected = steps.getByRole("option", { selected: true });
     assert.equal(await selected.getAttribute("id"), "life-step-2");
     assert.equal(await steps.getAttribute("aria-activedescendant"), "life-step-2");

@@ -23,6 +23,8 @@ export class Life {
   #order = [];
   #at = -1;
   #playing = 0;
+  /** Raised with each question and each step: an answer to an earlier question is not shown. */
+  #asked = 0;
 
   constructor() {
     const poll = new Poll(() => this.#follow.checked && this.#load(), EVERY_MS);
@@ -52,12 +54,16 @@ export class Life {
   async #load() {
     const which = this.#which.value === "order" ? this.#number.value : this.#which.value;
     if (which === "") return;
+    this.#asked += 1;
+    const asked = this.#asked;
     try {
       const trace = await ask(`traces/${encodeURIComponent(which)}`);
+      if (asked !== this.#asked) return;
       const isSame = this.#trace?.id === trace.id && this.#trace.spans.length === trace.spans.length;
       if (!isSame) this.#show(trace);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
+      if (asked !== this.#asked) return;
       if (this.#trace === null || !this.#follow.checked) this.#say(error.message);
     }
   }
@@ -85,11 +91,17 @@ export class Life {
     if (this.#text.textContent !== words) this.#text.textContent = words;
   }
 
-  /** Goes to a step; the trace that is stepped through stays. */
+  /** The trace that is stepped through stays. */
+  #keep() {
+    this.#follow.checked = false;
+    this.#asked += 1;
+  }
+
+  /** Goes to a step. */
   #go(place) {
     if (this.#order.length === 0) return;
     this.#stop();
-    this.#follow.checked = false;
+    this.#keep();
     this.#mark(Math.min(Math.max(place, 0), this.#order.length - 1));
   }
 
@@ -116,7 +128,7 @@ export class Life {
 
   #start() {
     if (this.#trace === null) return;
-    this.#follow.checked = false;
+    this.#keep();
     this.#play.textContent = "Stop";
     const begun = performance.now();
     const took = this.#trace.spans[0].to;
