@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// The tables of the catalog.
 pub const SCHEMA: Schema =
-    Schema { service: "catalog", version: 1, tables: &[TOYS, SALES, STANDING] };
+    Schema { service: "catalog", version: 2, tables: &[TOYS, SALES, STANDING] };
 
 const TOYS: &str = "CREATE TABLE IF NOT EXISTS toys (
     id INT NOT NULL PRIMARY KEY,

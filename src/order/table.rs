@@ -21,7 +21,7 @@ use std::time::Duration;
 /// The tables of the order service.
 pub const SCHEMA: Schema = Schema {
     service: "orders",
-    version: 1,
+    version: 2,
     tables: &[
         "CREATE TABLE IF NOT EXISTS orders (
     number BIGINT NOT NULL PRIMARY KEY,

@@ -114,6 +114,21 @@ impl<M: Medium> GroupCommit<M> {
         self.reach(&mut self.state.lock(), position)
     }
 
+    /// Writes what is pending, even if that is nothing, unless a thread is writing.
+    pub fn write_now(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        state.check()?;
+        if !state.writing {
+            self.write_pending(&mut state);
+        }
+        state.check()
+    }
+
+    /// The error of a log that is poisoned.
+    pub fn check(&self) -> Result<()> {
+        self.state.lock().check()
+    }
+
     /// How many records there are, durable or not.
     pub fn appended(&self) -> u64 {
         self.state.lock().appended

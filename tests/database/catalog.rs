@@ -77,9 +77,9 @@ fn a_database_that_cannot_be_used_is_said_in_one_line() {
         assert!(last.starts_with("catalog: ") && last.contains(expected), "{last}");
     };
     let store_is = |what: &str| format!("UPDATE toystore_catalog.store SET {what}");
-    refused(&store_is("version = 2"), &[], "its tables have version 2, this program needs 1;");
+    refused(&store_is("version = 3"), &[], "its tables have version 3, this program needs 2;");
     refused(
-        &store_is("version = 1, service = 'orders'"),
+        &store_is("version = 2, service = 'orders'"),
         &[],
         "it belongs to the service orders; set another database.prefix",
     );

@@ -2,14 +2,14 @@
 //! replaced writes nothing more.
 
 use crate::support::galera::{Galera, NODES};
-use crate::support::wait_until;
+use crate::support::{wait_for, wait_until};
 use clap::{Arg, ArgAction, Command};
 use rustix::process::Signal;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use toystore::error::Error;
 use toystore::stop::Stop;
-use toystore::storage::database::{Database, Schema, TableLog};
+use toystore::storage::database::{Candidate, Database, LOOK, Schema, TableLog};
 
 /// A log of numbers, each in a row of its own.
 const NUMBERS: Schema = Schema {
@@ -103,4 +103,40 @@ fn every_row_is_there_once_whatever_node_fails_and_a_replaced_writer_writes_no_m
         let position = galera.sql(node, "SELECT position FROM toystore_numbers.logs");
         assert_eq!(position, last.to_string(), "at node {node}");
     }
+}
+
+/// Whoever waits for the log gets it when it is given back, and not before: neither while the writer writes nor while it has
+/// nothing to write. A writer whose log is taken by force notices, also with nothing to write, and writes no more.
+#[test]
+#[ignore = "needs MariaDB; run by make test-database"]
+fn a_candidate_waits_until_the_log_is_given_back() {
+    let galera = Galera::start();
+    let database = open(&galera);
+    let mut first = Candidate::new(&database, "numbers");
+    let (log, _) = first.look(encode).expect("it answers").expect("nobody has the log");
+    let mut second = Candidate::new(&open(&galera), "numbers");
+    let mut look = || {
+        thread::sleep(LOOK);
+        second.look(encode).expect("it answers")
+    };
+    for looks in 0..60 {
+        if looks < 30 {
+            log.sync(log.append([looks + 1]).expect("ours")).expect("ours");
+        }
+        if look().is_some() {
+            assert!(!log.has_lease(), "the writer has the lease");
+            return eprintln!("this machine is so busy that the lease was not kept");
+        }
+    }
+    wait_until("it has the lease", || log.has_lease());
+    drop(log);
+    let (log, position) = wait_for("it was given back", || look());
+    assert_eq!(position, 30);
+    wait_until("it has the lease", || log.has_lease());
+    // By force, as an order replica takes it.
+    let (taken, _) = TableLog::take(&database, "numbers", encode).expect("it can be taken");
+    wait_until("it notices with nothing to write", || log.check().is_err());
+    assert!(matches!(log.check(), Err(Error::Stale { .. })) && !log.has_lease());
+    drop(log);
+    taken.sync(taken.append([31]).expect("ours")).expect("what is dropped takes nothing away");
 }

@@ -101,7 +101,7 @@ proptest! {
         steps in prop::collection::vec((0..3_usize, 1..4_u64, any::<bool>()), 1..30),
         luck in prop::collection::vec(0..5_u8, 0..120),
     ) {
-        let row = Row { term: 0, writer: Identity(String::new()), position: 0 };
+        let row = Row { term: 0, writer: Identity(String::new()), position: 0, beat: 0 };
         let mut server = Server { row, records: vec![], late: vec![] };
         let mut luck = luck.into_iter();
         let mut writers: Vec<Writer> = (0..3).map(|n| Writer::new(n, &mut server)).collect();
@@ -132,6 +132,6 @@ proptest! {
 
 #[test]
 fn a_row_that_somebody_else_changed_is_noticed() {
-    let row = Row { term: 3, writer: Identity("us".into()), position: 9 };
+    let row = Row { term: 3, writer: Identity("us".into()), position: 9, beat: 4 };
     assert_eq!(row.outcome(&Identity("us".into()), &(5..7)), Outcome::Changed);
 }

@@ -8,7 +8,10 @@
 //! schema.rs      the tables that a service needs, made at its first start
 //! opened.rs      a service's database: opens it, reads
 //! row.rs         (pure) what the row of a log says about a commit whose outcome is unknown
+//! lease.rs       (pure) until when a log certainly has no other writer, and from when on it may be taken
+//! claim.rs       that row in the database: read, take, give back
 //! table_log.rs   a log that grows row by row: append, sync, answer; one writer at a time
+//! candidate.rs   waits until a log has no writer, and takes it
 //! ```
 //!
 //! - Each service has a database of its own.
@@ -22,8 +25,13 @@ pub mod nodes;
 pub mod schema;
 pub mod opened;
 pub mod row;
+pub mod lease;
+mod claim;
 pub mod table_log;
+pub mod candidate;
 
+pub use candidate::Candidate;
+pub use lease::LOOK;
 pub use opened::Database;
 pub use schema::Schema;
 pub use statement::{add_list, literal};

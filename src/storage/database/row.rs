@@ -12,10 +12,12 @@ use std::ops::Range;
 pub struct Row {
     /// Raised by everyone who takes the log, and after every fault.
     pub term: u64,
-    /// Who took the log last.
+    /// Who took the log last; empty if it was given back.
     pub writer: Identity,
     /// How many records the log has.
     pub position: u64,
+    /// Raised by every batch, also by an empty one.
+    pub beat: u64,
 }
 
 /// What became of a batch.
@@ -32,6 +34,11 @@ pub enum Outcome {
 }
 
 impl Row {
+    /// Whether nobody has the log.
+    pub fn is_free(&self) -> bool {
+        self.writer.0.is_empty()
+    }
+
     /// What became of the batch of `writer` that follows the position `after.start` and ends at `after.end`.
     pub fn outcome(&self, writer: &Identity, after: &Range<u64>) -> Outcome {
         if self.writer != *writer {

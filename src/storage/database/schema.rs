@@ -36,7 +36,8 @@ const COMMON: [&str; 2] = [
     name VARCHAR(20) NOT NULL PRIMARY KEY,
     term BIGINT NOT NULL,
     writer CHAR(16) NOT NULL,
-    position BIGINT NOT NULL
+    position BIGINT NOT NULL,
+    beat BIGINT NOT NULL
 ) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin",
 ];
 
