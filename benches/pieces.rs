@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use toystore::catalog::shelf::Shelf;
 use toystore::catalog::stock::Stock;
+use toystore::catalogs::Catalogs;
 use toystore::config::Config;
 use toystore::error::Error;
 use toystore::frontend::cache::{Cache, LEASE};
@@ -29,7 +30,7 @@ use toystore::model::{
 };
 use toystore::monitoring::RequestMetrics;
 use toystore::monitoring::status::Kind;
-use toystore::net::{Caller, Limits, Progress, Protocol, Rpc, Scheme, Server, Transport, frame};
+use toystore::net::{Caller, Limits, Progress, Protocol, Scheme, Server, Transport, frame};
 use toystore::order::file::ORDERS;
 use toystore::order::log::Log;
 use toystore::order::replica::{Replica, Taken};
@@ -100,9 +101,11 @@ fn query(c: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a directory");
     let catalog = Server::start("catalog", "127.0.0.1:0", Arc::new(OneToy), Limits::default());
     let catalog = catalog.expect("a free port");
-    let products = Arc::new(Products::new(Rpc::new(catalog.address().to_string()), 10));
-    let config = Config::default();
+    let mut config = Config::default();
+    config.catalog.first.listen = catalog.address().to_string();
     let transport = Transport::of(&config, Principal::Frontend).expect("plain, on loopback");
+    let catalogs = Catalogs::of(&config, &transport).expect("its address is configured");
+    let products = Arc::new(Products::new(Arc::new(catalogs), 10));
     let recorder = Recorder::new("front-end", config.trace.sample);
     let elector = Elector::start(
         &config,

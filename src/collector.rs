@@ -74,7 +74,11 @@ impl Collector {
     /// The services of this configuration.
     pub fn of(config: &Config) -> Result<Collector> {
         let transport = Transport::of(config, Principal::Tool)?;
-        let mut others = vec![("catalog".to_owned(), transport.target(&config.catalog.peer)?)];
+        let mut others = Vec::new();
+        for (id, catalog) in config.catalog.instances() {
+            let name = if id.0 == 1 { "catalog".into() } else { format!("catalog {id}") };
+            others.push((name, transport.target(&catalog.peer)?));
+        }
         for (id, replica) in &config.order.replicas {
             others.push((format!("order {id}"), transport.target(&replica.peer)?));
         }
@@ -107,6 +111,11 @@ impl Collector {
             };
             meanwhile.extend(spans.iter().map(|span| span.trace).filter(|other| other != trace));
             services.push((name.clone(), spans));
+        }
+        // A standby has no part in any trace.
+        let is_catalog = |name: &String| name.starts_with("catalog");
+        if services.iter().any(|(name, _)| is_catalog(name)) {
+            silent.retain(|name| !is_catalog(name));
         }
         // What happened meanwhile in one service was done with the help of others.
         let known: HashSet<SpanId> =

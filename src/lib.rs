@@ -50,7 +50,7 @@
 //! | input and output | [`storage`] (what is durable: files, or a database), [`net`] (server, frames, calls), [`http`] |
 //! | traces | [`trace`] (where the time of a request goes) |
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
-//! | endpoints | [`monitoring`] (health, status, metrics), [`endpoint`] (an address of a service), [`collector`] (of traces) |
+//! | endpoints | [`monitoring`] (health, status, metrics), [`endpoint`] (an address of a service), [`collector`] (of traces), [`catalogs`] (which of them is active) |
 //! | services | [`catalog`], [`order`], [`frontend`] |
 //! | programs that use the services | [`client`], [`audit`], [`certs`], [`toys`], [`supervisor`] |
 //!
@@ -82,6 +82,7 @@ pub mod pages;
 pub mod monitoring;
 pub mod endpoint;
 pub mod collector;
+pub mod catalogs;
 pub mod catalog;
 pub mod order;
 pub mod frontend;

@@ -65,10 +65,14 @@ pub struct ReplicaId(pub u32);
 #[serde(transparent)]
 pub struct FrontendId(pub u32);
 
+/// The id of a catalog, a number from 1 that the configuration gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CatalogId(pub u32);
+
 /// A participant of the store; between machines its certificate proves its identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Principal {
-    /// The catalog.
+    /// The catalogs. All have the same certificate.
     Catalog,
     /// A replica of the order service.
     Order(ReplicaId),
@@ -428,6 +432,11 @@ impl fmt::Display for ReplicaId {
     }
 }
 impl fmt::Display for FrontendId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl fmt::Display for CatalogId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

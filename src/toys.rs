@@ -1,6 +1,7 @@
 //! Lists toys, changes prices, restocks and adds toys, for the operator. Called by the program `toys`; sends its
 //! requests to the catalog.
 
+use crate::catalogs::Catalogs;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::{Client, percent_encode};
@@ -55,11 +56,13 @@ fn price(text: &str) -> Result<Price> {
 
 /// Calls `each` with all toys, as many at a time as one answer has.
 pub fn list(config: &Config, mut each: impl FnMut(&[Toy]) -> Result<()>) -> Result<()> {
-    let catalog = Transport::of(config, Principal::Tool)?.rpc(&config.catalog.listen)?;
+    let catalogs = Catalogs::find(config, &Transport::of(config, Principal::Tool)?)?;
+    let catalog = catalogs.active();
     let mut after = None;
     loop {
         let question = Request::List { after, limit: None };
-        let toys: Vec<Toy> = ask(&catalog, &question, Instant::now() + DEADLINE, &wanted)?;
+        let toys: Vec<Toy> =
+            ask(catalog.requests(), &question, Instant::now() + DEADLINE, &wanted)?;
         let Some(last) = toys.last() else { return Ok(()) };
         each(&toys)?;
         after = Some(last.name.clone());
@@ -68,7 +71,9 @@ pub fn list(config: &Config, mut each: impl FnMut(&[Toy]) -> Result<()>) -> Resu
 
 /// Adds a toy or changes one. Returns its new state.
 pub fn put(config: &Config, name: &ToyName, put: &Put) -> Result<ShownToy> {
-    let catalog = Transport::of(config, Principal::Tool)?.target(&config.catalog.listen)?;
+    let transport = Transport::of(config, Principal::Tool)?;
+    let catalogs = Catalogs::find(config, &transport)?;
+    let catalog = transport.target(catalogs.active().requests().address())?;
     let target = format!("/products/{}", percent_encode(name));
     let response = Client::new(catalog, DEADLINE)
         .send("PUT", &target, &[], &web::put_body(put))

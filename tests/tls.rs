@@ -77,7 +77,7 @@ impl Cluster {
         let transport = Transport::of(&config, Principal::Catalog).unwrap();
         let listen = transport.listen("127.0.0.1:0");
         let server = Server::start("parrot", listen, Arc::new(Parrot), limits).unwrap();
-        config.catalog.listen = server.address().to_string();
+        config.catalog.first.listen = server.address().to_string();
         Cluster { certificates, config, server }
     }
 
@@ -286,7 +286,7 @@ fn a_callee_is_refused_if_it_is_not_who_the_configuration_says() {
         error.to_string()
     };
     let mut config = cluster.config.clone();
-    config.catalog.listen = Config::default().catalog.listen;
+    config.catalog.first.listen = Config::default().catalog.first.listen;
     config.order.replicas.get_mut(&ReplicaId(1)).unwrap().listen = address.clone();
     let said = refused(&config, &address);
     let expected = "its certificate is not for order-1.toystore but for catalog.toystore";
@@ -304,15 +304,15 @@ fn a_callee_is_refused_if_it_is_not_who_the_configuration_says() {
     let plain = Server::start("parrot", "127.0.0.1:0", Arc::new(Parrot), Limits::default());
     let plain = plain.unwrap();
     let mut config = cluster.config.clone();
-    config.catalog.listen = plain.address().to_string();
-    let said = refused(&config, &config.catalog.listen);
+    config.catalog.first.listen = plain.address().to_string();
+    let said = refused(&config, &config.catalog.first.listen);
     assert!(said.contains("plain text instead of TLS: is [tls] set there?"), "{said}");
 
     let authority = Authority::open(cluster.certificates.path()).unwrap();
     issue(&authority, elsewhere.certificates.path(), Principal::Catalog, days(-9)..days(-2));
     let (address, expired) = answer_with(elsewhere.certificates.path());
-    config.catalog.listen = address;
-    let said = refused(&config, &config.catalog.listen);
+    config.catalog.first.listen = address;
+    let said = refused(&config, &config.catalog.first.listen);
     let expected = format!("its certificate expired {}", days(-2).date());
     assert!(said.contains(&expected), "{said}");
     expired.join().unwrap();
@@ -400,8 +400,9 @@ fn a_callee_that_says_nothing_costs_its_caller_a_bounded_time() {
     let cluster = Cluster::start(Limits::default());
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = cluster.config.clone();
-    config.catalog.listen = silent.local_addr().unwrap().to_string();
-    let rpc = Transport::of(&config, Principal::Tool).unwrap().rpc(&config.catalog.listen).unwrap();
+    config.catalog.first.listen = silent.local_addr().unwrap().to_string();
+    let rpc =
+        Transport::of(&config, Principal::Tool).unwrap().rpc(&config.catalog.first.listen).unwrap();
 
     let error = call(&rpc, b"hello?").unwrap_err();
     // It is not down, so no other replica is elected before it has been silent for long.

@@ -15,7 +15,7 @@ use std::path::Path;
 /// Audits the directories that the configuration names.
 pub fn audit(config: &Config) -> Result<Verdict> {
     let mut notes = Vec::new();
-    let catalog = &config.catalog.data;
+    let catalog = &config.catalog.first.data;
     let (stock, torn) = catalog::file::read(catalog)?;
     notes.extend(torn.map(|torn| unfinished(&catalog.join("journal.csv"), torn)));
     let mut disks = Vec::new();

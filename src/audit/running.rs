@@ -9,6 +9,7 @@
 
 use super::check::{Evidence, ReplicaLog, check};
 use super::verdict::Verdict;
+use crate::catalogs::Catalogs;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Entry, Epoch, OrderNumber, Principal, ReplicaId, ToyName, View};
@@ -53,7 +54,7 @@ enum Round {
 }
 
 struct Auditor {
-    catalog: Rpc,
+    catalogs: Catalogs,
     replicas: BTreeMap<ReplicaId, (Rpc, Vec<Entry>)>,
     deadline: Instant,
 }
@@ -64,8 +65,8 @@ impl Auditor {
         let peers = config.order.replicas.iter();
         let replicas =
             peers.map(|(id, replica)| Ok((*id, (transport.rpc(&replica.peer)?, vec![]))));
-        let catalog = transport.rpc(&config.catalog.listen)?;
-        Ok(Auditor { catalog, replicas: replicas.collect::<Result<_>>()?, deadline })
+        let catalogs = Catalogs::find(config, &transport)?;
+        Ok(Auditor { catalogs, replicas: replicas.collect::<Result<_>>()?, deadline })
     }
 
     fn round(&mut self) -> Result<Round> {
@@ -116,7 +117,8 @@ impl Auditor {
 
     /// The books of the toys after this one, or of the first toys.
     fn books(&self, after: Option<ToyName>) -> Result<Books> {
-        ask(&self.catalog, &Request::Books { after }, self.deadline, &wanted)
+        let catalog = self.catalogs.active();
+        ask(catalog.requests(), &Request::Books { after }, self.deadline, &wanted)
     }
 }
 

@@ -120,6 +120,11 @@ impl Journal for FileJournal {
     fn durable(&self) -> u64 {
         self.start_position + self.log.durable().saturating_sub(self.start_rows)
     }
+
+    /// The directory has a lock.
+    fn has_lease(&self) -> bool {
+        true
+    }
 }
 
 /// Loads the stock from `directory`, or makes a new one from the `initial` database.

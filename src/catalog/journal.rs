@@ -15,4 +15,7 @@ pub trait Journal: Send + Sync {
 
     /// The position up to which every record is durable.
     fn durable(&self) -> u64;
+
+    /// Whether certainly no other catalog is active: what was read from the stock before is true.
+    fn has_lease(&self) -> bool;
 }

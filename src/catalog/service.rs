@@ -6,6 +6,9 @@
 //! the journal and the order logs are synced at the same time. Readers do not wait for the disk, except for a toy that
 //! has just changed: a query never shows a change that is not on disk yet.
 //!
+//! With a database there may be other catalogs, of which one is active. No answer leaves this one unless it was certainly
+//! the active one when the answer was ready ([`Catalog::stands`]).
+//!
 //! Locks: the stock's, then the journal's inner one or the subscribers'. A change is published under
 //! the stock's lock, so that a change which is visible in the stock is always published.
 
@@ -21,9 +24,9 @@ use super::table;
 use crate::blocking::Blocking;
 use crate::config::{self, Config, Engine};
 use crate::endpoint::{Endpoint, Handler};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::{Request as HttpRequest, Responder};
-use crate::model::{Epoch, Item, OrderNumber, Principal, Toy, ToyName};
+use crate::model::{CatalogId, Epoch, Item, OrderNumber, Principal, Toy, ToyName};
 use crate::monitoring::status::{CatalogStatus, Kind, Outcome};
 use crate::monitoring::{Asked, Monitor, Monitored};
 use crate::net::{Clients, Limits, Server, Transport};
@@ -33,32 +36,36 @@ use crate::protocol::catalog::{
 };
 use crate::protocol::purchase::Purchase;
 use crate::protocol::web::{self, ShownToy};
-use crate::protocol::{answer, question};
+use crate::protocol::{self, question};
 use crate::stop::{Stop, crash};
 use crate::storage::Directory;
 use crate::storage::database::Database;
 use crate::trace::export::Exporter;
 use crate::trace::{Recorder, scope};
 use parking_lot::RwLock;
+use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Runs a catalog until `stop`.
-pub fn run(config: &Config, stop: &Stop) -> Result<()> {
+/// Runs the catalog of this id until `stop`. With a database it listens at no address before it is the active one.
+pub fn run(config: &Config, id: CatalogId, stop: &Stop) -> Result<()> {
     let Config { catalog: settings, .. } = config;
+    let own = settings.instance(id)?;
     let transport = Transport::of(config, Principal::Catalog)?;
     let slowness = Arc::new(Slowness::new(settings.delay));
     let signalled = slowness::change_by_signal(slowness.clone())?;
-    let directory = Directory::open(&settings.data)?;
-    let (mut stock, journal) = load(config, &directory, stop)?;
+    let directory = Directory::open(&own.data)?;
+    let Some((mut stock, journal, subscribers)) = load(config, &directory, stop)? else {
+        return Ok(());
+    };
     stock.begin(Incarnation(fastrand::u64(..)));
     let catalog = Arc::new(Catalog {
         stock: RwLock::new(stock),
         journal,
-        subscribers: Subscribers::load(directory.file("subscriptions"))?,
+        subscribers,
         slowness,
         restock_to: settings.restock_to,
         must_reset: AtomicBool::new(settings.reset_stock),
@@ -74,7 +81,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let monitor = Arc::new(Monitor::new(recorder, catalog.clone(), kinds));
     let customers = Arc::new(Endpoint::requests(Customers(catalog.clone()), monitor.clone()));
     let peers = Arc::new(Endpoint::peers(Peers(catalog.clone()), monitor.clone()));
-    let (peer, request) = (transport.listen(&settings.peer), transport.listen(&settings.listen));
+    let (peer, request) = (transport.listen(&own.peer), transport.listen(&own.listen));
     let peer_limits =
         Limits { threads: settings.peer_threads, clients: Clients::Services, ..Limits::default() };
     let peer_server = Server::start("peer", peer, peers, peer_limits)?;
@@ -85,7 +92,10 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     let restocker = Restocker::start(settings.restock_every, move || stock.restock(which))?;
     let (at, for_peers) = (server.listening_on(), peer_server.listening_on());
     tracing::info!("listening on {at}, for peers on {for_peers}");
-    while !stop.wait(Duration::from_secs(3_600)) {}
+    // Another catalog may take the log also from one that has nothing to write.
+    while !stop.wait(Duration::from_millis(100)) {
+        catalog.sync(0);
+    }
     drop(restocker);
     drop(signalled);
     catalog.close();
@@ -97,23 +107,31 @@ pub fn run(config: &Config, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-/// The stock, from where the configuration keeps it.
-fn load(config: &Config, directory: &Directory, stop: &Stop) -> Result<(Stock, Box<dyn Journal>)> {
+/// What a catalog begins with.
+type Loaded = (Stock, Box<dyn Journal>, Subscribers);
+
+/// The stock, from where the configuration keeps it, and who may have subscribed to its changes. `None` if the process is
+/// asked to end before this catalog is the active one.
+fn load(config: &Config, directory: &Directory, stop: &Stop) -> Result<Option<Loaded>> {
     let initial = config.catalog.initial.as_deref();
-    let (stock, journal, place): (_, Box<dyn Journal>, _) = match config.storage.engine {
-        Engine::Files => {
-            let (stock, journal) = file::load(directory, initial)?;
-            (stock, Box::new(journal), directory.path().display().to_string())
-        }
-        Engine::Database => {
-            let database = Database::open(&config.database, &table::SCHEMA, stop)?;
-            let (stock, journal) = table::load(&database, initial)?;
-            (stock, Box::new(journal), database.place())
-        }
-    };
+    let (stock, journal, subscribers, place): (_, Box<dyn Journal>, _, _) =
+        match config.storage.engine {
+            Engine::Files => {
+                let (stock, journal) = file::load(directory, initial)?;
+                let subscribers = Subscribers::load(directory.file("subscriptions"))?;
+                (stock, Box::new(journal), subscribers, directory.path().display().to_string())
+            }
+            Engine::Database => {
+                let database = Database::open(&config.database, &table::SCHEMA, stop)?;
+                let Some((stock, journal)) = table::load(&database, initial, stop)? else {
+                    return Ok(None);
+                };
+                (stock, Box::new(journal), Subscribers::unknown(), database.place())
+            }
+        };
     let (toys, open) = (stock.shelves().len(), stock.open_count());
     tracing::info!("{toys} toys, open sales: {open}, from {place}");
-    Ok((stock, journal))
+    Ok(Some((stock, journal, subscribers)))
 }
 
 /// The stock, its journal and its subscribers.
@@ -308,6 +326,20 @@ impl Catalog {
         self.journal.sync(position).unwrap_or_else(|error| crash(&error));
     }
 
+    /// An answer of this catalog, if it stands: also an error says something about the stock. Called when all that it rests
+    /// on was done. Whatever was done without the lease may be lost, and another catalog may know better.
+    fn stands<T>(&self, answer: Result<T>) -> Result<T> {
+        if self.journal.has_lease() {
+            return answer;
+        }
+        Err(Error::unanswered("the catalog that was asked may not be the active one any more"))
+    }
+
+    /// Writes an answer that stands.
+    fn answer<T: Serialize>(&self, answer: Result<T>, output: &mut Vec<u8>) -> u16 {
+        protocol::answer(self.stands(answer), output)
+    }
+
     /// The artificial delay of a slow database, if it is switched on.
     fn delay(&self) {
         let delay = self.slowness.delay();
@@ -354,28 +386,30 @@ struct Customers(Arc<Catalog>);
 impl Handler for Customers {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
         let (kind, outcome) = match question(payload) {
-            Ok(Request::HealthCheck) => (Kind::Other, answer(Ok(()), output)),
-            Ok(Request::Query { name }) => (Kind::Query, answer(self.0.query(&name), output)),
+            Ok(Request::HealthCheck) => (Kind::Other, self.0.answer(Ok(()), output)),
+            Ok(Request::Query { name }) => {
+                (Kind::Query, self.0.answer(self.0.query(&name), output))
+            }
             Ok(Request::List { after, limit }) => {
                 let limit = limit.unwrap_or(ANSWER_TOYS_MAX);
-                (Kind::List, answer(self.0.list(after.as_ref(), limit), output))
+                (Kind::List, self.0.answer(self.0.list(after.as_ref(), limit), output))
             }
             Ok(Request::Books { after }) => {
-                (Kind::Other, answer(self.0.books(after.as_ref()), output))
+                (Kind::Other, self.0.answer(self.0.books(after.as_ref()), output))
             }
             Ok(Request::Purchase { epoch, logged, purchases }) => {
-                let reserved = self.0.purchase(epoch, logged, purchases);
+                let reserved = self.0.stands(self.0.purchase(epoch, logged, purchases));
                 let Ok(Reserved { outcomes, .. }) = &reserved else {
-                    return Asked::one(Kind::Purchase, answer(reserved, output));
+                    return Asked::one(Kind::Purchase, protocol::answer(reserved, output));
                 };
                 let asked = Asked::each(Kind::Purchase, outcomes.iter().map(Outcome::from));
-                answer(reserved, output);
+                protocol::answer(reserved, output);
                 return asked;
             }
             Ok(Request::Durable { incarnation, position }) => {
-                (Kind::Other, answer(self.0.durable(incarnation, position), output))
+                (Kind::Other, self.0.answer(self.0.durable(incarnation, position), output))
             }
-            Err(error) => (Kind::Other, answer::<()>(Err(error), output)),
+            Err(error) => (Kind::Other, protocol::answer::<()>(Err(error), output)),
         };
         Asked::one(kind, outcome)
     }
@@ -383,18 +417,20 @@ impl Handler for Customers {
     fn http(&self, request: &HttpRequest<'_>, path: &[&str], responder: Responder<'_>) -> Asked {
         let (kind, status) = match (request.method, path) {
             ("GET" | "HEAD", ["query" | "products", name]) => {
-                (Kind::Query, web::respond(responder, &self.0.query(name).map(ShownToy::from)))
+                let toy = self.0.stands(self.0.query(name)).map(ShownToy::from);
+                (Kind::Query, web::respond(responder, &toy))
             }
             ("PUT", ["products", name]) => {
                 let wanted = web::check_operator(request)
                     .and_then(|()| Ok((name.parse::<ToyName>()?, web::put(request)?)));
-                let done = wanted.and_then(|(name, wanted)| self.0.put(&name, wanted));
+                let done =
+                    wanted.and_then(|(name, wanted)| self.0.stands(self.0.put(&name, wanted)));
                 let is_new = done.as_ref().is_ok_and(|(_, is_new)| *is_new);
                 let toy = done.map(|(toy, _)| ShownToy::from(toy));
                 (Kind::Other, web::respond_to_put(responder, &toy, is_new))
             }
             ("POST", ["buy_qty"]) => {
-                let sold = web::item(request).and_then(|item| self.0.withdraw(item));
+                let sold = web::item(request).and_then(|item| self.0.stands(self.0.withdraw(item)));
                 let shown = sold.map(|sold| json!({ "cost": sold.cost }));
                 (Kind::Purchase, web::respond(responder, &shown))
             }
@@ -415,14 +451,15 @@ struct Peers(Arc<Catalog>);
 impl Handler for Peers {
     fn frame(&self, payload: &[u8], output: &mut Vec<u8>) -> Asked {
         let outcome = match question(payload) {
-            Ok(Peer::HealthCheck) => answer(Ok(()), output),
-            Ok(Peer::Standing) => answer(Ok(self.0.stock.read().standing()), output),
-            Ok(Peer::Reconcile(asked)) => answer(self.0.reconcile(&asked), output),
-            Ok(Peer::Settle(asked)) => answer(self.0.settle(asked), output),
+            Ok(Peer::HealthCheck) => self.0.answer(Ok(()), output),
+            Ok(Peer::Standing) => self.0.answer(Ok(self.0.stock.read().standing()), output),
+            Ok(Peer::Reconcile(asked)) => self.0.answer(self.0.reconcile(&asked), output),
+            Ok(Peer::Settle(asked)) => self.0.answer(self.0.settle(asked), output),
             Ok(Peer::Changes { subscription, acknowledged, replaces }) => {
-                answer(self.0.subscribers.changes(subscription, acknowledged, replaces), output)
+                let changes = self.0.subscribers.changes(subscription, acknowledged, replaces);
+                self.0.answer(changes, output)
             }
-            Err(error) => answer::<()>(Err(error), output),
+            Err(error) => protocol::answer::<()>(Err(error), output),
         };
         Asked::one(Kind::Other, outcome)
     }

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Subscribers {
     started: Instant,
-    file: PathBuf,
+    /// Where they are noted for the next process; `None` if that may be another catalog.
+    file: Option<PathBuf>,
     /// The subscriptions in the file; `None` if it does not exist.
     written: Mutex<Option<BTreeSet<u64>>>,
     leases: Mutex<Leases>,
@@ -41,7 +42,16 @@ impl Subscribers {
         if earlier.is_none() && file.exists() {
             fs::remove_file(&file).map_err(|e| Error::storage(&file, "cannot remove it", e))?;
         }
-        Ok(Subscribers {
+        Ok(Subscribers::after(earlier, Some(file)))
+    }
+
+    /// After a catalog elsewhere, which may have had any subscriptions. It has ended.
+    pub fn unknown() -> Subscribers {
+        Subscribers::after(None, None)
+    }
+
+    fn after(earlier: Option<BTreeSet<u64>>, file: Option<PathBuf>) -> Subscribers {
+        Subscribers {
             started: Instant::now(),
             file,
             leases: Mutex::new(Leases::new(Moment::START, earlier.clone())),
@@ -49,7 +59,7 @@ impl Subscribers {
             trails: Trails::default(),
             published: Condvar::new(),
             acknowledged: Condvar::new(),
-        })
+        }
     }
 
     /// Publishes the changes of these toys. Returns the number of the last change. The front-ends are told when somebody
@@ -135,10 +145,13 @@ impl Subscribers {
             leases.call(subscription, acknowledged, self.now())?;
             leases.subscriptions(self.now())
         };
-        if subscriptions.is_some() && *written != subscriptions {
+        if let Some(file) = &self.file
+            && subscriptions.is_some()
+            && *written != subscriptions
+        {
             let lines =
                 subscriptions.iter().flatten().map(|subscription| format!("{subscription}\n"));
-            replace(&self.file, lines.collect::<String>().as_bytes())?;
+            replace(file, lines.collect::<String>().as_bytes())?;
             *written = subscriptions;
         }
         Ok(())

@@ -2,8 +2,8 @@
 //! their books, the open sales, the fence and the number of settled orders. Used by [`service`](super::service).
 //!
 //! - A batch of records is one transaction, so the tables always show the stock after some record, as on the disk.
-//! - Whoever opens the tables takes the log of their writer: a catalog that is still running elsewhere cannot write any
-//!   more, and ends.
+//! - One catalog is active: it has the lease of the log. Another that is started waits for it. One that loses the log cannot
+//!   write any more, and ends.
 //! - A new store has no row in `standing` until all its toys are there.
 
 use super::initial;
@@ -14,10 +14,12 @@ use super::stock::Stock;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Item, Key, OrderNumber, Price, Toy};
-use crate::storage::database::{Database, Schema, TableLog, add_list, literal};
+use crate::stop::Stop;
+use crate::storage::database::{Candidate, Database, LOOK, Schema, TableLog, add_list, literal};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Error as Refusal};
 use std::collections::BTreeMap;
+use std::mem;
 use std::path::Path;
 use std::time::Duration;
 
@@ -73,9 +75,14 @@ struct Change {
     shelf: Option<(usize, Shelf)>,
 }
 
-/// Takes the stock of `database` from whoever has it, or makes a new one from the `initial` toys.
-pub fn load(database: &Database, initial: Option<&Path>) -> Result<(Stock, TableJournal)> {
-    let (log, position) = TableLog::take(database, "stock", encode)?;
+/// Waits until no other catalog has the stock of `database`, and takes it, or makes a new one from the `initial` toys.
+/// `None` if the process is asked to end before.
+pub fn load(
+    database: &Database,
+    initial: Option<&Path>,
+    stop: &Stop,
+) -> Result<Option<(Stock, TableJournal)>> {
+    let Some((log, position)) = await_log(database, stop)? else { return Ok(None) };
     let journal = TableJournal { log, database: database.clone() };
     let stored = database.read(LOAD_TIME_MAX, read_all)?;
     let is_complete = stored.standing.is_some();
@@ -84,7 +91,24 @@ pub fn load(database: &Database, initial: Option<&Path>) -> Result<(Stock, Table
         let shelves = initial.map_or_else(|| Ok(initial::default_toys()), initial::read)?;
         journal.fill(&mut stock, shelves)?;
     }
-    Ok((stock, journal))
+    Ok(Some((stock, journal)))
+}
+
+fn await_log(database: &Database, stop: &Stop) -> Result<Option<(TableLog<Change>, u64)>> {
+    let mut candidate = Candidate::new(database, "stock");
+    let mut is_standby = false;
+    loop {
+        let taken = candidate.look(encode)?;
+        if taken.is_some() {
+            return Ok(taken);
+        }
+        if !mem::replace(&mut is_standby, true) {
+            tracing::info!("standby: another catalog has the lease");
+        }
+        if stop.wait(LOOK) {
+            return Ok(None);
+        }
+    }
 }
 
 /// The stock as it is in the tables at one moment, for the audit, which only reads.
@@ -136,7 +160,7 @@ impl TableJournal {
     /// Says who has fenced it.
     fn plain(&self, error: Error) -> Error {
         match error {
-            Error::Stale { .. } => self.database.error("another catalog has opened it since"),
+            Error::Stale { .. } => self.database.error("another catalog has taken it since"),
             other => other,
         }
     }
@@ -161,6 +185,10 @@ impl Journal for TableJournal {
 
     fn durable(&self) -> u64 {
         self.log.durable()
+    }
+
+    fn has_lease(&self) -> bool {
+        self.log.has_lease()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reads the TOML file. Each table is a section. A table `[order.N]` adds replica N; if there is any
-//! such table, the default replicas are removed. A table `[frontend.N]` adds front-end N. Every error names the file and the line.
+//! such table, the default replicas are removed. A table `[frontend.N]` adds front-end N, and `[catalog.N]` catalog N. Every error names the
+//! file and the line.
 
 use super::keys;
 use super::settings::{Config, Instance};
@@ -52,6 +53,9 @@ impl Reader<'_> {
                 ("frontend", DeValue::Table(frontend)) => {
                     self.instances("frontend", "front-end", 2, frontend)?;
                 }
+                ("catalog", DeValue::Table(catalog)) => {
+                    self.instances("catalog", "catalog", 2, catalog)?;
+                }
                 (section, DeValue::Table(table)) => {
                     self.known(section, name)?;
                     for (name, value) in table {
@@ -89,6 +93,7 @@ impl Reader<'_> {
             let number = self.number(name, kind, first)?;
             match section {
                 "order" => keys::replica(self.config, number),
+                "catalog" => keys::catalog(self.config, number),
                 _ => keys::front_end(self.config, number),
             };
             for (name, value) in instance {

@@ -1,12 +1,12 @@
 //! The table of all settings, and the conversion of text to values.
 //!
-//! A [`Key`] is a row of the table. A [`Setting`] is a key and, if it is a key of `[order.N]` or `[frontend.N]`, this
-//! number. A setting has three names: `order.2.listen` in the file, the flag `--order-2-listen`, and
+//! A [`Key`] is a row of the table. A [`Setting`] is a key and, if it is a key of `[order.N]`, `[frontend.N]` or `[catalog.N]`,
+//! this number. A setting has three names: `order.2.listen` in the file, the flag `--order-2-listen`, and
 //! the variable `TOYSTORE_ORDER_2_LISTEN`.
 
 use super::settings::{Config, Failure, FailureKind, Instance, word};
 use crate::address;
-use crate::model::{FrontendId, OrderNumber, ReplicaId};
+use crate::model::{CatalogId, FrontendId, OrderNumber, ReplicaId};
 use clap::ValueEnum;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -25,8 +25,8 @@ pub(super) struct Key {
     pub(super) meaning: &'static str,
 }
 
-/// Returns the field of the configuration that has the value. The number selects the replica or the front-end; keys
-/// outside `[order.N]` and `[frontend.N]` ignore it.
+/// Returns the field of the configuration that has the value. The number selects the process; keys outside the sections
+/// with an `N` ignore it.
 type Place<T> = fn(&mut Config, u32) -> &mut T;
 
 /// The type of a value: its field in the configuration, and the allowed values.
@@ -89,9 +89,9 @@ static KEYS: &[Key] = &[
     key(FRONT_END, "peer", OwnAddress(|c, n| &mut front_end(c, n).peer), "Address for health, status and metrics"),
     key(FRONT_END, "data", OwnDirectory(|c, n| &mut front_end(c, n).data), "Directory of the file with the last view"),
 
-    key("catalog", "listen", OwnAddress(|c, _| &mut c.catalog.listen), "Address for requests"),
-    key("catalog", "peer", OwnAddress(|c, _| &mut c.catalog.peer), "Address for subscriptions of front-ends, health, status and metrics"),
-    key("catalog", "data", OwnDirectory(|c, _| &mut c.catalog.data), "Directory of toys.csv and journal.csv"),
+    key("catalog", "listen", OwnAddress(|c, _| &mut c.catalog.first.listen), "Address for requests"),
+    key("catalog", "peer", OwnAddress(|c, _| &mut c.catalog.first.peer), "Address for subscriptions of front-ends, health, status and metrics"),
+    key("catalog", "data", OwnDirectory(|c, _| &mut c.catalog.first.data), "Directory of toys.csv and journal.csv"),
     key("catalog", "threads", Count(THREADS, |c, _| &mut c.catalog.threads), "Requests served at the same time"),
     key("catalog", "peer_threads", Count(PEER_THREADS, |c, _| &mut c.catalog.peer_threads), "Requests served at the same time at the peer address"),
     key("catalog", "initial", MaybeFile(|c, _| &mut c.catalog.initial), "Toys of a new store, CSV or JSON, 100,000 at most; empty for the built-in toys"),
@@ -100,6 +100,9 @@ static KEYS: &[Key] = &[
     key("catalog", "restock_to", Whole(1..=1_000_000_000, |c, _| &mut c.catalog.restock_to), "Quantity of a toy after its restock"),
     key("catalog", "reset_stock", Switch(|c, _| &mut c.catalog.reset_stock), "Set every toy to restock_to at the start"),
     key("catalog", "delay_ms", Milliseconds(0..=HOUR_MS, |c, _| &mut c.catalog.delay), "Artificial delay per request in milliseconds, to simulate a slow database"),
+    key(CATALOG, "listen", OwnAddress(|c, n| &mut catalog(c, n).listen), "Address for requests"),
+    key(CATALOG, "peer", OwnAddress(|c, n| &mut catalog(c, n).peer), "Address for subscriptions of front-ends, health, status and metrics"),
+    key(CATALOG, "data", OwnDirectory(|c, n| &mut catalog(c, n).data), "Directory of its lock"),
 
     key("order", "threads", Count(THREADS, |c, _| &mut c.order.threads), "Requests served at the same time, by each replica"),
     key("order", "peer_threads", Count(PEER_THREADS, |c, _| &mut c.order.peer_threads), "Requests served at the same time at the peer address, by each replica"),
@@ -144,6 +147,8 @@ static KEYS: &[Key] = &[
 const REPLICA: &str = "order.N";
 /// The section of the keys that each front-end has, but the first.
 const FRONT_END: &str = "frontend.N";
+/// The section of the keys that each catalog has, but the first.
+const CATALOG: &str = "catalog.N";
 
 const fn key(
     section: &'static str,
@@ -178,7 +183,13 @@ pub(super) fn front_end(config: &mut Config, number: u32) -> &mut Instance {
     config.frontend.others.entry(id).or_insert_with(|| Instance::front_end(id))
 }
 
-/// A key, and its number if it is a key of `[order.N]` or `[frontend.N]`.
+/// The catalog of this id, which is not the first, made with its defaults if it is new.
+pub(super) fn catalog(config: &mut Config, number: u32) -> &mut Instance {
+    let id = CatalogId(number);
+    config.catalog.others.entry(id).or_insert_with(|| Instance::catalog(id))
+}
+
+/// A key, and its number if it is a key of `[order.N]`, `[frontend.N]` or `[catalog.N]`.
 pub(super) struct Setting {
     /// The section as the file writes it, such as `order.2`.
     pub(super) section: String,
@@ -186,13 +197,14 @@ pub(super) struct Setting {
     pub(super) key: &'static Key,
 }
 
-/// All settings of a configuration with these replicas and front-ends, in the order of the table.
+/// All settings of a configuration with these replicas, front-ends and catalogs, in the order of the table.
 pub(super) fn settings(config: &Config) -> Vec<Setting> {
     let mut all = Vec::new();
     for keys in KEYS.chunk_by(|a, b| a.section == b.section) {
         let numbers: Vec<u32> = match keys[0].section {
             REPLICA => config.order.replicas.keys().map(|id| id.0).collect(),
             FRONT_END => config.frontend.others.keys().map(|id| id.0).collect(),
+            CATALOG => config.catalog.others.keys().map(|id| id.0).collect(),
             _ => vec![0],
         };
         for number in numbers {

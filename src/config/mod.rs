@@ -9,8 +9,8 @@
 //!   the start with its place and what is allowed; an unknown variable, which others may have set, is
 //!   a warning.
 //! - `config/toystore.toml` says exactly what the defaults say, and names every key (tested).
-//! - The order replicas are those of the file; a file that names none leaves the default three. The front-ends are the
-//!   first, and those that the file adds. Flags and environment can change a replica or a front-end but not add one.
+//! - The order replicas are those of the file; a file that names none leaves the default three. The front-ends and the
+//!   catalogs are the first, and those that the file adds. Flags and environment can change a process but not add one.
 
 mod keys;
 mod file;
@@ -102,6 +102,13 @@ fn check_together(config: &Config) -> Result<()> {
         let place = "catalog.peer_threads".to_owned();
         let why = format!("it is {threads}, so many front-ends need {needed} at least");
         return Err(Error::Config { place, why });
+    }
+    if config.storage.engine == Engine::Files
+        && let Some(id) = config.catalog.others.keys().next()
+    {
+        let why = "with storage.engine = \"files\" the stock is in the directory of the only catalog; several need \
+                   \"database\"";
+        return Err(Error::Config { place: format!("catalog.{id}"), why: why.to_owned() });
     }
     let mut owners = HashMap::new();
     for setting in keys::settings(config) {

@@ -1,7 +1,7 @@
 //! The settings and their defaults. Read by whoever is configured; set by [`load`](super::load) only.
 
 use crate::error::{Error, Result};
-use crate::model::{FrontendId, OrderNumber, Principal, ReplicaId};
+use crate::model::{CatalogId, FrontendId, OrderNumber, Principal, ReplicaId};
 use clap::ValueEnum;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -77,15 +77,14 @@ pub enum ThreadPer {
     Request,
 }
 
-/// The settings of the catalog.
+/// The settings of the catalogs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Catalog {
-    /// Where it takes requests, `host:port`.
-    pub listen: String,
-    /// Where front-ends subscribe to changes, `host:port`.
-    pub peer: String,
-    /// The directory of `toys.csv` and `journal.csv`.
-    pub data: PathBuf,
+    /// Catalog 1: its addresses for requests and for the subscriptions of front-ends, and the directory of `toys.csv` and
+    /// `journal.csv`.
+    pub first: Instance,
+    /// The other catalogs, in order of id. One at a time is active.
+    pub others: BTreeMap<CatalogId, Instance>,
     /// Requests that are served at the same time (C5).
     pub threads: usize,
     /// Requests that are served at the same time at the peer address.
@@ -299,9 +298,12 @@ impl Default for Frontend {
 impl Default for Catalog {
     fn default() -> Catalog {
         Catalog {
-            listen: "127.0.0.1:8082".to_owned(),
-            peer: "127.0.0.1:9082".to_owned(),
-            data: "data/catalog".into(),
+            first: Instance {
+                listen: "127.0.0.1:8082".to_owned(),
+                peer: "127.0.0.1:9082".to_owned(),
+                data: "data/catalog".into(),
+            },
+            others: BTreeMap::new(),
             threads: 10,
             peer_threads: 10,
             initial: None,
@@ -382,7 +384,9 @@ impl Config {
         let Config { frontend, catalog, order, .. } = self;
         let fronts = frontend.instances().map(|(_, front)| (Principal::Frontend, &front.peer));
         let mut all: Vec<_> = fronts.collect();
-        all.extend([&catalog.listen, &catalog.peer].map(|a| (Principal::Catalog, a)));
+        for (_, catalog) in catalog.instances() {
+            all.extend([&catalog.listen, &catalog.peer].map(|a| (Principal::Catalog, a)));
+        }
         for (id, replica) in &order.replicas {
             all.extend([&replica.listen, &replica.peer].map(|a| (Principal::Order(*id), a)));
         }
@@ -413,6 +417,21 @@ impl Frontend {
     }
 }
 
+impl Catalog {
+    /// All catalogs, in order of id.
+    pub fn instances(&self) -> impl Iterator<Item = (CatalogId, &Instance)> {
+        let first = [(CatalogId(1), &self.first)];
+        first.into_iter().chain(self.others.iter().map(|(id, instance)| (*id, instance)))
+    }
+
+    /// The catalog of this id, as `--id` named it.
+    pub fn instance(&self, id: CatalogId) -> Result<&Instance> {
+        let mut all = self.instances();
+        let found = all.find(|(other, _)| *other == id).map(|(_, instance)| instance);
+        found.ok_or_else(|| unknown_id("catalog", id, self.instances().map(|(id, _)| id)))
+    }
+}
+
 fn unknown_id<T: fmt::Display>(what: &str, id: T, known: impl Iterator<Item = T>) -> Error {
     let known: Vec<_> = known.map(|id| id.to_string()).collect();
     let why = format!("there is no {what} {id}, expected one of {}", known.join(", "));
@@ -431,6 +450,11 @@ impl Instance {
     /// The same of a front-end.
     pub(super) fn front_end(FrontendId(id): FrontendId) -> Instance {
         Instance::numbered(8200 + id, 9200 + id, format!("data/frontend-{id}"))
+    }
+
+    /// The same of a catalog.
+    pub(super) fn catalog(CatalogId(id): CatalogId) -> Instance {
+        Instance::numbered(8300 + id, 9300 + id, format!("data/catalog-{id}"))
     }
 
     fn numbered(listen: u32, peer: u32, data: String) -> Instance {

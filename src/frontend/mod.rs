@@ -46,6 +46,7 @@ pub mod elector;
 pub mod subscription;
 pub mod peers;
 
+use crate::catalogs::{Catalogs, Watch};
 use crate::config::{Config, ThreadPer};
 use crate::endpoint::Endpoint;
 use crate::error::Result;
@@ -72,10 +73,10 @@ pub fn run(config: &Config, me: FrontendId, stop: &Stop) -> Result<()> {
     let recorder = Recorder::new("front-end", config.trace.sample);
     let exporter = Exporter::start(&recorder, &config.trace)?;
     let elector = Elector::start(config, me, &transport, &directory, recorder.clone())?;
-    let catalog = transport.rpc(&config.catalog.listen)?;
-    let products = Arc::new(products::Products::new(catalog, settings.cache_capacity));
-    let catalog_peer = transport.rpc(&config.catalog.peer)?;
-    let subscription = Subscription::start(catalog_peer, products.clone(), recorder.clone())?;
+    let catalogs = Arc::new(Catalogs::of(config, &transport)?);
+    let watch = catalogs.are_several().then(|| Watch::start(&catalogs)).transpose()?;
+    let products = Arc::new(products::Products::new(catalogs.clone(), settings.cache_capacity));
+    let subscription = Subscription::start(catalogs, products.clone(), recorder.clone())?;
     let orders = orders::Orders::new(config, me, &transport, elector.election(), products.clone())?;
     let shown = Arc::new(Shown { election: elector.election(), products: products.clone() });
     let kinds = &[Kind::Query, Kind::List, Kind::Buy, Kind::Order, Kind::Other];
@@ -107,6 +108,7 @@ pub fn run(config: &Config, me: FrontendId, stop: &Stop) -> Result<()> {
     peer_server.stop();
     drop(reloader);
     drop(subscription);
+    drop(watch);
     drop(elector);
     drop(exporter);
     tracing::info!("closed");

@@ -6,15 +6,16 @@
 use super::cache::Cache;
 use super::querying::{Lookup, Next, Querying};
 use crate::blocking::Blocking;
+use crate::catalogs::Catalogs;
 use crate::error::{Error, Result};
 use crate::model::{Moment, Toy, ToyName};
 use crate::monitoring::status::CacheStatus;
-use crate::net::Rpc;
+use crate::protocol::ask;
 use crate::protocol::catalog::{Changes, Request};
 use crate::protocol::web::{self, ShownToy};
-use crate::protocol::{ask, wanted};
 use crate::trace::scope;
 use parking_lot::{Condvar, Mutex};
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,18 +30,18 @@ type Body = Arc<[u8]>;
 /// The product lookup.
 pub struct Products {
     started: Instant,
-    catalog: Rpc,
+    catalogs: Arc<Catalogs>,
     lookup: Mutex<Lookup<Body>>,
     /// The catalog answered a query.
     answered: Condvar,
 }
 
 impl Products {
-    /// A lookup at this catalog, with a cache for `capacity` toys.
-    pub fn new(catalog: Rpc, capacity: usize) -> Products {
+    /// A lookup at the active one of these catalogs, with a cache for `capacity` toys.
+    pub fn new(catalogs: Arc<Catalogs>, capacity: usize) -> Products {
         Products {
             started: Instant::now(),
-            catalog,
+            catalogs,
             lookup: Mutex::new(Lookup::new(Cache::new(capacity))),
             answered: Condvar::new(),
         }
@@ -81,7 +82,7 @@ impl Products {
     pub fn page(&self, after: Option<ToyName>, limit: usize) -> Result<(Vec<ShownToy>, bool)> {
         // One more than is shown tells whether there are more.
         let question = Request::List { after, limit: Some(limit + 1) };
-        let toys: Vec<Toy> = ask(&self.catalog, &question, Instant::now() + DEADLINE, &wanted)?;
+        let toys: Vec<Toy> = self.ask(&question)?;
         let has_more = toys.len() > limit;
         Ok((toys.into_iter().take(limit).map(ShownToy::from).collect(), has_more))
     }
@@ -118,8 +119,21 @@ impl Products {
     fn fetch(&self, name: &str) -> Result<(u64, Body)> {
         let name = name.parse().map_err(|_| Error::UnknownToy)?;
         let question = Request::Query { name };
-        let toy: Toy = ask(&self.catalog, &question, Instant::now() + DEADLINE, &wanted)?;
+        let toy: Toy = self.ask(&question)?;
         Ok((toy.version, web::body(&ShownToy::from(toy)).into()))
+    }
+
+    /// Asks the active catalog, and again if another is active before it has answered.
+    fn ask<T: DeserializeOwned>(&self, question: &Request) -> Result<T> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let catalog = self.catalogs.active();
+            let replaced = || catalog.is_replaced();
+            let answer = ask(catalog.requests(), question, deadline, &replaced);
+            if answer.is_ok() || !replaced() {
+                return answer;
+            }
+        }
     }
 
     fn now(&self) -> Moment {

@@ -2,8 +2,8 @@
 //! the lease runs out and the cache is bypassed.
 
 use super::products::Products;
+use crate::catalogs::Catalogs;
 use crate::error::{Error, Result};
-use crate::net::Rpc;
 use crate::protocol::ask;
 use crate::protocol::catalog::{Changes, Peer};
 use crate::stop::VitalThread;
@@ -25,14 +25,14 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Subscribes at the catalog's peer address.
+    /// Subscribes at the active one of these catalogs.
     pub fn start(
-        catalog: Rpc,
+        catalogs: Arc<Catalogs>,
         products: Arc<Products>,
         recorder: Arc<Recorder>,
     ) -> Result<Subscription> {
         let stopping = Arc::new(AtomicBool::new(false));
-        let subscriber = Subscriber { catalog, products, recorder, stopping };
+        let subscriber = Subscriber { catalogs, products, recorder, stopping };
         let stopping = subscriber.stopping.clone();
         let thread = VitalThread::start("subscription", move || subscriber.run())?;
         Ok(Subscription { stopping, _thread: thread })
@@ -46,7 +46,7 @@ impl Drop for Subscription {
 }
 
 struct Subscriber {
-    catalog: Rpc,
+    catalogs: Arc<Catalogs>,
     products: Arc<Products>,
     recorder: Arc<Recorder>,
     stopping: Arc<AtomicBool>,
@@ -83,7 +83,10 @@ impl Subscriber {
             let replaces = before.filter(|before| *before != subscription);
             let question = Peer::Changes { subscription, acknowledged, replaces };
             let sent = Instant::now();
-            let changes: Changes = match ask(&self.catalog, &question, sent + DEADLINE, &stopping) {
+            let catalog = self.catalogs.active();
+            let abandoned = || stopping() || catalog.is_replaced();
+            let answer = ask(catalog.peers(), &question, sent + DEADLINE, &abandoned);
+            let changes: Changes = match answer {
                 Ok(changes) => changes,
                 Err(_) if stopping() => break,
                 Err(error) => return Err((error, acknowledged.is_some())),

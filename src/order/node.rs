@@ -13,6 +13,7 @@ use super::file::{Loaded, OrderFile};
 use super::leadership::{HEARTBEAT, Office};
 use super::replica::{Replica, Taken};
 use super::table::OrderTable;
+use crate::catalogs::Catalogs;
 use crate::config::{Config, Engine};
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Member, Moment, OrderNumber, ReplicaId, View};
@@ -41,8 +42,8 @@ pub struct Node {
     pub(super) recorder: Arc<Recorder>,
     /// The trace of the election that made the last view, if it is known.
     views: Mutex<Option<TraceId>>,
-    /// Whether the catalog answered the last health check.
-    pub(super) catalog_reachable: AtomicBool,
+    /// The catalogs, of which it asks the active one.
+    pub(super) catalogs: Arc<Catalogs>,
     /// Whether the database with the log has answered lately; a file always does.
     pub(super) log_reachable: AtomicBool,
     stopping: AtomicBool,
@@ -51,7 +52,12 @@ pub struct Node {
 
 impl Node {
     /// Takes up what is on the disk, or in the database as soon as that is there.
-    pub(super) fn load(config: &Config, id: ReplicaId, stop: &Stop) -> Result<Node> {
+    pub(super) fn load(
+        config: &Config,
+        id: ReplicaId,
+        catalogs: Arc<Catalogs>,
+        stop: &Stop,
+    ) -> Result<Node> {
         let (replica, durable) = match config.storage.engine {
             Engine::Files => with_file(config, id)?,
             Engine::Database => with_table(config, id, stop)?,
@@ -65,7 +71,7 @@ impl Node {
             trails: Trails::default(),
             recorder: Recorder::new(format!("order {id}"), config.trace.sample),
             views: Mutex::default(),
-            catalog_reachable: AtomicBool::new(false),
+            catalogs,
             log_reachable: AtomicBool::new(true),
             stopping: AtomicBool::new(false),
             started: Instant::now(),
@@ -105,7 +111,7 @@ impl Node {
 
     /// Whether it reaches what a leader needs.
     fn reaches_all(&self) -> bool {
-        self.catalog_reachable.load(Ordering::Relaxed) && self.log_reachable.load(Ordering::Relaxed)
+        self.catalogs.is_reachable() && self.log_reachable.load(Ordering::Relaxed)
     }
 
     /// What the status page shows of it.

@@ -1,40 +1,32 @@
-//! What a replica has to do with the catalog besides purchases, on threads of its own: as a leader,
-//! reconcile and settle; in any role, know whether the catalog can be reached.
+//! What a replica has to do with the catalog besides purchases, on a thread of its own: as a leader,
+//! reconcile and settle.
 
-use super::leadership::{Duty, HEARTBEAT, Office};
+use super::leadership::{Duty, Office};
 use super::node::{Node, Threads};
 use super::shared;
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, OrderNumber};
-use crate::net::{Rpc, Transport};
 use crate::protocol::ask;
 use crate::protocol::catalog::{Peer, Reconciled, Settle, Standing};
 use crate::stop::crash;
 use crate::trace::Traced;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// For each call.
 const DEADLINE: Duration = Duration::from_secs(1);
-/// For a health check; the catalog counts as out of reach after it.
-const HEALTH_DEADLINE: Duration = Duration::from_millis(300);
 /// The pause between two calls, in which more purchases to settle come together.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How often the committed number is noted on disk.
 const HINT_EVERY: Duration = Duration::from_secs(1);
 
-/// Starts the two threads.
-pub fn start(threads: &mut Threads, config: &Config, transport: &Transport) -> Result<()> {
-    let catalog = transport.rpc(&config.catalog.peer)?;
-    threads.start("office", move |node| hold_office(node, &catalog))?;
-    let catalog = transport.rpc(&config.catalog.peer)?;
-    threads.start("watch", move |node| watch_catalog(node, &catalog))
+/// Starts the thread.
+pub fn start(threads: &mut Threads) -> Result<()> {
+    threads.start("office", hold_office)
 }
 
 /// Does what the leader has to tell or ask the catalog.
-fn hold_office(node: &Node, catalog: &Rpc) {
+fn hold_office(node: &Node) {
     let (mut hinted, mut hinted_at) = (OrderNumber(0), Instant::now());
     let mut said = String::new();
     while !node.is_stopping() {
@@ -50,9 +42,9 @@ fn hold_office(node: &Node, catalog: &Rpc) {
         };
         drop(replica);
         let done = match duty {
-            Duty::Load(epoch) => load(node, catalog, epoch),
-            Duty::Reconcile(epoch) => reconcile(node, catalog, epoch),
-            Duty::Settle(epoch, settle) => tell_settled(node, catalog, epoch, &settle),
+            Duty::Load(epoch) => load(node, epoch),
+            Duty::Reconcile(epoch) => reconcile(node, epoch),
+            Duty::Settle(epoch, settle) => tell_settled(node, epoch, &settle),
         };
         match done {
             // Asked again until a person has mended it, and said once.
@@ -69,35 +61,34 @@ fn hold_office(node: &Node, catalog: &Rpc) {
 }
 
 /// Takes the shared log, from what the catalog has settled on.
-fn load(node: &Node, catalog: &Rpc, epoch: Epoch) -> Result<()> {
-    let standing = ask_catalog(node, catalog, epoch, &Peer::Standing)?;
+fn load(node: &Node, epoch: Epoch) -> Result<()> {
+    let standing = ask_catalog(node, epoch, &Peer::Standing)?;
     shared::load(node, epoch, standing)
 }
 
 /// Takes office, which is traced, or makes sure of it now and then.
-fn reconcile(node: &Node, catalog: &Rpc, epoch: Epoch) -> Result<()> {
+fn reconcile(node: &Node, epoch: Epoch) -> Result<()> {
     if node.replica.lock().office() == Some(Office::Serving) {
-        return compare(node, catalog, epoch);
+        return compare(node, epoch);
     }
     let (election, begun) = (node.election(), Instant::now());
     let mut traced = Traced::background_of(election, &node.recorder, "take office", begun);
     traced.note("epoch", epoch);
     let _entered = traced.scope().enter();
-    compare(node, catalog, epoch).inspect_err(|error| traced.fail(error))
+    compare(node, epoch).inspect_err(|error| traced.fail(error))
 }
 
 /// Compares the log with the catalog's journal, and appends orders for the open sales that the log lacks.
-fn compare(node: &Node, catalog: &Rpc, epoch: Epoch) -> Result<()> {
+fn compare(node: &Node, epoch: Epoch) -> Result<()> {
     let refused = |_: &Error| {
         if let Some(leadership) = node.replica.lock().leading(epoch) {
             leadership.must_reconcile();
         }
     };
-    let standing: Standing =
-        ask_catalog(node, catalog, epoch, &Peer::Standing).inspect_err(refused)?;
+    let standing: Standing = ask_catalog(node, epoch, &Peer::Standing).inspect_err(refused)?;
     let Some(question) = node.replica.lock().reconcile(epoch, standing) else { return Ok(()) };
     let question = Peer::Reconcile(question);
-    let answer: Reconciled = ask_catalog(node, catalog, epoch, &question).inspect_err(refused)?;
+    let answer: Reconciled = ask_catalog(node, epoch, &question).inspect_err(refused)?;
     let mut replica = node.replica.lock();
     let served = replica.office() == Some(Office::Serving);
     let Some(write_after) = replica.reconciled(epoch, standing.incarnation, answer)? else {
@@ -137,9 +128,9 @@ fn warn_of_imbalance(imbalance: i64) {
     }
 }
 
-fn tell_settled(node: &Node, catalog: &Rpc, epoch: Epoch, settle: &Settle) -> Result<()> {
+fn tell_settled(node: &Node, epoch: Epoch, settle: &Settle) -> Result<()> {
     let question = Peer::Settle(settle.clone());
-    ask_catalog::<()>(node, catalog, epoch, &question)?;
+    ask_catalog::<()>(node, epoch, &question)?;
     if let Some(leadership) = node.replica.lock().leading(epoch) {
         leadership.settled(settle);
     }
@@ -148,31 +139,14 @@ fn tell_settled(node: &Node, catalog: &Rpc, epoch: Epoch, settle: &Settle) -> Re
 
 fn ask_catalog<T: serde::de::DeserializeOwned>(
     node: &Node,
-    catalog: &Rpc,
     epoch: Epoch,
     question: &Peer,
 ) -> Result<T> {
-    let deposed = || node.is_stopping() || !node.leads_in(epoch);
-    let answer = ask(catalog, question, Instant::now() + DEADLINE, &deposed);
+    let catalog = node.catalogs.active();
+    let deposed = || node.is_stopping() || !node.leads_in(epoch) || catalog.is_replaced();
+    let answer = ask(catalog.peers(), question, Instant::now() + DEADLINE, &deposed);
     if let Err(Error::Stale { epoch: newer }) = &answer {
         node.step_down(Epoch(*newer));
     }
     answer
-}
-
-/// Finds out every 100 ms whether the catalog answers.
-fn watch_catalog(node: &Node, catalog: &Rpc) {
-    while !node.is_stopping() {
-        let begun = Instant::now();
-        let deadline = begun + HEALTH_DEADLINE;
-        let stopping = || node.is_stopping();
-        let answer = ask::<_, ()>(catalog, &Peer::HealthCheck, deadline, &stopping);
-        let before = node.catalog_reachable.swap(answer.is_ok(), Ordering::Relaxed);
-        match answer {
-            Err(error) if before => tracing::warn!("the catalog cannot be reached: {error}"),
-            Ok(()) if !before => tracing::info!("the catalog can be reached"),
-            _ => {}
-        }
-        thread::sleep(HEARTBEAT.saturating_sub(begun.elapsed()));
-    }
 }

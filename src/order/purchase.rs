@@ -15,7 +15,6 @@ use super::node::Node;
 use crate::blocking::Blocking;
 use crate::error::{Error, Result};
 use crate::model::Epoch;
-use crate::net::Rpc;
 use crate::protocol::catalog::{Request, Reserved};
 use crate::protocol::order::Bought;
 use crate::protocol::purchase::Purchase;
@@ -34,14 +33,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Takes purchases from a request to the answer.
 pub struct Purchases {
     node: Arc<Node>,
-    /// The catalog's request address.
-    catalog: Rpc,
 }
 
 impl Purchases {
-    /// Purchases at this replica, sold by the catalog at this address.
-    pub fn new(node: Arc<Node>, catalog: Rpc) -> Purchases {
-        Purchases { node, catalog }
+    /// Purchases at this replica.
+    pub fn new(node: Arc<Node>) -> Purchases {
+        Purchases { node }
     }
 
     /// Buys, each for itself. An indefinite error means that the order may stand.
@@ -84,8 +81,9 @@ impl Purchases {
         question: &Request,
         deadline: Instant,
     ) -> Result<T> {
-        let deposed = || !self.node.leads_in(epoch);
-        ask(&self.catalog, question, deadline, &deposed)
+        let catalog = self.node.catalogs.active();
+        let deposed = || !self.node.leads_in(epoch) || catalog.is_replaced();
+        ask(catalog.requests(), question, deadline, &deposed)
     }
 
     /// Puts what was reserved into the log, and waits for the disks: the senders take it to the
@@ -116,8 +114,9 @@ impl Purchases {
         self.node.work.notify_all();
         let Some((incarnation, position)) = rests_on else { return is_over };
         let question = Request::Durable { incarnation, position };
-        let deposed = || !self.node.leads_in(epoch);
-        let asked = begin(&self.catalog, &question, deadline, &deposed);
+        let catalog = self.node.catalogs.active();
+        let deposed = || !self.node.leads_in(epoch) || catalog.is_replaced();
+        let asked = begin(catalog.requests(), &question, deadline, &deposed);
         if last > before {
             self.node.sync(last);
         }

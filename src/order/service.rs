@@ -8,6 +8,7 @@ use super::purchase::Purchases;
 use super::recovery;
 use super::replication;
 use super::shared;
+use crate::catalogs::{Catalogs, Watch};
 use crate::config::{Config, Engine};
 use crate::endpoint::{Endpoint, Handler};
 use crate::error::{Error, Result};
@@ -29,7 +30,8 @@ use std::time::Duration;
 pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     let settings = config.order.replica(id)?;
     let transport = Transport::of(config, Principal::Order(id))?;
-    let node = Arc::new(Node::load(config, id, stop)?);
+    let catalogs = Arc::new(Catalogs::of(config, &transport)?);
+    let node = Arc::new(Node::load(config, id, catalogs.clone(), stop)?);
     let exporter = Exporter::start(&node.recorder, &config.trace)?;
     let has_own_log = config.storage.engine == Engine::Files;
     if has_own_log {
@@ -39,7 +41,7 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     let kinds = &[Kind::Buy, Kind::Order, Kind::Other];
     let monitor = Arc::new(Monitor::new(node.recorder.clone(), node.clone(), kinds));
     let peers = Arc::new(Endpoint::peers(Peers(node.clone()), monitor.clone()));
-    let purchases = Purchases::new(node.clone(), transport.rpc(&config.catalog.listen)?);
+    let purchases = Purchases::new(node.clone());
     let customers =
         Arc::new(Endpoint::requests(Customers::new(node.clone(), purchases), monitor.clone()));
     let (peer, request) = (transport.listen(&settings.peer), transport.listen(&settings.listen));
@@ -57,12 +59,14 @@ pub fn run(config: &Config, id: ReplicaId, stop: &Stop) -> Result<()> {
     } else {
         shared::start(&mut threads)?;
     }
-    office::start(&mut threads, config, &transport)?;
+    office::start(&mut threads)?;
+    let watch = Watch::start(&catalogs)?;
     let reloader = transport.reload_at_hangup()?;
     let (at, for_peers) = (server.listening_on(), peer_server.listening_on());
     tracing::info!("listening on {at}, for peers on {for_peers}");
     while !stop.wait(Duration::from_secs(3_600)) {}
     server.stop();
+    drop(watch);
     drop(threads);
     peer_server.stop();
     drop(reloader);

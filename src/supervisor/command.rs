@@ -106,7 +106,10 @@ mod tests {
             ("crash 3", Ok(Command::Crash(order(3)))),
             ("  Crash   order 3 \n", Ok(Command::Crash(order(3)))),
             ("pause leader", Ok(Command::Pause(Selector::Leader))),
-            ("continue catalog", Ok(Command::Continue(Selector::Service(ServiceId::Catalog)))),
+            (
+                "continue catalog",
+                Ok(Command::Continue(Selector::Service(ServiceId::FIRST_CATALOG))),
+            ),
             ("start front-end", Ok(Command::Start(Selector::Service(ServiceId::FIRST_FRONT_END)))),
             ("slow on", Ok(Command::SlowDatabase)),
             ("customers 0", Ok(Command::Customers(0))),

@@ -86,12 +86,18 @@ impl Control<'_> {
         Ok(format!("{id} started, pid {}", self.store.process(id)?.pid()))
     }
 
-    /// The catalog must be ready: before it has installed its handler, the signal would end it.
+    /// Of several catalogs, the active one. It must be ready: before it has installed its handler, the signal would end it.
     fn signal_catalog(&mut self, signal: Signal, done: &str) -> Result<String> {
-        let catalog = self.running(Selector::Service(ServiceId::Catalog))?;
-        if catalog.state() == State::Paused || !catalog.is_ready() {
-            return Err(refused(catalog, "does not answer"));
-        }
+        let mut catalogs = self.store.processes.iter_mut();
+        let is_active = |process: &&mut Process| {
+            matches!(process.service.id, ServiceId::Catalog(_))
+                && process.state() == State::Running
+                && process.is_ready()
+        };
+        let Some(catalog) = catalogs.find(is_active) else {
+            let first = self.running(Selector::Service(ServiceId::FIRST_CATALOG))?;
+            return Err(refused(first, "does not answer"));
+        };
         catalog.signal(signal);
         Ok(done.to_owned())
     }

@@ -34,7 +34,7 @@ pub(super) fn empty_directories(config: &Config) -> Result<()> {
     }
     let replicas = config.order.replicas.values().map(|replica| &replica.data);
     let directories =
-        [&config.frontend.first.data, &config.catalog.data].into_iter().chain(replicas);
+        [&config.frontend.first.data, &config.catalog.first.data].into_iter().chain(replicas);
     let mut locks = Vec::new();
     let mut files = Vec::new();
     for directory in directories.filter(|directory| directory.exists()) {
@@ -78,7 +78,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a directory");
         let mut config = Config::default();
         config.frontend.first.data = root.path().join("frontend");
-        config.catalog.data = root.path().join("catalog");
+        config.catalog.first.data = root.path().join("catalog");
         for (id, replica) in &mut config.order.replicas {
             replica.data = root.path().join(format!("order-{id}"));
         }
@@ -98,7 +98,7 @@ mod tests {
     fn files_of_the_store_are_removed() {
         let (_root, config) = store();
         empty_directories(&config).expect("removed");
-        assert_eq!(count(&config.catalog.data), 0);
+        assert_eq!(count(&config.catalog.first.data), 0);
         assert_eq!(count(&config.order.replicas.values().next().expect("three").data), 0);
     }
 
@@ -108,7 +108,7 @@ mod tests {
         fs::write(root.path().join("order-1/thesis.txt"), "").expect("a file");
         let error = empty_directories(&config).expect_err("refused").to_string();
         assert!(error.ends_with("order-1: not removed: thesis.txt is not a file of the store"));
-        assert_eq!(count(&config.catalog.data), 2, "not in the other directories either");
+        assert_eq!(count(&config.catalog.first.data), 2, "not in the other directories either");
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
         config.storage.engine = Engine::Database;
         let error = empty_directories(&config).expect_err("refused").to_string();
         assert!(error.contains("drop its databases by hand"), "{error}");
-        assert_eq!(count(&config.catalog.data), 2, "nothing is removed");
+        assert_eq!(count(&config.catalog.first.data), 2, "nothing is removed");
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
         let lock = Lock::take(&root.path().join("order-1")).expect("free");
         let error = empty_directories(&config).expect_err("refused").to_string();
         assert!(error.contains("order-1: already in use by another process (pid "), "{error}");
-        assert_eq!(count(&config.catalog.data), 2, "not in the other directories either");
+        assert_eq!(count(&config.catalog.first.data), 2, "not in the other directories either");
         drop(lock);
         empty_directories(&config).expect("removed");
     }

@@ -60,9 +60,13 @@ impl Store {
     /// Starts each service when the one before is ready, unless this process is asked to end.
     pub fn open(&mut self, stop: &Stop) -> Result<Opened> {
         for service in self.services.clone() {
+            let id = service.id;
             self.processes.push(Process::start(service)?);
             let deadline = Instant::now() + READY_TIMEOUT;
-            while !self.newest_is_ready(deadline)? {
+            // A catalog besides the first waits until that has ended, and answers nobody before.
+            let is_standby =
+                |id| matches!(id, ServiceId::Catalog(_)) && id != ServiceId::FIRST_CATALOG;
+            while !self.newest_is_ready(deadline)? && !is_standby(id) {
                 if stop.wait(READY_POLL) {
                     return Ok(Opened::Interrupted);
                 }
@@ -135,7 +139,7 @@ fn services(config: &Config, flags: &[String], output: &Output) -> Result<Vec<Se
     let transport = Transport::of(config, Principal::Tool)?;
     let service = |id: ServiceId, own: Vec<String>, listen: &str, peer: &str| {
         let program = match id {
-            ServiceId::Catalog => "catalog",
+            ServiceId::Catalog(_) => "catalog",
             ServiceId::Order(_) => "order",
             ServiceId::Frontend(_) => "frontend",
         };
@@ -148,8 +152,11 @@ fn services(config: &Config, flags: &[String], output: &Output) -> Result<Vec<Se
             output: output.clone(),
         })
     };
-    let catalog = &config.catalog;
-    let mut all = vec![service(ServiceId::Catalog, vec![], &catalog.listen, &catalog.peer)];
+    let mut all = Vec::new();
+    for (id, catalog) in config.catalog.instances() {
+        let own = vec!["--id".to_owned(), id.to_string()];
+        all.push(service(ServiceId::Catalog(id), own, &catalog.listen, &catalog.peer));
+    }
     for (id, replica) in &config.order.replicas {
         let own = vec!["--id".to_owned(), id.to_string()];
         all.push(service(ServiceId::Order(*id), own, &replica.listen, &replica.peer));

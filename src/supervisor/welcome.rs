@@ -5,6 +5,7 @@ use super::relay::say;
 use super::service::ServiceId;
 use super::{shell, store};
 use crate::address;
+use crate::catalogs::Catalogs;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::percent_encode;
@@ -101,10 +102,10 @@ fn client_flags(config: &Config, flags: &[String]) -> Vec<String> {
 
 /// The name of a toy that the store has.
 fn a_toy(config: &Config) -> Result<ToyName> {
-    let catalog = Transport::of(config, Principal::Tool)?.rpc(&config.catalog.listen)?;
+    let catalogs = Catalogs::find(config, &Transport::of(config, Principal::Tool)?)?;
     let deadline = Instant::now() + TOY_DEADLINE;
     let question = catalog::Request::List { after: None, limit: Some(TOYS_LOOKED_AT) };
-    let toys: Vec<Toy> = ask(&catalog, &question, deadline, &wanted)?;
+    let toys: Vec<Toy> = ask(catalogs.active().requests(), &question, deadline, &wanted)?;
     let in_stock = toys.iter().find(|toy| toy.quantity > 0);
     let toy = in_stock.or(toys.first());
     toy.map(|toy| toy.name.clone()).ok_or(Error::UnknownToy)

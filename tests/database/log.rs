@@ -130,7 +130,7 @@ fn a_candidate_waits_until_the_log_is_given_back() {
     }
     wait_until("it has the lease", || log.has_lease());
     drop(log);
-    let (log, position) = wait_for("it was given back", || look());
+    let (log, position) = wait_for("it was given back", look);
     assert_eq!(position, 30);
     wait_until("it has the lease", || log.has_lease());
     // By force, as an order replica takes it.

@@ -6,3 +6,8 @@ mod support;
 mod log;
 mod catalog;
 mod store;
+mod standby;
+#[path = "../torture/history.rs"]
+mod history;
+#[path = "../torture/load.rs"]
+mod load;

@@ -43,7 +43,7 @@ struct Process {
 }
 
 struct Store {
-    now: u64,
+    now: Duration,
     row: Row,
     late: Vec<(Identity, Request)>,
     processes: Vec<Process>,
@@ -58,12 +58,12 @@ impl Store {
         let row = Row { term: 0, writer: Identity(String::new()), position: 0, beat: 0 };
         let process = |n| Process { name: n as u64 + 1, ..Process::default() };
         let processes = (0..count).map(process).collect();
-        Store { now: 0, row, late: vec![], processes }
+        Store { now: Duration::ZERO, row, late: vec![], processes }
     }
 
     /// The clock of a process, which began by itself.
     fn clock(&self, n: usize) -> Moment {
-        Moment::after(Duration::from_millis(self.now + 1_000 * n as u64))
+        Moment::after(self.now + Duration::from_secs(n as u64))
     }
 
     /// What a request does when it arrives. Returns the row as it was before.
@@ -91,7 +91,7 @@ impl Store {
                 process.asked = Some((sent, request, Some(before)));
             }
             Some((sent, request, Some(before))) => {
-                process.learn(sent, now, request, &before);
+                process.learn(sent, now, &request, &before);
                 if process.asked.is_none() {
                     process.ask(now);
                 }
@@ -113,7 +113,7 @@ impl Store {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Wait(ms) => self.now += ms,
+            Step::Wait(ms) => self.now += Duration::from_millis(ms),
             Step::Go(n) => self.go(n),
             Step::Lose(n) => self.lose(n),
             Step::Late => {
@@ -140,7 +140,7 @@ impl Process {
         self.asked = Some((now, request, None));
     }
 
-    fn learn(&mut self, sent: Moment, now: Moment, request: Request, before: &Row) {
+    fn learn(&mut self, sent: Moment, now: Moment, request: &Request, before: &Row) {
         match request {
             Request::Read => {
                 if self.watch.saw(before, now) {
@@ -153,7 +153,7 @@ impl Process {
                     self.term = Some(before.term + 1);
                 }
             }
-            Request::Commit(term) if before.term == term => self.lease.renew(sent),
+            Request::Commit(term) if before.term == *term => self.lease.renew(sent),
             Request::Commit(_) => self.is_in_doubt = true,
             Request::TakeAgain if before.writer == name(self.name) => {
                 self.lease.renew(sent);
@@ -183,14 +183,16 @@ proptest! {
         for step in steps {
             store.step(step);
             let with_lease = store.with_lease();
-            prop_assert!(with_lease.len() <= 1, "at {} ms: {with_lease:?}", store.now);
+            prop_assert!(with_lease.len() <= 1, "at {:?}: {with_lease:?}", store.now);
         }
     }
 
     #[test]
     fn the_lease_of_a_lost_writer_ends(steps in prop::collection::vec(step(), 1..200)) {
         let mut store = Store::new(3);
-        steps.into_iter().for_each(|step| store.step(step));
+        for step in steps {
+            store.step(step);
+        }
         let (writer, gone) = (store.row.writer.clone(), store.now);
         let live = |n: &usize| name(store.processes[*n].name) != writer;
         let live: Vec<usize> = (0..3).filter(live).collect();
@@ -198,9 +200,8 @@ proptest! {
             for &n in &live {
                 store.go(n);
             }
-            store.now += LOOK.as_millis() as u64;
-            let longest = (LEASE + 8 * LOOK).as_millis() as u64;
-            prop_assert!(store.now - gone <= longest, "nobody has taken the log");
+            store.now += LOOK;
+            prop_assert!(store.now <= gone + LEASE + 8 * LOOK, "nobody has taken the log");
         }
     }
 }

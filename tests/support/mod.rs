@@ -149,7 +149,7 @@ impl Cluster {
     pub fn config(&self) -> Config {
         let mut config = Config::default();
         let both = |id| (self.address(id).to_owned(), self.peer_address(id).to_owned());
-        (config.catalog.listen, config.catalog.peer) = both(Catalog);
+        (config.catalog.first.listen, config.catalog.first.peer) = both(Catalog);
         (config.frontend.first.listen, config.frontend.first.peer) = both(Frontend);
         for (id, replica) in &mut config.order.replicas {
             (replica.listen, replica.peer) = both(Order(id.0));

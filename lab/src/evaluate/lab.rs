@@ -285,9 +285,9 @@ fn plain_config(data: &Path) -> Result<Config> {
     config.frontend.first.peer = address();
     config.frontend.first.data = data.join("frontend");
     config.frontend.access_log = false;
-    config.catalog.listen = address();
-    config.catalog.peer = address();
-    config.catalog.data = data.join("catalog");
+    config.catalog.first.listen = address();
+    config.catalog.first.peer = address();
+    config.catalog.first.data = data.join("catalog");
     config.catalog.reset_stock = true;
     config.catalog.restock_to = 1_000_000_000;
     config.catalog.restock_every = Duration::from_secs(3600);

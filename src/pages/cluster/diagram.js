@@ -7,7 +7,8 @@ const WIDTH = 190;
 const HEIGHT = 96;
 /** The front-ends share this column. */
 const FRONTENDS = { x: 186, from: 116, top: 6, bottom: 236, gap: 8 };
-const CATALOG = { x: 560, y: 6 };
+/** The catalogs share this row. */
+const CATALOGS = { from: 560, to: 962, y: 6, gap: 16 };
 const CUSTOMERS = { x: 2, y: 132, width: 124, height: 64 };
 const REPLICAS = { from: 344, to: 962, y: 244 };
 
@@ -36,8 +37,8 @@ export class Diagram {
       if (log) {
         lines.push(`last ${log.last}, committed ${log.committed}`);
         if (log.lag > 0) lines.push(`${log.lag} behind`);
-      } else if (name === "catalog") {
-        lines.push(delay > 0 ? `${delay} ms delay` : "", open > 0 ? `open sales: ${open}` : "");
+      } else if (name.startsWith("catalog")) {
+        if (is !== "standby") lines.push(delay > 0 ? `${delay} ms delay` : "", open > 0 ? `open sales: ${open}` : "");
       } else if (sessions) {
         lines.push(`${sessions.busy} of ${sessions.threads} threads busy`);
       }
@@ -50,13 +51,14 @@ export class Diagram {
 
   /** Redraws boxes and arrows if they have changed. */
   #place(services, view, shopping) {
-    const up = (service) => !["down", "paused", "silent"].includes(service?.state);
+    const up = (service) => service && !["down", "paused", "silent", "standby"].includes(service.state);
     const replicas = services.filter(({ replica }) => replica !== null);
     const leader = replicas.find(({ replica, state }) => replica === view?.leader && ["leader", "taking_office"].includes(state));
-    const catalog = services.find(({ name }) => name === "catalog");
+    const catalogs = services.filter(({ name }) => name.startsWith("catalog"));
+    const active = catalogs.findIndex(up);
     const frontends = services.filter(({ name }) => name.startsWith("frontend"));
     const followers = replicas.filter((replica) => leader && replica !== leader && up(replica));
-    const drawn = JSON.stringify([replicas.map(({ name }) => name), leader?.name, followers.map(({ name }) => name), up(catalog), frontends.map((frontend) => [frontend.name, up(frontend)]), shopping]);
+    const drawn = JSON.stringify([replicas.map(({ name }) => name), leader?.name, followers.map(({ name }) => name), active, frontends.map((frontend) => [frontend.name, up(frontend)]), shopping]);
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
 
@@ -65,14 +67,16 @@ export class Diagram {
       name,
       { x: REPLICAS.from + step * (index + 0.5) - WIDTH / 2, y: REPLICAS.y },
     ]));
-    this.#box = { customers: new Box(CUSTOMERS), catalog: new Box(CATALOG) };
+    this.#box = { customers: new Box(CUSTOMERS) };
+    const stocks = row(catalogs.length);
+    catalogs.forEach(({ name }, index) => { this.#box[name] = new Box(stocks[index]); });
     const fronts = column(frontends.length);
     frontends.forEach(({ name }, index) => { this.#box[name] = new Box(fronts[index]); });
     for (const { name } of replicas) this.#box[name] = new Box(place[name]);
     this.#boxes.replaceChildren(...Object.values(this.#box).map((box) => box.element));
 
     const arrows = [];
-    const stock = CATALOG;
+    const stock = stocks[active];
     frontends.forEach((frontend, index) => {
       if (!up(frontend)) return;
       const { x, y, height } = fronts[index];
@@ -80,7 +84,7 @@ export class Diagram {
       // The words are the same at each; they are written once.
       const word = (text) => (index === 0 ? text : "");
       if (shopping) arrows.push(arrow(CUSTOMERS.x + CUSTOMERS.width, 164, x, at(0.5), word("HTTP"), "flows"));
-      if (up(catalog)) {
+      if (stock) {
         arrows.push(arrow(right, at(0.19), stock.x, stock.y + 40, word("query"), shopping && "flows"));
         arrows.push(arrow(stock.x, stock.y + 74, right, at(0.52), word("changes"), "quiet"));
       }
@@ -91,7 +95,7 @@ export class Diagram {
     });
     if (leader) {
       const { x, y } = place[leader.name];
-      if (up(catalog)) arrows.push(arrow(x + WIDTH / 2 + 14, y, stock.x + WIDTH / 2, stock.y + HEIGHT, "purchase", shopping && "flows"));
+      if (stock) arrows.push(arrow(x + WIDTH / 2 + 14, y, stock.x + stock.width / 2, stock.y + HEIGHT, "purchase", shopping && "flows"));
       for (const { name } of followers) arrows.push(bow(x, place[name].x, y + HEIGHT, shopping && "flows"));
     }
     this.#arrows.replaceChildren(...arrows);
@@ -104,6 +108,13 @@ function column(count) {
   if (count < 2) return [{ x, y: from, height: HEIGHT }];
   const height = Math.min(HEIGHT, (bottom - top + gap) / count - gap);
   return Array.from({ length: count }, (_, index) => ({ x, y: top + index * (height + gap), height }));
+}
+
+/** The places of so many catalogs, one beside the other. */
+function row(count) {
+  const { from, to, y, gap } = CATALOGS;
+  const width = Math.min(WIDTH, (to - from + gap) / count - gap);
+  return Array.from({ length: count }, (_, index) => ({ x: from + index * (width + gap), y, width }));
 }
 
 /** The box of a service. */

@@ -8,6 +8,7 @@ export const STATES = {
   in_conflict: "in conflict",
   up: "up",
   silent: "does not answer",
+  standby: "standby",
   paused: "paused",
   down: "down",
 };

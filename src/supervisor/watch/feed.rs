@@ -102,10 +102,10 @@ mod tests {
     #[test]
     fn an_event_is_told_once_whatever_is_repeated_and_a_new_process_begins_anew() {
         let mut feed = Feed::default();
-        feed.add_events(ServiceId::Catalog, 7, &[event(1), event(2)]);
-        feed.add_events(ServiceId::Catalog, 7, &[event(1), event(2), event(3)]);
+        feed.add_events(ServiceId::FIRST_CATALOG, 7, &[event(1), event(2)]);
+        feed.add_events(ServiceId::FIRST_CATALOG, 7, &[event(1), event(2), event(3)]);
         assert_eq!(texts(&feed), ["event 1", "event 2", "event 3"]);
-        feed.add_events(ServiceId::Catalog, 8, &[event(1)]);
+        feed.add_events(ServiceId::FIRST_CATALOG, 8, &[event(1)]);
         assert_eq!(texts(&feed), ["event 1", "event 2", "event 3", "event 1"]);
         assert_eq!(feed.after(3).map(|entry| entry.number).collect::<Vec<_>>(), [4]);
     }

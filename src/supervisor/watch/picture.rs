@@ -80,6 +80,8 @@ pub enum State {
     Paused,
     /// Its process runs, but does not answer: it is starting, or it hangs.
     Silent,
+    /// A catalog that does not answer because another one is active.
+    Standby,
     /// It answers; it is not a replica, or there is no view yet.
     Up,
     /// The leader, which accepts purchases.
@@ -108,6 +110,7 @@ impl Picture {
             open_sales: 0,
             delay_ms: 0,
         };
+        let has_active_catalog = services.iter().any(is_active_catalog);
         for known in services {
             match own(known) {
                 Some(Own::Frontend(front)) => {
@@ -115,7 +118,8 @@ impl Picture {
                     picture.view = picture.view.into_iter().chain(view).max_by_key(|v| v.epoch);
                     picture.cache.get_or_insert(front.cache);
                 }
-                Some(Own::Catalog(catalog)) => {
+                // After one that answers, what another told before is old.
+                Some(Own::Catalog(catalog)) if known.answers || !has_active_catalog => {
                     picture.toy_count = catalog.toy_count;
                     picture.sold_out = catalog.sold_out;
                     picture.toys = catalog.toys;
@@ -130,7 +134,10 @@ impl Picture {
         }
         let followers = followers(services, picture.view.as_ref());
         let view = picture.view.as_ref();
-        picture.services = services.iter().map(|known| show(known, view, &followers)).collect();
+        picture.services = services
+            .iter()
+            .map(|known| show(known, view, &followers, has_active_catalog))
+            .collect();
         picture
     }
 
@@ -162,7 +169,12 @@ fn followers(services: &[Known], view: Option<&View>) -> Vec<FollowerStatus> {
     }
 }
 
-fn show(known: &Known, view: Option<&View>, followers: &[FollowerStatus]) -> ServicePicture {
+fn show(
+    known: &Known,
+    view: Option<&View>,
+    followers: &[FollowerStatus],
+    has_active_catalog: bool,
+) -> ServicePicture {
     let replica = match known.id {
         ServiceId::Order(id) => Some(id),
         _ => None,
@@ -179,7 +191,7 @@ fn show(known: &Known, view: Option<&View>, followers: &[FollowerStatus]) -> Ser
         }),
         _ => None,
     });
-    let state = state(known, view);
+    let state = state(known, view, has_active_catalog);
     ServicePicture {
         name: known.id.to_string(),
         remedy: (state == State::InConflict).then(|| remedy(known)),
@@ -209,14 +221,19 @@ fn lag(follower: &FollowerStatus, last: OrderNumber) -> u64 {
     follower.lag.min(leader_last.saturating_sub(last.0))
 }
 
-fn state(known: &Known, view: Option<&View>) -> State {
+fn is_active_catalog(known: &Known) -> bool {
+    matches!(known.id, ServiceId::Catalog(_)) && known.answers
+}
+
+fn state(known: &Known, view: Option<&View>, has_active_catalog: bool) -> State {
     match known.process {
         process::State::Ended(_) => return State::Down,
         process::State::Paused => return State::Paused,
         process::State::Running => {}
     }
     if !known.answers {
-        return State::Silent;
+        let is_catalog = matches!(known.id, ServiceId::Catalog(_));
+        return if is_catalog && has_active_catalog { State::Standby } else { State::Silent };
     }
     let Some(Own::Order(order)) = known.report.as_ref().map(|report| &report.own) else {
         return State::Up;
@@ -240,6 +257,7 @@ impl Display for State {
             State::Down => "down",
             State::Paused => "paused",
             State::Silent => "does not answer",
+            State::Standby => "standby",
             State::Up => "up",
             State::Leader => "leader ★",
             State::TakingOffice => "taking office",
@@ -287,8 +305,8 @@ fn shown(number: Option<impl Display>) -> String {
 mod tests {
     use super::super::report::example;
     use super::*;
-    use crate::model::{Identity, Member};
-    use crate::monitoring::status::{FrontendStatus, OrderStatus};
+    use crate::model::{CatalogId, Identity, Member};
+    use crate::monitoring::status::{CatalogStatus, FrontendStatus, OrderStatus};
     use crate::protocol::order::Health;
     use std::process::ExitStatus;
 
@@ -353,7 +371,7 @@ mod tests {
     fn each_replica_is_what_view_and_process_make_of_it() {
         let now = view(2, 2, &[1, 2]);
         let mut services = vec![
-            known(ServiceId::Catalog, process::State::Paused, None),
+            known(ServiceId::FIRST_CATALOG, process::State::Paused, None),
             replica(1, &now, false, &[]),
             // It has received no answer from replica 3 yet.
             replica(2, &now, true, &[(1, 1), (3, 42)]),
@@ -379,6 +397,21 @@ mod tests {
         assert_eq!(Picture::of(&services).leader(), None);
         services[2].process = process::State::Ended(ExitStatus::default());
         assert_eq!(states(&services)[2], State::Down);
+    }
+
+    /// The toys are those that the active catalog tells of.
+    #[test]
+    fn a_catalog_that_does_not_answer_is_a_standby_while_another_is_active() {
+        let catalog = |id, toy_count| {
+            let own = CatalogStatus { toy_count, ..CatalogStatus::default() };
+            known(ServiceId::Catalog(CatalogId(id)), RUNNING, Some(Own::Catalog(own)))
+        };
+        let mut services = vec![catalog(1, 7), catalog(2, 6)];
+        services[1].answers = false;
+        assert_eq!(states(&services), [State::Up, State::Standby]);
+        assert_eq!(Picture::of(&services).toy_count, 7);
+        services[0].answers = false;
+        assert_eq!(states(&services), [State::Silent, State::Silent]);
     }
 
     #[test]
@@ -409,7 +442,7 @@ mod tests {
         let now = view(2, 2, &[1, 2]);
         let ended = process::State::Ended(ExitStatus::default());
         let services = [
-            known(ServiceId::Catalog, ended, None),
+            known(ServiceId::FIRST_CATALOG, ended, None),
             replica(1, &now, false, &[]),
             replica(2, &now, true, &[(1, 1)]),
             front_end(&now),
