@@ -123,10 +123,9 @@ fn load(config: &Config, directory: &Directory, stop: &Stop) -> Result<Option<Lo
             }
             Engine::Database => {
                 let database = Database::open(&config.database, &table::SCHEMA, stop)?;
-                let Some((stock, journal)) = table::load(&database, initial, stop)? else {
-                    return Ok(None);
-                };
-                (stock, Box::new(journal), Subscribers::unknown(), database.place())
+                let Some(loaded) = table::load(&database, initial, stop)? else { return Ok(None) };
+                let (stock, journal, subscribers) = loaded;
+                (stock, Box::new(journal), subscribers, database.place())
             }
         };
     let (toys, open) = (stock.shelves().len(), stock.open_count());

@@ -15,16 +15,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// Where the subscriptions are noted for the next process.
+pub trait Notes: Send + Sync {
+    /// When this returns, these will be found, and not those before.
+    fn replace(&self, subscriptions: &BTreeSet<u64>) -> Result<()>;
+}
+
 /// The front-ends that are subscribed to changes.
 ///
-/// Locks: `written`, then `leases`. The first is held while the file is written, which happens only when a subscription
+/// Locks: `written`, then `leases`. The first is held while the notes are written, which happens only when a subscription
 /// begins or ends.
-#[derive(Debug)]
 pub struct Subscribers {
     started: Instant,
-    /// Where they are noted for the next process; `None` if that may be another catalog.
-    file: Option<PathBuf>,
-    /// The subscriptions in the file; `None` if it does not exist.
+    notes: Box<dyn Notes>,
+    /// The subscriptions in the notes; `None` if they are not known.
     written: Mutex<Option<BTreeSet<u64>>>,
     leases: Mutex<Leases>,
     /// The changes by sampled purchases.
@@ -42,18 +46,14 @@ impl Subscribers {
         if earlier.is_none() && file.exists() {
             fs::remove_file(&file).map_err(|e| Error::storage(&file, "cannot remove it", e))?;
         }
-        Ok(Subscribers::after(earlier, Some(file)))
+        Ok(Subscribers::after(earlier, Box::new(file)))
     }
 
-    /// After a catalog elsewhere, which may have had any subscriptions. It has ended.
-    pub fn unknown() -> Subscribers {
-        Subscribers::after(None, None)
-    }
-
-    fn after(earlier: Option<BTreeSet<u64>>, file: Option<PathBuf>) -> Subscribers {
+    /// After a process that had these subscriptions, if they are known, and has ended.
+    pub fn after(earlier: Option<BTreeSet<u64>>, notes: Box<dyn Notes>) -> Subscribers {
         Subscribers {
             started: Instant::now(),
-            file,
+            notes,
             leases: Mutex::new(Leases::new(Moment::START, earlier.clone())),
             written: Mutex::new(earlier),
             trails: Trails::default(),
@@ -145,13 +145,10 @@ impl Subscribers {
             leases.call(subscription, acknowledged, self.now())?;
             leases.subscriptions(self.now())
         };
-        if let Some(file) = &self.file
-            && subscriptions.is_some()
+        if let Some(new) = &subscriptions
             && *written != subscriptions
         {
-            let lines =
-                subscriptions.iter().flatten().map(|subscription| format!("{subscription}\n"));
-            replace(file, lines.collect::<String>().as_bytes())?;
+            self.notes.replace(new)?;
             *written = subscriptions;
         }
         Ok(())
@@ -164,6 +161,14 @@ impl Subscribers {
 
     fn now(&self) -> Moment {
         Moment::after(self.started.elapsed())
+    }
+}
+
+/// A file with a subscription in each line.
+impl Notes for PathBuf {
+    fn replace(&self, subscriptions: &BTreeSet<u64>) -> Result<()> {
+        let lines = subscriptions.iter().map(|subscription| format!("{subscription}\n"));
+        replace(self, lines.collect::<String>().as_bytes())
     }
 }
 

@@ -11,6 +11,7 @@ use super::journal::Journal;
 use super::record::Record;
 use super::shelf::Shelf;
 use super::stock::Stock;
+use super::subscribers::{Notes, Subscribers};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Item, Key, OrderNumber, Price, Toy};
@@ -18,14 +19,15 @@ use crate::stop::Stop;
 use crate::storage::database::{Candidate, Database, LOOK, Schema, TableLog, add_list, literal};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Error as Refusal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The tables of the catalog.
 pub const SCHEMA: Schema =
-    Schema { service: "catalog", version: 2, tables: &[TOYS, SALES, STANDING] };
+    Schema { service: "catalog", version: 2, tables: &[TOYS, SALES, STANDING, SUBSCRIPTIONS] };
 
 const TOYS: &str = "CREATE TABLE IF NOT EXISTS toys (
     id INT NOT NULL PRIMARY KEY,
@@ -55,8 +57,19 @@ const STANDING: &str = "CREATE TABLE IF NOT EXISTS standing (
     settled BIGINT NOT NULL
 ) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin";
 
+/// A row for each catalog that was active: the newest has the front-ends that may be subscribed. A late write of an older list
+/// changes nothing.
+const SUBSCRIPTIONS: &str = "CREATE TABLE IF NOT EXISTS subscriptions (
+    term BIGINT NOT NULL PRIMARY KEY COMMENT 'in which the catalog took the log stock',
+    version BIGINT NOT NULL,
+    list VARCHAR(4000) NOT NULL
+) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin";
+
 /// Longer than this for reading all tables counts as no answer.
 const LOAD_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Longer than this for a front-end's subscription counts as no answer.
+const SUBSCRIBE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// So many toys of a new store are written in one transaction.
 const NEW_TOYS: usize = 5_000;
@@ -67,6 +80,14 @@ pub struct TableJournal {
     database: Database,
 }
 
+/// The row of `subscriptions` of a running catalog.
+struct TableNotes {
+    database: Database,
+    term: u64,
+    /// Of the list that was written last.
+    version: AtomicU64,
+}
+
 /// One record, and what it leaves.
 struct Change {
     record: Record,
@@ -75,23 +96,29 @@ struct Change {
     shelf: Option<(usize, Shelf)>,
 }
 
-/// Waits until no other catalog has the stock of `database`, and takes it, or makes a new one from the `initial` toys.
-/// `None` if the process is asked to end before.
+/// Waits until no other catalog has the stock of `database`, and takes it, or makes a new one from the `initial` toys. The third
+/// result knows who was subscribed at the catalogs before. `None` if the process is asked to end before.
 pub fn load(
     database: &Database,
     initial: Option<&Path>,
     stop: &Stop,
-) -> Result<Option<(Stock, TableJournal)>> {
+) -> Result<Option<(Stock, TableJournal, Subscribers)>> {
     let Some((log, position)) = await_log(database, stop)? else { return Ok(None) };
     let journal = TableJournal { log, database: database.clone() };
     let stored = database.read(LOAD_TIME_MAX, read_all)?;
     let is_complete = stored.standing.is_some();
+    let earlier = stored.subscriptions.clone();
     let mut stock = decode(stored, position).map_err(|error| unusable(database, error))?;
     if !is_complete {
         let shelves = initial.map_or_else(|| Ok(initial::default_toys()), initial::read)?;
         journal.fill(&mut stock, shelves)?;
     }
-    Ok(Some((stock, journal)))
+    let notes = TableNotes {
+        database: database.clone(),
+        term: journal.log.taken_in(),
+        version: AtomicU64::new(0),
+    };
+    Ok(Some((stock, journal, Subscribers::after(earlier, Box::new(notes)))))
 }
 
 fn await_log(database: &Database, stop: &Stop) -> Result<Option<(TableLog<Change>, u64)>> {
@@ -192,6 +219,24 @@ impl Journal for TableJournal {
     }
 }
 
+impl Notes for TableNotes {
+    /// The own row is there before those of the catalogs before are removed, and has what is still needed of them.
+    fn replace(&self, subscriptions: &BTreeSet<u64>) -> Result<()> {
+        let (term, version) = (self.term, self.version.fetch_add(1, Ordering::Relaxed) + 1);
+        let list: Vec<String> = subscriptions.iter().map(u64::to_string).collect();
+        let write = format!(
+            "INSERT INTO subscriptions (term, version, list) VALUES ({term}, {version}, {}) ON DUPLICATE KEY UPDATE \
+             list = IF(version < VALUES(version), VALUES(list), list), version = GREATEST(version, VALUES(version))",
+            literal(&list.join(","))
+        );
+        let clear = format!("DELETE FROM subscriptions WHERE term < {term}");
+        self.database.read(SUBSCRIBE_TIME_MAX, |connection| {
+            connection.query_drop(&write)?;
+            connection.query_drop(&clear)
+        })
+    }
+}
+
 /// The statements that bring the tables from before these changes to after them.
 fn encode(changes: &[Change]) -> String {
     let mut toys = BTreeMap::new();
@@ -261,6 +306,8 @@ struct Stored {
     sales: Vec<SaleRow>,
     /// Fence and settled; `None` until all toys of a new store are there.
     standing: Option<(u64, u64)>,
+    /// At all catalogs before, if they are known.
+    subscriptions: Option<BTreeSet<u64>>,
 }
 
 fn read_all(connection: &mut Conn) -> Result<Stored, Refusal> {
@@ -273,7 +320,14 @@ fn read_all(connection: &mut Conn) -> Result<Stored, Refusal> {
             "SELECT sale_key, position, epoch, toy, quantity, version FROM sales ORDER BY position",
         )?,
         standing: connection.query_first("SELECT fence, settled FROM standing")?,
+        subscriptions: subscriptions(&connection.query("SELECT list FROM subscriptions")?),
     })
+}
+
+/// The numbers of these lists; `None` if the catalog never wrote one of them.
+fn subscriptions(lists: &[String]) -> Option<BTreeSet<u64>> {
+    let numbers = lists.iter().flat_map(|list| list.split(',')).filter(|text| !text.is_empty());
+    numbers.map(|number| number.parse().ok()).collect()
 }
 
 /// The stock of these rows, at this position.

@@ -101,7 +101,8 @@ fn a_standby_takes_over_and_nobody_sees_old_stock() {
         history.await_business(BUSINESS);
         let requests = history.requests().into_iter();
         let answered = requests.filter(|request| matches!(request.outcome, Outcome::Number(_)));
-        let answered: Vec<u64> = answered.map(|request| request.end_us).collect();
+        let mut answered: Vec<u64> = answered.map(|request| request.end_us).collect();
+        answered.sort_unstable();
         let gaps = answered.windows(2).filter(|pair| pair[1] > since);
         let longest = gaps.map(|pair| pair[1] - pair[0]).max().expect("customers have bought");
         println!("{what}: no purchase was answered for {} ms", longest / 1_000);

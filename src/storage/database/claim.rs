@@ -61,12 +61,16 @@ impl Claim {
     }
 
     /// Gives the log back, unless somebody has taken it: nobody has to wait for the lease.
-    pub(super) fn give_back(&self, term: u64) -> Result<(), Fault> {
+    pub(super) fn give_back(&self, session: Option<Session>, term: u64) -> Result<(), Fault> {
         let text = format!(
             "UPDATE logs SET term = term + 1, writer = '' WHERE name = {} AND term = {term}",
             literal(self.log)
         );
-        self.database.connect(GIVE_BACK_TIME_MAX)?.run(|connection| connection.query_drop(text))
+        let mut session = match session {
+            Some(session) => session,
+            None => self.database.connect(GIVE_BACK_TIME_MAX)?,
+        };
+        session.run(|connection| connection.query_drop(text))
     }
 
     pub(super) fn failed(&self, fault: Fault) -> Error {

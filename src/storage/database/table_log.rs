@@ -54,6 +54,7 @@ pub struct TableLog<R: Send> {
 struct Rows<R> {
     claim: Claim,
     encode: fn(&[R]) -> String,
+    taken_in: u64,
     /// Locked while its thread waits for the database: only one thread writes at a time.
     held: Mutex<Held>,
     started: Instant,
@@ -96,6 +97,7 @@ impl<R: Send> TableLog<R> {
         let rows = Rows {
             claim,
             encode,
+            taken_in: row.term + 1,
             held: Mutex::new(Held { term: row.term + 1, session: None }),
             started: sent,
             lease: Mutex::new(lease),
@@ -129,6 +131,11 @@ impl<R: Send> TableLog<R> {
     /// The error after which nothing can be written any more; [`Error::Stale`] as of [`sync`](TableLog::sync).
     pub fn check(&self) -> Result<()> {
         self.commit.check()
+    }
+
+    /// The term in which it was taken: higher than that of any writer before.
+    pub fn taken_in(&self) -> u64 {
+        self.commit.medium().taken_in
     }
 
     /// Whether certainly nobody else has the log. What was read before is then the newest that there is.
@@ -172,7 +179,8 @@ impl<R: Send> Drop for TableLog<R> {
             return;
         }
         rows.lease.lock().end();
-        if let Err(Fault::Passing(why)) = rows.claim.give_back(rows.held.lock().term) {
+        let mut held = rows.held.lock();
+        if let Err(Fault::Passing(why)) = rows.claim.give_back(held.session.take(), held.term) {
             tracing::debug!("the lease of the log {} was not given back: {why}", rows.claim.log);
         }
     }
