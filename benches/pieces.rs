@@ -23,6 +23,7 @@ use toystore::frontend::orders::Orders;
 use toystore::frontend::products::Products;
 use toystore::frontend::router::route;
 use toystore::frontend::session::CustomerServer;
+use toystore::frontend::views::{Place, Remembered, Views};
 use toystore::http::Http1;
 use toystore::model::{
     Entry, Epoch, Identity, Item, Key, Member, Moment, OrderNumber, Price, Principal, PurchaseId,
@@ -111,7 +112,7 @@ fn query(c: &mut Criterion) {
         &config,
         config.frontend.controller,
         &transport,
-        &Directory::open(&directory.path().join("frontend")).expect("a directory"),
+        Place::File(Views::File(directory.path().join("view.json")), Remembered::default()),
         recorder.clone(),
     );
     let elector = elector.expect("it starts without replicas");

@@ -290,6 +290,29 @@ fn a_front_end_that_starts_makes_a_view_of_its_own() {
     store.settles_on(&view(5, 2, &[1, 2]));
 }
 
+/// It takes the place of another controller, where it has joined.
+#[test]
+fn a_controller_that_takes_over_goes_on_with_the_last_view() {
+    type Change = fn(&mut Store);
+    let before = view(4, 2, &[1, 2, 3]);
+    let cases: [(&str, Change, Option<View>); 4] = [
+        ("nothing", |_| {}, None),
+        ("the leader is gone", |store| store.refuse(2), Some(view(5, 3, &[1, 3]))),
+        ("a follower hangs", |store| drop(store.hang(1)), Some(view(5, 2, &[2, 3]))),
+        ("a front-end joins", |store| store.controller.join(), Some(view(5, 2, &[1, 2, 3]))),
+    ];
+    for (what, change, expected) in cases {
+        let mut store = Store::starting(Some(before.clone()), Some(&before), Unclean::Forbidden);
+        store.controller = store.controller.clone().continuing();
+        assert_eq!(store.controller.view(), Some(&before), "it is in force: {what}");
+        change(&mut store);
+        match expected {
+            Some(expected) => store.settles_on(&expected),
+            None => store.is_quiet(),
+        }
+    }
+}
+
 #[test]
 fn a_front_end_that_starts_listens_to_everybody_before_it_decides() {
     let before = view(4, 3, &[1, 2, 3]);

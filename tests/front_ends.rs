@@ -4,73 +4,15 @@ mod support;
 
 use serde_json::json;
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use support::Id::{Frontend, Order};
-use support::{Cluster, Customer, own_host, program, reserve, wait_for, wait_until};
-use tempfile::TempDir;
-
-/// A store whose configuration has a second front-end.
-struct Store {
-    cluster: Cluster,
-    /// Where the second front-end takes customers.
-    second: String,
-    process: Option<Child>,
-    /// With its configuration and its data.
-    _directory: TempDir,
-}
-
-impl Store {
-    fn open() -> Store {
-        let [listen, peer] = <[String; 2]>::try_from(reserve(&own_host(), 2)).expect("two");
-        let directory = tempfile::tempdir().expect("a directory");
-        let file = directory.path().join("toystore.toml");
-        let data = directory.path().join("frontend-2");
-        let second = format!(
-            "[frontend.2]\nlisten = \"{listen}\"\npeer = \"{peer}\"\ndata = \"{}\"\n",
-            data.display()
-        );
-        fs::write(&file, second).expect("written");
-        let config = format!("--config={}", file.display());
-        let mut cluster = Cluster::closed(&[&config]);
-        cluster.add_flag(format!("--client-address={},{listen}", cluster.address(Frontend)));
-        cluster.start_all();
-        let mut store = Store { cluster, second: listen, process: None, _directory: directory };
-        store.start_second();
-        store
-    }
-
-    fn start_second(&mut self) {
-        let mut command = self.cluster.program("frontend");
-        command.args(["--id", "2", "--exit-with-parent"]).stdin(Stdio::piped());
-        self.process = Some(command.spawn().expect("a process"));
-        wait_until("the second front-end answers", || {
-            std::net::TcpStream::connect(&self.second).is_ok()
-        });
-    }
-
-    fn kill_second(&mut self) {
-        let mut process = self.process.take().expect("it runs");
-        process.kill().and_then(|()| process.wait()).expect("it is our child");
-    }
-
-    /// A customer of each front-end.
-    fn customers(&self) -> [Customer; 2] {
-        [self.cluster.customer(Frontend), Customer::of(&self.second)]
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        if self.process.is_some() {
-            self.kill_second();
-        }
-    }
-}
+use support::two_front_ends::Store;
+use support::{Customer, program, wait_for, wait_until};
 
 /// F5, F7: each front-end has a cache of its own, and both sell the same stock and the same numbers.
 #[test]
 fn two_front_ends_sell_from_one_stock_and_show_no_old_version() {
-    let store = Store::open();
+    let store = Store::open(&[]);
     let mut customers = store.customers();
     for (n, buyer) in (1..=20u64).zip([0, 1].into_iter().cycle()) {
         let other = 1 - buyer;
@@ -92,7 +34,7 @@ fn two_front_ends_sell_from_one_stock_and_show_no_old_version() {
 /// A customer may repeat a purchase at any front-end.
 #[test]
 fn a_key_is_known_at_every_front_end() {
-    let store = Store::open();
+    let store = Store::open(&[]);
     let buy = |customer: &mut Customer| {
         let (status, body) = customer.buy_with_key("the-same", "Fox", 2);
         assert_eq!(status, 200, "{body}");
@@ -109,7 +51,7 @@ fn a_key_is_known_at_every_front_end() {
 /// the one before it, its purchases would have the keys of purchases that were answered.
 #[test]
 fn a_front_end_that_has_started_again_makes_new_orders() {
-    let mut store = Store::open();
+    let mut store = Store::open(&[]);
     for n in 1..=3 {
         assert_eq!(Customer::of(&store.second).buy_one("Tux"), n, "a new order");
         store.kill_second();
@@ -121,7 +63,7 @@ fn a_front_end_that_has_started_again_makes_new_orders() {
 /// it is back.
 #[test]
 fn the_others_sell_while_the_front_end_that_makes_the_views_is_down() {
-    let mut store = Store::open();
+    let mut store = Store::open(&[]);
     let mut second = Customer::of(&store.second);
     assert_eq!(second.buy_one("Tux"), 1);
     let leader = store.cluster.leader();
@@ -140,7 +82,7 @@ fn the_others_sell_while_the_front_end_that_makes_the_views_is_down() {
 /// K4: the client goes on at the next front-end.
 #[test]
 fn the_client_changes_over_to_the_next_front_end() {
-    let mut store = Store::open();
+    let mut store = Store::open(&[]);
     let mut client = store.cluster.program("client");
     client.args(["-c", "2", "-n", "400", "-p", "0.5", "--retries", "5", "--retry-delay-ms", "200"]);
     let mut client = client.stderr(Stdio::inherit()).spawn().expect("a process");

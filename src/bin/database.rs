@@ -6,9 +6,10 @@ use toystore::config::Config;
 use toystore::error::Result;
 use toystore::storage::database::Schema;
 use toystore::storage::directory::drawn;
-use toystore::{catalog, order, output, program};
+use toystore::{catalog, frontend, order, output, program};
 
-const SCHEMAS: [Schema; 2] = [catalog::table::SCHEMA, order::table::SCHEMA];
+const SCHEMAS: [Schema; 3] =
+    [catalog::table::SCHEMA, order::table::SCHEMA, frontend::views::SCHEMA];
 
 const EXAMPLES: &str = "Example: database schema | mariadb --host=db1 --user=root
 

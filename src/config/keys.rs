@@ -71,7 +71,7 @@ const PEER_THREADS: RangeInclusive<usize> = 4..=1_000;
 static KEYS: &[Key] = &[
     key("frontend", "listen", OwnAddress(|c, _| &mut c.frontend.first.listen), "Address for customers"),
     key("frontend", "peer", OwnAddress(|c, _| &mut c.frontend.first.peer), "Address for health, status and metrics"),
-    key("frontend", "controller", Id(|c, _| &mut c.frontend.controller.0), "Id of the front-end that makes the views"),
+    key("frontend", "controller", Id(|c, _| &mut c.frontend.controller.0), "Id of the front-end that makes the views; with a database any may"),
     key("frontend", "certificate", MaybeFile(|c, _| &mut c.frontend.certificate), "Certificate of the HTTPS server for customers; empty for HTTP"),
     key("frontend", "key", MaybeFile(|c, _| &mut c.frontend.key), "Private key of that certificate"),
     key("frontend", "data", OwnDirectory(|c, _| &mut c.frontend.first.data), "Directory of the file with the last view"),

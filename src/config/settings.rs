@@ -40,7 +40,7 @@ pub struct Frontend {
     pub first: Instance,
     /// The other front-ends, in order of id.
     pub others: BTreeMap<FrontendId, Instance>,
-    /// The front-end that makes the views. The others learn them from the replicas.
+    /// The front-end that makes the views, with files. The others learn them from the replicas.
     pub controller: FrontendId,
     /// The certificate for customers, with its intermediate certificates; with it `listen` is HTTPS.
     pub certificate: Option<PathBuf>,

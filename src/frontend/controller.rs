@@ -1,5 +1,5 @@
-//! The controller: health reports in, views out. Pure. Only the controller makes views, in one front-end. Its thread,
-//! in [`controlling`](super::controlling), writes each view to disk before it is sent.
+//! The controller: health reports in, views out. Pure. Only the controller makes views, in one front-end at a time. Its
+//! thread, in [`controlling`](super::controlling), writes each view before it is sent.
 //!
 //! A new view is made when the current one does not fit any more: its leader is down, has just started, or cannot
 //! reach the catalog while another member can; a member is down or has just started; another front-end has started; the
@@ -67,7 +67,7 @@ pub enum Unclean {
 pub struct Controller {
     replicas: BTreeMap<ReplicaId, Replica>,
     view: Option<View>,
-    /// Whether `view` was made since this process started.
+    /// Whether `view` is in force: it was made here, or this front-end has joined before.
     fresh: bool,
     /// Another front-end has started since `view` was made.
     joined: bool,
@@ -133,7 +133,14 @@ impl Controller {
         Controller { shares: true, ..self }
     }
 
-    /// The view that is in force: none before this process has made one.
+    /// The same in a front-end that has joined at the controller before it. It goes on with the last view, and makes
+    /// another one only if this does not fit.
+    #[must_use]
+    pub fn continuing(self) -> Controller {
+        Controller { fresh: self.view.is_some(), ..self }
+    }
+
+    /// The view that is in force: none before this process has made one, unless it [continues](Controller::continuing).
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref().filter(|_| self.fresh && self.superseded_by.is_none())
     }
@@ -221,7 +228,7 @@ impl Controller {
 
     /// Whether each replica has answered, or had time to answer. A view made too early would
     /// not include a replica that answers a moment later.
-    fn has_looked_around(&self, now: Moment) -> bool {
+    pub fn has_looked_around(&self, now: Moment) -> bool {
         let answered =
             |replica: &Replica| replica.health.is_some() && replica.asked >= self.looking_since;
         now > self.looking_since + SILENT

@@ -1,74 +1,126 @@
 //! The controller's thread: it gives the [controller](super::controller) the reports of the health checkers, and writes
-//! each new view to disk before others see it. Started by [`elector`](super::elector) in the front-end that makes the
-//! views.
+//! each new [view](super::views) before others see it. Started by [`elector`](super::elector): with files in the front-end
+//! that makes the views; with a database in every front-end, where it waits until no other one makes them.
 
 use super::controller::{Controller, Decision, HealthReport, Unclean};
 use super::election::Election;
+use super::views::{Remembered, Table, Views};
 use crate::config::{Config, Engine};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{OrderNumber, ReplicaId, View};
-use crate::stop::{VitalThread, crash};
-use crate::storage::{Directory, replace};
-use crate::trace::{Recorder, Traced, scope};
-use serde::{Deserialize, Serialize};
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::stop::VitalThread;
+use crate::trace::{Recorder, Traced};
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// The committed number is put on disk each time it has grown by this.
+/// The committed number is written each time it has grown by this.
 const REMEMBER_EVERY: u64 = 1_000;
+/// The pause after the table of the views did not answer.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// Starts the thread; the last view is in `directory`.
+/// Starts the thread in the only front-end that makes views.
 pub(super) fn start(
     config: &Config,
-    directory: &Directory,
+    views: Views,
+    remembered: Remembered,
     election: Arc<Election>,
     recorder: Arc<Recorder>,
 ) -> Result<VitalThread> {
-    let path = directory.file("view.json");
-    let Remembered { view, committed } = Remembered::read(&path)?;
-    let unclean =
-        if config.frontend.allow_unclean_election { Unclean::Allowed } else { Unclean::Forbidden };
-    let replicas: Vec<ReplicaId> = config.order.replicas.keys().copied().collect();
-    let controller = Controller::new(replicas.clone(), view, committed, unclean, election.now());
-    let controller = match config.storage.engine {
-        Engine::Files => controller,
-        Engine::Database => controller.sharing(),
-    };
-    let thread =
-        ControllerThread { controller, replicas, remembered: committed, path, election, recorder };
+    let thread = Controlling::new(config, views, remembered, election, recorder);
     VitalThread::start("controller", move || thread.run())
 }
 
-/// The thread on which the controller decides.
-struct ControllerThread {
+/// Starts the thread in one of several front-ends: it makes the views while it has the table of the views.
+pub(super) fn start_in_turns(
+    config: &Config,
+    table: Table,
+    election: Arc<Election>,
+    recorder: Arc<Recorder>,
+) -> Result<VitalThread> {
+    let config = config.clone();
+    VitalThread::start("controller", move || {
+        while !election.is_stopping() {
+            match table.take(|| election.is_stopping()) {
+                Ok(Some((views, remembered))) => {
+                    let (election, recorder) = (election.clone(), recorder.clone());
+                    Controlling::new(&config, views, remembered, election, recorder).run();
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!("cannot take over the views: {error}");
+                    thread::sleep(PAUSE);
+                }
+            }
+        }
+    })
+}
+
+/// The front-end that makes the views, until it stops, or another one makes them.
+struct Controlling {
     controller: Controller,
     replicas: Vec<ReplicaId>,
-    /// The committed number on disk.
+    views: Views,
+    /// The committed number that was written.
     remembered: OrderNumber,
-    path: PathBuf,
     election: Arc<Election>,
     recorder: Arc<Recorder>,
 }
 
-impl ControllerThread {
-    fn run(mut self) {
-        while !self.election.is_stopping() {
-            if let Some((id, report)) = self.election.next_report() {
-                self.take_report(id, report);
-            }
-            if self.election.take_join() {
-                self.controller.join();
-            }
-            if let Some(decision) = self.controller.decide(self.election.now()) {
-                self.announce(decision);
-            }
-            self.look_after();
+impl Controlling {
+    fn new(
+        config: &Config,
+        views: Views,
+        Remembered { view, committed }: Remembered,
+        election: Arc<Election>,
+        recorder: Arc<Recorder>,
+    ) -> Controlling {
+        let replicas: Vec<ReplicaId> = config.order.replicas.keys().copied().collect();
+        let unclean = config.frontend.allow_unclean_election;
+        let unclean = if unclean { Unclean::Allowed } else { Unclean::Forbidden };
+        let now = election.now();
+        let mut controller = Controller::new(replicas.clone(), view, committed, unclean, now);
+        if config.storage.engine == Engine::Database {
+            controller = controller.sharing();
         }
+        // This front-end has learnt of the last view, or of one before it, from the front-end that made it.
+        if election.view().is_some() {
+            controller = controller.continuing();
+        }
+        election.set_controls(true);
+        Controlling { controller, replicas, views, remembered: committed, election, recorder }
     }
 
-    fn take_report(&mut self, id: ReplicaId, report: HealthReport) {
+    fn run(mut self) {
+        if let Some(view) = self.controller.view() {
+            self.election.announce(view.clone());
+        }
+        self.election.suspect_all(self.replicas.iter().copied());
+        while !self.election.is_stopping() {
+            if let Err(error) = self.step() {
+                tracing::warn!("this front-end makes no more views, others may: {error}");
+                break;
+            }
+        }
+        self.election.set_controls(false);
+    }
+
+    /// An error: it can write no more views.
+    fn step(&mut self) -> Result<()> {
+        self.views.check()?;
+        if let Some((id, report)) = self.election.next_report() {
+            self.take_report(id, report)?;
+        }
+        if self.election.take_join() {
+            self.controller.join();
+        }
+        if let Some(decision) = self.controller.decide(self.election.now()) {
+            self.announce(decision)?;
+        }
+        self.look_after()
+    }
+
+    fn take_report(&mut self, id: ReplicaId, report: HealthReport) -> Result<()> {
         let leader = self.controller.view().map(|view| view.leader);
         if report == HealthReport::Refused && leader == Some(id) {
             // Who is fit depends on how far the others are right now.
@@ -79,39 +131,49 @@ impl ControllerThread {
         if let Some(epoch) = self.controller.superseded_by()
             && superseded_by.is_none()
         {
+            // Fails if another front-end makes the views now.
+            self.remember(self.controller.last_view().cloned())?;
             let mine = self.controller.epoch();
             tracing::error!(
                 "replica {id} has a view of epoch {epoch}, the last one made here is {mine}: another \
                  front-end is at work, or {} is an old copy. This front-end makes no more views and \
-                 takes no orders. Stop the other one; or remove the file and start with all replicas up",
-                self.path.display()
+                 takes no orders. Stop the other one; or remove it and start with all replicas up",
+                self.views
             );
         }
+        Ok(())
     }
 
-    /// Puts the view on disk, and only then lets anybody see it.
-    fn announce(&mut self, Decision { view, reason }: Decision) {
+    /// Writes the view, and only then lets anybody see it.
+    fn announce(&mut self, Decision { view, reason }: Decision) -> Result<()> {
         let mut traced = Traced::background(&self.recorder, "election", Instant::now());
         traced.note("view", &view);
         let _entered = traced.scope().enter();
-        self.remember(Some(view.clone()));
+        self.remember(Some(view.clone()))?;
         tracing::info!("{reason}; {view}");
         self.election.announce_own(view, &self.replicas, &traced.scope());
         self.election.suspect_all(self.replicas.iter().copied());
+        Ok(())
     }
 
-    fn look_after(&mut self) {
+    fn look_after(&mut self) -> Result<()> {
         let committed = self.controller.committed();
         if committed.0 >= self.remembered.0 + REMEMBER_EVERY {
-            self.remember(self.controller.last_view().cloned());
+            self.remember(self.controller.last_view().cloned())?;
         }
         self.election.set_committed(committed);
-        let is_led = self.controller.is_led(self.election.now());
+        let now = self.election.now();
+        let is_led = self.controller.is_led(now);
+        if !is_led && !self.controller.has_looked_around(now) {
+            // The one before it may have found a leader.
+            return Ok(());
+        }
         if let Some(waited) = self.election.set_led(is_led, || self.hint()) {
             let now = Instant::now();
             let since = now.checked_sub(waited).unwrap_or(now);
             drop(Traced::background(&self.recorder, "no leader", since));
         }
+        Ok(())
     }
 
     /// What they wait for, if it is more than the return of an order replica.
@@ -119,42 +181,14 @@ impl ControllerThread {
         if self.controller.last_view().is_some() {
             return String::new();
         }
-        let path = self.path.display();
+        let place = &self.views;
         format!(
-            " until each of them has answered: there is no {path} that says who has every order"
+            " until each of them has answered: there is no {place} that says who has every order"
         )
     }
 
-    fn remember(&mut self, view: Option<View>) {
+    fn remember(&mut self, view: Option<View>) -> Result<()> {
         self.remembered = self.controller.committed();
-        let remembered = Remembered { view, committed: self.remembered };
-        let _step = scope::disk("write the view");
-        remembered.write(&self.path).unwrap_or_else(|error| crash(&error));
-    }
-}
-
-/// What the front-end keeps on disk.
-#[derive(Default, Serialize, Deserialize)]
-struct Remembered {
-    view: Option<View>,
-    committed: OrderNumber,
-}
-
-impl Remembered {
-    fn read(path: &Path) -> Result<Remembered> {
-        if !path.exists() {
-            return Ok(Remembered::default());
-        }
-        let bytes = fs::read(path).map_err(|e| Error::storage(path, "cannot read it", e))?;
-        serde_json::from_slice(&bytes).map_err(|e| Error::Damaged {
-            file: path.display().to_string(),
-            line: e.line() as u64,
-            why: format!("no view: {e}"),
-            remedy: "remove it and start with all replicas up: they know the last view".into(),
-        })
-    }
-
-    fn write(&self, path: &Path) -> Result<()> {
-        replace(path, &serde_json::to_vec_pretty(self).expect("a view has string keys"))
+        self.views.write(Remembered { view, committed: self.remembered })
     }
 }

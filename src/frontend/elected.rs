@@ -25,8 +25,11 @@ pub struct Leader {
 }
 
 impl Elected {
-    /// A view is in force from now on.
+    /// A view is in force from now on, unless a newer one is.
     pub fn announce(&mut self, view: View) {
+        if view.epoch < self.epoch() {
+            return;
+        }
         if self.view.is_none() {
             self.incarnation = view.epoch;
         }

@@ -5,7 +5,7 @@ use super::controller::HealthReport;
 use super::elected::{Elected, Leader};
 use crate::blocking::Blocking;
 use crate::error::{Error, Result};
-use crate::model::{Epoch, FrontendId, Moment, OrderNumber, ReplicaId, View};
+use crate::model::{Epoch, Moment, OrderNumber, ReplicaId, View};
 use crate::trace::Scope;
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -22,12 +22,9 @@ const JOIN_DEADLINE: Duration = Duration::from_millis(500);
 
 /// The leader, as the whole front-end sees it.
 pub struct Election {
-    /// The front-end that makes the views.
-    controller: FrontendId,
-    /// Whether that is this one.
-    is_controller: bool,
     started: Instant,
     state: Mutex<State>,
+    /// Signalled when the leader or the controller is another one, or this process stops.
     changed: Condvar,
     /// Signalled when a replica is suspected, or this process stops.
     suspicion: Condvar,
@@ -38,6 +35,10 @@ pub struct Election {
 #[derive(Default)]
 struct State {
     elected: Elected,
+    /// Whether this front-end makes the views.
+    controls: bool,
+    /// The epoch of the last view made here.
+    made: Epoch,
     /// The highest committed number in any report to the controller.
     committed: OrderNumber,
     /// The replicas whose health is to be checked at once.
@@ -54,11 +55,9 @@ struct State {
 }
 
 impl Election {
-    /// No leader yet, in the front-end `me`.
-    pub(super) fn new(me: FrontendId, controller: FrontendId) -> Election {
+    /// No leader yet, and another front-end makes the views.
+    pub(super) fn new() -> Election {
         Election {
-            controller,
-            is_controller: me == controller,
             started: Instant::now(),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -71,6 +70,35 @@ impl Election {
     pub(super) fn stop(&self) {
         self.state.lock().stopping = true;
         self.suspicion.notify_all();
+        self.changed.notify_all();
+    }
+
+    /// Whether this front-end makes the views.
+    pub fn controls(&self) -> bool {
+        self.state.lock().controls
+    }
+
+    /// The same from now on.
+    pub(super) fn set_controls(&self, controls: bool) {
+        let mut state = self.state.lock();
+        (state.controls, state.is_awaited) = (controls, false);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits while this front-end makes the views. Returns whether another one does; this process may stop instead.
+    pub(super) fn await_observing(&self) -> bool {
+        let mut state = self.state.lock();
+        while state.controls && !state.stopping {
+            self.changed.wait_for(&mut state, TICK);
+        }
+        !state.stopping
+    }
+
+    /// Whether another front-end makes the views, and this process does not stop.
+    pub(super) fn is_observing(&self) -> bool {
+        let state = self.state.lock();
+        !state.controls && !state.stopping
     }
 
     /// The leader. Waits for one until `deadline`.
@@ -152,20 +180,19 @@ impl Election {
 
     /// Another front-end has started. Returns the view that was made for it: its purchases are counted from this epoch.
     pub fn join(&self) -> Result<View> {
-        if !self.is_controller {
-            return Err(Error::invalid(format!(
-                "this front-end makes no views, front-end {} does",
-                self.controller
-            )));
-        }
         let deadline = Instant::now() + JOIN_DEADLINE;
         let mut state = self.state.lock();
         let before = state.elected.epoch();
-        state.is_awaited = true;
+        state.is_awaited = state.controls;
         self.reported.notify_one();
         loop {
-            if let Some(view) = state.elected.view().filter(|view| view.epoch > before) {
+            // One that was found may have been made for an earlier start of the same front-end.
+            let is_made = state.made > before;
+            if let Some(view) = state.elected.view().filter(|_| is_made) {
                 return Ok(view.clone());
+            }
+            if !state.controls {
+                return Err(Error::unavailable("this front-end makes no views, another one does"));
             }
             let _waiting = Blocking::new();
             if self.changed.wait_until(&mut state, deadline).timed_out() {
@@ -179,7 +206,7 @@ impl Election {
         std::mem::take(&mut self.state.lock().is_awaited)
     }
 
-    /// A view is in force. It is on the controller's disk.
+    /// A view is in force. The controller has written it.
     pub(super) fn announce(&self, view: View) {
         self.state.lock().elected.announce(view);
         self.changed.notify_all();
@@ -189,6 +216,7 @@ impl Election {
     pub(super) fn announce_own(&self, view: View, replicas: &[ReplicaId], scope: &Scope) {
         let mut state = self.state.lock();
         state.to_be_sent = replicas.iter().map(|id| (*id, scope.clone())).collect();
+        state.made = view.epoch;
         drop(state);
         self.announce(view);
     }

@@ -13,6 +13,7 @@ use super::controller::{HealthReport, SILENT};
 use super::controlling;
 use super::election::Election;
 use super::observing;
+use super::views::Place;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, FrontendId, ReplicaId};
@@ -20,7 +21,6 @@ use crate::net::{Rpc, Transport};
 use crate::protocol::ask;
 use crate::protocol::order::{Health, Peer};
 use crate::stop::VitalThread;
-use crate::storage::Directory;
 use crate::trace::{Recorder, Scope};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,16 +37,15 @@ pub struct Elector {
 }
 
 impl Elector {
-    /// Begins to watch the replicas of `config` in the front-end `me`.
+    /// Begins to watch the replicas of `config` in the front-end `me`, which writes the views that it makes to `place`.
     pub fn start(
         config: &Config,
         me: FrontendId,
         transport: &Transport,
-        directory: &Directory,
+        place: Place,
         recorder: Arc<Recorder>,
     ) -> Result<Elector> {
-        let controller = config.frontend.controller;
-        let election = Arc::new(Election::new(me, controller));
+        let election = Arc::new(Election::new());
         let mut elector = Elector { election: election.clone(), threads: Vec::new() };
         for (&id, replica) in &config.order.replicas {
             let peer = transport.rpc(&replica.peer)?;
@@ -54,13 +53,24 @@ impl Elector {
             let thread = VitalThread::start(format!("health-{id}"), move || checker.run())?;
             elector.threads.push(thread);
         }
-        let decider = if me == controller {
-            controlling::start(config, directory, election, recorder)
-        } else {
-            let controller = transport.rpc(&config.frontend.instance(controller)?.peer)?;
-            observing::start(config, controller, election)
+        let joins_at = |id| match place {
+            Place::Table(_) => id != me,
+            Place::File(..) | Place::Elsewhere => id == config.frontend.controller,
         };
-        elector.threads.push(decider?);
+        let others = config.frontend.instances().filter(|(id, _)| joins_at(*id));
+        let others = others.map(|(id, other)| Ok((id, transport.rpc(&other.peer)?)));
+        let others = others.collect::<Result<Vec<_>>>()?;
+        let threads = match place {
+            Place::File(views, remembered) => {
+                vec![controlling::start(config, views, remembered, election, recorder)?]
+            }
+            Place::Elsewhere => vec![observing::start(others, election)?],
+            Place::Table(table) => vec![
+                observing::start(others, election.clone())?,
+                controlling::start_in_turns(config, table, election, recorder)?,
+            ],
+        };
+        elector.threads.extend(threads);
         Ok(elector)
     }
 

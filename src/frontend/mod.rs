@@ -20,7 +20,8 @@
 //! * [`cache`] (pure): least recently used, versions, lease.
 //! * [`controller`] (pure): decides from health reports when a new view is needed, and which.
 //! * [`elected`] (pure): the leader of the current view, for all threads.
-//! * [`controlling`]: the controller's thread. A view is on disk before it is sent.
+//! * [`controlling`]: the controller's thread. A view is written before it is sent.
+//! * [`views`]: where the last view is written: a file, or a table that all front-ends share.
 //! * [`observer`] (pure), [`observing`]: the same in front-ends that make no views: they find them in the replicas' answers.
 //! * [`election`]: the leader, for all threads.
 //! * [`elector`]: these threads and the health checkers.
@@ -38,6 +39,7 @@ pub mod querying;
 pub mod cache;
 pub mod controller;
 mod controlling;
+pub mod views;
 pub mod observer;
 mod observing;
 pub mod elected;
@@ -63,6 +65,7 @@ use peers::{Peers, Shown};
 use std::sync::Arc;
 use std::time::Duration;
 use subscription::Subscription;
+use views::Place;
 
 /// Runs the front-end of this id until `stop`.
 pub fn run(config: &Config, me: FrontendId, stop: &Stop) -> Result<()> {
@@ -72,7 +75,8 @@ pub fn run(config: &Config, me: FrontendId, stop: &Stop) -> Result<()> {
     let directory = Directory::open(&own.data)?;
     let recorder = Recorder::new("front-end", config.trace.sample);
     let exporter = Exporter::start(&recorder, &config.trace)?;
-    let elector = Elector::start(config, me, &transport, &directory, recorder.clone())?;
+    let place = Place::of(config, me, &directory, stop)?;
+    let elector = Elector::start(config, me, &transport, place, recorder.clone())?;
     let catalogs = Arc::new(Catalogs::of(config, &transport)?);
     let watch = catalogs.are_several().then(|| Watch::start(&catalogs)).transpose()?;
     let products = Arc::new(products::Products::new(catalogs.clone(), settings.cache_capacity));

@@ -1,12 +1,11 @@
 //! The observer's thread. It joins: the controller makes a view for this front-end, from whose epoch its purchases are
 //! counted. Then it gives the [observer](super::observer) the reports of the health checkers, and announces the views that
-//! it finds in them. Started by [`elector`](super::elector) in a front-end that makes no views.
+//! it finds in them, while another front-end makes the views. Started by [`elector`](super::elector).
 
 use super::election::Election;
 use super::observer::Observer;
-use crate::config::Config;
 use crate::error::Result;
-use crate::model::View;
+use crate::model::{FrontendId, View};
 use crate::net::Rpc;
 use crate::protocol::ask;
 use crate::protocol::frontend::Peer;
@@ -15,27 +14,29 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long to wait for the answer of the controller.
+/// How long to wait for the answer of another front-end.
 const DEADLINE: Duration = Duration::from_secs(1);
-/// The pause before it is asked again.
+/// The pause before they are asked again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// It is told if this front-end could not join for this long. It takes less to find who makes the views now.
+const TOLD_AFTER: Duration = Duration::from_secs(2);
 
-/// Starts the thread. `controller` is the peer address of the front-end that makes the views.
+/// Starts the thread. `others` are the peer addresses of the front-ends that may make the views.
 pub(super) fn start(
-    config: &Config,
-    controller: Rpc,
+    others: Vec<(FrontendId, Rpc)>,
     election: Arc<Election>,
 ) -> Result<VitalThread> {
-    let id = config.frontend.controller;
-    let named = format!("front-end {id}");
-    VitalThread::start("observer", move || run(&named, &controller, &election))
+    VitalThread::start("observer", move || {
+        while election.await_observing() {
+            let Some(view) = election.view().or_else(|| join(&others, &election)) else { continue };
+            observe(Observer::new(view), &election);
+        }
+    })
 }
 
-fn run(named: &str, controller: &Rpc, election: &Election) {
-    let Some(view) = join(named, controller, election) else { return };
-    let mut observer = Observer::new(view.clone());
-    announce(election, view);
-    while !election.is_stopping() {
+/// Takes reports while another front-end makes the views.
+fn observe(mut observer: Observer, election: &Election) {
+    while election.is_observing() {
         let news = election.next_report().and_then(|(id, report)| observer.take_report(id, report));
         if let Some(view) = news {
             announce(election, view);
@@ -49,20 +50,24 @@ fn announce(election: &Election, view: View) {
     election.announce(view);
 }
 
-/// Asks until there is an answer, or this process stops.
-fn join(named: &str, controller: &Rpc, election: &Election) -> Option<View> {
+/// Asks the others in turn, until one of them makes a view for this front-end, or this one is to make them.
+fn join(others: &[(FrontendId, Rpc)], election: &Election) -> Option<View> {
+    let begun = Instant::now();
     let mut is_told = false;
-    while !election.is_stopping() {
-        let stopping = || election.is_stopping();
-        match ask(controller, &Peer::Join, Instant::now() + DEADLINE, &stopping) {
-            Ok(view) => return Some(view),
-            Err(error) if !is_told => {
-                tracing::warn!(
-                    "cannot join, purchases wait for {named}, which makes the views: {error}"
-                );
-                is_told = true;
+    while election.is_observing() {
+        for (id, other) in others {
+            let gives_up = || !election.is_observing();
+            match ask(other, &Peer::Join, Instant::now() + DEADLINE, &gives_up) {
+                Ok(view) => {
+                    announce(election, View::clone(&view));
+                    return Some(view);
+                }
+                Err(error) if !is_told && begun.elapsed() > TOLD_AFTER => {
+                    tracing::warn!("cannot join at front-end {id}, purchases wait: {error}");
+                    is_told = true;
+                }
+                Err(error) => tracing::debug!("cannot join at front-end {id}: {error}"),
             }
-            Err(error) => tracing::debug!("cannot join: {error}"),
         }
         thread::sleep(PAUSE);
     }

@@ -25,6 +25,7 @@ impl Monitored for Shown {
         FrontendStatus {
             view: self.election.view(),
             led: self.election.is_led(),
+            controls: self.election.controls(),
             cache: self.products.cache_status(),
         }
     }

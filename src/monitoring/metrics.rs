@@ -140,10 +140,12 @@ impl Measured for OrderStatus {
 
 impl Measured for FrontendStatus {
     fn measure(&self, page: &mut Exposition) {
-        let FrontendStatus { view, led, cache } = self;
+        let FrontendStatus { view, led, controls, cache } = self;
         measure_epoch(view.as_ref().map_or(Epoch(0), |view| view.epoch), page);
         page.gauge("toystore_led", "1 if the leader of the view answers, else 0.")
             .is(u8::from(*led));
+        page.gauge("toystore_controls", "1 if this front-end makes the views, else 0.")
+            .is(u8::from(*controls));
         page.gauge("toystore_in_sync_replicas", "Replicas that have every committed order.")
             .is(view.as_ref().map_or(0, |view| view.in_sync.len()));
         page.gauge("toystore_leader_id", "Which replica leads; 0 before the first election.")

@@ -181,6 +181,9 @@ pub struct FrontendStatus {
     pub view: Option<View>,
     /// Whether the leader of that view answers.
     pub led: bool,
+    /// Whether this front-end makes the views.
+    #[serde(default)]
+    pub controls: bool,
     /// The product cache.
     pub cache: CacheStatus,
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum Peer {
     /// Is the front-end up? Sent by the health check of its container. Answer: `null`.
     HealthCheck,
-    /// Another front-end has started. Sent to the one that makes the views. Answer: the [`View`](crate::model::View) that
-    /// was made for it.
+    /// Another front-end has started. Answer of the one that makes the views: the [`View`](crate::model::View) that was made
+    /// for it.
     Join,
 }

@@ -2,12 +2,13 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../torture/history.rs"]
+mod history;
+#[path = "../torture/load.rs"]
+mod load;
 
 mod log;
 mod catalog;
 mod store;
 mod standby;
-#[path = "../torture/history.rs"]
-mod history;
-#[path = "../torture/load.rs"]
-mod load;
+mod front_ends;

@@ -2,7 +2,7 @@
 //! No customer sees old stock, and one that asks a paused catalog gets no answer from it that its successor contradicts.
 
 use crate::history::History;
-use crate::load::Load;
+use crate::load::{ANSWER, Load};
 use crate::support::Id::{Catalog, Frontend};
 use crate::support::galera::Galera;
 use crate::support::{Cluster, finish, own_host, reserve, signal, wait_until};
@@ -95,7 +95,8 @@ fn a_standby_takes_over_and_nobody_sees_old_stock() {
     let mut store = Store::open(&galera);
     let history = Arc::new(History::begin(&store.cluster.path("history.jsonl")));
     let toys = TOYS.map(str::to_owned);
-    let load = Load::start(store.cluster.address(Frontend), &toys, 7, &history);
+    let address = store.cluster.address(Frontend).to_owned();
+    let load = Load::start(&[address], ANSWER, &toys, 7, &history);
     history.await_business(BUSINESS);
     let gap = |what: &str, since: u64| {
         history.await_business(BUSINESS);

@@ -258,7 +258,7 @@ fn orders(galera: &Galera) -> BTreeMap<u64, (String, String)> {
 }
 
 /// Whether the catalog has sold what is ordered, of each toy; and each order knows the sum of all before it.
-fn balances(galera: &Galera) -> bool {
+pub fn balances(galera: &Galera) -> bool {
     let wrong = galera.sql(
         1,
         "SET wsrep_sync_wait = 7;

@@ -1,12 +1,15 @@
 //! A front-end, as `src/frontend/{election,controlling,observing,orders,products,subscription}.rs` run it: their waits
 //! and calls. The decisions are made by the production code (`controller`, `observer`, `elected`, `purchases`, `asking`,
-//! `querying`, `cache`). The first front-end makes the views.
+//! `querying`, `cache`). With files the first front-end makes the views, with a database any.
 
+mod election;
 mod products;
+pub mod views;
 
 use crate::context::Context;
 use crate::wire::{Answer, CustomerRequest, Input, Node, Question, Reply, Tag, Timer, unanswered};
 use crate::world::{FRONTEND, REPLICAS, between, ms};
+use election::{HealthChecker, Views};
 use fastrand::Rng;
 use products::{Query, Subscription};
 use std::collections::BTreeMap;
@@ -16,34 +19,24 @@ use std::time::Duration;
 use toystore::error::Error;
 use toystore::frontend::asking::{Asking, Then, is_suspect};
 use toystore::frontend::cache::Cache;
-use toystore::frontend::controller::{Controller, Decision, HealthReport, SILENT, Unclean};
 use toystore::frontend::elected::{Elected, Leader};
-use toystore::frontend::observer::Observer;
 use toystore::frontend::purchases::{self, Batch, PAUSE, PurchasesInFlight};
 use toystore::frontend::querying::{Lookup, Querying};
-use toystore::model::{Epoch, FrontendId, Moment, OrderNumber, ReplicaId, Toy, ToyName, View};
+use toystore::model::{Epoch, FrontendId, Moment, OrderNumber, ReplicaId, Toy, ToyName};
 use toystore::protocol::frontend;
-use toystore::protocol::order::{Bought, Peer, Request};
+use toystore::protocol::order::{Bought, Request};
+use toystore::storage::database::lease::Watch;
+use views::Disk;
 
-const CHECK_INTERVAL: Duration = ms(100);
-const RECHECK_PAUSE: Duration = ms(5);
-const JOIN_DEADLINE: Duration = ms(1_000);
-const JOIN_PAUSE: Duration = ms(100);
 /// `frontend.purchase_deadline_ms`, shorter than its default.
 const ASK_DEADLINE: Range<Duration> = ms(200)..ms(4_000);
-/// Small, so that the number of orders reaches it.
-const REMEMBER_EVERY: u64 = 5;
-
-/// `view.json`.
-#[derive(Debug, Clone, Default)]
-pub struct Disk {
-    pub view: Option<View>,
-    pub committed: OrderNumber,
-}
 
 /// A running front-end.
 pub struct Frontend {
+    me: FrontendId,
     pub disk: Disk,
+    /// What this front-end has seen of the table of the views.
+    watch: Watch,
     views: Views,
     elected: Elected,
     checkers: BTreeMap<ReplicaId, HealthChecker>,
@@ -57,25 +50,6 @@ pub struct Frontend {
     lookup: Lookup<Toy>,
     queries: Vec<Query>,
     subscription: Subscription,
-}
-
-/// Where the views come from.
-enum Views {
-    Made {
-        controller: Controller,
-        /// Front-ends that wait for a view that is newer than this epoch.
-        joining: Vec<(Tag, Epoch)>,
-    },
-    /// `None` before it has joined.
-    Found { observer: Option<Observer>, asked: Option<Tag>, paused_until: Moment },
-}
-
-/// The thread that watches one replica.
-#[derive(Default)]
-struct HealthChecker {
-    has: Epoch,
-    asked: Option<(Tag, OrderNumber, Moment)>,
-    next: Moment,
 }
 
 /// A connection whose purchase is in flight.
@@ -113,18 +87,16 @@ struct Attempt {
 }
 
 impl Frontend {
-    pub fn new(me: FrontendId, shares: bool, disk: Disk, now: Moment, rng: &mut Rng) -> Frontend {
+    pub fn new(me: FrontendId, disk: Disk, now: Moment, rng: &mut Rng) -> Frontend {
         let ids: Vec<_> = (1..=REPLICAS).map(ReplicaId).collect();
-        let views = if me == FRONTEND {
-            let (view, committed) = (disk.view.clone(), disk.committed);
-            let controller = Controller::new(ids.clone(), view, committed, Unclean::Forbidden, now);
-            let controller = if shares { controller.sharing() } else { controller };
-            Views::Made { controller, joining: Vec::new() }
-        } else {
-            Views::Found { observer: None, asked: None, paused_until: now }
+        let views = match &disk {
+            Disk::File(remembered) if me == FRONTEND => Views::made(remembered.clone(), now),
+            _ => Views::found(None, now),
         };
         let mut frontend = Frontend {
+            me,
             disk,
+            watch: Watch::default(),
             views,
             elected: Elected::default(),
             checkers: ids.into_iter().map(|id| (id, HealthChecker::default())).collect(),
@@ -152,13 +124,13 @@ impl Frontend {
         match input {
             Input::Question(tag, Question::Customer(request)) => self.open(tag, request, context),
             Input::Question(tag, Question::FrontendPeer(frontend::Peer::Join)) => {
-                let epoch = self.elected.epoch();
-                let Views::Made { controller, joining } = &mut self.views else { return };
-                controller.join();
-                joining.push((tag, epoch));
+                self.join(tag, context);
             }
             Input::Reply(tag, reply) => self.reply(tag, reply, context),
-            Input::Timer(Timer::Tick) => context.after(ms(50), Timer::Tick),
+            Input::Timer(Timer::Tick) => {
+                self.take_turns(context);
+                context.after(ms(50), Timer::Tick);
+            }
             Input::Question(..) | Input::Timer(_) => {}
         }
         self.decide(context);
@@ -227,124 +199,6 @@ impl Frontend {
         } else {
             self.fetched(tag, reply);
         }
-    }
-}
-
-/// `election`.
-impl Frontend {
-    /// `HealthChecker::run` and `HealthChecker::check`, for each replica.
-    fn check(&mut self, context: &mut Context<'_>) {
-        let epoch = self.elected.epoch();
-        for (id, checker) in &mut self.checkers {
-            let due = context.now >= checker.next || epoch > checker.has;
-            if checker.asked.is_some() || !due {
-                continue;
-            }
-            let question = match self.elected.view() {
-                Some(view) if view.epoch > checker.has => {
-                    checker.has = view.epoch;
-                    Peer::UpdateLeader { view: view.clone() }
-                }
-                _ => Peer::HealthCheck,
-            };
-            let expected = match &self.views {
-                Views::Made { controller, .. } => controller.committed(),
-                Views::Found { .. } => OrderNumber(0),
-            };
-            let (to, deadline) = (Node::Replica(*id), context.now + SILENT);
-            let tag = context.ask(to, Question::OrderPeer(question), deadline);
-            checker.asked = Some((tag, expected, context.now));
-            checker.next = context.now + CHECK_INTERVAL;
-        }
-    }
-
-    fn checked(&mut self, id: ReplicaId, reply: Reply, context: &mut Context<'_>) {
-        let checker = self.checkers.get_mut(&id).expect("it asked");
-        let (_, expected, asked) = checker.asked.take().expect("it asked");
-        let report = match reply {
-            Ok(Answer::Health(health)) => {
-                checker.has = health.view.as_ref().map_or(Epoch(0), |view| view.epoch);
-                HealthReport::Healthy { health, asked, expected }
-            }
-            Err(Error::Unreachable { .. }) => {
-                // Not again at once, although it has not received the view.
-                checker.has = self.elected.epoch();
-                HealthReport::Refused
-            }
-            Err(error) => {
-                if !error.is_definite() {
-                    checker.has = Epoch(0);
-                }
-                checker.next = context.now + RECHECK_PAUSE;
-                context.after(RECHECK_PAUSE, Timer::Wake);
-                HealthReport::Silent
-            }
-            Ok(_) => HealthReport::Silent,
-        };
-        match &mut self.views {
-            Views::Made { controller, .. } => {
-                let leader = controller.view().map(|view| view.leader);
-                let is_lost = report == HealthReport::Refused && leader == Some(id);
-                controller.take_report(id, report, context.now);
-                assert_eq!(controller.superseded_by(), None, "only one front-end makes views");
-                if is_lost {
-                    self.suspect_all(context);
-                }
-            }
-            Views::Found { observer, .. } => {
-                let observer = observer.as_mut();
-                if let Some(view) = observer.and_then(|observer| observer.take_report(id, report)) {
-                    self.elected.announce(view);
-                }
-            }
-        }
-    }
-
-    /// `ControllerThread::run`, or the observer's.
-    fn decide(&mut self, context: &mut Context<'_>) {
-        match &mut self.views {
-            Views::Made { controller, joining } => {
-                let decision = controller.decide(context.now);
-                self.elected.is_led = controller.is_led(context.now);
-                let committed = controller.committed();
-                if decision.is_some() || committed.0 >= self.disk.committed.0 + REMEMBER_EVERY {
-                    self.disk.committed = committed;
-                }
-                let Some(Decision { view, reason }) = decision else { return };
-                self.disk.view = Some(view.clone());
-                context.note(|| format!("{reason}; {view}"));
-                for (tag, _) in joining.extract_if(.., |(_, before)| *before < view.epoch) {
-                    context.answer(tag, Ok(Answer::View(view.clone())));
-                }
-                self.elected.announce(view);
-                self.suspect_all(context);
-            }
-            Views::Found { observer: Some(observer), .. } => {
-                self.elected.is_led = observer.is_led(context.now);
-            }
-            Views::Found { observer: None, asked, paused_until } => {
-                if asked.is_none() && context.now >= *paused_until {
-                    let join = Question::FrontendPeer(frontend::Peer::Join);
-                    let deadline = context.now + JOIN_DEADLINE;
-                    *asked = Some(context.ask(Node::Frontend(FRONTEND), join, deadline));
-                }
-            }
-        }
-    }
-
-    fn joined(&mut self, reply: Reply, context: &mut Context<'_>) {
-        let Views::Found { observer, paused_until, .. } = &mut self.views else { return };
-        if let Ok(Answer::View(view)) = reply {
-            *observer = Some(Observer::new(view.clone()));
-            self.elected.announce(view);
-        } else {
-            *paused_until = context.now + JOIN_PAUSE;
-            context.after(JOIN_PAUSE, Timer::Wake);
-        }
-    }
-
-    fn suspect_all(&mut self, context: &Context<'_>) {
-        self.checkers.values_mut().for_each(|checker| checker.next = context.now);
     }
 }
 

@@ -179,10 +179,10 @@ impl Judge {
         match node {
             Node::Frontend(id) => {
                 let frontend = frontends[&id].up();
-                if let Some(view) = frontend.and_then(|frontend| frontend.disk.view.as_ref())
-                    && judge.view.as_ref() != Some(view)
+                if let Some(view) = frontend.and_then(|frontend| frontend.disk.view())
+                    && judge.view.as_ref() != Some(&view)
                 {
-                    judge.new_view(view, replicas)?;
+                    judge.new_view(&view, replicas)?;
                 }
             }
             Node::Catalog => {

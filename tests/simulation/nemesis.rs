@@ -1,6 +1,6 @@
 //! Injects faults: kills, pauses, cuts links, wipes disks, within the assumptions of docs/correctness.md.
 
-use crate::frontend;
+use crate::frontend::views;
 use crate::judge::disk;
 use crate::order;
 use crate::wire::Node;
@@ -159,7 +159,7 @@ impl Nemesis {
     /// Replaces a replica's disk by an empty one.
     fn wipe(world: &mut World, id: ReplicaId, outage: Duration) {
         // A new controller asks all disks for the newest view.
-        let is_view_lost = frontend_disk(world).view.is_none();
+        let is_view_lost = frontend_disk(world).view().is_none();
         if is_view_lost || !world.judge.has_intact_member(&world.replicas, Some(id)) {
             return;
         }
@@ -174,13 +174,10 @@ impl Nemesis {
 
     /// Replaces the front-end's disk by an empty one. This takes long enough that no message of the front-end is
     /// still in flight. Not if replicas lost their disks before they could accept a view: then nobody but the catalog would
-    /// know which epochs were in office, and the store would have lost its orders. Nor, with a shared log, before the leader
-    /// has put its epoch into the database: then only the memory of replicas would know the newest view.
+    /// know which epochs were in office, and the store would have lost its orders. With a database it has nothing to lose.
     fn lose_view(world: &mut World, outage: Duration) {
-        if let Some(table) = &world.table
-            && table.last_view().as_ref() != world.judge.view()
-        {
-            return;
+        if world.table.is_some() {
+            return Nemesis::kill(world, Node::Frontend(FRONTEND), outage);
         }
         let views = world.replicas.values().filter_map(|slot| disk(slot).view.as_ref());
         let remembered = views.map(|view| view.epoch).max();
@@ -191,7 +188,9 @@ impl Nemesis {
         world.crash(Node::Frontend(FRONTEND));
         world.forget_questions(Node::Frontend(FRONTEND));
         world.judge.forget_view(&world.replicas);
-        world.frontends.insert(FRONTEND, Slot::Down(frontend::Disk::default()));
+        world
+            .frontends
+            .insert(FRONTEND, Slot::Down(views::Disk::File(views::Remembered::default())));
         world.restart_after(Node::Frontend(FRONTEND), outage);
     }
 }
@@ -209,7 +208,7 @@ fn last_office(world: &World) -> Option<Epoch> {
     disk.history.iter().filter_map(office).max()
 }
 
-fn frontend_disk(world: &World) -> &frontend::Disk {
+fn frontend_disk(world: &World) -> &views::Disk {
     match &world.frontends[&FRONTEND] {
         Slot::Up(frontend) => &frontend.disk,
         Slot::Down(disk) => disk,

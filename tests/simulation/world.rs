@@ -10,7 +10,7 @@ mod faults;
 use crate::catalog;
 use crate::client::Client;
 use crate::context::{Context, Effect, Trace};
-use crate::frontend;
+use crate::frontend::{self, views};
 use crate::judge::Judge;
 use crate::nemesis::Nemesis;
 use crate::order;
@@ -94,7 +94,7 @@ fn place(at: Moment, order: u64) -> Place {
 pub struct World {
     pub now: Moment,
     pub rng: Rng,
-    pub frontends: BTreeMap<FrontendId, Slot<frontend::Frontend, frontend::Disk>>,
+    pub frontends: BTreeMap<FrontendId, Slot<frontend::Frontend, views::Disk>>,
     pub catalog: Slot<catalog::Catalog, catalog::Disk>,
     pub replicas: BTreeMap<ReplicaId, Slot<order::Order, order::Disk>>,
     /// The database with the orders, if the replicas share them.
@@ -128,9 +128,9 @@ fn index(node: Node) -> usize {
 
 /// The number of replicas.
 pub const REPLICAS: u32 = 3;
-/// The front-end that makes the views.
+/// The front-end that makes the views, with files.
 pub const FRONTEND: FrontendId = FrontendId(1);
-const FRONTENDS_MAX: u32 = 2;
+pub const FRONTENDS_MAX: u32 = 2;
 
 impl World {
     pub fn new(seed: u64, engine: Engine, trace: Trace) -> World {
@@ -148,9 +148,13 @@ impl World {
             None => order::Disk::new(id, 0),
             Some(table) => order::Disk::sharing(id, table),
         };
+        let views = match &table {
+            None => views::Disk::File(views::Remembered::default()),
+            Some(_) => views::Disk::Table(views::ViewTable::new()),
+        };
         let mut world = World {
             now: Moment::START,
-            frontends: frontends.map(|id| (id, Slot::Down(frontend::Disk::default()))).collect(),
+            frontends: frontends.map(|id| (id, Slot::Down(views.clone()))).collect(),
             catalog: Slot::Down(catalog::Disk::new(&mut rng)),
             replicas: ids.map(|id| (id, Slot::Down(disk(id)))).collect(),
             table: table.clone(),

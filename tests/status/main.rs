@@ -192,13 +192,15 @@ fn metrics_are_spelled_by_the_rules_and_say_what_the_status_says() {
     let (page, said) = (metrics(&store, Frontend), status::<FrontendStatus>(&store, Frontend));
     assert!(said.own.led);
     assert_eq!(page.whole("toystore_led", &[]), 1);
+    assert!(said.own.controls);
+    assert_eq!(page.whole("toystore_controls", &[]), 1);
     assert_eq!(page.whole("toystore_epoch", &[]), said.own.view.expect("there is one").epoch.0);
     assert_eq!(page.whole("toystore_in_sync_replicas", &[]), 3);
     assert_eq!(page.whole("toystore_leader_id", &[]), 3);
     assert_eq!(page.whole("toystore_cache_capacity_toys", &[]), 7);
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     assert_eq!(page.whole("toystore_build_info", &version), 1);
-    assert_eq!(own(&page).len(), 10);
+    assert_eq!(own(&page).len(), 11);
     wait_until("only the customer is left", || {
         status::<Value>(&store, Frontend).sessions.open == 1
             && metrics(&store, Frontend).whole("toystore_connections_open", &[]) == 1

@@ -13,6 +13,7 @@ pub mod galera;
 pub mod interrupt;
 pub mod output;
 pub mod run_all;
+pub mod two_front_ends;
 
 use rustix::net::{Shutdown, shutdown};
 use rustix::process::{Pid, Signal, kill_process};

@@ -2,7 +2,7 @@
 //! told to stop.
 //!
 //! A request without an answer is sent again, a purchase with the same key, until there is an
-//! answer. The checker counts the purchases that stay without one.
+//! answer: at the next front-end, if there are several. The checker counts the purchases that stay without one.
 
 use crate::history::History;
 use fastrand::Rng;
@@ -16,7 +16,7 @@ use toystore::http::{Client, percent_encode};
 
 pub const SESSIONS: usize = 6;
 /// Longer than the front-end's deadline for a purchase, so that the front-end answers first.
-const ANSWER: Duration = Duration::from_secs(15);
+pub const ANSWER: Duration = Duration::from_secs(15);
 /// After this the customer gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long an impatient customer waits before it sends the same request on another connection, while the
@@ -35,14 +35,22 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts sessions at the front-end at `address`, which buy these toys.
-    pub fn start(address: &str, toys: &[String], seed: u64, history: &Arc<History>) -> Load {
+    /// Starts sessions at the front-ends at these addresses, which buy these toys, and wait as long as `answer` for each
+    /// answer.
+    pub fn start(
+        addresses: &[String],
+        answer: Duration,
+        toys: &[String],
+        seed: u64,
+        history: &Arc<History>,
+    ) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let session = |id: usize| {
             let mut session = Session {
                 id,
-                address: address.to_owned(),
-                http: Client::new(address, ANSWER),
+                addresses: addresses.to_vec(),
+                at: id % addresses.len(),
+                http: addresses.iter().map(|address| Client::new(address, answer)).collect(),
                 rng: Rng::with_seed(seed.wrapping_mul(1_000).wrapping_add(id as u64)),
                 toys: toys.to_vec(),
                 history: history.clone(),
@@ -65,11 +73,13 @@ impl Load {
     }
 }
 
-/// A session, with its own connection.
+/// A session, with its own connection to each front-end.
 struct Session {
     id: usize,
-    address: String,
-    http: Client,
+    addresses: Vec<String>,
+    /// The front-end that it asks.
+    at: usize,
+    http: Vec<Client>,
     rng: Rng,
     toys: Vec<String>,
     history: Arc<History>,
@@ -123,6 +133,7 @@ impl Session {
             match outcome {
                 Outcome::Abandoned => {}
                 Outcome::Unknown(_) | Outcome::Unavailable(_) if Instant::now() < give_up => {
+                    self.at = (self.at + 1) % self.http.len();
                     thread::sleep(PAUSE);
                 }
                 Outcome::Number(number) => {
@@ -139,12 +150,12 @@ impl Session {
         let is_purchase = matches!(operation, Operation::Buy { .. });
         if is_purchase && self.rng.u32(0..IMPATIENT_ONE_IN) == 0 {
             let patience = Duration::from_millis(self.rng.u64(1..IMPATIENCE_MS_MAX));
-            let mut other = Client::new(&self.address, patience);
+            let mut other = Client::new(&self.addresses[self.at], patience);
             let outcome = ask(&mut other, operation);
             let is_answered = matches!(outcome, Outcome::Number(_) | Outcome::Refused(_));
             return if is_answered { outcome } else { Outcome::Abandoned };
         }
-        ask(&mut self.http, operation)
+        ask(&mut self.http[self.at], operation)
     }
 }
 

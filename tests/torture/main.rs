@@ -172,7 +172,8 @@ fn initial_csv() -> String {
 /// Starts sessions of customers at an open store.
 fn shop(store: &Cluster, seed: u64, history: &Arc<History>) -> Load {
     let toys = TOYS.map(|(name, _)| name.to_owned());
-    Load::start(store.address(Frontend), &toys, seed, history)
+    let address = store.address(Frontend).to_owned();
+    Load::start(&[address], load::ANSWER, &toys, seed, history)
 }
 
 /// Closes a store that is well and has no customers any more. Returns the broken promises, and the errors that

@@ -359,7 +359,7 @@ mod tests {
 
     fn front_end(view: &View) -> Known {
         let cache = CacheStatus::default();
-        let own = FrontendStatus { view: Some(view.clone()), led: true, cache };
+        let own = FrontendStatus { view: Some(view.clone()), led: true, controls: true, cache };
         known(ServiceId::FIRST_FRONT_END, RUNNING, Some(Own::Frontend(own)))
     }
 

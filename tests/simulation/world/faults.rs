@@ -117,9 +117,7 @@ impl World {
             Node::Frontend(id) => {
                 let Some(slot) = self.frontends.get_mut(&id) else { return Ok(()) };
                 if let Slot::Down(disk) = slot {
-                    let shares = self.table.is_some();
-                    let process =
-                        frontend::Frontend::new(id, shares, disk.clone(), now, &mut self.rng);
+                    let process = frontend::Frontend::new(id, disk.clone(), now, &mut self.rng);
                     *slot = Slot::Up(Box::new(process));
                 }
             }
