@@ -52,7 +52,7 @@
 //! | messages | [`protocol`]; [`pages`], for people with a browser |
 //! | endpoints | [`monitoring`] (health, status, metrics), [`endpoint`] (an address of a service), [`collector`] (of traces), [`catalogs`] (which of them is active) |
 //! | services | [`catalog`], [`order`], [`frontend`] |
-//! | programs that use the services | [`client`], [`audit`], [`certs`], [`toys`], [`supervisor`] |
+//! | programs that use the services | [`client`], [`audit`], [`certs`], [`toys`], [`supervisor`]; [`migration`], which uses [`audit`] |
 //!
 //! The programs that measure stores are a package of their own, in `lab/`. `docs/architecture.md` follows one purchase
 //! and one invalidation from file to file.
@@ -89,5 +89,6 @@ pub mod frontend;
 pub mod client;
 pub mod supervisor;
 pub mod audit;
+pub mod migration;
 pub mod certs;
 pub mod toys;

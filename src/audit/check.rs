@@ -26,8 +26,12 @@ pub struct Evidence {
     pub books: Books,
     /// The logs of the replicas, in order of id.
     pub logs: Vec<ReplicaLog>,
+    /// The epoch of the newest view that a replica has accepted.
+    pub epoch: Epoch,
     /// Notes about reading them.
     pub notes: Vec<String>,
+    /// Violated rules that were seen while reading them.
+    pub problems: Vec<String>,
 }
 
 /// What was read from one replica.
@@ -46,8 +50,8 @@ pub struct ReplicaLog {
 }
 
 /// Checks all rules.
-pub fn check(evidence: Evidence) -> Verdict {
-    let mut verdict = Verdict { notes: evidence.notes, ..Verdict::default() };
+pub fn check(evidence: &Evidence) -> Verdict {
+    let mut verdict = Verdict { notes: evidence.notes.clone(), ..Verdict::default() };
     verdict.replicas = evidence.logs.iter().map(|log| (log.id, log.last())).collect();
     let Some(reference) = reference(&evidence.logs) else {
         verdict.problems.push("there is no replica to audit".to_owned());
@@ -89,7 +93,8 @@ pub fn check(evidence: Evidence) -> Verdict {
     set_aside.retain(|(_, entry)| !is_known(&entry.key));
     let sums = Sums { reference, open, unsold, lost: set_aside };
     sums.check(&evidence.books.toys, &mut verdict);
-    verdict.toys = evidence.books.toys;
+    verdict.toys.clone_from(&evidence.books.toys);
+    verdict.problems.extend(evidence.problems.iter().cloned());
     verdict
 }
 
@@ -98,13 +103,14 @@ impl ReplicaLog {
         OrderNumber(self.entries.len() as u64)
     }
 
-    fn last_epoch(&self) -> Epoch {
+    /// The epoch of its last order; 0 if there is none.
+    pub fn last_epoch(&self) -> Epoch {
         self.entries.last().map_or(Epoch(0), |entry| entry.epoch)
     }
 }
 
 /// The log that the others are compared with.
-fn reference(logs: &[ReplicaLog]) -> Option<&ReplicaLog> {
+pub fn reference(logs: &[ReplicaLog]) -> Option<&ReplicaLog> {
     logs.iter().max_by_key(|log| (log.in_sync, log.last_epoch(), log.last()))
 }
 

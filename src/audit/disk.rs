@@ -4,9 +4,10 @@
 use super::check::{Evidence, ReplicaLog, check};
 use super::verdict::Verdict;
 use crate::catalog;
+use crate::catalog::stock::Stock;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::{ReplicaId, View};
+use crate::model::{Epoch, ReplicaId, View};
 use crate::order::file::{self as orders, Contents};
 use crate::storage::TornTail;
 use std::fs;
@@ -14,6 +15,11 @@ use std::path::Path;
 
 /// Audits the directories that the configuration names.
 pub fn audit(config: &Config) -> Result<Verdict> {
+    read(config).map(|(_, evidence)| check(&evidence))
+}
+
+/// The stock, and everything that is compared with it.
+pub fn read(config: &Config) -> Result<(Stock, Evidence)> {
     let mut notes = Vec::new();
     let catalog = &config.catalog.first.data;
     let (stock, torn) = catalog::file::read(catalog)?;
@@ -28,11 +34,10 @@ pub fn audit(config: &Config) -> Result<Verdict> {
         notes.extend(disk.torn.iter().map(|(file, torn)| unfinished(file, *torn)));
         disks.push((*id, disk));
     }
-    let unequal = unequal_bytes(config, &disks)?;
-    let mut verdict =
-        check(Evidence { books: stock.books(stock.shelves()), logs: replica_logs(disks), notes });
-    verdict.problems.extend(unequal);
-    Ok(verdict)
+    let problems = unequal_bytes(config, &disks)?;
+    let books = stock.books(stock.shelves());
+    let (logs, epoch) = replica_logs(disks);
+    Ok((stock, Evidence { books, logs, epoch, notes, problems }))
 }
 
 fn unfinished(file: &Path, torn: TornTail) -> String {
@@ -42,7 +47,7 @@ fn unfinished(file: &Path, torn: TornTail) -> String {
 
 /// The newest view that a replica accepted says which replicas are in sync. (The front-end may have
 /// made a later view that no replica has received. It has no effect yet.)
-fn replica_logs(disks: Vec<(ReplicaId, Contents)>) -> Vec<ReplicaLog> {
+fn replica_logs(disks: Vec<(ReplicaId, Contents)>) -> (Vec<ReplicaLog>, Epoch) {
     let views = disks.iter().filter_map(|(_, disk)| disk.view.as_ref());
     let view: Option<View> = views.max_by_key(|view| view.epoch).cloned();
     let is_in_sync = |id: ReplicaId, disk: &Contents| match (&view, &disk.identity) {
@@ -57,7 +62,8 @@ fn replica_logs(disks: Vec<(ReplicaId, Contents)>) -> Vec<ReplicaLog> {
         committed: disk.committed,
         cut_aside: disk.cut_aside,
     };
-    disks.into_iter().map(log).collect()
+    let logs = disks.into_iter().map(log).collect();
+    (logs, view.map_or(Epoch(0), |view| view.epoch))
 }
 
 /// Finds replicas whose logs have the same orders, but not the same bytes.

@@ -88,6 +88,7 @@ impl Auditor {
         let view: Option<View> = views.into_iter().max_by_key(|view| view.epoch);
         let is_complete =
             notes.is_empty() && logs.windows(2).all(|pair| pair[0].1.len() == pair[1].1.len());
+        let epoch = view.as_ref().map_or(Epoch(0), |view| view.epoch);
         let logs = logs.into_iter().map(|(id, entries, identity)| ReplicaLog {
             id,
             in_sync: view.as_ref().is_none_or(|view| view.has(id, &identity)),
@@ -95,7 +96,8 @@ impl Auditor {
             entries,
             cut_aside: vec![],
         });
-        let verdict = check(Evidence { books, logs: logs.collect(), notes });
+        let verdict =
+            check(&Evidence { books, logs: logs.collect(), epoch, notes, problems: vec![] });
         Ok(Round::Still { verdict, complete: is_complete })
     }
 

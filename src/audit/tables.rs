@@ -4,18 +4,27 @@
 use super::check::{Evidence, ReplicaLog, check};
 use super::verdict::Verdict;
 use crate::catalog;
+use crate::catalog::stock::Stock;
 use crate::config::Config;
 use crate::error::Result;
-use crate::model::{OrderNumber, ReplicaId};
+use crate::model::{Epoch, OrderNumber, ReplicaId};
+use crate::order;
 use crate::order::table::OrderTable;
+use crate::storage::database::Database;
 
 /// So many orders are read at once.
 const ORDERS_MAX: usize = 10_000;
 
-/// Audits the tables of the database that the configuration names. All replicas have the same log: it counts as the one of
-/// the last leader.
+/// Audits the tables of the database that the configuration names.
 pub fn audit(config: &Config) -> Result<Verdict> {
-    let table = OrderTable::existing(config)?;
+    let orders = Database::existing(&config.database, &order::table::SCHEMA)?;
+    let stock = Database::existing(&config.database, &catalog::table::SCHEMA)?;
+    read(&OrderTable::of(orders), &stock).map(|(_, evidence)| check(&evidence))
+}
+
+/// The stock, and everything that is compared with it. All replicas have the same log: it counts as the one of the last
+/// leader.
+pub fn read(table: &OrderTable, stock: &Database) -> Result<(Stock, Evidence)> {
     let (mut entries, mut last) = (Vec::new(), OrderNumber(0));
     loop {
         let more = table.after(last, ORDERS_MAX)?;
@@ -23,10 +32,14 @@ pub fn audit(config: &Config) -> Result<Verdict> {
         last = entry.number;
         entries.extend(more);
     }
-    let id = table.last_view()?.map_or(ReplicaId(1), |view| view.leader);
-    let log = ReplicaLog { id, in_sync: true, entries, committed: last, cut_aside: vec![] };
+    let view = table.last_view()?;
     // After the orders: a sale without an order is no fault.
-    let stock = catalog::table::read(&config.database)?;
+    let stock = catalog::table::read(stock)?;
     let books = stock.books(stock.shelves());
-    Ok(check(Evidence { books, logs: vec![log], notes: vec![] }))
+    // An order is here before its sale is durable. Which ones are committed is known of those that are settled.
+    let committed = books.settled.unwrap_or_default();
+    let id = view.as_ref().map_or(ReplicaId(1), |view| view.leader);
+    let log = ReplicaLog { id, in_sync: true, entries, committed, cut_aside: vec![] };
+    let epoch = view.map_or(Epoch(0), |view| view.epoch);
+    Ok((stock, Evidence { books, logs: vec![log], epoch, ..Evidence::default() }))
 }

@@ -161,13 +161,13 @@ pub fn load(directory: &Directory, initial: Option<&Path>) -> Result<(Stock, Fil
     drop(log);
     check_books(&toys, &stock)?;
     write_toys(&toys, &stock)?;
-    let log = renew(&journal, &stock)?;
+    let log = write_journal(&journal, &stock)?;
     let (start_position, start_rows) = (stock.position(), log.appended());
     Ok((stock, FileJournal { log, start_position, start_rows }))
 }
 
-/// Replaces the journal by one that begins with what is still needed.
-fn renew(path: &Path, stock: &Stock) -> Result<CsvLog> {
+/// Replaces the journal by one that begins with what is still needed. Without `toys.csv` no catalog takes it.
+pub fn write_journal(path: &Path, stock: &Stock) -> Result<CsvLog> {
     let (mut chain, mut contents) = (Chain::default(), JOURNAL.header().into_bytes());
     for (position, record) in stock.carried() {
         encode(position, &record, |fields| chain.encode(fields, &mut contents))?;

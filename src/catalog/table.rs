@@ -12,7 +12,6 @@ use super::record::Record;
 use super::shelf::Shelf;
 use super::stock::Stock;
 use super::subscribers::{Notes, Subscribers};
-use crate::config;
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Item, Key, OrderNumber, Price, Toy};
 use crate::stop::Stop;
@@ -71,6 +70,9 @@ const LOAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// Longer than this for a front-end's subscription counts as no answer.
 const SUBSCRIBE_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// The log's name in the table `logs`.
+const LOG: &str = "stock";
+
 /// So many toys of a new store are written in one transaction.
 const NEW_TOYS: usize = 5_000;
 
@@ -122,7 +124,7 @@ pub fn load(
 }
 
 fn await_log(database: &Database, stop: &Stop) -> Result<Option<(TableLog<Change>, u64)>> {
-    let mut candidate = Candidate::new(database, "stock");
+    let mut candidate = Candidate::new(database, LOG);
     let mut is_standby = false;
     loop {
         let taken = candidate.look(encode)?;
@@ -138,9 +140,8 @@ fn await_log(database: &Database, stop: &Stop) -> Result<Option<(TableLog<Change
     }
 }
 
-/// The stock as it is in the tables at one moment, for the audit, which only reads.
-pub fn read(settings: &config::Database) -> Result<Stock> {
-    let database = Database::existing(settings, &SCHEMA)?;
+/// The stock as it is in the tables at one moment, for a program that only reads.
+pub fn read(database: &Database) -> Result<Stock> {
     let (stored, position) = database.read(LOAD_TIME_MAX, |connection| {
         connection.query_drop("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
         connection.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT")?;
@@ -149,7 +150,29 @@ pub fn read(settings: &config::Database) -> Result<Stock> {
         connection.query_drop("COMMIT")?;
         Ok((stored, position.unwrap_or(0)))
     })?;
-    decode(stored, position).map_err(|error| unusable(&database, error))
+    decode(stored, position).map_err(|error| unusable(database, error))
+}
+
+/// Puts a stock into the tables of a database that was claimed.
+pub fn fill(database: &Database, stock: &Stock) -> Result<()> {
+    let toys = stock.shelves().iter().enumerate().map(|(place, shelf)| toy_row(place, shelf));
+    for rows in toys.collect::<Vec<_>>().chunks(NEW_TOYS) {
+        let mut sql = String::new();
+        add_list(&mut sql, REPLACE_TOYS, rows.iter().cloned(), "");
+        database.repeat(LOAD_TIME_MAX, &sql)?;
+    }
+    let carried = stock.carried().into_iter();
+    let changes = carried.map(|(position, record)| Change { record, position, shelf: None });
+    for changes in changes.collect::<Vec<_>>().chunks(NEW_TOYS) {
+        database.repeat(LOAD_TIME_MAX, &encode(changes))?;
+    }
+    let (log, position) = (literal(LOG), stock.position());
+    database.repeat(
+        LOAD_TIME_MAX,
+        &format!(
+            "REPLACE INTO logs (name, term, writer, position, beat) VALUES ({log}, 0, '', {position}, 0);"
+        ),
+    )
 }
 
 /// The error of rows that the catalog never wrote.
@@ -256,8 +279,7 @@ fn encode(changes: &[Change]) -> String {
     }
     let mut sql = String::new();
     let toys = toys.into_iter().map(|(place, shelf)| toy_row(place, shelf));
-    let columns = "id, name, price, quantity, version, initial, restocked, sold, withdrawn";
-    add_list(&mut sql, &format!("REPLACE INTO toys ({columns}) VALUES"), toys, "");
+    add_list(&mut sql, REPLACE_TOYS, toys, "");
     let ended = sales.iter().filter(|(_, sale)| sale.is_none());
     let ended = ended.map(|(key, _)| literal(key.as_str()));
     add_list(&mut sql, "DELETE FROM sales WHERE sale_key IN (", ended, ")");
@@ -276,6 +298,8 @@ fn encode(changes: &[Change]) -> String {
     add_list(&mut sql, "UPDATE standing SET fence =", fence.into_iter(), "");
     sql
 }
+
+const REPLACE_TOYS: &str = "REPLACE INTO toys (id, name, price, quantity, version, initial, restocked, sold, withdrawn) VALUES";
 
 fn toy_row(place: usize, shelf: &Shelf) -> String {
     let Shelf { toy, initial, restocked, sold, withdrawn, .. } = shelf;

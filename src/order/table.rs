@@ -80,14 +80,12 @@ struct Row {
 impl OrderTable {
     /// Opens the database, as soon as it is there.
     pub fn open(config: &Config, stop: &Stop) -> Result<OrderTable> {
-        let database = Database::open(&config.database, &SCHEMA, stop)?;
-        Ok(OrderTable { database, writer: Mutex::new(None) })
+        Database::open(&config.database, &SCHEMA, stop).map(OrderTable::of)
     }
 
-    /// The tables as they are, for a program that only reads.
-    pub fn existing(config: &Config) -> Result<OrderTable> {
-        let database = Database::existing(&config.database, &SCHEMA)?;
-        Ok(OrderTable { database, writer: Mutex::new(None) })
+    /// The tables of a database that was opened.
+    pub fn of(database: Database) -> OrderTable {
+        OrderTable { database, writer: Mutex::new(None) }
     }
 
     /// The identity of the store whose orders these are.

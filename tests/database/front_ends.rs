@@ -14,7 +14,8 @@ use std::time::Duration;
 use toystore::config::Config;
 use toystore::history::{Outcome, checker};
 use toystore::model::{Epoch, OrderNumber, View};
-use toystore::order::table::OrderTable;
+use toystore::order::table::{OrderTable, SCHEMA};
+use toystore::storage::database::Database;
 
 const TOYS: [&str; 3] = ["Tux", "Fox", "O'Hare"];
 const STOCK: u64 = 1_000_000;
@@ -64,7 +65,8 @@ fn the_other_front_end_makes_the_views_when_the_one_that_made_them_is_lost() {
     wait_until("the books agree", || balances(&galera));
     let stock = TOYS.map(|toy| (toy.to_owned(), STOCK)).into();
     let config = Config { database: galera.settings(), ..Config::default() };
-    let table = OrderTable::existing(&config).expect("the database answers");
+    let database = Database::existing(&config.database, &SCHEMA).expect("the database answers");
+    let table = OrderTable::of(database);
     let orders = table.after(OrderNumber(0), 1_000_000).expect("the database answers");
     let problems = checker::safety(&history.requests(), &stock, &orders);
     assert!(problems.is_empty(), "{}", problems[0]);

@@ -12,3 +12,4 @@ mod catalog;
 mod store;
 mod standby;
 mod front_ends;
+mod migration;

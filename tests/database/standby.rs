@@ -17,7 +17,8 @@ use toystore::config::Config;
 use toystore::history::{Outcome, checker};
 use toystore::http::Client;
 use toystore::model::OrderNumber;
-use toystore::order::table::OrderTable;
+use toystore::order::table::{OrderTable, SCHEMA};
+use toystore::storage::database::Database;
 
 const TOYS: [&str; 3] = ["Tux", "Fox", "Whale"];
 const MANY: u64 = 1_000_000;
@@ -140,7 +141,8 @@ fn a_standby_takes_over_and_nobody_sees_old_stock() {
 
     load.finish();
     let config = Config { database: galera.settings(), ..Config::default() };
-    let table = OrderTable::existing(&config).expect("the database answers");
+    let database = Database::existing(&config.database, &SCHEMA).expect("the database answers");
+    let table = OrderTable::of(database);
     let orders = table.after(OrderNumber(0), 1_000_000).expect("the database answers");
     let initial: BTreeMap<_, _> = toys.into_iter().map(|toy| (toy, MANY)).collect();
     let broken = checker::safety(&history.requests(), &initial, &orders);

@@ -8,6 +8,7 @@ use crate::config;
 use crate::error::{Error, Result};
 use crate::model::Identity;
 use crate::stop::Stop;
+use mysql::prelude::Queryable;
 use mysql::{Conn, Error as Refusal};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,12 +57,31 @@ impl Database {
 
     /// The database of a service as it is, for a program that only reads: nothing is made.
     pub fn existing(settings: &config::Database, schema: &Schema) -> Result<Database> {
+        Database::reached(settings, schema, Schema::known)
+    }
+
+    /// The database of a service for a program that fills its tables, which must be empty. They are made if they are
+    /// missing. Until [`release`](Database::release) no service opens them.
+    pub fn claim(settings: &config::Database, schema: &Schema) -> Result<Database> {
+        Database::reached(settings, schema, Schema::claim)
+    }
+
+    /// A database that was claimed has everything: the service may open it.
+    pub fn release(&self, schema: &Schema) -> Result<()> {
+        self.repeat(OPEN_TIME_MAX, &schema.release())
+    }
+
+    fn reached(
+        settings: &config::Database,
+        schema: &Schema,
+        prepare: fn(&Schema, &mut Session, &str) -> Result<Identity, Fault>,
+    ) -> Result<Database> {
         let nodes = Arc::new(Nodes::new(settings, schema.database(settings))?);
-        let known = || {
+        let prepared = || {
             let mut session = nodes.connect(OPEN_TIME_MAX, None)?;
-            schema.known(&mut session, &nodes.name)
+            prepare(schema, &mut session, &nodes.name)
         };
-        let identity = try_for(EXISTING_TIME_MAX, known).map_err(unavailable)?;
+        let identity = try_for(EXISTING_TIME_MAX, prepared).map_err(unavailable)?;
         Ok(Database { nodes, identity })
     }
 
@@ -90,10 +110,25 @@ impl Database {
         try_for(longest, || self.connect(longest)?.run(&mut read)).map_err(unavailable)
     }
 
+    /// Runs the statements of a text, each with `;` at its end. They are run again after a passing fault, so each has to
+    /// be one that can be repeated.
+    pub fn repeat(&self, longest: Duration, text: &str) -> Result<()> {
+        self.read(longest, |connection| run_all(connection, text))
+    }
+
     /// A new connection to the node in use. No answer on it may take longer than `longest`.
     pub(super) fn connect(&self, longest: Duration) -> Result<Session, Fault> {
         self.nodes.connect(longest, Some(&self.nodes.name))
     }
+}
+
+/// Runs the statements of a text; the first error ends it.
+pub(super) fn run_all(connection: &mut Conn, text: &str) -> Result<(), Refusal> {
+    let mut results = connection.query_iter(text)?;
+    while let Some(result) = results.iter() {
+        result.into_iter().try_for_each(|row| row.map(drop))?;
+    }
+    Ok(())
 }
 
 /// The error of a read.

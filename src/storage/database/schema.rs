@@ -24,6 +24,9 @@ pub struct Schema {
     pub tables: &'static [&'static str],
 }
 
+/// The version of tables that an import has not filled yet.
+const UNFINISHED: u32 = 0;
+
 /// The tables of every service: whose database it is, and the logs in it.
 const COMMON: [&str; 2] = [
     "CREATE TABLE IF NOT EXISTS store (
@@ -82,6 +85,29 @@ impl Schema {
         self.known(session, database)
     }
 
+    /// Takes the database for a program that fills its tables, if they are empty: until [`release`](Schema::release)
+    /// nobody else opens it. Returns its identity.
+    pub(super) fn claim(&self, session: &mut Session, database: &str) -> Result<Identity, Fault> {
+        let identity = self.prepare(session, database)?;
+        let claim = format!(
+            "UPDATE `{database}`.store SET version = {UNFINISHED} WHERE NOT EXISTS (SELECT 1 FROM `{database}`.logs)"
+        );
+        session.run(|connection| connection.query_drop(claim))?;
+        if find(session, database)?.is_some_and(|store| store.version == UNFINISHED) {
+            return Ok(identity);
+        }
+        let why = "it has the data of a store; set another database.prefix, or drop this database";
+        Err(Fault::Lasting(Error::Storage {
+            path: format!("database {database}"),
+            why: why.into(),
+        }))
+    }
+
+    /// The statement with which a database that was claimed becomes one of these tables.
+    pub(super) fn release(&self) -> String {
+        format!("UPDATE store SET version = {};", self.version)
+    }
+
     /// The identity of a database that has these tables.
     pub(super) fn known(&self, session: &mut Session, database: &str) -> Result<Identity, Fault> {
         let (path, why) = (format!("database {database}"), "it has no store".to_owned());
@@ -95,6 +121,8 @@ impl Schema {
     fn check(&self, database: &str, found: &Store) -> Result<(), Fault> {
         let why = if found.service != self.service {
             format!("it belongs to the service {}; set another database.prefix", found.service)
+        } else if found.version == UNFINISHED {
+            "an import into it did not finish; drop this database and import again".to_owned()
         } else if found.version != self.version {
             let (version, ours) = (found.version, self.version);
             format!(

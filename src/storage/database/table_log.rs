@@ -17,7 +17,7 @@ use super::claim::Claim;
 use super::fault::Fault;
 use super::lease::{BEAT, Lease};
 use super::nodes::{Patience, Session, try_for};
-use super::opened::Database;
+use super::opened::{Database, run_all};
 use super::row::{Outcome, Row};
 use super::statement::literal;
 use crate::error::{Error, Result};
@@ -25,8 +25,6 @@ use crate::model::Moment;
 use crate::stop::VitalThread;
 use crate::storage::group_commit::{GroupCommit, Medium};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
-use mysql::prelude::Queryable;
-use mysql::{Conn, Error as Refusal};
 use parking_lot::Mutex;
 use std::mem;
 use std::ops::Range;
@@ -241,15 +239,6 @@ impl<R: Send> Rows<R> {
             )))),
         }
     }
-}
-
-/// Runs the statements of a text; the first error ends it.
-fn run_all(connection: &mut Conn, text: &str) -> Result<(), Refusal> {
-    let mut results = connection.query_iter(text)?;
-    while let Some(result) = results.iter() {
-        result.into_iter().try_for_each(|row| row.map(drop))?;
-    }
-    Ok(())
 }
 
 impl<R: Send> Medium for Rows<R> {
