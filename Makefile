@@ -35,7 +35,7 @@ loadtest: ## Measure the open store under load
 	cargo build --release --workspace --bin loadtest
 	@exec target/release/loadtest $(ARGS)
 
-evaluate: ## Run the six experiments of the lab (minutes), write results/<time>/report.html
+evaluate: ## Run the seven experiments of the lab (minutes), write results/<time>/report.html
 	cargo build --release --workspace --bins
 	@target/release/loadtest evaluate $(ARGS)
 

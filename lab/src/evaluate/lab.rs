@@ -13,13 +13,14 @@ use parking_lot::Mutex;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use toystore::client::api::{Api, Keys};
 use toystore::client::measurements::{Kind, Measurements};
-use toystore::config::{Config, all_flags};
+use toystore::config::{Config, Engine, Instance, all_flags};
 use toystore::error::{Error, Result};
 use toystore::http::Client;
-use toystore::model::{Item, Quantity};
+use toystore::model::{FrontendId, Item, Quantity};
 use toystore::monitoring::status::FrontendStatus;
 use toystore::output;
 use toystore::protocol::web::Data;
@@ -57,6 +58,11 @@ impl Lab {
         let style = ProgressStyle::with_template("{msg:52} {wide_bar} {pos}/{len}");
         let bar = ProgressBar::new(0).with_style(style.expect("the template is well-formed"));
         Lab { directory: directory.to_owned(), stop, bar, size, seed }
+    }
+
+    /// Where the report is written.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// One of the two, by size.
@@ -115,7 +121,8 @@ impl Lab {
         let mut config = plain_config(&data)?;
         settings(&mut config);
         let output = Output::Appended(self.directory.join("services.log"));
-        let store = Store::closed(&config, &all_flags(&config), &output)?;
+        let flags = [all_flags(&config), vec![front_ends_file(&config, &data)?]].concat();
+        let store = Store::closed(&config, &flags, &output)?;
         let mut open = OpenStore { store, config, data };
         if open.store.open(&self.stop)? == Opened::Interrupted {
             return Err(interrupted());
@@ -217,7 +224,11 @@ impl OpenStore {
     /// Waits until all replicas are in sync.
     pub fn await_in_sync(&self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        let all = self.config.order.replicas.len();
+        // On a database the in-sync set is the leader alone.
+        let all = match self.config.storage.engine {
+            Engine::Files => self.config.order.replicas.len(),
+            Engine::Database => 1,
+        };
         // The peer address may open a moment after the request address.
         let view = || self.status().ok().and_then(|status| status.view);
         while view().is_none_or(|view| view.in_sync.len() < all) {
@@ -299,10 +310,25 @@ fn plain_config(data: &Path) -> Result<Config> {
     Ok(config)
 }
 
-/// Free addresses. On Linux they are on a loopback host of their own, so that no client connection
-/// takes the port of a service that is down for a moment.
-fn free_addresses(count: usize) -> Result<Vec<String>> {
-    let [_, a, b, c] = std::process::id().to_be_bytes();
+/// The flag with the file that names the front-ends beside the first one: flags cannot add any.
+fn front_ends_file(config: &Config, data: &Path) -> Result<String> {
+    let table = |(id, instance): (&FrontendId, &Instance)| {
+        let Instance { listen, peer, data } = instance;
+        let data = data.display().to_string();
+        format!("[frontend.{id}]\nlisten = {listen:?}\npeer = {peer:?}\ndata = {data:?}\n")
+    };
+    let path = data.join("front-ends.toml");
+    let text: String = config.frontend.others.iter().map(table).collect();
+    fs::write(&path, text).map_err(|e| Error::storage(&path, "cannot write it", e))?;
+    Ok(format!("--config={}", path.display()))
+}
+
+/// Free addresses. On Linux they are on a loopback host of their own, another one for each call, so that no client
+/// connection takes the port of a service that is down for a moment.
+pub fn free_addresses(count: usize) -> Result<Vec<String>> {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let calls = CALLS.fetch_add(1, Ordering::Relaxed);
+    let [_, a, b, c] = std::process::id().wrapping_mul(64).wrapping_add(calls).to_be_bytes();
     let host = if cfg!(target_os = "linux") {
         format!("127.{}.{b}.{c}", 100 + a % 100)
     } else {

@@ -43,6 +43,23 @@ impl Measured {
         })
     }
 
+    /// The numbers of requests that took so long, all within `elapsed`.
+    pub fn of_latencies(mut latencies: Vec<Duration>, elapsed: Duration) -> Measured {
+        latencies.sort();
+        let count = latencies.len();
+        let at = |share: usize| latencies.get(count * share / 100).copied().map_or(0.0, micros);
+        let total: Duration = latencies.iter().sum();
+        Measured {
+            requests: count as u64,
+            errors: 0,
+            rate: tenths(number(count) / elapsed.as_secs_f64()),
+            mean_us: tenths(total.as_secs_f64() * 1e6 / number(count.max(1))),
+            p50_us: at(50),
+            p99_us: at(99),
+            max_us: latencies.last().copied().map_or(0.0, micros),
+        }
+    }
+
     /// The run with the median mean, with the errors of all runs.
     pub fn typical(mut runs: Vec<Measured>) -> Option<Measured> {
         runs.sort_by(|a, b| a.mean_us.total_cmp(&b.mean_us));

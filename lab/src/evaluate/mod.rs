@@ -1,4 +1,4 @@
-//! The evaluation: runs the lab's six experiments with stores that it starts itself, and writes a report.
+//! The evaluation: runs the lab's seven experiments with stores that it starts itself, and writes a report.
 //! Called by `loadtest evaluate`.
 //!
 //! ```text
@@ -8,7 +8,7 @@
 //!
 //! * [`lab`]: a store with given settings, on free ports and with new data.
 //! * [`clients`], [`probability`], [`queueing`], [`cached`] with its `mosaic`, [`failover`] with its
-//!   `timeline`, [`scaling`]: the experiments, in the order of the report.
+//!   `timeline`, [`scaling`], [`engines`] with its `galera`: the experiments, in the order of the report.
 //! * [`measured`], [`words`]: numbers, and how they are written in text.
 //! * [`chapter`]: the result of an experiment; [`report`] writes it, with the [`machine`].
 //! * `plot`: figures.
@@ -26,6 +26,8 @@ mod mosaic;
 pub mod failover;
 mod timeline;
 pub mod scaling;
+pub mod engines;
+mod galera;
 pub mod measured;
 pub mod words;
 pub mod chapter;
@@ -48,12 +50,12 @@ pub fn command() -> Command {
     let only = Arg::new("only").long("only").value_name("N");
     let seed = Arg::new("seed").long("seed").value_name("N").value_parser(value_parser!(u64));
     Command::new("evaluate")
-        .about("Starts its own stores, runs the lab's six experiments, and writes a report")
+        .about("Starts its own stores, runs the lab's seven experiments, and writes a report")
         .after_help("Example: loadtest evaluate --quick --out /tmp/report")
         .args([
-            quick.help("Run in less than a minute, as a test; the numbers are rough"),
+            quick.help("Run in one to two minutes, as a test; the numbers are rough"),
             out.help("Directory of the report [default results/<time>]"),
-            only.value_parser(value_parser!(u8).range(1..=6)).help("Run only this experiment"),
+            only.value_parser(value_parser!(u8).range(1..=7)).help("Run only this experiment"),
             seed.help("Seed of all random choices").default_value("1"),
         ])
 }
@@ -72,8 +74,15 @@ pub fn run(arguments: &ArgMatches, stop: Stop) -> Result<PathBuf> {
     let out = out.canonicalize().map_err(create)?;
     let facts = machine::facts(&out, size, seed)?;
     let lab = Lab::new(&out, stop, size, seed);
-    let experiments: [fn(&Lab) -> Result<Chapter>; 6] =
-        [clients::run, probability::run, queueing::run, cached::run, failover::run, scaling::run];
+    let experiments: [fn(&Lab) -> Result<Chapter>; 7] = [
+        clients::run,
+        probability::run,
+        queueing::run,
+        cached::run,
+        failover::run,
+        scaling::run,
+        engines::run,
+    ];
     let only = arguments.get_one::<u8>("only");
     let wanted = (1..).zip(experiments).filter(|(number, _)| only.is_none_or(|n| n == number));
     let chapters: Result<Vec<_>> = wanted.map(|(number, make)| Ok((number, make(&lab)?))).collect();
