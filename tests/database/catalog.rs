@@ -1,9 +1,9 @@
 //! The catalog on the database: one catalog at a time, its stock in tables that a person can read; and what it says of a
 //! database that it cannot use.
 
-use crate::support::Id::{Catalog, Frontend};
+use crate::support::Id::{Catalog, Frontend, Order};
 use crate::support::galera::{Galera, NODES};
-use crate::support::{Cluster, wait_until};
+use crate::support::{Cluster, REPLICAS, wait_until};
 
 /// A store whose catalog keeps the stock in the database.
 fn store(galera: &Galera) -> Cluster {
@@ -30,6 +30,7 @@ fn the_stock_is_in_tables_and_has_one_catalog() {
         )
     };
     assert_eq!(left(2), "90\t10\t19.90");
+    assert_look_ups_share_a_connection(&store, &galera);
     store.kill(Catalog);
     galera.kill(1);
     store.start(Catalog);
@@ -54,6 +55,23 @@ fn the_stock_is_in_tables_and_has_one_catalog() {
     store.close();
     wait_until("the other has the stock", || other.is_ready(Catalog));
     assert_eq!(other.customer(Catalog).quantity("Tux"), 88);
+}
+
+/// A follower asks the database, on the connection that it has.
+fn assert_look_ups_share_a_connection(store: &Cluster, galera: &Galera) {
+    let opened = || -> u64 {
+        let query = "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'Connections'";
+        NODES.map(|node| galera.sql(node, query).parse::<u64>().expect("a number")).iter().sum()
+    };
+    let leader = store.leader();
+    let follower = REPLICAS.into_iter().find(|id| *id != leader).expect("there are three");
+    let mut customer = store.customer(Order(follower));
+    let before = opened();
+    for _ in 0..200 {
+        assert_eq!(customer.get("/orders/1").0, 200);
+    }
+    let more = opened() - before;
+    assert!(more < 100, "{more} connections for 200 look-ups");
 }
 
 fn audit(store: &Cluster) -> Option<i32> {
@@ -85,6 +103,11 @@ fn a_database_that_cannot_be_used_is_said_in_one_line() {
     );
     refused(&store_is("service = 'catalog'"), &["--database-user=nobody"], "check database.user");
     refused(
+        "SELECT 1",
+        &["--database-password-file=/dev/null"],
+        "check database.user and database.password_file",
+    );
+    refused(
         "CREATE USER reader@'%'; GRANT SELECT ON toystore_catalog.* TO reader@'%'",
         &["--database-user=reader", "--database-password-file="],
         "grant the user all rights",
@@ -94,12 +117,23 @@ fn a_database_that_cannot_be_used_is_said_in_one_line() {
         &[],
         "the tables are not those of this store; `toystore database schema` prints them",
     );
-    for node in NODES {
-        galera.kill(node);
-    }
-    store.spawn(Catalog, &[]);
-    wait_until("it waits", || store.log(Catalog).contains("waiting for the database: "));
-    assert_eq!(store.end(Catalog).code(), Some(2));
+    galera.kill(1);
+    galera.kill(2);
+    // The one that is left is no part of the database, once it has noticed.
+    let left = format!("--database-addresses={}", galera.settings().addresses[2]);
+    let waits_for = |store: &mut Cluster, settings: &[&str], why: &str| {
+        wait_until(why, || {
+            let before = store.log(Catalog).len();
+            store.spawn(Catalog, settings);
+            let said = |store: &Cluster| store.log(Catalog).split_off(before);
+            wait_until("it waits", || said(store).contains("waiting for the database: "));
+            assert_eq!(store.end(Catalog).code(), Some(2));
+            said(store).contains(why)
+        });
+    };
+    waits_for(&mut store, &[&left], "(1047)");
+    galera.kill(3);
+    waits_for(&mut store, &[], "Connection refused");
     store.spawn(Catalog, &["--database-prefix=toystore_other_"]);
     galera.start_all();
     wait_until("it opens when the database is there", || store.is_ready(Catalog));

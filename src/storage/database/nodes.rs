@@ -44,6 +44,7 @@ pub(super) struct Nodes {
 }
 
 /// A connection to one node.
+#[derive(Debug)]
 pub(super) struct Session {
     nodes: Arc<Nodes>,
     node: usize,

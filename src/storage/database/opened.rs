@@ -10,6 +10,7 @@ use crate::model::Identity;
 use crate::stop::Stop;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Error as Refusal};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ const OPEN_PAUSE: Duration = Duration::from_secs(1);
 pub struct Database {
     nodes: Arc<Nodes>,
     identity: Identity,
+    /// The connection of the last read, and the longest answer that it waits for.
+    idle: Arc<Mutex<Option<(Duration, Session)>>>,
 }
 
 impl Database {
@@ -41,7 +44,7 @@ impl Database {
         let mut attempts = 0_u64;
         loop {
             let why = match prepare() {
-                Ok(identity) => return Ok(Database { nodes, identity }),
+                Ok(identity) => return Ok(Database { nodes, identity, idle: Arc::default() }),
                 Err(Fault::Lasting(error)) => return Err(error),
                 Err(Fault::Passing(why)) => why,
             };
@@ -82,7 +85,7 @@ impl Database {
             prepare(schema, &mut session, &nodes.name)
         };
         let identity = try_for(EXISTING_TIME_MAX, prepared).map_err(unavailable)?;
-        Ok(Database { nodes, identity })
+        Ok(Database { nodes, identity, idle: Arc::default() })
     }
 
     /// Drawn when the tables were made: another store's database has another one.
@@ -100,14 +103,22 @@ impl Database {
         Error::Storage { path: self.place(), why: why.into() }
     }
 
-    /// Reads. After a passing fault `read` is called again, with a connection to another node, for as long as `longest`;
-    /// then the database counts as unavailable.
+    /// Reads, on the connection of the read before if nobody else uses it. After a passing fault `read` is called again,
+    /// with a connection to another node, for as long as `longest`; then the database counts as unavailable.
     pub fn read<T>(
         &self,
         longest: Duration,
         mut read: impl FnMut(&mut Conn) -> Result<T, Refusal>,
     ) -> Result<T> {
-        try_for(longest, || self.connect(longest)?.run(&mut read)).map_err(unavailable)
+        let attempt = || {
+            let kept = self.idle.lock().take().filter(|(waits, _)| *waits == longest);
+            let mut session =
+                kept.map_or_else(|| self.connect(longest), |(_, session)| Ok(session))?;
+            let found = session.run(&mut read)?;
+            *self.idle.lock() = Some((longest, session));
+            Ok(found)
+        };
+        try_for(longest, attempt).map_err(unavailable)
     }
 
     /// Runs the statements of a text, each with `;` at its end. They are run again after a passing fault, so each has to
