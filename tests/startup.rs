@@ -125,6 +125,8 @@ fn a_start_that_cannot_be_is_refused_in_one_clear_line() {
         let said = refusal(&store, id, &[settings]);
         assert!(said.contains(expected), "{id:?} {settings}: {said}");
     }
+    let said = refusal(&store, Order(1), &["--engine=database", "--order-fail=crash@7"]);
+    assert!(said.contains("--order-fail: it is a failure of a replica's own log"), "{said}");
     assert_eq!(store.customer(Catalog).get("/health").0, 200, "the first one is not disturbed");
 }
 
@@ -255,7 +257,7 @@ fn a_journal_that_lost_a_restock_is_said_by_the_leader() {
     for id in ALL {
         store.start(id);
     }
-    let said = "the catalog does not reconcile: the orders have 60 Tux that journal.csv has not";
+    let said = "the catalog does not reconcile: the orders have 60 Tux that the journal has not";
     let counts = || REPLICAS.map(|id| store.log(Order(id)).matches(said).count());
     wait_until("the leader logs it", || counts().contains(&1));
     let buy_fox = || store.customer(Frontend).buy_with_key("a-fox", "Fox", 1);

@@ -452,8 +452,8 @@ impl Stock {
             let left = self.look_up(name).map_or(0, |shelf| shelf.sellable(self.synced));
             if left < quantity {
                 return Err(Error::invalid(format!(
-                    "the orders have {quantity} {name} that journal.csv has not, and {left} are left: journal.csv lost \
-                     rows at its end; restore the catalog's directory from a backup, or restock {name}"
+                    "the orders have {quantity} {name} that the journal has not, and {left} are left: the journal lost rows \
+                     at its end; restore what the catalog keeps from a backup, or restock {name}"
                 )));
             }
         }

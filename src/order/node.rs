@@ -271,6 +271,11 @@ fn with_file(config: &Config, id: ReplicaId) -> Result<(Replica, Durable)> {
 
 /// A replica that shares its log, in a database.
 fn with_table(config: &Config, id: ReplicaId, stop: &Stop) -> Result<(Replica, Durable)> {
+    if config.order.fail.is_some() {
+        let why =
+            "it is a failure of a replica's own log; with engine = \"database\" there is none";
+        return Err(Error::Config { place: "--order-fail".to_owned(), why: why.to_owned() });
+    }
     let table = OrderTable::open(config, stop)?;
     let me = Member { id, identity: table.identity() };
     let replica = Replica::sharing(me, table.last_view()?);

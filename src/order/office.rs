@@ -112,18 +112,18 @@ fn compare(node: &Node, epoch: Epoch) -> Result<()> {
     Ok(())
 }
 
-/// Logs which file lost rows at its end. The file alone does not show it.
+/// Logs who lost rows at its end. The file alone, or the database of one service, does not show it.
 fn warn_of_imbalance(imbalance: i64) {
     let (count, what) = (imbalance.unsigned_abs(), "stop the store, run `audit`, and restore");
     if imbalance < 0 {
         tracing::warn!(
-            "the order log has {count} toys more than the catalog sold: journal.csv lost rows at its end; {what} \
-             the catalog's directory from a backup, or withdraw {count} toys by hand"
+            "the order log has {count} toys more than the catalog sold: the catalog's journal lost rows at its end; {what} \
+             what the catalog keeps from a backup, or withdraw {count} toys by hand"
         );
     } else {
         tracing::warn!(
-            "the catalog sold {count} toys more than the order log has: orders.csv lost rows at its end on every \
-             in-sync replica; {what} it from a replica or a backup that has them"
+            "the catalog sold {count} toys more than the order log has: the log lost rows at its end, at every in-sync \
+             replica; {what} it from a replica or a backup that has them"
         );
     }
 }
