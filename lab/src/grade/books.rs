@@ -19,7 +19,8 @@ const END: u64 = 5;
 /// Looks all orders up.
 pub fn look_all_up(trial: &mut Trial<'_>, requests: &[Request]) -> Result<Orders, NoPoints> {
     let highest = told(requests).orders.keys().max().copied().unwrap_or(0);
-    let deadline = Instant::now() + trial.submission.deadlines.failover();
+    let within = trial.submission.deadlines.failover();
+    let mut deadline = Instant::now() + within;
     let mut caller = trial.caller()?;
     let (mut orders, mut number, mut unknown) = (Orders::new(), 1, 0);
     while number <= highest || unknown < END {
@@ -41,6 +42,7 @@ pub fn look_all_up(trial: &mut Trial<'_>, requests: &[Request]) -> Result<Orders
             }
         }
         number += 1;
+        deadline = Instant::now() + within;
     }
     Ok(orders)
 }

@@ -60,6 +60,15 @@ pub fn end_all() {
     }
 }
 
+/// Waits until no process of a killed group runs.
+pub fn await_end(group: Pid) {
+    let deadline = Instant::now() + GONE;
+    let is_left = |entry: Entry| entry.group == group.as_raw_nonzero().get() && !entry.has_ended;
+    while processes().any(is_left) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Forgets the adopted processes that have ended: until then they look as if they ran. Its own children are waited for
 /// elsewhere.
 pub fn reap(own: &[Pid]) {
@@ -77,6 +86,7 @@ pub fn reap(own: &[Pid]) {
 struct Entry {
     pid: i32,
     parent: i32,
+    group: i32,
     has_ended: bool,
 }
 
@@ -90,7 +100,8 @@ fn processes() -> impl Iterator<Item = Entry> {
         let mut fields = rest.split(' ');
         let has_ended = matches!(fields.next()?, "Z" | "X");
         let parent = fields.next()?.parse().ok()?;
-        Some(Entry { pid, parent, has_ended })
+        let group = fields.next()?.parse().ok()?;
+        Some(Entry { pid, parent, group, has_ended })
     };
     fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(one)
 }

@@ -74,7 +74,7 @@ pub fn attempt(submission: &Submission, means: &Means, stop: &Arc<Stop>) -> Resu
 }
 
 fn three_requests(trial: &mut Trial<'_>) -> Result<(), NoPoints> {
-    let toy = trial.submission.toy(0);
+    let toy = trial.toy(0)?;
     trial.query(toy)?.value(&format!("a query of {toy}"))?;
     let number = trial.buy_one(toy)?;
     let Reply::Is((name, quantity)) = trial.look_up(number)? else {

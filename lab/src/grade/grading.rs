@@ -15,7 +15,7 @@ use std::time::Instant;
 use toystore::error::{Error, Result};
 use toystore::stop::{Stop, panic_text};
 
-/// After this many failures in a row to open a store, no other check tries to.
+/// After this many failures in a row to open a store, it is not tried again.
 const OPENINGS_MAX: usize = 2;
 
 /// The grade of a submission.
@@ -140,7 +140,8 @@ struct Run<'a> {
     watch: &'a Watch,
     /// The store and what is known of it, unless the last check spoiled it.
     trial: Option<Trial<'a>>,
-    /// The check after which a store that cannot be made fresh is not as good as a fresh one.
+    /// The first check that lost points on a store that cannot be made fresh: what others see may follow from the same
+    /// fault.
     spoiled_by: Option<&'static str>,
     /// How often in a row a store could not be opened.
     failed: usize,
@@ -159,7 +160,13 @@ impl Run<'_> {
         }
         let (verdict, seen) = match finding {
             Ok(seen) => (Verdict::Passed, seen),
-            Err(NoPoints::Lost(seen)) => (Verdict::Lost, seen),
+            Err(NoPoints::Lost(seen)) => match self.spoiled_by.filter(|_| item.check.is_fresh) {
+                None => (Verdict::Lost, seen),
+                Some(by) => {
+                    let why = format!("{seen}; this may follow from what {by} saw");
+                    (Verdict::NotGraded, format!("{why}, and the store cannot be made fresh"))
+                }
+            },
             Err(NoPoints::NotGraded(why)) => (Verdict::NotGraded, why),
         };
         self.judge_store(item.check.name, verdict);
@@ -185,30 +192,22 @@ impl Run<'_> {
         if let Some(reason) = self.watch.reason() {
             return Err(NoPoints::NotGraded(reason));
         }
-        if let (Some(failure), true) = (&self.failure, self.failed >= OPENINGS_MAX) {
-            return Err(NoPoints::NotGraded(failure.clone()));
-        }
-        if self.trial.is_some() {
-            match self.spoiled_by.filter(|_| item.check.is_fresh) {
-                None if !item.check.is_fresh || self.is_only_one() => return Ok(()),
-                None => {}
-                Some(by) => {
-                    return not_graded(format!(
-                        "the store is not fresh after {by}, and the submission does not say how to make it so"
-                    ));
-                }
-            }
-        }
-        // The old store ends before the new one needs its ports.
-        self.trial = None;
-        let Err(error) = self.open() else {
-            self.failed = 0;
+        if self.trial.is_some() && (!item.check.is_fresh || self.is_only_one()) {
             return Ok(());
-        };
-        self.failed += 1;
-        let why = self.watch.reason().unwrap_or_else(|| error.to_string());
-        self.failure = Some(why.clone());
-        Err(NoPoints::NotGraded(format!("the store does not start: {why}")))
+        }
+        // Another program may have taken a port in the meantime, so a failure is tried again.
+        while self.failed < OPENINGS_MAX && self.watch.reason().is_none() {
+            // The old store ends before the new one needs its ports.
+            self.trial = None;
+            let Err(error) = self.open() else {
+                self.failed = 0;
+                return Ok(());
+            };
+            self.failed += 1;
+            let why = self.watch.reason().unwrap_or_else(|| error.to_string());
+            self.failure = Some(format!("the store does not start: {why}"));
+        }
+        not_graded(self.failure.clone().unwrap_or_default())
     }
 
     /// Starts a fresh store. One that does not start stays for its evidence.
@@ -234,7 +233,7 @@ impl Run<'_> {
         let Some(trial) = &mut self.trial else {
             return Err(NoPoints::NotGraded("no store".to_owned()));
         };
-        trial.begin();
+        trial.begin(item.check);
         let finding = catch_unwind(AssertUnwindSafe(|| (item.check.run)(trial)));
         let finding = finding.unwrap_or_else(|panic| {
             let what = format!("the check panicked: {}", panic_text(&*panic));
@@ -252,7 +251,7 @@ impl Run<'_> {
         let is_only_one = self.is_only_one() && self.failed == 0;
         let Some(trial) = &mut self.trial else { return };
         if is_only_one {
-            if verdict == Verdict::Lost || trial.store.is_down() || trial.has_sold_out() {
+            if verdict == Verdict::Lost || trial.store.is_down() {
                 self.spoiled_by.get_or_insert(check);
             }
         } else if verdict != Verdict::Passed || !trial.store.ended().is_empty() {

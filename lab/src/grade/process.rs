@@ -22,8 +22,8 @@ use toystore::http::Client;
 /// How often a condition is checked.
 pub const LOOK: Duration = Duration::from_millis(5);
 
-/// How long a check of readiness may take.
-const READY_ANSWER: Duration = Duration::from_secs(1);
+/// How long a port of this machine may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(1);
 
 /// The variables of the environment that a process inherits.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "LANG", "TMPDIR", "JAVA_HOME"];
@@ -50,8 +50,8 @@ pub enum Condition {
     Always,
     /// This address accepts a connection.
     Accepts(SocketAddr),
-    /// A GET of this path at this address is answered with 2xx.
-    Answers(String, String),
+    /// A GET of this path at this address is answered with 2xx within this time.
+    Answers(String, String, Duration),
     /// A line contains this text.
     Says(String),
 }
@@ -93,7 +93,7 @@ impl Process {
             return Ok(());
         }
         if let Condition::Accepts(address) = self.recipe.ready
-            && TcpStream::connect_timeout(&address, READY_ANSWER).is_ok()
+            && TcpStream::connect_timeout(&address, CONNECT).is_ok()
         {
             return Err(self.error(format!("{address} is used by another process already")));
         }
@@ -148,12 +148,9 @@ impl Process {
     fn is_ready(&self) -> bool {
         match &self.recipe.ready {
             Condition::Always => true,
-            Condition::Accepts(address) => {
-                TcpStream::connect_timeout(address, READY_ANSWER).is_ok()
-            }
-            Condition::Answers(address, path) => {
-                let answer =
-                    Client::new(address.as_str(), READY_ANSWER).send("GET", path, &[], b"");
+            Condition::Accepts(address) => TcpStream::connect_timeout(address, CONNECT).is_ok(),
+            Condition::Answers(address, path, within) => {
+                let answer = Client::new(address.as_str(), *within).send("GET", path, &[], b"");
                 answer.is_ok_and(|response| (200..300).contains(&response.status))
             }
             Condition::Says(text) => self.lines.contains(self.started_at_line, text),
@@ -184,13 +181,15 @@ impl Process {
         }
     }
 
-    /// Kills its group, and waits until it has ended.
+    /// Kills its group, and waits until all of it has ended: one that is left would keep the port from its successor.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
         if let Some(mut child) = self.child.take() {
+            let group = Pid::from_child(&child);
             // It is killed; the second kill is for a child that could not join its group.
             child.kill().ok();
             child.wait().ok();
+            descendants::await_end(group);
         }
     }
 
@@ -207,7 +206,7 @@ impl Condition {
         match self {
             Condition::Always => "always".to_owned(),
             Condition::Accepts(address) => format!("{address} does not accept connections"),
-            Condition::Answers(address, path) => {
+            Condition::Answers(address, path, _) => {
                 format!("http://{address}{path} does not answer with 2xx")
             }
             Condition::Says(text) => format!("no line contains {text:?}"),

@@ -14,7 +14,7 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener, ToSocketAddrs};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use toystore::error::{Error, Result};
 use toystore::http::Client;
 
@@ -158,7 +158,7 @@ impl<'a> Store<'a> {
             Some(Ready::Url(url)) => {
                 let url = self.expand(url, own)?;
                 let (address, path) = split_url(&url)?;
-                Condition::Answers(address, path)
+                Condition::Answers(address, path, self.submission.deadlines.answer())
             }
         };
         Ok(Recipe {
@@ -332,8 +332,8 @@ impl<'a> Store<'a> {
         let (address, path) = split_url(&url)?;
         let deadline = Instant::now() + self.submission.deadlines.failover();
         loop {
-            let answer =
-                Client::new(address.as_str(), Duration::from_secs(1)).send("GET", &path, &[], b"");
+            let within = self.submission.deadlines.answer();
+            let answer = Client::new(address.as_str(), within).send("GET", &path, &[], b"");
             let id = answer
                 .as_ref()
                 .ok()

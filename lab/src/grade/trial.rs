@@ -2,12 +2,13 @@
 //! grading for each check.
 
 use super::caller::{Amount, Caller, Exchange, Purchase, Reply};
+use super::checks::Check;
 use super::finding::{NoPoints, lost, not_graded};
 use super::orders::{Orders, sold};
 use super::process::LOOK;
 use super::session::{History, Session};
 use super::store::Store;
-use super::submission::Submission;
+use super::submission::{Restocked, STOCK_MIN, Submission};
 use super::watch::Watch;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use toystore::history::Request;
 
 /// The most lines of evidence of one check.
 const EVIDENCE_MAX: usize = 60;
+
+/// How many of a toy a check buys that needs no fresh store. One that needs it buys no more than there are at first.
+const NEEDED: u64 = 2;
 
 /// The lines of a process that are evidence.
 const LOG_LINES: usize = 12;
@@ -46,6 +50,8 @@ pub struct Trial<'a> {
     pub figure: Option<String>,
     /// How many lines each process had written when the check began.
     lines: Vec<usize>,
+    /// How many of a toy the check buys at most.
+    needed: u64,
     /// All purchases and queries since the store was opened.
     pub history: Arc<History>,
     /// The run that two checks judge.
@@ -63,13 +69,15 @@ impl<'a> Trial<'a> {
             evidence: Vec::new(),
             figure: None,
             lines,
+            needed: NEEDED,
             history: Arc::new(History::begin()),
             leader_killed: None,
         }
     }
 
     /// Forgets the evidence of the check before.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, check: &Check) {
+        self.needed = if check.is_fresh { STOCK_MIN } else { NEEDED };
         self.evidence.clear();
         self.figure = None;
         self.lines = self.store.line_counts();
@@ -192,13 +200,41 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Whether a toy may have been sold out, and then restocked, so that its stock is not known.
-    pub fn has_sold_out(&self) -> bool {
+    /// A toy that was not sold out, and has as many left as the check buys of it at most. Checks that share a store
+    /// buy different ones, by the index.
+    pub fn toy(&self, index: usize) -> Result<&'a str, NoPoints> {
+        self.toys().map(|toys| toys[index])
+    }
+
+    /// Four such toys; the same one again if there are fewer.
+    pub fn toys(&self) -> Result<[&'a str; 4], NoPoints> {
         let requests = self.history.requests();
-        self.submission.toys().iter().any(|(toy, stock)| {
-            let (sold, in_doubt) = sold(&requests, toy);
-            sold + in_doubt >= *stock
-        })
+        let is_left = |toy: &&str| self.left_of(toy, &requests).0 >= self.needed;
+        let toys: Vec<&'a str> =
+            self.submission.toys().keys().map(String::as_str).filter(is_left).collect();
+        if toys.is_empty() {
+            return not_graded(format!("no toy has {} left for certain", self.needed));
+        }
+        Ok([0, 1, 2, 3].map(|index| toys[index % toys.len()]))
+    }
+
+    /// The fewest and the most that are left of a toy that was not sold out.
+    pub fn left(&self, toy: &str) -> Result<(u64, u64), NoPoints> {
+        let (least, most) = self.left_of(toy, &self.history.requests());
+        let first = self.submission.toys()[toy];
+        let rule = self.submission.restock.map(|restock| restock.toys);
+        if least < first && rule == Some(Restocked::All) && self.restocks_max() > 0 {
+            return not_graded(
+                "a restock of all toys was due meanwhile, so their stock is not known",
+            );
+        }
+        Ok((least, most))
+    }
+
+    fn left_of(&self, toy: &str, requests: &[Request]) -> (u64, u64) {
+        let (sold, in_doubt) = sold(requests, toy);
+        let most = self.submission.toys()[toy].saturating_sub(sold);
+        (most.saturating_sub(in_doubt), most)
     }
 
     /// The highest stock that a toy can have.

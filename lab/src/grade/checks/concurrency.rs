@@ -4,19 +4,18 @@ use super::check::Check;
 use crate::grade::books::look_all_up;
 use crate::grade::caller::Reply;
 use crate::grade::customers::shop_to_the_end;
-use crate::grade::finding::{Finding, NoPoints, lost, not_graded};
+use crate::grade::finding::{Finding, NoPoints, lost};
 use crate::grade::orders::{judge, sold};
-use crate::grade::submission::Restocked;
 use crate::grade::trial::Trial;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use toystore::history::Outcome;
 use toystore::history::checker::{Promise, given_twice};
 
 const BUYERS: u64 = 20;
 
-/// The purchases of a buyer, when they are counted.
-const EACH: u64 = 4;
+/// The purchases of all buyers whose numbers are compared.
+const PURCHASES: usize = 80;
 
 /// The checks of this group.
 pub const CHECKS: [Check; 3] = [
@@ -51,13 +50,20 @@ fn sell_out(trial: &mut Trial<'_>, toy: &str) -> Result<(), NoPoints> {
     })
 }
 
+/// How many of a toy were sold, and may have been, since these numbers.
+fn sold_since(trial: &Trial<'_>, toy: &str, before: (u64, u64)) -> (u64, u64) {
+    let after = sold(&trial.history.requests(), toy);
+    (after.0 - before.0, after.1 - before.1)
+}
+
 fn no_oversell(trial: &mut Trial<'_>) -> Finding {
-    let toy = trial.submission.toy(2);
-    let stock = trial.submission.toys()[toy];
+    let toy = trial.toy(2)?;
+    let (stock, most) = trial.left(toy)?;
+    let before = sold(&trial.history.requests(), toy);
     sell_out(trial, toy)?;
-    let (sold, in_doubt) = sold(&trial.history.requests(), toy);
+    let (sold, in_doubt) = sold_since(trial, toy, before);
     let restocks = trial.restocks_max();
-    let most = stock + restocks * trial.stock_max(toy);
+    let most = most + restocks * trial.stock_max(toy);
     let seen = format!("{BUYERS} buyers were sold {sold} of {stock} {toy}");
     let doubt = format!("{in_doubt} purchases had no answer, {restocks} restocks were due");
     if sold > most {
@@ -70,13 +76,13 @@ fn no_oversell(trial: &mut Trial<'_>) -> Finding {
 }
 
 fn order_numbers(trial: &mut Trial<'_>) -> Finding {
-    let toys: Vec<String> = (0..4).map(|index| trial.submission.toy(index).to_owned()).collect();
-    let made = AtomicU64::new(0);
+    let toys = trial.toys()?;
+    let made = AtomicUsize::new(0);
     shop_to_the_end(trial, BUYERS, |session| {
         let number = made.fetch_add(1, Ordering::Relaxed);
-        let is_due = number < BUYERS * EACH;
-        if is_due && let Some(toy) = toys.get(usize::try_from(number % 4).unwrap_or(0)) {
-            session.buy(toy, 1);
+        let is_due = number < PURCHASES;
+        if is_due {
+            session.buy(toys[number % 4], 1);
         }
         is_due
     })?;
@@ -105,9 +111,9 @@ fn order_numbers(trial: &mut Trial<'_>) -> Finding {
 }
 
 fn stock_conserved(trial: &mut Trial<'_>) -> Finding {
-    let toy = trial.submission.toy(3);
-    let stock = trial.submission.toys()[toy];
-    let wanted = stock / 2;
+    let toy = trial.toy(3)?;
+    let (stock, _) = trial.left(toy)?;
+    let (before, wanted) = (sold(&trial.history.requests(), toy), stock / 2);
     let made = AtomicU64::new(0);
     shop_to_the_end(trial, BUYERS, |session| {
         let is_due = made.fetch_add(1, Ordering::Relaxed) < wanted;
@@ -116,7 +122,7 @@ fn stock_conserved(trial: &mut Trial<'_>) -> Finding {
         }
         is_due
     })?;
-    let (sold, in_doubt) = sold(&trial.history.requests(), toy);
+    let (sold, in_doubt) = sold_since(trial, toy, before);
     if in_doubt > 0 {
         return lost(format!("{in_doubt} of {wanted} purchases had no answer"));
     }
@@ -127,13 +133,7 @@ fn stock_conserved(trial: &mut Trial<'_>) -> Finding {
 /// Buys one more than can be left of a toy after all that was sold, which must fail, and then what must be left, which
 /// must succeed. No query is needed, so a cache does not matter. Returns what must be left.
 pub fn expect_rest(trial: &mut Trial<'_>, toy: &str) -> Result<u64, NoPoints> {
-    let is_all = trial.submission.restock.is_some_and(|restock| restock.toys == Restocked::All);
-    if is_all && trial.restocks_max() > 0 {
-        return not_graded("a restock of all toys was due meanwhile, so the rest is not known");
-    }
-    let (sold, in_doubt) = sold(&trial.history.requests(), toy);
-    let most = trial.submission.toys()[toy].saturating_sub(sold);
-    let least = most.saturating_sub(in_doubt);
+    let (least, most) = trial.left(toy)?;
     let code = trial.submission.api().codes.not_enough;
     let what = |count: u64| {
         format!("a purchase of {count} {toy}, of which {least} to {most} must be left,")

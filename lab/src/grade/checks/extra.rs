@@ -125,7 +125,7 @@ fn duplicate_key(trial: &mut Trial<'_>) -> Finding {
     if trial.submission.api().key.is_none() {
         return not_graded("the API has no key of a purchase (api.key)");
     }
-    let toy = trial.submission.toy(0);
+    let toy = trial.toy(0)?;
     let [twice, at_once] = [(); 2].map(|()| trial.history.key());
     let mut numbers = Vec::new();
     for _ in 0..2 {

@@ -49,7 +49,7 @@ fn restock(trial: &mut Trial<'_>) -> Finding {
     let Some(within) = within(trial) else {
         return not_graded("the submission gives no restock rule");
     };
-    let toy = trial.submission.toy(0);
+    let toy = trial.toy(0)?;
     sell_out(trial, toy)?;
     let begun = Instant::now();
     let restocked = trial.wait_for(within, |trial| {
@@ -67,7 +67,7 @@ fn fresh_after_restock(trial: &mut Trial<'_>) -> Finding {
     let Some(within) = within(trial) else {
         return not_graded("the submission gives no restock rule");
     };
-    let toy = trial.submission.toy(0);
+    let toy = trial.toy(0)?;
     trial.query(toy)?.value(&format!("a query of {toy}"))?;
     sell_out(trial, toy)?;
     let begun = Instant::now();

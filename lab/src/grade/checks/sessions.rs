@@ -28,7 +28,7 @@ pub const CHECKS: [Check; 2] = [
 ];
 
 fn keep_alive(trial: &mut Trial<'_>) -> Finding {
-    let toy = trial.submission.toy(0);
+    let toy = trial.toy(0)?;
     let (address, prefix) = trial.store.front_end()?;
     let port = trial.store.link_to(&address)?;
     let before = trial.store.network().connections(port);
@@ -46,7 +46,7 @@ fn keep_alive(trial: &mut Trial<'_>) -> Finding {
 }
 
 fn idle_sessions(trial: &mut Trial<'_>) -> Finding {
-    let toy = trial.submission.toy(0);
+    let toy = trial.toy(0)?;
     let mut idle = Vec::new();
     for number in 1..=IDLE {
         let mut caller = trial.caller()?;

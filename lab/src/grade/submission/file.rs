@@ -323,11 +323,6 @@ impl Submission {
         self.toys.get_ref()
     }
 
-    /// The name of one of the first four toys.
-    pub fn toy(&self, index: usize) -> &str {
-        self.toys().keys().nth(index).map_or("", String::as_str)
-    }
-
     /// Sets a variable in the environment of every process.
     pub fn set_environment(&mut self, name: &str, value: &str) {
         for process in &mut self.processes {

@@ -15,3 +15,4 @@ mod read;
 pub use file::{
     Faults, Leader, Limits, Port, Process, Ready, Restock, Restocked, Role, Submission,
 };
+pub use rules::STOCK_MIN;
