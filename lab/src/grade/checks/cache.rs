@@ -88,9 +88,15 @@ fn look(trial: &mut Trial<'_>, toy: &str, last: &str) -> Result<Look, NoPoints> 
     seen
 }
 
-/// Queries toys, so that the cache holds the last of them. It does not matter if a query fails: `await_kept` sees it.
-fn fill(trial: &mut Trial<'_>, toys: &[&str]) -> Result<(), NoPoints> {
-    toys.iter().try_for_each(|toy| trial.query(toy).map(drop))
+/// Queries toys, so that the cache holds the last of them. False if it does not work: some stores do without a cache for
+/// a while after the catalog was away.
+fn fill(trial: &mut Trial<'_>, toys: &[&str]) -> Result<bool, NoPoints> {
+    let last = toys[toys.len() - 1];
+    let works = look(trial, last, last)?.toy;
+    if works {
+        toys.iter().try_for_each(|toy| trial.query(toy).map(drop))?;
+    }
+    Ok(works)
 }
 
 /// Waits until a toy is answered while the catalog is paused, after these were queried.
@@ -99,16 +105,14 @@ fn await_kept(trial: &mut Trial<'_>, toys: &[&str], toy: &str) -> Result<(), NoP
     let missed = format!("a query of {toy} was not answered while the catalog was paused");
     let mut times = 0;
     let is_kept = trial.wait_for(within, |trial| {
-        match look(trial, toy, toys.last().unwrap_or(&toy))? {
-            Look { toy: true, .. } => return Ok(true),
-            Look { last: [true, true], .. } => times += 1,
-            Look { .. } => {}
+        if !fill(trial, toys)? {
+            return Ok(false);
         }
-        if times == MISSES_MAX {
-            return lost(missed.as_str());
+        let Look { last, toy } = look(trial, toy, toys[toys.len() - 1])?;
+        if !toy && last == [true, true] {
+            times += 1;
         }
-        fill(trial, toys)?;
-        Ok(false)
+        if times == MISSES_MAX { lost(missed.as_str()) } else { Ok(toy) }
     })?;
     if is_kept { Ok(()) } else { lost(missed) }
 }
@@ -175,19 +179,21 @@ fn eviction(trial: &mut Trial<'_>) -> Finding {
     let toys: Vec<&str> =
         trial.submission.toys().keys().take(capacity + 1).map(String::as_str).collect();
     let (evicted, kept) = (toys[0], &toys[1..]);
-    fill(trial, &toys)?;
     for toy in kept {
         await_kept(trial, &toys, toy)?;
     }
     let within = trial.submission.deadlines.failover();
     let is_evicted = trial.wait_for(within, |trial| {
-        match look(trial, evicted, kept[kept.len() - 1])? {
-            Look { toy: true, .. } => lost(format!(
-                "{evicted} was answered while the catalog was paused, although {capacity} others were queried later"
-            )),
-            Look { last: [true, _], .. } => Ok(true),
-            Look { .. } => fill(trial, &toys).map(|()| false),
+        if !fill(trial, &toys)? {
+            return Ok(false);
         }
+        let Look { last: [is_sure, _], toy } = look(trial, evicted, toys[capacity])?;
+        if toy {
+            return lost(format!(
+                "{evicted} was answered while the catalog was paused, although {capacity} others were queried later"
+            ));
+        }
+        Ok(is_sure)
     })?;
     if !is_evicted {
         return not_graded("the cache did not answer while the catalog was paused");
