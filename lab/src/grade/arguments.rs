@@ -74,7 +74,7 @@ pub fn run(arguments: &ArgMatches, stop: Stop) -> Result<ExitCode> {
     let mut grades = Vec::new();
     for file in &files {
         let name = stem(file);
-        let bar = progress(&name, &rubric, files.len());
+        let bar = progress(&name, &rubric, (grades.len() + 1, files.len()));
         let outcome = read(file, arguments).and_then(|submission| {
             grade(&submission, &rubric, &means, &stop, &mut |graded| {
                 show(&bar, &report::summary::line(graded));
@@ -162,16 +162,18 @@ fn show(bar: &ProgressBar, line: &str) {
 }
 
 /// The bar of one submission; shown only at a terminal.
-fn progress(name: &str, rubric: &Rubric, submissions: usize) -> ProgressBar {
+fn progress(name: &str, rubric: &Rubric, (number, of): (usize, usize)) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}, {elapsed}");
     let bar = ProgressBar::new(rubric.items.len() as u64);
-    let message =
-        if submissions == 1 { name.to_owned() } else { format!("{name} (of {submissions})") };
+    let message = if of == 1 { name.to_owned() } else { format!("{name} ({number} of {of})") };
     bar.with_style(style.expect("the template is well-formed")).with_message(message)
 }
 
 /// A user of this machine, by the name in `/etc/passwd`.
 fn user(name: &str) -> Result<User> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::invalid(format!("--user {name} needs root: start grade with sudo")));
+    }
     let unknown = || Error::invalid(format!("--user is {name:?}, which is not in /etc/passwd"));
     let passwd = fs::read_to_string("/etc/passwd").map_err(|_| unknown())?;
     let row = passwd.lines().find_map(|line| {

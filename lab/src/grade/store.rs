@@ -8,10 +8,12 @@ use super::process::{self, Condition, Means, Process, Recipe};
 use super::submission::template::{PortOf, expand};
 use super::submission::{Faults, Leader, Port, Ready, Role, Submission};
 use super::watch::Watch;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use rustix::process::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddrV4, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -31,6 +33,9 @@ pub struct Store<'a> {
     watch: &'a Watch,
     copy: PathBuf,
     ports: BTreeMap<(String, String), u16>,
+    /// The free ports of processes that have not been started. They are bound until then, so that no other program
+    /// takes one.
+    reserved: Vec<(String, OwnedFd)>,
     network: Network,
     /// In the order of their start.
     processes: Vec<Process>,
@@ -54,6 +59,7 @@ impl<'a> Store<'a> {
             watch,
             copy,
             ports: BTreeMap::new(),
+            reserved: Vec::new(),
             network: Network::default(),
             processes: Vec::new(),
             down: BTreeSet::new(),
@@ -84,20 +90,20 @@ impl<'a> Store<'a> {
     fn choose_ports(&mut self) -> Result<()> {
         for process in self.submission.processes() {
             for (name, port) in &process.ports {
-                let port = if *port == 0 { self.free_port()? } else { *port };
+                let port = if *port == 0 { self.free_port(&process.name)? } else { *port };
                 self.ports.insert((process.name.clone(), name.clone()), port);
             }
         }
         Ok(())
     }
 
-    fn free_port(&self) -> Result<u16> {
-        let taken: Vec<u16> = self.ports.values().copied().collect();
-        let is_free = |port: &u16| {
-            !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()
-        };
+    fn free_port(&mut self, process: &str) -> Result<u16> {
         let mut tried = (0..1_000).map(|_| fastrand::u16(PORTS));
-        tried.find(is_free).ok_or_else(|| Error::unavailable("there is no free port"))
+        let found = tried.find_map(|port| Some((port, bound(port).ok()?)));
+        let none = || Error::unavailable("there is no free port");
+        let (port, socket) = found.ok_or_else(none)?;
+        self.reserved.push((process.to_owned(), socket));
+        Ok(port)
     }
 
     /// Replaces the placeholders in a text of a process.
@@ -214,6 +220,7 @@ impl<'a> Store<'a> {
         if !self.processes[at].is_ours() && self.down.contains(name) {
             self.command(name, |faults| &faults.start)?;
         }
+        self.reserved.retain(|(process, _)| process != name);
         let process = &mut self.processes[at];
         process.start(self.means, &self.submission.limits)?;
         let watch = self.watch;
@@ -417,6 +424,14 @@ pub fn split_url(url: &str) -> Result<(String, String)> {
     let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
     let address = if address.contains(':') { address.to_owned() } else { format!("{address}:80") };
     Ok((address, format!("/{path}")))
+}
+
+/// A socket that has a port, and does not listen: a connection to it is refused.
+fn bound(port: u16) -> rustix::io::Result<OwnedFd> {
+    let socket =
+        net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
+    Ok(socket)
 }
 
 fn fresh_directory() -> Result<PathBuf> {

@@ -48,7 +48,7 @@ pub struct Trial<'a> {
     evidence: Vec<String>,
     /// A figure.
     pub figure: Option<String>,
-    /// How many lines each process had written when the check began.
+    /// How many lines each process had written when the check before ended.
     lines: Vec<usize>,
     /// How many of a toy the check buys at most.
     needed: u64,
@@ -80,13 +80,15 @@ impl<'a> Trial<'a> {
         self.needed = if check.is_fresh { STOCK_MIN } else { NEEDED };
         self.evidence.clear();
         self.figure = None;
-        self.lines = self.store.line_counts();
     }
 
-    /// The evidence of the current check: what was noted, processes that ended, their last lines.
+    /// The evidence of the current check: what was noted, processes that ended, their last lines. What they write from
+    /// now on belongs to the next one.
     pub fn evidence(&mut self) -> (Vec<String>, Vec<String>) {
         self.evidence.extend(self.store.ended());
-        (self.evidence.clone(), self.store.lines_since(&self.lines, LOG_LINES))
+        let log = self.store.lines_since(&self.lines, LOG_LINES);
+        self.lines = self.store.line_counts();
+        (self.evidence.clone(), log)
     }
 
     /// Adds a line of evidence. The first lines are dropped when there are too many.
