@@ -253,6 +253,7 @@ impl Run<'_> {
         if is_only_one {
             if verdict == Verdict::Lost || trial.store.is_down() {
                 self.spoiled_by.get_or_insert(check);
+                trial.doubt_toys();
             }
         } else if verdict != Verdict::Passed || !trial.store.ended().is_empty() {
             self.trial = None;

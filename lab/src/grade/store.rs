@@ -302,6 +302,9 @@ impl<'a> Store<'a> {
 
     /// Kills all processes at once.
     pub fn kill_all(&mut self) -> Result<()> {
+        if self.processes.is_empty() {
+            return Err(Error::invalid("the submission names no processes, so none can be killed"));
+        }
         // First every signal, so that none of them notices the end of another.
         self.processes.iter().for_each(|process| process.signal(Signal::KILL));
         let names: Vec<String> = self.names().collect();

@@ -10,6 +10,7 @@ use super::session::{History, Session};
 use super::store::Store;
 use super::submission::{Restocked, STOCK_MIN, Submission};
 use super::watch::Watch;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -52,6 +53,9 @@ pub struct Trial<'a> {
     lines: Vec<usize>,
     /// How many of a toy the check buys at most.
     needed: u64,
+    /// The toys of the check, and those of checks that lost points: what is left of these is not known.
+    chosen: BTreeSet<&'a str>,
+    doubtful: BTreeSet<&'a str>,
     /// All purchases and queries since the store was opened.
     pub history: Arc<History>,
     /// The run that two checks judge.
@@ -70,6 +74,8 @@ impl<'a> Trial<'a> {
             figure: None,
             lines,
             needed: NEEDED,
+            chosen: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
             history: Arc::new(History::begin()),
             leader_killed: None,
         }
@@ -80,6 +86,12 @@ impl<'a> Trial<'a> {
         self.needed = if check.is_fresh { STOCK_MIN } else { NEEDED };
         self.evidence.clear();
         self.figure = None;
+        self.chosen.clear();
+    }
+
+    /// From now on other toys are chosen than those of the check.
+    pub fn doubt_toys(&mut self) {
+        self.doubtful.append(&mut self.chosen);
     }
 
     /// The evidence of the current check: what was noted, processes that ended, their last lines. What they write from
@@ -204,16 +216,26 @@ impl<'a> Trial<'a> {
 
     /// A toy that was not sold out, and has as many left as the check buys of it at most. Checks that share a store
     /// buy different ones, by the index.
-    pub fn toy(&self, index: usize) -> Result<&'a str, NoPoints> {
-        self.toys().map(|toys| toys[index])
+    pub fn toy(&mut self, index: usize) -> Result<&'a str, NoPoints> {
+        let toy = self.certain()?[index];
+        self.chosen.insert(toy);
+        Ok(toy)
     }
 
     /// Four such toys; the same one again if there are fewer.
-    pub fn toys(&self) -> Result<[&'a str; 4], NoPoints> {
+    pub fn toys(&mut self) -> Result<[&'a str; 4], NoPoints> {
+        let toys = self.certain()?;
+        self.chosen.extend(toys);
+        Ok(toys)
+    }
+
+    fn certain(&self) -> Result<[&'a str; 4], NoPoints> {
         let requests = self.history.requests();
-        let is_left = |toy: &&str| self.left_of(toy, &requests).0 >= self.needed;
-        let toys: Vec<&'a str> =
-            self.submission.toys().keys().map(String::as_str).filter(is_left).collect();
+        let is_certain = |toy: &&str| {
+            !self.doubtful.contains(toy) && self.left_of(toy, &requests).0 >= self.needed
+        };
+        let toys = self.submission.toys().keys().map(String::as_str);
+        let toys: Vec<&'a str> = toys.filter(is_certain).collect();
         if toys.is_empty() {
             return not_graded(format!("no toy has {} left for certain", self.needed));
         }

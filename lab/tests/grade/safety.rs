@@ -141,7 +141,8 @@ static PANICS: Check = Check {
     asks: "Nothing.",
     is_fresh: false,
     run: |trial| {
-        trial.buy_one(trial.toy(0)?)?;
+        let toy = trial.toy(0)?;
+        trial.buy_one(toy)?;
         panic!("on purpose")
     },
 };

@@ -10,6 +10,7 @@ pub mod summary;
 pub mod page;
 pub mod gradescope;
 
+use super::finding::Verdict;
 use super::grading::Grade;
 use std::fs;
 use std::path::Path;
@@ -28,7 +29,7 @@ pub fn write(directory: &Path, grade: &Grade) -> Result<()> {
     save("results.json", &json(serde_json::to_vec_pretty(&gradescope::results(grade))))
 }
 
-/// Writes a row for each submission: its points for each check.
+/// Writes a row for each submission: its points for each check, or nothing for what is not graded.
 pub fn write_csv(path: &Path, grades: &[Grade]) -> Result<()> {
     let failed = |e: csv::Error| Error::storage(path, "cannot write it", e);
     let mut writer = csv::Writer::from_path(path).map_err(failed)?;
@@ -46,7 +47,8 @@ pub fn write_csv(path: &Path, grades: &[Grade]) -> Result<()> {
             grade.failure.clone().unwrap_or_default(),
         ];
         row.extend(names.iter().map(|name| {
-            let result = grade.results.iter().find(|result| result.name == *name);
+            let mut decided = grade.results.iter().filter(|r| r.verdict != Verdict::NotGraded);
+            let result = decided.find(|result| result.name == *name);
             result.map_or_else(String::new, |result| result.score.to_string())
         }));
         writer.write_record(row).map_err(failed)?;

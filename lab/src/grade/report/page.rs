@@ -70,7 +70,7 @@ fn section(graded: &Graded) -> String {
         if lines.is_empty() {
             continue;
         }
-        let open = if *verdict == Verdict::Lost { " open" } else { "" };
+        let open = if *verdict == Verdict::Passed { "" } else { " open" };
         let lines: Vec<_> = lines.iter().map(|line| escaped(line)).collect();
         let _ = writeln!(
             out,
