@@ -41,7 +41,7 @@ use toystore::protocol::catalog::{
 use toystore::protocol::order::{self, Append, AppendOutcome, Bought};
 use toystore::protocol::purchase::Purchase;
 use toystore::protocol::{Answer, answer, question};
-use toystore::storage::{CsvLog, Directory};
+use toystore::storage::CsvLog;
 use toystore::trace::Recorder;
 
 const QUERY: &[u8] = b"GET /products/Tux HTTP/1.1\r\nHost: 127.0.0.1:8081\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n";

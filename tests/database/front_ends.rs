@@ -73,13 +73,13 @@ fn the_other_front_end_makes_the_views_when_the_one_that_made_them_is_lost() {
 }
 
 fn lose_controller(store: &mut Store, loss: Loss, leader: Leader, history: &History) {
-    let lost = controller(store);
-    let other = 1 - lost;
+    let former = controller(store);
+    let other = 1 - former;
     let old = view(store, other);
     let begin = history.now_us();
     match loss {
-        Loss::Killed => kill(store, lost),
-        Loss::Paused => signal(store, lost, Signal::STOP),
+        Loss::Killed => kill(store, former),
+        Loss::Paused => signal(store, former, Signal::STOP),
     }
     if let Leader::Later = leader {
         history.await_business(50);
@@ -98,7 +98,7 @@ fn lose_controller(store: &mut Store, loss: Loss, leader: Leader, history: &Hist
         gap(history, begin)
     );
     if let Loss::Paused = loss {
-        signal(store, lost, Signal::CONT);
+        signal(store, former, Signal::CONT);
     }
     start_what_is_missing(store);
     history.await_business(50);
@@ -143,9 +143,9 @@ fn kill(store: &mut Store, which: usize) {
 
 fn signal(store: &Store, which: usize, signal: Signal) {
     if which == 0 {
-        store.cluster.signal(Id::Frontend, signal)
+        store.cluster.signal(Id::Frontend, signal);
     } else {
-        store.signal_second(signal)
+        store.signal_second(signal);
     }
 }
 

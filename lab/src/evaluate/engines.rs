@@ -173,7 +173,7 @@ fn kill(store: &mut OpenStore, galera: &Galera, victim: &str) -> Result<()> {
             let view = store.status()?.view.ok_or_else(|| Error::unavailable("no leader"))?;
             ServiceId::Order(view.leader)
         }
-        "catalog" => ServiceId::Catalog,
+        "catalog" => ServiceId::FIRST_CATALOG,
         "database node" => {
             galera.kill(1);
             return Ok(());
