@@ -53,9 +53,11 @@ pub fn command() -> Command {
         .about("Starts its own stores, runs the lab's seven experiments, and writes a report")
         .after_help("Example: loadtest evaluate --quick --out /tmp/report")
         .args([
-            quick.help("Run in one to two minutes, as a test; the numbers are rough"),
+            quick.help("Run in two to three minutes, as a test; the numbers are rough"),
             out.help("Directory of the report [default results/<time>]"),
-            only.value_parser(value_parser!(u8).range(1..=7)).help("Run only this experiment"),
+            only.value_parser(value_parser!(u8).range(1..=7))
+                .value_delimiter(',')
+                .help("Run only these experiments, such as 1,5"),
             seed.help("Seed of all random choices").default_value("1"),
         ])
 }
@@ -83,8 +85,9 @@ pub fn run(arguments: &ArgMatches, stop: Stop) -> Result<PathBuf> {
         scaling::run,
         engines::run,
     ];
-    let only = arguments.get_one::<u8>("only");
-    let wanted = (1..).zip(experiments).filter(|(number, _)| only.is_none_or(|n| n == number));
+    let only = arguments.get_many::<u8>("only").map(|numbers| numbers.copied().collect::<Vec<_>>());
+    let is_wanted = |number: &u8| only.as_ref().is_none_or(|only| only.contains(number));
+    let wanted = (1..).zip(experiments).filter(|(number, _)| is_wanted(number));
     let chapters: Result<Vec<_>> = wanted.map(|(number, make)| Ok((number, make(&lab)?))).collect();
     lab.finish();
     report::write(&out, &facts, &chapters?)?;

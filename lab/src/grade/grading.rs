@@ -233,7 +233,7 @@ impl Run<'_> {
         let Some(trial) = &mut self.trial else {
             return Err(NoPoints::NotGraded("no store".to_owned()));
         };
-        trial.begin(item.check);
+        trial.begin(item.check.is_fresh);
         let finding = catch_unwind(AssertUnwindSafe(|| (item.check.run)(trial)));
         let finding = finding.unwrap_or_else(|panic| {
             let what = format!("the check panicked: {}", panic_text(&*panic));

@@ -2,7 +2,6 @@
 //! grading for each check.
 
 use super::caller::{Amount, Caller, Exchange, Purchase, Reply};
-use super::checks::Check;
 use super::finding::{NoPoints, lost, not_graded};
 use super::orders::{Orders, sold};
 use super::process::LOOK;
@@ -81,9 +80,9 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Forgets the evidence of the check before.
-    pub fn begin(&mut self, check: &Check) {
-        self.needed = if check.is_fresh { STOCK_MIN } else { NEEDED };
+    /// Forgets the evidence of the check before. The next one may need a fresh store.
+    pub fn begin(&mut self, is_fresh: bool) {
+        self.needed = if is_fresh { STOCK_MIN } else { NEEDED };
         self.evidence.clear();
         self.figure = None;
         self.chosen.clear();
