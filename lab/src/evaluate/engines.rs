@@ -13,6 +13,7 @@ use crate::loadtest::{self, Workload};
 use plotters::backend::DrawingBackend;
 use plotters::style::RGBColor;
 use serde::Serialize;
+use std::mem;
 use std::thread;
 use std::time::{Duration, Instant};
 use toystore::client::measurements::Kind;
@@ -184,18 +185,12 @@ fn kill(store: &mut OpenStore, galera: &Galera, victim: &str) -> Result<()> {
     store.store.restart(id)
 }
 
-/// The longest time without an answer that begins between these moments.
+/// The longest time without an answer between these moments.
 fn longest_gap(answered: &[Instant], from: Instant, to: Instant) -> Duration {
-    let moments = answered.iter().copied().filter(|at| *at >= from);
-    let (mut before, mut longest) = (from, Duration::ZERO);
-    for at in moments {
-        longest = longest.max(at - before);
-        if at >= to {
-            break;
-        }
-        before = at;
-    }
-    longest
+    let moments = answered.iter().copied().filter(|at| (from..to).contains(at));
+    let mut before = from;
+    let gap = |at| at - mem::replace(&mut before, at);
+    moments.chain([to]).map(gap).max().unwrap_or_default()
 }
 
 fn findings(points: &[Point], gaps: &[Gap]) -> Vec<String> {
@@ -304,4 +299,20 @@ fn figure(points: &[Point]) -> Result<Figure> {
         picture: Picture::of(&drawing)?,
         csv: csv(points.iter().map(|point| (point, point.measured)))?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_counts_for_what_was_killed_when_it_began() {
+        let begin = Instant::now();
+        let after = |ms| begin + Duration::from_millis(ms);
+        let answered = [0, 10, 50, 60, 98, 400].map(after);
+        let longest = |from, to| longest_gap(&answered, after(from), after(to)).as_millis();
+        assert_eq!(longest(5, 100), 40, "not the one after 100, of which 2 ms are before it");
+        assert_eq!(longest(100, 400), 300);
+        assert_eq!(longest(20, 45), 25, "no answer at all");
+    }
 }
