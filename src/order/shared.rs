@@ -56,13 +56,12 @@ pub fn load(node: &Node, epoch: Epoch, standing: Standing) -> Result<()> {
     }
 }
 
-/// Order `number`: of this replica's memory, or else of the database. What is not there may be ordered elsewhere just now.
+/// Order `number`: of this replica's memory, or else of the database. What is not there may be ordered elsewhere just now;
+/// also what a leader does not know, which may have been replaced without knowing it.
 pub fn order(node: &Node, number: OrderNumber) -> Result<Entry> {
     let known = node.replica.lock().order(number).cloned();
     match (&node.durable, known) {
-        (Durable::Table(table), Err(not_here @ Error::NotLeader { .. })) => {
-            table.find(number)?.ok_or(not_here)
-        }
+        (Durable::Table(table), Err(not_here)) => table.find(number)?.ok_or(not_here),
         (_, known) => known,
     }
 }

@@ -204,9 +204,7 @@ impl Order {
     /// `shared::order`.
     fn order(&self, number: OrderNumber) -> Result<Entry> {
         match (&self.disk.table, self.replica.order(number).cloned()) {
-            (Some(table), Err(not_here @ Error::NotLeader { .. })) => {
-                table.find(number).ok_or(not_here)
-            }
+            (Some(table), Err(not_here)) => table.find(number).ok_or(not_here),
             (_, known) => known,
         }
     }
