@@ -92,8 +92,12 @@ pub fn run(config: &Config, id: CatalogId, stop: &Stop) -> Result<()> {
     let restocker = Restocker::start(settings.restock_every, move || stock.restock(which))?;
     let (at, for_peers) = (server.listening_on(), peer_server.listening_on());
     tracing::info!("listening on {at}, for peers on {for_peers}");
-    // Another catalog may take the log also from one that has nothing to write.
-    while !stop.wait(Duration::from_millis(100)) {
+    // Another catalog may take the log of a database also from one that has nothing to write.
+    let look_every = match config.storage.engine {
+        Engine::Files => Duration::from_secs(3_600),
+        Engine::Database => Duration::from_millis(100),
+    };
+    while !stop.wait(look_every) {
         catalog.sync(0);
     }
     drop(restocker);
