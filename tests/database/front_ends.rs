@@ -1,6 +1,7 @@
 //! Two front-ends before a store on the database. The one that makes the views is lost, and the leader, too: the other one
 //! makes the next view, and the customers change over to it.
 
+use crate::gap;
 use crate::history::History;
 use crate::load::Load;
 use crate::store::balances;
@@ -12,7 +13,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 use toystore::config::Config;
-use toystore::history::{Outcome, checker};
+use toystore::history::checker;
 use toystore::model::{Epoch, OrderNumber, View};
 use toystore::order::table::{OrderTable, SCHEMA};
 use toystore::storage::database::Database;
@@ -162,16 +163,4 @@ fn controller(store: &Store) -> usize {
 
 fn view(store: &Store, which: usize) -> View {
     wait_for("a view", || store.statuses()[which].as_ref()?.own.view.clone())
-}
-
-/// The longest time without an answered purchase since then, in milliseconds.
-fn gap(history: &History, since_us: u64) -> u64 {
-    let requests = history.requests();
-    let answered = requests.iter().filter(|request| matches!(request.outcome, Outcome::Number(_)));
-    let mut ends: Vec<u64> = answered.map(|request| request.end_us).collect();
-    ends.retain(|end| *end >= since_us);
-    ends.push(since_us);
-    ends.sort_unstable();
-    let gaps = ends.windows(2).map(|pair| pair[1] - pair[0]);
-    gaps.max().expect("there are answers") / 1_000
 }

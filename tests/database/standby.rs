@@ -1,6 +1,7 @@
 //! Two catalogs on the database: one is active, the other takes over when that is killed, paused or ended, while customers buy.
 //! No customer sees old stock, and one that asks a paused catalog gets no answer from it that its successor contradicts.
 
+use crate::gap;
 use crate::history::History;
 use crate::load::{ANSWER, Load};
 use crate::support::Id::{Catalog, Frontend};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use toystore::config::Config;
-use toystore::history::{Outcome, checker};
+use toystore::history::checker;
 use toystore::http::Client;
 use toystore::model::OrderNumber;
 use toystore::order::table::{OrderTable, SCHEMA};
@@ -99,20 +100,14 @@ fn a_standby_takes_over_and_nobody_sees_old_stock() {
     let address = store.cluster.address(Frontend).to_owned();
     let load = Load::start(&[address], ANSWER, &toys, 7, &history);
     history.await_business(BUSINESS);
-    let gap = |what: &str, since: u64| {
+    let tell_gap = |what: &str, since: u64| {
         history.await_business(BUSINESS);
-        let requests = history.requests().into_iter();
-        let answered = requests.filter(|request| matches!(request.outcome, Outcome::Number(_)));
-        let mut answered: Vec<u64> = answered.map(|request| request.end_us).collect();
-        answered.sort_unstable();
-        let gaps = answered.windows(2).filter(|pair| pair[1] > since);
-        let longest = gaps.map(|pair| pair[1] - pair[0]).max().expect("customers have bought");
-        println!("{what}: no purchase was answered for {} ms", longest / 1_000);
+        println!("{what}: no purchase was answered for {} ms", gap(&history, since));
     };
 
     let since = history.now_us();
     store.cluster.kill(Catalog);
-    gap("the active catalog is killed", since);
+    tell_gap("the active catalog is killed", since);
 
     store.start_first();
     let since = history.now_us();
@@ -123,7 +118,7 @@ fn a_standby_takes_over_and_nobody_sees_old_stock() {
         Client::new(&*address, Duration::from_secs(30)).send("GET", "/products/Tux", &[], b"")
     };
     let question = thread::Builder::new().name("question".into()).spawn(ask).expect("a thread");
-    gap("the active catalog is paused", since);
+    tell_gap("the active catalog is paused", since);
     store.signal_second(Signal::CONT);
     let answer = question.join().expect("no panic");
     let is_old = answer.as_ref().is_ok_and(|answer| answer.status == 200);
@@ -136,7 +131,7 @@ fn a_standby_takes_over_and_nobody_sees_old_stock() {
     store.start_second();
     let since = history.now_us();
     assert_eq!(store.cluster.end(Catalog).code(), Some(0));
-    gap("the active catalog is ended", since);
+    tell_gap("the active catalog is ended", since);
     store.start_first();
 
     load.finish();
