@@ -6,7 +6,7 @@
 //! - A call is given up when another catalog is found to be active ([`Active::is_replaced`]): the one that was asked may be
 //!   paused, or out of reach.
 
-use crate::config::Config;
+use crate::config::{Config, Instance};
 use crate::error::Result;
 use crate::net::{Rpc, Transport};
 use crate::protocol::catalog::Peer;
@@ -45,7 +45,7 @@ pub struct Active<'a> {
 impl Catalogs {
     /// Those of this configuration. The first counts as active until another answers.
     pub fn of(config: &Config, transport: &Transport) -> Result<Catalogs> {
-        let catalog = |(_, at): (_, &crate::config::Instance)| {
+        let catalog = |(_, at): (_, &Instance)| {
             let (requests, peers) = (transport.rpc(&at.listen)?, transport.rpc(&at.peer)?);
             Ok(Catalog { requests, peers })
         };

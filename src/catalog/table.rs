@@ -15,7 +15,7 @@ use super::subscribers::{Notes, Subscribers};
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Item, Key, OrderNumber, Price, Toy};
 use crate::stop::Stop;
-use crate::storage::database::{Candidate, Database, LOOK, Schema, TableLog, add_list, literal};
+use crate::storage::database::{Candidate, Database, Schema, TableLog, add_list, literal};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Error as Refusal};
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,20 +124,13 @@ pub fn load(
 }
 
 fn await_log(database: &Database, stop: &Stop) -> Result<Option<(TableLog<Change>, u64)>> {
-    let mut candidate = Candidate::new(database, LOG);
     let mut is_standby = false;
-    loop {
-        let taken = candidate.look(encode)?;
-        if taken.is_some() {
-            return Ok(taken);
-        }
+    Candidate::new(database, LOG).wait(encode, |pause| {
         if !mem::replace(&mut is_standby, true) {
             tracing::info!("standby: another catalog has the lease");
         }
-        if stop.wait(LOOK) {
-            return Ok(None);
-        }
-    }
+        stop.wait(pause)
+    })
 }
 
 /// The stock as it is in the tables at one moment, for a program that only reads.

@@ -8,7 +8,7 @@ use crate::config::{Config, Engine};
 use crate::error::{Error, Result};
 use crate::model::{Epoch, FrontendId, OrderNumber, ReplicaId, View};
 use crate::stop::{Stop, crash};
-use crate::storage::database::{Candidate, Database, LOOK, Schema, TableLog, literal};
+use crate::storage::database::{Candidate, Database, Schema, TableLog, literal};
 use crate::storage::{Directory, replace};
 use crate::trace::scope;
 use mysql::prelude::Queryable;
@@ -151,15 +151,13 @@ impl Table {
         &self,
         is_stopping: impl Fn() -> bool,
     ) -> Result<Option<(Views, Remembered)>> {
-        let mut candidate = Candidate::new(&self.0, LOG);
-        while !is_stopping() {
-            if let Some((log, _)) = candidate.look(encode)? {
-                let remembered = self.read()?;
-                return Ok(Some((Views::Table { log, place: self.0.place() }, remembered)));
-            }
-            thread::sleep(LOOK);
-        }
-        Ok(None)
+        let taken = Candidate::new(&self.0, LOG).wait(encode, |pause| {
+            thread::sleep(pause);
+            is_stopping()
+        })?;
+        let Some((log, _)) = taken else { return Ok(None) };
+        let remembered = self.read()?;
+        Ok(Some((Views::Table { log, place: self.0.place() }, remembered)))
     }
 
     fn read(&self) -> Result<Remembered> {

@@ -2,7 +2,7 @@
 
 use super::claim::Claim;
 use super::fault::Fault;
-use super::lease::Watch;
+use super::lease::{LOOK, Watch};
 use super::nodes::Session;
 use super::opened::Database;
 use super::row::Row;
@@ -30,8 +30,23 @@ impl Candidate {
         Candidate { claim, started, watch: Watch::default(), session: None }
     }
 
-    /// Reads the row of the log, and takes the log if it may. Called every [`LOOK`](super::LOOK). The second result is the
-    /// position of the log: everything up to it is there. From then on its lease is kept, until it is dropped.
+    /// Waits for the log, and takes it. `gives_up` waits as long as it is told, and says whether the log is not wanted any
+    /// more: then the result is `None`. Otherwise as of [`look`](Candidate::look).
+    pub fn wait<R: Send + 'static>(
+        mut self,
+        encode: fn(&[R]) -> String,
+        mut gives_up: impl FnMut(Duration) -> bool,
+    ) -> Result<Option<(TableLog<R>, u64)>> {
+        loop {
+            let taken = self.look(encode)?;
+            if taken.is_some() || gives_up(LOOK) {
+                return Ok(taken);
+            }
+        }
+    }
+
+    /// Reads the row of the log, and takes the log if it may. The second result is the position of the log: everything up
+    /// to it is there. From then on its lease is kept, until it is dropped.
     /// `encode` makes the statements of a batch, each with `;` at its end.
     pub fn look<R: Send + 'static>(
         &mut self,
