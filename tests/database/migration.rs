@@ -3,7 +3,7 @@
 
 use crate::support::Id::{self, Catalog, Frontend, Order};
 use crate::support::galera::Galera;
-use crate::support::{ALL, Cluster, Customer, REPLICAS, wait_until};
+use crate::support::{ALL, Cluster, REPLICAS};
 use serde_json::json;
 use std::fs;
 use std::process::{Output, Stdio};
@@ -73,11 +73,7 @@ fn trade(store: &Cluster) -> u64 {
         buy(store, ["Tux", "Fox", "O'Hare"][number % 3], &format!("key-{number}"));
     }
     let known = buy(store, "O'Hare", "known");
-    wait_until("every order is settled", || {
-        let books = store.program("audit").arg("--running").status().expect("a process");
-        books.success()
-            && Customer::of(store.peer_address(Catalog)).get("/status").1["data"]["open_sales"] == 0
-    });
+    store.await_settled();
     leave_a_sale_open(store, "Tux");
     known
 }

@@ -410,6 +410,15 @@ impl Cluster {
         wait_until("all replicas have the same log", || self.logs_agree());
     }
 
+    /// Waits until the leader has settled every purchase at the catalog, which it does after it has answered the
+    /// customers.
+    pub fn await_settled(&self) {
+        let mut catalog = Customer::of(self.peer_address(Catalog));
+        wait_until("every purchase is settled", || {
+            catalog.get("/status").1["data"]["open_sales"] == 0
+        });
+    }
+
     /// Whether the logs are the same, byte for byte.
     pub fn logs_agree(&self) -> bool {
         let logs = REPLICAS.map(|id| self.orders_csv(id));

@@ -159,6 +159,7 @@ fn a_store_that_is_upgraded_keeps_its_books() {
     store.await_agreement();
     assert_eq!(store.assert_conserved(), 13);
     audit(&store, &["--running"]);
+    store.await_settled();
     store.close();
     audit(&store, &[]);
     let open = file::read(&store.data(Catalog)).unwrap().0.open_count();
