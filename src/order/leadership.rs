@@ -93,6 +93,8 @@ pub struct Leadership {
     imbalance: Option<i64>,
     /// A sale may be open at the catalog that no request waits for, or the catalog may have started again.
     must_reconcile: bool,
+    /// It is to be known whether it still led at this moment.
+    to_confirm: Moment,
     /// When it last began to reconcile.
     asked: Moment,
     /// The catalog's incarnation that it has reconciled with; `None` before, and as soon as there is another one.
@@ -119,6 +121,8 @@ struct Follower {
     /// It has everything up to here on disk, as the leader has it; `None` before it has acknowledged an append.
     matched: Option<OrderNumber>,
     sent: Option<Moment>,
+    /// It followed this leader then, or later: when the last append that it answered was sent.
+    followed: Moment,
     /// What was committed when the last append was sent.
     sent_committed: OrderNumber,
     /// When its last answer came.
@@ -142,6 +146,7 @@ impl Leadership {
             next: last.next(),
             matched: None,
             sent: None,
+            followed: Moment::START,
             sent_committed: OrderNumber(0),
             answered: now,
             keeping_up_since: None,
@@ -156,6 +161,7 @@ impl Leadership {
             office: Office::Gathering,
             imbalance: None,
             must_reconcile: false,
+            to_confirm: Moment::START,
             asked: now,
             incarnation: None,
             durable: 0,
@@ -267,8 +273,8 @@ impl Leadership {
         now: Moment,
     ) -> Option<OrderNumber> {
         let follower = self.followers.get_mut(&follower)?;
-        let silent = follower.sent.is_none_or(|sent| now >= sent + HEARTBEAT);
-        if follower.next > last && !silent {
+        let is_due = |sent| now >= sent + HEARTBEAT || sent < self.to_confirm;
+        if follower.next > last && !follower.sent.is_none_or(is_due) {
             return None;
         }
         follower.sent = Some(now);
@@ -288,6 +294,7 @@ impl Leadership {
             follower.keeping_up_since = None;
         }
         follower.answered = now;
+        follower.followed = follower.sent.unwrap_or(follower.followed);
         match &answer.outcome {
             AppendOutcome::Synced(number) => {
                 follower.matched = follower.matched.max(Some(*number));
@@ -300,6 +307,21 @@ impl Leadership {
         } else if follower.keeping_up_since.is_none() {
             follower.keeping_up_since = Some(now);
         }
+    }
+
+    /// Whether nobody led after it before this moment. If that is not known, the next appends, which are due at once, will
+    /// tell: the next leader is a member, and a member that still answers this one's append does not lead
+    /// (the read index of Raft, §6.4 of Ongaro's thesis, where a majority is enough, since it elects).
+    pub fn confirm(&mut self, moment: Moment) -> bool {
+        self.to_confirm = self.to_confirm.max(moment);
+        self.confirmed() >= moment
+    }
+
+    /// The last moment at which it is known that nobody led after it, or the last one asked for.
+    pub fn confirmed(&self) -> Moment {
+        let members = self.members.keys().filter_map(|id| self.followers.get(id));
+        let followed = members.map(|member| member.followed).min();
+        followed.map_or(self.to_confirm, |followed| followed.min(self.to_confirm))
     }
 
     /// What is committed, given what is on the leader's own disk. Takes the next step into office

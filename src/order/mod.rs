@@ -13,10 +13,11 @@
 //! * [`service`]: the two addresses, frames and HTTP, the start and the end.
 //! * [`purchase`]: the leader's path of the purchases of one call.
 //! * [`buying`] (pure): what comes after what in a purchase, and which errors are definite.
+//! * [`lookup`]: one order, as any replica finds it.
 //! * [`replication`]: the leader's sending side, a thread per follower.
 //! * [`office`]: what the leader has to tell or ask the catalog, on a thread of its own.
 //! * [`recovery`]: on start, what was missed.
-//! * [`shared`]: the log in a database instead: taken by the leader, looked up by all. Nothing is replicated then.
+//! * [`shared`]: the log in a database instead: taken by the leader, read by all. Nothing is replicated then.
 //! * [`node`]: the running replica: [`replica`] behind its lock, and what it keeps.
 //! * [`replica`] (pure): view, role, what is accepted, acknowledged and answered.
 //! * [`leadership`] (pure): what a leader keeps in one view.
@@ -28,6 +29,7 @@
 pub mod service;
 pub mod purchase;
 pub mod buying;
+pub mod lookup;
 pub mod replication;
 pub mod office;
 pub mod recovery;

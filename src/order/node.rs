@@ -3,7 +3,7 @@
 //!
 //! Entries are appended under the replica's lock, so that file or table has them in the order of
 //! the log; they are synced without it. Two conditions wake those who wait: `work` the senders and
-//! the office, `progress` the purchases.
+//! the office, `progress` the purchases and look-ups.
 //!
 //! Locks: `views` (one view at a time goes to disk), then `replica`, then the file's or table's inner one. The
 //! replica's lock is held across disk I/O only while a divergent tail is cut off.
@@ -34,7 +34,7 @@ pub struct Node {
     pub(super) replica: Mutex<Replica>,
     /// Signalled when the senders or the office may have something to do.
     pub(super) work: Condvar,
-    /// Signalled when something was committed, or the role changed.
+    /// Signalled when something was committed, the role changed, or the leadership was confirmed.
     pub(super) progress: Condvar,
     pub(super) durable: Durable,
     /// The entries of traced purchases.
@@ -223,12 +223,14 @@ impl Node {
         }
     }
 
-    /// Gives the replica an input, and wakes the purchases that wait for its effect.
+    /// Gives the replica an input, and wakes those who wait for its effect.
     pub(super) fn step<T>(&self, step: impl FnOnce(&mut Replica) -> T) -> T {
         let mut replica = self.replica.lock();
-        let before = (replica.committed(), replica.office());
+        let progress =
+            |replica: &Replica| (replica.committed(), replica.office(), replica.confirmed());
+        let before = progress(&replica);
         let outcome = step(&mut replica);
-        let is_progress = (replica.committed(), replica.office()) != before;
+        let is_progress = progress(&replica) != before;
         drop(replica);
         if is_progress {
             self.progress.notify_all();

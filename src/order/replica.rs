@@ -230,19 +230,29 @@ impl Replica {
         self.advance();
     }
 
-    /// Order `number`, if it is known to be committed. A leader in office knows every committed one, but for what it has
-    /// forgotten, so only its "unknown" is final.
-    pub fn order(&self, number: OrderNumber) -> Result<&Entry> {
+    /// Order `number`, if it is known to be committed, for a question that came at `asked`. A leader in office knows every
+    /// committed one, but for what it has forgotten. So only its "unknown" is final, and only when it is known that
+    /// nobody led after it before the question. `None`: that is not known yet.
+    pub fn order(&mut self, number: OrderNumber, asked: Moment) -> Result<Option<&Entry>> {
         let is_past = number.0 > 0 && number <= self.log.past().last;
-        match &self.role {
+        match &mut self.role {
             _ if number <= self.committed && !is_past => {
-                self.log.get(number).ok_or(Error::UnknownOrder)
+                self.log.get(number).map(Some).ok_or(Error::UnknownOrder)
             }
             Role::Leading(leadership) if leadership.office() == Office::Serving && !is_past => {
-                Err(Error::UnknownOrder)
+                if leadership.confirm(asked) {
+                    Err(Error::UnknownOrder)
+                } else {
+                    Ok(None)
+                }
             }
             _ => Err(Error::NotLeader { epoch: self.epoch().0 }),
         }
+    }
+
+    /// When it was known to lead, as far as somebody waits for that.
+    pub fn confirmed(&self) -> Option<Moment> {
+        self.leadership().map(Leadership::confirmed)
     }
 }
 

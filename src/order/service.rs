@@ -2,6 +2,7 @@
 //! the program `order`.
 
 use super::buying;
+use super::lookup;
 use super::node::{Node, Threads};
 use super::office;
 use super::purchase::Purchases;
@@ -13,7 +14,7 @@ use crate::config::{Config, Engine};
 use crate::endpoint::{Endpoint, Handler};
 use crate::error::{Error, Result};
 use crate::http::{Request as HttpRequest, Responder};
-use crate::model::{Entry, Item, Key, OrderNumber, Principal, ReplicaId};
+use crate::model::{Item, Key, OrderNumber, Principal, ReplicaId};
 use crate::monitoring::status::{Kind, OrderStatus, Outcome};
 use crate::monitoring::{Asked, Monitor, Monitored};
 use crate::net::{Clients, Limits, Server, Transport};
@@ -107,10 +108,6 @@ impl Customers {
         let purchase = buying::by_hand(&self.node.replica.lock(), sequence, key, item)?;
         self.purchases.buy(vec![purchase]).pop().expect("each purchase has an outcome")
     }
-
-    fn order_details(&self, number: OrderNumber) -> Result<Entry> {
-        shared::order(&self.node, number)
-    }
 }
 
 impl Handler for Customers {
@@ -124,7 +121,7 @@ impl Handler for Customers {
                 return asked;
             }
             Ok(Request::OrderDetails { number }) => {
-                (Kind::Order, answer(self.order_details(number), output))
+                (Kind::Order, answer(lookup::order(&self.node, number), output))
             }
             Err(error) => (Kind::Other, answer::<()>(Err(error), output)),
         };
@@ -139,7 +136,7 @@ impl Handler for Customers {
                 (Kind::Other, web::respond(responder, &view))
             }
             ("GET" | "HEAD", ["orders", number]) => {
-                let entry = web::order_number(number).and_then(|n| self.order_details(n));
+                let entry = web::order_number(number).and_then(|n| lookup::order(&self.node, n));
                 (Kind::Order, web::respond(responder, &entry.map(ShownOrder::from)))
             }
             ("POST", ["orders"]) => {

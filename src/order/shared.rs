@@ -1,12 +1,12 @@
-//! The log in a database, as a replica that shares it sees it: the leader takes and reads it, whoever is asked looks orders
-//! up in it, and all know whether they reach it. Used by [`office`](super::office) and [`service`](super::service).
+//! The log in a database, as a replica that shares it sees it: the leader takes and reads it, whoever is asked finds missed
+//! orders in it, and all know whether they reach it. Used by [`office`](super::office) and [`service`](super::service).
 
 use super::durable::Durable;
 use super::leadership::HEARTBEAT;
 use super::node::{Node, Threads};
 use super::table::OrderTable;
 use crate::error::{Error, Result};
-use crate::model::{Entry, Epoch, OrderNumber};
+use crate::model::{Epoch, OrderNumber};
 use crate::protocol::catalog::Standing;
 use crate::protocol::order::{ENTRIES_MAX, Missed};
 use crate::trace::Traced;
@@ -53,16 +53,6 @@ pub fn load(node: &Node, epoch: Epoch, standing: Standing) -> Result<()> {
             tracing::warn!("cannot take the log yet: {error}");
             Err(error)
         }
-    }
-}
-
-/// Order `number`: of this replica's memory, or else of the database. What is not there may be ordered elsewhere just now;
-/// also what a leader does not know, which may have been replaced without knowing it.
-pub fn order(node: &Node, number: OrderNumber) -> Result<Entry> {
-    let known = node.replica.lock().order(number).cloned();
-    match (&node.durable, known) {
-        (Durable::Table(table), Err(not_here)) => table.find(number)?.ok_or(not_here),
-        (_, known) => known,
     }
 }
 

@@ -221,3 +221,47 @@ fn the_base_is_the_end_of_the_log_when_the_view_was_accepted() {
     assert_eq!(later.log().last(), OrderNumber(2));
     assert_eq!(base(&mut later, 2), OrderNumber(1), "what it appends is of its epoch");
 }
+
+/// A leader that was replaced without knowing it must not say that an order does not exist, which its successor has
+/// made.
+#[test]
+fn an_unknown_order_is_final_when_every_member_answers_an_append_sent_after_the_question() {
+    let mut replica = gathering(1, &[1], &[1, 2, 3]);
+    let send = |replica: &mut Replica, follower, ms| {
+        replica.next_append(ReplicaId(follower), at(ms)).is_some()
+    };
+    for follower in [2, 3] {
+        assert!(send(&mut replica, follower, 1));
+        acknowledge(&mut replica, 1, follower, 1, 2);
+    }
+    reconcile_in(1, &mut replica);
+    assert_eq!(replica.office(), Some(Office::Serving));
+    let order = |replica: &mut Replica, number, ms| {
+        replica.order(OrderNumber(number), at(ms)).map(|found| found.map(|entry| entry.number.0))
+    };
+    assert_eq!(order(&mut replica, 1, 5), Ok(Some(1)), "what is committed stays so");
+    assert!(!send(&mut replica, 2, 4), "no heartbeat is due");
+    assert_eq!(order(&mut replica, 2, 5), Ok(None));
+    for follower in [2, 3] {
+        assert_eq!(order(&mut replica, 2, 5), Ok(None), "before {follower} has answered");
+        assert!(send(&mut replica, follower, 6), "it is asked at once");
+        assert!(!send(&mut replica, follower, 7), "once");
+        acknowledge(&mut replica, 1, follower, 1, 8);
+    }
+    assert_eq!(order(&mut replica, 2, 5), Err(Error::UnknownOrder));
+    assert_eq!(order(&mut replica, 2, 7), Ok(None), "a question that came later");
+    replica.step_down(Epoch(2));
+    assert_eq!(order(&mut replica, 2, 5), Err(Error::NotLeader { epoch: 2 }));
+}
+
+/// An outsider cannot be elected, so nobody waits for it.
+#[test]
+fn an_unknown_order_is_not_confirmed_by_those_out_of_sync() {
+    let mut replica = gathering(1, &[1], &[1, 2]);
+    acknowledge(&mut replica, 1, 2, 1, 2);
+    reconcile_in(1, &mut replica);
+    assert_eq!(replica.order(OrderNumber(2), at(5)), Ok(None));
+    replica.next_append(ReplicaId(2), at(6)).unwrap();
+    acknowledge(&mut replica, 1, 2, 1, 8);
+    assert_eq!(replica.order(OrderNumber(2), at(5)), Err(Error::UnknownOrder));
+}

@@ -159,15 +159,15 @@ fn what_is_not_in_memory_is_looked_for_in_the_database() {
     follower.accept(view_of(1, 1), at(0));
     let (unknown, elsewhere) = (Err(Error::UnknownOrder), Err(Error::NotLeader { epoch: 1 }));
     for (what, replica, number, expected) in [
-        ("in memory", &leader, 6, Ok(())),
-        ("the last", &leader, 7, Ok(())),
+        ("in memory", &leader, 6, Ok(true)),
+        ("the last", &leader, 7, Ok(true)),
         ("the next", &leader, 8, unknown.clone()),
         ("past", &leader, 5, elsewhere.clone()),
         ("the first", &leader, 1, elsewhere.clone()),
         ("no number", &leader, 0, unknown),
         ("not its own", &follower, 1, elsewhere),
     ] {
-        let found = replica.order(OrderNumber(number)).map(drop);
+        let found = replica.clone().order(OrderNumber(number), at(1)).map(|found| found.is_some());
         assert_eq!(found, expected, "{what}");
     }
 }

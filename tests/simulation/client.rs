@@ -103,9 +103,13 @@ impl Client {
                 let has_key = context.rng.u32(0..4) > 0;
                 self.purchase(name, context.rng.u64(1..4), has_key)
             }
-            4 if judge.acknowledged() > 0 => CustomerRequest::LookUp {
-                number: OrderNumber(context.rng.u64(1..=judge.acknowledged() + 1)),
-            },
+            4 if judge.acknowledged() > 0 => {
+                let newest = judge.acknowledged();
+                let some = context.rng.u64(1..=newest + 1);
+                // The newest is the one that a leader may miss that was replaced without knowing it.
+                let number = OrderNumber(if context.rng.bool() { newest } else { some });
+                CustomerRequest::LookUp { number }
+            }
             5 => CustomerRequest::Withdraw {
                 item: Item {
                     name: name.parse().unwrap(),

@@ -108,9 +108,7 @@ impl Nemesis {
 
     /// Cuts a node off from one other node, from all, or from all but the catalog, in one direction or both.
     fn cut(world: &mut World, node: Node, time: Duration) {
-        let mut others: Vec<Node> = world.frontends.keys().copied().map(Node::Frontend).collect();
-        others.push(Node::Catalog);
-        others.extend((1..=REPLICAS).map(|id| Node::Replica(ReplicaId(id))));
+        let mut others = Nemesis::nodes(world);
         others.retain(|other| *other != node);
         match world.rng.u32(0..8) {
             0 => {}
@@ -125,6 +123,7 @@ impl Nemesis {
                 }
                 return;
             }
+            3 => return Nemesis::split(world, node, time),
             _ => others = vec![others[world.rng.usize(..others.len())]],
         }
         let (to, from) = match world.rng.u32(0..4) {
@@ -143,6 +142,27 @@ impl Nemesis {
                 world.cut(other, node, time);
             }
         }
+    }
+
+    /// The network falls into two halves: `node` is in one, and the front-end that makes the views in the other.
+    fn split(world: &mut World, node: Node, time: Duration) {
+        let (mut here, mut there) = (vec![node], vec![Node::Frontend(FRONTEND)]);
+        for other in Nemesis::nodes(world) {
+            if !here.contains(&other) && !there.contains(&other) {
+                if world.rng.bool() { here.push(other) } else { there.push(other) }
+            }
+        }
+        world.trace.add(world.now, || format!("{here:?} ARE CUT from {there:?} for {time:?}"));
+        for (one, other) in here.iter().flat_map(|one| there.iter().map(|other| (*one, *other))) {
+            world.cut(one, other, time);
+            world.cut(other, one, time);
+        }
+    }
+
+    fn nodes(world: &World) -> Vec<Node> {
+        let frontends = world.frontends.keys().copied().map(Node::Frontend);
+        let replicas = (1..=REPLICAS).map(|id| Node::Replica(ReplicaId(id)));
+        frontends.chain([Node::Catalog]).chain(replicas).collect()
     }
 
     /// Delays the catalog's answers to the leader, so that some of them arrive when the catalog has started again.

@@ -1,4 +1,4 @@
-//! A replica, as `src/order/{service,purchase,replication,office,recovery}.rs` run it. Each of their
+//! A replica, as `src/order/{service,purchase,lookup,replication,office,recovery}.rs` run it. Each of their
 //! threads is a small state machine, which is run whenever something has happened at this replica.
 
 mod leader;
@@ -71,6 +71,7 @@ pub struct Order {
     recovery: Option<Tag>,
     appends: Vec<Appending>,
     purchases: Vec<Purchasing>,
+    looking_up: Vec<LookingUp>,
     bought_by_hand: u64,
     senders: Vec<Sender>,
     office: Officer,
@@ -86,6 +87,13 @@ struct Appending {
     tag: Tag,
     epoch: Epoch,
     last: OrderNumber,
+}
+
+/// A thread that looks an order up.
+struct LookingUp {
+    tag: Tag,
+    number: OrderNumber,
+    asked: Moment,
 }
 
 impl Order {
@@ -116,6 +124,7 @@ impl Order {
             recovery: None,
             appends: Vec::new(),
             purchases: Vec::new(),
+            looking_up: Vec::new(),
             bought_by_hand: 0,
             senders,
             office: Officer::default(),
@@ -195,18 +204,25 @@ impl Order {
                 }
             }
             Question::Order(Request::OrderDetails { number }) => {
-                self.order(number).map(Answer::Entry)
+                self.looking_up.push(LookingUp { tag, number, asked: context.now });
+                return None;
             }
             other => Err(Error::invalid(format!("{other:?}"))),
         })
     }
 
-    /// `shared::order`.
-    fn order(&self, number: OrderNumber) -> Result<Entry> {
-        match (&self.disk.table, self.replica.order(number).cloned()) {
-            (Some(table), Err(not_here)) => table.find(number).ok_or(not_here),
-            (_, known) => known,
-        }
+    /// `lookup::order`, for each call under way.
+    fn look_up(&mut self, context: &mut Context<'_>) {
+        let Order { replica, disk, looking_up, .. } = self;
+        looking_up.retain(|LookingUp { tag, number, asked }| {
+            let found = match (replica.order(*number, *asked).transpose(), &disk.table) {
+                (None, _) => return true,
+                (Some(Err(not_here)), Some(table)) => table.find(*number).ok_or(not_here),
+                (Some(known), _) => known.cloned(),
+            };
+            context.answer(*tag, found.map(Answer::Entry));
+            false
+        });
     }
 
     /// `Order::accept`.
@@ -327,6 +343,7 @@ impl Order {
             }
         });
         self.purchases = purchases;
+        self.look_up(context);
         self.hold_office(context);
         self.send(context);
         self.watch_catalog(context);
