@@ -282,6 +282,24 @@ fn a_leader_without_the_catalog_is_replaced_by_a_member_with_it() {
     store.is_quiet();
 }
 
+/// When the catalog comes back, or another takes over, one replica is the first to reach it.
+#[test]
+fn a_catalog_that_comes_back_deposes_nobody() {
+    let mut store = Store::serving(3, &[1, 2, 3]);
+    store.healths.iter_mut().for_each(|health| health.catalog_reachable = false);
+    store.is_quiet();
+    store.health(1).catalog_reachable = true;
+    assert_eq!(store.wait(ms(250)), None, "perhaps the others are about to say the same");
+    store.health(3).catalog_reachable = true;
+    store.is_quiet();
+
+    let mut store = Store::serving(3, &[1, 2, 3]);
+    store.healths.iter_mut().for_each(|health| health.catalog_reachable = false);
+    store.is_quiet();
+    store.health(1).catalog_reachable = true;
+    store.settles_on(&view(6, 1, &[1, 2, 3]));
+}
+
 #[test]
 fn a_front_end_that_starts_makes_a_view_of_its_own() {
     let before = view(4, 2, &[1, 2]);

@@ -26,8 +26,8 @@ pub const SILENT: Duration = Duration::from_millis(450);
 /// silent, so it waits for new reports first.
 const PAUSED: Duration = Duration::from_millis(250);
 
-/// A leader that cannot reach the catalog stays the leader for this long: perhaps the catalog is down
-/// for all replicas.
+/// A leader that cannot reach the catalog stays the leader until it has been so, and another replica has reached the catalog,
+/// for this long: perhaps the catalog is down for all replicas, or has just come back.
 const CUT_OFF: Duration = Duration::from_millis(300);
 
 /// A front-end that lost its view file does not know which epochs it used last. It skips more epochs
@@ -90,8 +90,8 @@ struct Replica {
     /// When it was asked for `health`.
     asked: Moment,
     refused: bool,
-    /// Since when it has not reached the catalog.
-    cut_off: Option<Moment>,
+    /// Since when it says the same about the catalog: that it reaches it, or that it does not.
+    same_since: Moment,
 }
 
 /// A new view, and why it was made.
@@ -193,9 +193,11 @@ impl Controller {
                 if self.view.as_ref().is_some_and(|view| theirs > view.epoch) {
                     self.superseded_by = Some(theirs);
                 }
-                let cut_off = (!health.catalog_reachable).then(|| replica.cut_off.unwrap_or(now));
+                let before = replica.health.as_ref().map(|health| health.catalog_reachable);
+                let is_same = before == Some(health.catalog_reachable);
+                let same_since = if is_same { replica.same_since } else { now };
                 let health = Some(health);
-                *replica = Replica { health, expected, asked, refused: false, cut_off };
+                *replica = Replica { health, expected, asked, refused: false, same_since };
             }
             HealthReport::Silent => {}
             HealthReport::Refused => replica.refused = true,
@@ -335,12 +337,15 @@ impl Controller {
         now: Moment,
     ) -> Option<&'a Member> {
         let reaches = |id| up[&id].catalog_reachable;
-        let cut_off = |id| self.replicas[&id].cut_off.is_some_and(|since| now >= since + CUT_OFF);
+        let is_steady = |id| now >= self.replicas[&id].same_since + CUT_OFF;
         let fit: Vec<&Member> =
             members.iter().filter(|member| self.is_fit(up[&member.id])).collect();
         let some_reach = fit.iter().any(|member| reaches(member.id));
-        let stays =
-            |id| id == old.leader && !has_restarted(up[&id], old) && !(some_reach && cut_off(id));
+        let is_cut_off = |id| {
+            let other_reaches = |other: &&Member| reaches(other.id) && is_steady(other.id);
+            !reaches(id) && is_steady(id) && fit.iter().any(other_reaches)
+        };
+        let stays = |id| id == old.leader && !has_restarted(up[&id], old) && !is_cut_off(id);
         let best = || {
             let will_do = |member: &&Member| !some_reach || reaches(member.id);
             fit.iter().copied().filter(will_do).max_by_key(|member| member.id)
