@@ -6,13 +6,9 @@ mod support;
 use rustix::process::Signal;
 use std::io::{PipeReader, pipe};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 use support::Id::{self, Catalog, Frontend, Order};
 use support::output::assert_full_and_closed_output;
 use support::{ALL, Cluster, finish, signal, wait_until};
-
-/// How long a program may take to end.
-const END_MAX: Duration = Duration::from_secs(5);
 
 /// More lines than fit into a pipe of 64 KiB.
 const LINES: usize = 2_000;
@@ -39,10 +35,8 @@ fn run_all_ends_although_nobody_reads_what_it_says() {
         customer.quantity("Tux");
     }
     customer.buy_one("Tux");
-    let begun = Instant::now();
     signal(&run_all, Signal::TERM);
     assert_eq!(finish(&mut run_all).code(), Some(0));
-    assert!(begun.elapsed() < END_MAX, "{:?}", begun.elapsed());
     drop(reader);
 }
 
@@ -65,10 +59,8 @@ fn a_service_ends_although_nobody_reads_its_log() {
             let mut customer = store.customer(Frontend);
             (0..LINES).for_each(|_| drop(customer.get("/products/Tux")));
         }
-        let begun = Instant::now();
         signal(&process, Signal::TERM);
         assert_eq!(finish(&mut process).code(), Some(0), "{id:?}");
-        assert!(begun.elapsed() < END_MAX, "{id:?}: {:?}", begun.elapsed());
         store.start(id);
     }
 }

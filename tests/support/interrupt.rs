@@ -1,12 +1,9 @@
 //! Presses Ctrl-C while a program runs.
 
-use super::{Cluster, signal, wait_until};
+use super::{Cluster, PATIENCE, signal, wait_until};
 use rustix::process::Signal;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
-
-/// How long a program may take to end.
-const END_MAX: Duration = Duration::from_secs(5);
+use std::time::Instant;
 
 /// A program that runs until it is interrupted.
 pub fn start(store: &Cluster, program: &str, arguments: &[&str]) -> Child {
@@ -22,7 +19,7 @@ pub fn interrupt(program: Child) -> (String, String) {
     let output = program.wait_with_output().expect("it is our child");
     let said = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(begun.elapsed() < END_MAX, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     (String::from_utf8(output.stdout).expect("text"), said)
 }
 

@@ -39,7 +39,7 @@ use toystore::protocol::order::{Health, Peer};
 use toystore::protocol::{ask, wanted};
 
 /// Much longer than anything here takes; a test that reaches it has failed.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A service of the store, in the order of their start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

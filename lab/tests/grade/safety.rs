@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use toystore::stop::Stop;
 use toystore_lab::grade::checks::{self, Check};
 use toystore_lab::grade::finding::Verdict;
@@ -91,12 +91,10 @@ fn nothing_survives_an_interruption_a_time_out_or_the_end() {
         wait_until("it hides", || {
             processes_with(&mark).iter().any(|line| line.contains("sleep 1001"))
         });
-        let begun = Instant::now();
         if interrupted {
             signal(&program, Signal::INT);
         }
         let status = wait_for("it ends", || program.try_wait().expect("our child"));
-        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
         assert_eq!(status.code(), Some(if interrupted { 130 } else { 2 }), "{more}");
         graded.assert_clean();
     }
