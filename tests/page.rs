@@ -30,12 +30,7 @@ impl Lesson {
         let store = Cluster::closed(&[]);
         let listen = format!("--page-listen={}:0", own_host());
         let mut run_all = RunAll::start(&store, &["--page", &listen]);
-        run_all.wait_until_said("the cluster page is at http://");
-        let said = run_all.said();
-        let (_, url) = said.split_once("the cluster page is at http://").expect("just seen");
-        let (address, rest) = url.split_once('/').expect("a path");
-        let (token, _) = rest.split_once('/').expect("it ends in a slash");
-        let (address, token) = (address.to_owned(), format!("/{token}"));
+        let (address, token) = run_all.page();
         let http = Customer::of(&address);
         Lesson { run_all, store, address, token, http }
     }

@@ -52,6 +52,7 @@ pub static CLUSTER: Page = Page {
         css("assets/cluster.css", include_bytes!("cluster/cluster.css")),
         css("assets/life.css", include_bytes!("cluster/life.css")),
         js("assets/cluster.js", include_bytes!("cluster/cluster.js")),
+        js("assets/database.js", include_bytes!("cluster/database.js")),
         js("assets/diagram.js", include_bytes!("cluster/diagram.js")),
         js("assets/services.js", include_bytes!("cluster/services.js")),
         js("assets/controls.js", include_bytes!("cluster/controls.js")),

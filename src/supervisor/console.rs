@@ -12,9 +12,10 @@ use super::store::Store;
 use super::watch::Watch;
 use super::welcome::front_ends;
 use crate::collector::Collector;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Engine};
 use crate::error::{Error, Result};
 use crate::net::transport;
+use crate::storage::database::Node;
 use crossbeam_channel::{Receiver, bounded};
 
 /// The most commands that may wait; further ones are refused.
@@ -47,7 +48,11 @@ impl Console {
         store: &Store,
         keyboard: Option<Keyboard>,
     ) -> Result<Console> {
-        let watch = Watch::start(store.services())?;
+        let nodes = match config.storage.engine {
+            Engine::Files => Vec::new(),
+            Engine::Database => Node::each(&config.database)?,
+        };
+        let watch = Watch::start(store.services(), nodes)?;
         let client = config::Client { addresses: front_ends(config), ..config.client.clone() };
         let customers = Customers::none(transport::public_targets(&client)?);
         let (sender, instructions) = bounded(COMMANDS_WAITING_MAX);

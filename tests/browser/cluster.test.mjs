@@ -24,7 +24,7 @@ async function lesson(t, { viewport = DESK, ...context } = {}) {
   const page = await open(browser, store.page, { viewport, ...context });
   t.after(() => close(page));
   await leader(page);
-  await state(page, "frontend", "up");
+  await state(page, "frontend", "makes the views");
   return { store, page };
 }
 
@@ -124,6 +124,40 @@ describe("the cluster page", { concurrency: 3 }, () => {
     const logs = await Promise.all([1, 2, 3].map((id) => store.file(`order-${id}`, "orders.csv")));
     assert(logs[0].split("\n").length > 30, "there are orders");
     assert.deepEqual(logs, [logs[0], logs[0], logs[0]], "all logs are identical");
+  });
+
+  test("several front-ends and catalogs are drawn, and the nodes of the database", async (t) => {
+    const { page } = await lesson(t);
+    assert(!await page.locator("#database").isVisible(), "with files there are none");
+    await page.route("**/state?*", async (route) => {
+      const response = await route.fetch();
+      const { data } = await response.json();
+      const like = (name, more) => ({ ...data.services.find((service) => service.name === name), ...more });
+      data.services.push(like("catalog", { name: "catalog 2", state: "standby", answers: false }));
+      data.services.push(...[2, 3].map((id) => like("frontend", { name: `frontend ${id}`, state: "up" })));
+      const node = (name, fitness, state, count, why = null) => ({ address: `${name}:3306`, fitness, state, count, why });
+      data.nodes = [
+        node("db-1", "fit", "Synced", 2),
+        node("db-2", "unfit", "read-only", 2),
+        node("db-3", "silent", "does not answer", null, "Connection refused"),
+      ];
+      await route.fulfill({ response, json: { data } });
+    });
+    const nodes = page.locator("#database li");
+    await nodes.nth(2).waitFor();
+    assert.deepEqual(await nodes.allTextContents(), [
+      "db-1:3306 Synced cluster size 2",
+      "db-2:3306 read-only cluster size 2",
+      "db-3:3306 does not answer Connection refused",
+    ]);
+    await state(page, "catalog 2", "standby");
+    await state(page, "frontend 3", "up");
+    for (const name of ["catalog", "catalog 2", "frontend", "frontend 2", "frontend 3"]) {
+      await page.locator("#map .name").getByText(name, { exact: true }).waitFor();
+    }
+    await assertAccessible(page);
+    await screenshot(page, "database.png");
+    await page.unrouteAll({ behavior: "wait" });
   });
 
   test("with the keyboard alone a service is paused and goes on", async (t) => {

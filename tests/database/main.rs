@@ -13,6 +13,7 @@ mod store;
 mod standby;
 mod front_ends;
 mod migration;
+mod page;
 
 use history::History;
 use toystore::history::Outcome;

@@ -40,6 +40,17 @@ impl RunAll {
         });
     }
 
+    /// Host and port of the cluster page, and its path: `/` and the token.
+    pub fn page(&mut self) -> (String, String) {
+        let before = "the cluster page is at http://";
+        self.wait_until_said(before);
+        let said = self.said();
+        let (_, url) = said.split_once(before).expect("just seen");
+        let (address, rest) = url.split_once('/').expect("a path");
+        let (token, _) = rest.split_once('/').expect("it ends in a slash");
+        (address.to_owned(), format!("/{token}"))
+    }
+
     /// The first number after a text in its output.
     pub fn number_after(&self, text: &str) -> i32 {
         let said = self.said();

@@ -4,6 +4,7 @@ import { Failure, Poll, ask } from "./ask.js";
 import { Charts } from "./charts.js";
 import { Controls } from "./controls.js";
 import { Events } from "./events.js";
+import { Database } from "./database.js";
 import { Diagram } from "./diagram.js";
 import { Cache, Stock } from "./toys.js";
 import { Life } from "./life.js";
@@ -14,7 +15,7 @@ const EVERY_MS = 400;
 const controls = new Controls();
 const events = new Events();
 const charts = new Charts();
-const parts = [new Diagram(), new Services(controls), new Cache(), new Stock(), charts, events, controls];
+const parts = [new Diagram(), new Services(controls), new Database(), new Cache(), new Stock(), charts, events, controls];
 
 new Life();
 

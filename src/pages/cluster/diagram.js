@@ -121,10 +121,13 @@ function row(count) {
 class Box {
   element = element("g", {});
   #name = element("text", { x: 14, y: 28, class: "name" });
-  #lines = [0, 1, 2].map((line) => element("text", { x: 14, y: 50 + line * 18 }));
+  #lines;
 
   constructor({ x, y, width = WIDTH, height = HEIGHT }) {
     this.element.setAttribute("transform", `translate(${x} ${y})`);
+    // Of many front-ends each box is low.
+    const heights = [50, 68, 86].filter((y) => y < height - 3);
+    this.#lines = heights.map((y) => element("text", { x: 14, y }));
     this.element.append(element("rect", { width, height, rx: 14 }), this.#name, ...this.#lines);
   }
 

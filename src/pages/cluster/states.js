@@ -7,6 +7,7 @@ export const STATES = {
   catching_up: "catching up",
   in_conflict: "in conflict",
   up: "up",
+  controller: "makes the views",
   silent: "does not answer",
   standby: "standby",
   paused: "paused",

@@ -7,6 +7,7 @@
 //! nodes.rs       the nodes of the database, tried in turn, each with deadlines
 //! schema.rs      the tables that a service needs, made at its first start
 //! opened.rs      a service's database: opens it, reads
+//! node.rs        one node by itself: whether it answers, and what it says of itself
 //! row.rs         (pure) what the row of a log says about a commit whose outcome is unknown
 //! lease.rs       (pure) until when a log certainly has no other writer, and from when on it may be taken
 //! claim.rs       that row in the database: read, take, give back
@@ -24,6 +25,7 @@ pub mod fault;
 pub mod nodes;
 pub mod schema;
 pub mod opened;
+pub mod node;
 pub mod row;
 pub mod lease;
 mod claim;
@@ -32,6 +34,7 @@ pub mod candidate;
 
 pub use candidate::Candidate;
 pub use lease::LOOK;
+pub use node::{Node, NodeStatus};
 pub use opened::Database;
 pub use schema::Schema;
 pub use statement::{add_list, literal};

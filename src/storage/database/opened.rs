@@ -143,7 +143,7 @@ pub(super) fn run_all(connection: &mut Conn, text: &str) -> Result<(), Refusal> 
 }
 
 /// The error of a read.
-fn unavailable(fault: Fault) -> Error {
+pub(super) fn unavailable(fault: Fault) -> Error {
     match fault {
         Fault::Lasting(error) => error,
         Fault::Passing(why) => Error::unavailable(why),

@@ -1,12 +1,15 @@
 //! The state of the store: written by the threads that ask the services, read by the page and the
 //! terminal. It has one lock, which is never held across a call.
 
+use super::database::KnownNode;
 use super::feed::{Entry, Feed};
 use super::pace::{Pace, Sample};
 use super::picture::{Known, Picture};
 use super::report::{Own, ServiceStatus};
 use crate::address;
+use crate::error::Result;
 use crate::model::ReplicaId;
+use crate::storage::database::NodeStatus;
 use crate::supervisor::process::{Process, Service, State};
 use crate::supervisor::service::ServiceId;
 use parking_lot::Mutex;
@@ -20,6 +23,7 @@ pub struct Board {
 
 struct Knowledge {
     services: Vec<Known>,
+    nodes: Vec<KnownNode>,
     feed: Feed,
     pace: Pace,
 }
@@ -37,8 +41,8 @@ pub struct Snapshot {
 }
 
 impl Board {
-    /// A board for these services, before their first status.
-    pub fn new(services: &[Service]) -> Board {
+    /// A board for these services and nodes of the database, before their first status.
+    pub fn new<'a>(services: &[Service], nodes: impl Iterator<Item = &'a str>) -> Board {
         let unknown = |service: &Service| Known {
             id: service.id,
             listen: address::to_call(&service.listen),
@@ -48,7 +52,8 @@ impl Board {
             answers: false,
         };
         let services = services.iter().map(unknown).collect();
-        let state = Knowledge { services, feed: Feed::default(), pace: Pace::default() };
+        let nodes = nodes.map(KnownNode::new).collect();
+        let state = Knowledge { services, nodes, feed: Feed::default(), pace: Pace::default() };
         Board { state: Mutex::new(state) }
     }
 
@@ -70,7 +75,7 @@ impl Board {
     pub fn update_status(&self, id: ServiceId, report: Option<ServiceStatus>) {
         let unix_ms = unix_ms();
         let mut state = self.state.lock();
-        let Knowledge { services, feed, pace } = &mut *state;
+        let Knowledge { services, feed, pace, .. } = &mut *state;
         let Some(known) = services.iter_mut().find(|known| known.id == id) else { return };
         known.answers = report.is_some();
         let Some(report) = report else { return };
@@ -79,6 +84,11 @@ impl Board {
             feed.refused(unix_ms, pace.add(unix_ms, &report, &front.cache));
         }
         known.report = Some(report);
+    }
+
+    /// Stores the answer of the node at this place of the settings.
+    pub fn update_node(&self, place: usize, answer: Result<NodeStatus>) {
+        self.state.lock().nodes[place].answer = Some(answer);
     }
 
     /// Adds an event of the supervisor.
@@ -93,7 +103,8 @@ impl Board {
 
     /// The current state of the store.
     pub fn picture(&self) -> Picture {
-        Picture::of(&self.state.lock().services)
+        let state = self.state.lock();
+        Picture::of(&state.services, &state.nodes)
     }
 
     /// The current state of the store, and the events and samples that the page does not have yet.
@@ -101,7 +112,7 @@ impl Board {
         let state = self.state.lock();
         Snapshot {
             unix_ms: unix_ms(),
-            picture: Picture::of(&state.services),
+            picture: Picture::of(&state.services, &state.nodes),
             events: state.feed.after(seen.event).cloned().collect(),
             samples: state.pace.after(seen.unix_ms).cloned().collect(),
         }

@@ -1,20 +1,24 @@
-//! Collects the state of the open store: requests the status of every service several times a second.
+//! Collects the state of the open store: requests the status of every service, and of every node of its database, several
+//! times a second.
 //! Used by the cluster page and by `status` at the terminal.
 //!
 //! ```text
 //!  services ◀── GET /status ── a thread for each ──▶ board ──▶ picture, pace, feed
+//!  nodes    ◀── SHOW STATUS ── a thread for each ──▶
 //! ```
 //!
 //! * [`board`]: the shared state, behind a lock.
 //! * [`picture`] (pure): the state of the store at one moment.
+//! * [`database`] (pure): that of the nodes of its database.
 //! * [`pace`] (pure): rates and latencies of the last two minutes.
 //! * [`feed`] (pure): the list of events.
 //! * [`report`]: the status of a service.
 //!
-//! A paused service delays only its own thread.
+//! A paused service or node delays only its own thread.
 
 pub mod board;
 mod picture;
+mod database;
 mod pace;
 mod feed;
 mod report;
@@ -24,6 +28,7 @@ use crate::error::Result;
 use crate::http::Client;
 use crate::protocol::web::Data;
 use crate::stop::VitalThread;
+use crate::storage::database::Node;
 use board::Board;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use report::ServiceStatus;
@@ -45,9 +50,9 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Starts a thread for each service.
-    pub fn start(services: &[Service]) -> Result<Watch> {
-        let board = Arc::new(Board::new(services));
+    /// Starts a thread for each service, and for each node of the database.
+    pub fn start(services: &[Service], nodes: Vec<Node>) -> Result<Watch> {
+        let board = Arc::new(Board::new(services, nodes.iter().map(Node::address)));
         let (stop, stopped) = bounded::<()>(0);
         let mut watch = Watch { board, _stop: stop, threads: Vec::new() };
         for Service { id, peer, .. } in services {
@@ -56,6 +61,15 @@ impl Watch {
             watch.threads.push(VitalThread::start(format!("watch {id}"), move || {
                 while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                     board.update_status(id, ask(&mut client));
+                }
+            })?);
+        }
+        for (place, mut node) in nodes.into_iter().enumerate() {
+            let (board, stopped) = (watch.board.clone(), stopped.clone());
+            let name = format!("watch node {}", place + 1);
+            watch.threads.push(VitalThread::start(name, move || {
+                while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                    board.update_node(place, node.ask());
                 }
             })?);
         }

@@ -1,6 +1,7 @@
 //! The state of the store at one moment, computed from the state of each process and the last status
 //! of each service. The cluster page draws it and `status` prints it. Pure.
 
+use super::database::{KnownNode, NodePicture};
 use super::report::{Own, ServiceStatus};
 use crate::model::{Epoch, OrderNumber, ReplicaId, View};
 use crate::monitoring::status::{CacheStatus, FollowerStatus, Sessions};
@@ -27,6 +28,8 @@ pub struct Known {
 #[derive(Debug, Serialize)]
 pub struct Picture {
     services: Vec<ServicePicture>,
+    /// The nodes of the database; none with files.
+    nodes: Vec<NodePicture>,
     /// The current view: the newest that a front-end reports.
     view: Option<View>,
     /// The cache of the first front-end.
@@ -84,6 +87,8 @@ pub enum State {
     Standby,
     /// It answers; it is not a replica, or there is no view yet.
     Up,
+    /// The front-end that makes the views.
+    Controller,
     /// The leader, which accepts purchases.
     Leader,
     /// The leader, before it accepts purchases.
@@ -97,11 +102,12 @@ pub enum State {
 }
 
 impl Picture {
-    /// The state of a store with these services.
-    pub fn of(services: &[Known]) -> Picture {
+    /// The state of a store with these services, on these nodes of a database.
+    pub fn of(services: &[Known], nodes: &[KnownNode]) -> Picture {
         let own = |known: &Known| known.report.as_ref().map(|report| report.own.clone());
         let mut picture = Picture {
             services: Vec::new(),
+            nodes: nodes.iter().map(NodePicture::of).collect(),
             view: None,
             cache: None,
             toy_count: 0,
@@ -235,8 +241,10 @@ fn state(known: &Known, view: Option<&View>, has_active_catalog: bool) -> State 
         let is_catalog = matches!(known.id, ServiceId::Catalog(_));
         return if is_catalog && has_active_catalog { State::Standby } else { State::Silent };
     }
-    let Some(Own::Order(order)) = known.report.as_ref().map(|report| &report.own) else {
-        return State::Up;
+    let order = match known.report.as_ref().map(|report| &report.own) {
+        Some(Own::Order(order)) => order,
+        Some(Own::Frontend(front)) if front.controls => return State::Controller,
+        _ => return State::Up,
     };
     let Some(view) = view else { return State::Up };
     if order.conflict.is_some() {
@@ -259,6 +267,7 @@ impl Display for State {
             State::Silent => "does not answer",
             State::Standby => "standby",
             State::Up => "up",
+            State::Controller => "makes the views",
             State::Leader => "leader ★",
             State::TakingOffice => "taking office",
             State::InSync => "in sync",
@@ -289,6 +298,9 @@ impl Display for Picture {
                     format!("{busy}/{threads}")
                 )?;
             }
+        }
+        for node in &self.nodes {
+            write!(f, "\n{node}")?;
         }
         for remedy in self.services.iter().filter_map(|service| service.remedy.as_ref()) {
             write!(f, "\n{remedy}")?;
@@ -364,7 +376,7 @@ mod tests {
     }
 
     fn states(services: &[Known]) -> Vec<State> {
-        Picture::of(services).services.iter().map(|service| service.state).collect()
+        Picture::of(services, &[]).services.iter().map(|service| service.state).collect()
     }
 
     #[test]
@@ -380,9 +392,9 @@ mod tests {
         ];
         assert_eq!(
             states(&services),
-            [State::Paused, State::InSync, State::Leader, State::CatchingUp, State::Up]
+            [State::Paused, State::InSync, State::Leader, State::CatchingUp, State::Controller]
         );
-        let picture = Picture::of(&services);
+        let picture = Picture::of(&services, &[]);
         assert_eq!(picture.leader(), Some(ReplicaId(2)));
         let lags: Vec<_> = picture.services[1..4]
             .iter()
@@ -394,7 +406,7 @@ mod tests {
         assert_eq!(states(&services)[2], State::TakingOffice);
         services[2].answers = false;
         assert_eq!(states(&services)[2], State::Silent);
-        assert_eq!(Picture::of(&services).leader(), None);
+        assert_eq!(Picture::of(&services, &[]).leader(), None);
         services[2].process = process::State::Ended(ExitStatus::default());
         assert_eq!(states(&services)[2], State::Down);
     }
@@ -409,7 +421,7 @@ mod tests {
         let mut services = vec![catalog(1, 7), catalog(2, 6)];
         services[1].answers = false;
         assert_eq!(states(&services), [State::Up, State::Standby]);
-        assert_eq!(Picture::of(&services).toy_count, 7);
+        assert_eq!(Picture::of(&services, &[]).toy_count, 7);
         services[0].answers = false;
         assert_eq!(states(&services), [State::Silent, State::Silent]);
     }
@@ -422,7 +434,7 @@ mod tests {
         let Own::Order(order) = &mut report.own else { unreachable!("a replica") };
         order.conflict = Some(OrderNumber(8));
         assert_eq!(states(&services), [State::InConflict, State::Leader]);
-        let shown = Picture::of(&services).to_string();
+        let shown = Picture::of(&services, &[]).to_string();
         let remedy = "order 1 has committed orders that differ from the leader's. It accepts no new orders. \
                       To keep the leader's log: stop this replica, move its data directory away, start it again";
         assert_eq!(shown.lines().last(), Some(remedy));
@@ -434,7 +446,7 @@ mod tests {
         let mut services =
             vec![replica(1, &new, false, &[]), replica(2, &new, true, &[]), front_end(&old)];
         services[2].answers = false;
-        assert_eq!(Picture::of(&services).view, Some(new));
+        assert_eq!(Picture::of(&services, &[]).view, Some(new));
     }
 
     #[test]
@@ -453,7 +465,7 @@ epoch 2: replica 2 leads, in sync: 1 2
 catalog   down                                   
 order 1   in sync              41        40     1    3/10           5      2      1
 order 2   leader ★             42        40          3/10           5      2      1
-frontend  up                                         3/10           5      2      1";
-        assert_eq!(Picture::of(&services).to_string(), expected);
+frontend  makes the views                            3/10           5      2      1";
+        assert_eq!(Picture::of(&services, &[]).to_string(), expected);
     }
 }
