@@ -1,22 +1,18 @@
 //! Two front-ends before a store on the database. The one that makes the views is lost, and the leader, too: the other one
 //! makes the next view, and the customers change over to it.
 
-use crate::gap;
 use crate::history::History;
 use crate::load::Load;
 use crate::store::balances;
 use crate::support::galera::Galera;
 use crate::support::two_front_ends::Store;
 use crate::support::{ALL, Id, wait_for, wait_until};
+use crate::{assert_kept, gap};
 use rustix::process::Signal;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
-use toystore::config::Config;
-use toystore::history::checker;
-use toystore::model::{Epoch, OrderNumber, View};
-use toystore::order::table::{OrderTable, SCHEMA};
-use toystore::storage::database::Database;
+use toystore::model::{Epoch, View};
 
 const TOYS: [&str; 3] = ["Tux", "Fox", "O'Hare"];
 const STOCK: u64 = 1_000_000;
@@ -65,12 +61,7 @@ fn the_other_front_end_makes_the_views_when_the_one_that_made_them_is_lost() {
 
     wait_until("the books agree", || balances(&galera));
     let stock = TOYS.map(|toy| (toy.to_owned(), STOCK)).into();
-    let config = Config { database: galera.settings(), ..Config::default() };
-    let database = Database::existing(&config.database, &SCHEMA).expect("the database answers");
-    let table = OrderTable::of(database);
-    let orders = table.after(OrderNumber(0), 1_000_000).expect("the database answers");
-    let problems = checker::safety(&history.requests(), &stock, &orders);
-    assert!(problems.is_empty(), "{}", problems[0]);
+    assert_kept(&history, &galera, &stock);
 }
 
 fn lose_controller(store: &mut Store, loss: Loss, leader: Leader, history: &History) {

@@ -14,9 +14,26 @@ mod standby;
 mod front_ends;
 mod migration;
 mod page;
+mod unwritable;
 
 use history::History;
-use toystore::history::Outcome;
+use std::collections::BTreeMap;
+use support::galera::Galera;
+use toystore::config::Config;
+use toystore::history::{Outcome, checker};
+use toystore::model::OrderNumber;
+use toystore::order::table::{OrderTable, SCHEMA};
+use toystore::storage::database::Database;
+
+/// No answer that a customer got is broken by the orders in the database, of a store that had this stock.
+fn assert_kept(history: &History, galera: &Galera, stock: &BTreeMap<String, u64>) {
+    let config = Config { database: galera.settings(), ..Config::default() };
+    let database = Database::existing(&config.database, &SCHEMA).expect("the database answers");
+    let orders = OrderTable::of(database).after(OrderNumber(0), 1_000_000);
+    let orders = orders.expect("the database answers");
+    let broken = checker::safety(&history.requests(), stock, &orders);
+    assert!(broken.is_empty(), "{broken:?}");
+}
 
 /// The longest time without an answered purchase since then, in milliseconds.
 fn gap(history: &History, since_us: u64) -> u64 {

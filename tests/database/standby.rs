@@ -1,25 +1,19 @@
 //! Two catalogs on the database: one is active, the other takes over when that is killed, paused or ended, while customers buy.
 //! No customer sees old stock, and one that asks a paused catalog gets no answer from it that its successor contradicts.
 
-use crate::gap;
 use crate::history::History;
 use crate::load::{ANSWER, Load};
 use crate::support::Id::{Catalog, Frontend};
 use crate::support::galera::Galera;
 use crate::support::{Cluster, finish, own_host, reserve, signal, wait_until};
+use crate::{assert_kept, gap};
 use rustix::process::Signal;
-use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use toystore::config::Config;
-use toystore::history::checker;
 use toystore::http::Client;
-use toystore::model::OrderNumber;
-use toystore::order::table::{OrderTable, SCHEMA};
-use toystore::storage::database::Database;
 
 const TOYS: [&str; 3] = ["Tux", "Fox", "Whale"];
 const MANY: u64 = 1_000_000;
@@ -135,13 +129,7 @@ fn a_standby_takes_over_and_nobody_sees_old_stock() {
     store.start_first();
 
     load.finish();
-    let config = Config { database: galera.settings(), ..Config::default() };
-    let database = Database::existing(&config.database, &SCHEMA).expect("the database answers");
-    let table = OrderTable::of(database);
-    let orders = table.after(OrderNumber(0), 1_000_000).expect("the database answers");
-    let initial: BTreeMap<_, _> = toys.into_iter().map(|toy| (toy, MANY)).collect();
-    let broken = checker::safety(&history.requests(), &initial, &orders);
-    assert!(broken.is_empty(), "{broken:?}");
+    assert_kept(&history, &galera, &toys.map(|toy| (toy, MANY)).into());
     let audit = store.cluster.program("audit").arg("--running").status();
     assert!(audit.expect("a process").success(), "the books agree");
 }

@@ -16,7 +16,12 @@ pub struct Galera {
 
 impl Galera {
     pub fn start() -> Galera {
-        let galera = Galera { directory: tempfile::tempdir().expect("a directory") };
+        Galera::start_on(&std::env::temp_dir())
+    }
+
+    /// The same, with everything below this directory.
+    pub fn start_on(disk: &Path) -> Galera {
+        let galera = Galera { directory: tempfile::tempdir_in(disk).expect("a directory") };
         galera.start_all();
         galera
     }

@@ -2,7 +2,7 @@
 //! operator. Pure. Used by [`nodes`](super::nodes) and [`table_log`](super::table_log).
 
 use crate::error::Error;
-use mysql::Error as Refusal;
+use mysql::{Error as Refusal, MySqlError};
 
 /// A statement that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,11 +14,11 @@ pub enum Fault {
 }
 
 /// Codes of errors that pass, in the numbers of MySQL and MariaDB.
-const PASSING: [u16; 34] = [
+const PASSING: [u16; 37] = [
     // The node is full, or shuts down.
     1021, 1030, 1040, 1041, 1053, 1079, 1114, 1203, 1226,
     // The node is not a part of the database now (Galera), cannot reach the others, or may only read.
-    1047, 1290, 1792, 1836, 3100, 3101, 3796,
+    1036, 1047, 1290, 1792, 1836, 1874, 1881, 3100, 3101, 3796,
     // The connection was lost, or an answer took too long.
     1156, 1158, 1159, 1160, 1161, 1317, 1927, 1969, 2006, 2013,
     // Another transaction came first.
@@ -31,12 +31,10 @@ const PASSING: [u16; 34] = [
 pub fn of(error: &Refusal, place: &str) -> Fault {
     match error {
         Refusal::MySqlError(refusal) if PASSING.contains(&refusal.code) => {
-            Fault::Passing(format!("{place}: {} ({})", refusal.message, refusal.code))
+            Fault::Passing(format!("{place}: {}", said(refusal)))
         }
         Refusal::MySqlError(refusal) => {
-            let why = format!("{} ({})", refusal.message, refusal.code);
-            let why = remedy(refusal.code).map_or(why.clone(), |what| format!("{why}; {what}"));
-            Fault::Lasting(Error::Storage { path: place.to_owned(), why })
+            Fault::Lasting(Error::Storage { path: place.to_owned(), why: said(refusal) })
         }
         Refusal::IoError(error) => Fault::Passing(format!("{place}: {error}")),
         Refusal::DriverError(error) => Fault::Passing(format!("{place}: {error}")),
@@ -54,9 +52,21 @@ pub fn of(error: &Refusal, place: &str) -> Fault {
     }
 }
 
-/// What the operator can do about a lasting fault.
+/// What the node said, and what the operator can do about it.
+fn said(refusal: &MySqlError) -> String {
+    let said = format!("{} ({})", refusal.message, refusal.code);
+    match remedy(refusal.code) {
+        Some(what) => format!("{said}; {what}"),
+        None => said,
+    }
+}
+
 fn remedy(code: u16) -> Option<&'static str> {
     match code {
+        1021 | 1114 => Some("make room on the disk of this node"),
+        1036 | 1290 | 1836 | 1874 | 1881 => Some(
+            "another node is tried; make this one writable, or take it out of database.addresses",
+        ),
         1045 | 1698 => Some("check database.user and database.password_file"),
         1044 | 1142 | 1143 | 1227 | 1370 => Some(
             "grant the user all rights on the databases of the store, or make their tables as \
@@ -76,7 +86,6 @@ fn remedy(code: u16) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mysql::MySqlError;
     use std::io;
 
     #[test]
@@ -86,7 +95,8 @@ mod tests {
             of(&Refusal::MySqlError(MySqlError { state, message, code }), "node 1")
         };
         for code in PASSING {
-            assert_eq!(refusal(code), Fault::Passing(format!("node 1: no ({code})")));
+            let Fault::Passing(why) = refusal(code) else { panic!("{code} lasts") };
+            assert!(why.starts_with(&format!("node 1: no ({code})")), "{why}");
         }
         for (code, remedy) in
             [(1045, "database.user"), (1142, "grant"), (1146, "`toystore database schema`")]
