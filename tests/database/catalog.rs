@@ -4,6 +4,8 @@
 use crate::support::Id::{Catalog, Frontend, Order};
 use crate::support::galera::{Galera, NODES};
 use crate::support::{Cluster, REPLICAS, wait_until};
+use toystore::certs;
+use toystore::config::Config;
 
 /// A store whose catalog keeps the stock in the database.
 fn store(galera: &Galera) -> Cluster {
@@ -112,6 +114,11 @@ fn a_database_that_cannot_be_used_is_said_in_one_line() {
         &["--database-user=reader", "--database-password-file="],
         "grant the user all rights",
     );
+    let certificates = tempfile::tempdir().expect("a directory");
+    certs::make(&Config::default(), certificates.path(), 1).expect("certificates");
+    let authority = certificates.path().join("authority.pem");
+    let authority = format!("--database-authority={}", authority.display());
+    refused("SELECT 1", &[&authority], "check database.authority and the node's certificate");
     refused(
         "DROP TABLE toystore_catalog.sales",
         &[],

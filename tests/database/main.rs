@@ -11,6 +11,7 @@ mod log;
 mod catalog;
 mod store;
 mod standby;
+mod tls;
 mod front_ends;
 mod migration;
 mod page;

@@ -107,7 +107,7 @@ fn is_unavailable(request: &Request) -> bool {
 }
 
 fn fill_the_disk(disk: &Path) {
-    let galera = Galera::start_on(disk);
+    let galera = Galera::start_on(disk, "");
     let mut store = store(&galera);
     let history = Arc::new(History::begin(&store.path("history.jsonl")));
     let toys = TOYS.map(str::to_owned);

@@ -12,16 +12,18 @@ pub const NODES: [u32; 3] = [1, 2, 3];
 
 pub struct Galera {
     directory: TempDir,
+    options: String,
 }
 
 impl Galera {
     pub fn start() -> Galera {
-        Galera::start_on(&std::env::temp_dir())
+        Galera::start_on(&std::env::temp_dir(), "")
     }
 
-    /// The same, with everything below this directory.
-    pub fn start_on(disk: &Path) -> Galera {
-        let galera = Galera { directory: tempfile::tempdir_in(disk).expect("a directory") };
+    /// The same, with everything below this directory, and with more options of `mariadbd`.
+    pub fn start_on(disk: &Path, options: &str) -> Galera {
+        let directory = tempfile::tempdir_in(disk).expect("a directory");
+        let galera = Galera { directory, options: options.to_owned() };
         galera.start_all();
         galera
     }
@@ -33,7 +35,8 @@ impl Galera {
         // The nodes inherit the output, so it is no pipe.
         let output = || fs::File::options().create(true).append(true).open(&log).expect("a file");
         let mut command = Command::new(start);
-        command.arg(self.path()).stdout(output()).stderr(output());
+        command.arg(self.path()).env("OPTIONS", &self.options);
+        command.stdout(output()).stderr(output());
         let status = command.status().expect("it is executable");
         assert!(status.success(), "{}", fs::read_to_string(&log).expect("a file"));
         // A node that was paused does not know yet that the others have gone on without it.

@@ -2,7 +2,8 @@
 //! operator. Pure. Used by [`nodes`](super::nodes) and [`table_log`](super::table_log).
 
 use crate::error::Error;
-use mysql::{Error as Refusal, MySqlError};
+use mysql::{DriverError, Error as Refusal, MySqlError};
+use std::fmt::Display;
 
 /// A statement that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +28,14 @@ const PASSING: [u16; 37] = [
     9002, 9005, 9007,
 ];
 
+/// How rustls begins the reason why it does not trust a certificate.
+const INVALID_CERTIFICATE: &str = "invalid peer certificate";
+
 /// What this error means, of a node of the database `place`.
 pub fn of(error: &Refusal, place: &str) -> Fault {
     match error {
+        // It comes in several wrappings, whose types have no names outside the crate.
+        _ if error.to_string().contains(INVALID_CERTIFICATE) => untrusted(place, error),
         Refusal::MySqlError(refusal) if PASSING.contains(&refusal.code) => {
             Fault::Passing(format!("{place}: {}", said(refusal)))
         }
@@ -37,12 +43,10 @@ pub fn of(error: &Refusal, place: &str) -> Fault {
             Fault::Lasting(Error::Storage { path: place.to_owned(), why: said(refusal) })
         }
         Refusal::IoError(error) => Fault::Passing(format!("{place}: {error}")),
+        Refusal::DriverError(error @ DriverError::TlsNotSupported) => untrusted(place, error),
         Refusal::DriverError(error) => Fault::Passing(format!("{place}: {error}")),
         Refusal::CodecError(error) => Fault::Passing(format!("{place}: {error}")),
-        Refusal::TlsError(_) => Fault::Lasting(Error::Storage {
-            path: place.to_owned(),
-            why: format!("{error}; check database.authority and the node's certificate"),
-        }),
+        Refusal::TlsError(error) => untrusted(place, error),
         Refusal::UrlError(_) | Refusal::FromValueError(_) | Refusal::FromRowError(_) => {
             Fault::Lasting(Error::Storage {
                 path: place.to_owned(),
@@ -50,6 +54,11 @@ pub fn of(error: &Refusal, place: &str) -> Fault {
             })
         }
     }
+}
+
+fn untrusted(place: &str, error: &impl Display) -> Fault {
+    let why = format!("{error}; check database.authority and the node's certificate");
+    Fault::Lasting(Error::Storage { path: place.to_owned(), why })
 }
 
 /// What the node said, and what the operator can do about it.
@@ -67,7 +76,11 @@ fn remedy(code: u16) -> Option<&'static str> {
         1036 | 1290 | 1836 | 1874 | 1881 => Some(
             "another node is tried; make this one writable, or take it out of database.addresses",
         ),
-        1045 | 1698 => Some("check database.user and database.password_file"),
+        1045 | 1698 => Some(
+            "check database.user and database.password_file; if the node takes only TLS, set \
+             database.authority",
+        ),
+        3159 => Some("the node takes only TLS: set database.authority"),
         1044 | 1142 | 1143 | 1227 | 1370 => Some(
             "grant the user all rights on the databases of the store, or make their tables as \
              `toystore database schema` prints them",

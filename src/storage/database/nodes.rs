@@ -172,15 +172,19 @@ fn options(settings: &config::Database) -> Result<Opts> {
         text::read(file).map_err(|e| Error::storage(file, "cannot read the password", e))
     });
     let password = password.transpose()?;
-    let authority = settings.authority.clone();
-    let tls = authority.map(|file| SslOpts::default().with_root_cert_path(Some(file)));
+    let authority = settings.authority.clone().map(|file| {
+        // It is read for each connection; who cannot read it need not begin.
+        let read = text::read(&file);
+        read.map_err(|e| Error::storage(&file, "cannot read the certificate", e))?;
+        Ok(SslOpts::default().with_root_cert_path(Some(file)))
+    });
     Ok(OptsBuilder::new()
         .user(Some(settings.user.clone()))
         .pass(password.map(|text| text.trim_end().to_owned()))
         .prefer_socket(false)
         .tcp_connect_timeout(Some(CONNECT_TIME_MAX))
         .stmt_cache_size(0)
-        .ssl_opts(tls)
+        .ssl_opts(authority.transpose()?)
         .init(SESSION.to_vec())
         .into())
 }
