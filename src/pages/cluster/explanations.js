@@ -15,7 +15,7 @@ export const EXPLANATIONS = {
   "sync the journal": "The journal is on disk up to the position, and each cache has acknowledged.",
   "wait for the caches": "Each front-end calls changes at the catalog again and again. The catalog answers when a toy has changed, after 100 ms at the latest. The next call acknowledges the change.",
   "wait for a thread": "If all threads of the called service are busy, the call waits in its queue.",
-  "wait until the leader is confirmed": "It does not know the order. Before it says so, all replicas in sync confirm that it still leads.",
+  "wait until the leader is confirmed": "A leader says that an order does not exist only if it surely still led when it was asked.",
   "wait for the commit": "Only committed orders are answered or shown.",
   "wait for a leader": "If no member is fit, there is no leader until one is.",
   "election": "A view is on the front-end's disk, or in the database, before it is sent, and on a replica's disk before the replica acts on it.",
