@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use toystore::error::Error;
 use toystore::stop::Stop;
-use toystore::storage::database::{Candidate, Database, LOOK, Schema, TableLog};
+use toystore::storage::database::lease::LEASE;
+use toystore::storage::database::{Candidate, Database, LOOK, Schema, TableLog, add_list};
 
 /// A log of numbers, each in a row of its own.
 const NUMBERS: Schema = Schema {
@@ -20,8 +21,10 @@ const NUMBERS: Schema = Schema {
 };
 
 fn encode(numbers: &[u64]) -> String {
-    let rows: Vec<String> = numbers.iter().map(|number| format!("({number})")).collect();
-    format!("INSERT INTO numbers (number) VALUES {};", rows.join(","))
+    let mut sql = String::new();
+    let rows = numbers.iter().map(|number| format!("({number})"));
+    add_list(&mut sql, "INSERT INTO numbers (number) VALUES", rows, "");
+    sql
 }
 
 fn open(galera: &Galera) -> Database {
@@ -129,14 +132,40 @@ fn a_candidate_waits_until_the_log_is_given_back() {
         }
     }
     wait_until("it has the lease", || log.has_lease());
+    let position = assert_late_commits_make_no_lease(&galera, &log);
     drop(log);
-    let (log, position) = wait_for("it was given back", look);
-    assert_eq!(position, 30);
+    let (log, found) = wait_for("it was given back", look);
+    assert_eq!(found, position);
     wait_until("it has the lease", || log.has_lease());
     // By force, as an order replica takes it.
     let (taken, _) = TableLog::take(&database, "numbers", encode).expect("it can be taken");
     wait_until("it notices with nothing to write", || log.check().is_err());
     assert!(matches!(log.check(), Err(Error::Stale { .. })) && !log.has_lease());
     drop(log);
-    taken.sync(taken.append([31]).expect("ours")).expect("what is dropped takes nothing away");
+    taken.sync(taken.append([99]).expect("ours")).expect("what is dropped takes nothing away");
+}
+
+/// A commit makes the lease last until some time after it was *sent*. If the answer comes later than that, there is no
+/// lease: somebody else may have the log. Returns the position of the log.
+fn assert_late_commits_make_no_lease(galera: &Galera, log: &TableLog<u64>) -> u64 {
+    let late = |number| {
+        galera.signal(1, Signal::STOP);
+        let position = thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(2 * LEASE);
+                galera.signal(1, Signal::CONT);
+            });
+            let position = log.append([number]).expect("ours");
+            log.sync(position).expect("ours");
+            position
+        });
+        (position, log.has_lease())
+    };
+    // The thread that keeps the lease may have made a next commit by then.
+    let attempts: Vec<(u64, bool)> = (31..36).map(late).collect();
+    assert!(
+        attempts.iter().any(|(_, has_lease)| !has_lease),
+        "the lease is counted from the answer"
+    );
+    attempts.last().expect("there are five").0
 }
