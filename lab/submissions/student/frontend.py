@@ -4,6 +4,7 @@ Customers use one port. The catalog uses another one to say which toy has change
 """
 
 import argparse
+import random
 import threading
 import time
 import uuid
@@ -29,7 +30,7 @@ class Cache:
     def get(self, name):
         """The toy or None, and how many changes there were until now."""
         with self.lock:
-            if name in self.toys:
+            if name in self.toys and not fault("evicts-the-oldest"):
                 self.toys.move_to_end(name)
             return self.toys.get(name), self.changes
 
@@ -37,6 +38,8 @@ class Cache:
         """Keeps a toy, unless something changed while the catalog was asked for it."""
         with self.lock:
             if changes == self.changes:
+                if fault("evicts-at-random") and len(self.toys) == self.capacity:
+                    self.toys.pop(random.choice(list(self.toys)))
                 self.toys[name] = toy
                 if len(self.toys) > self.capacity:
                     self.toys.popitem(last=False)

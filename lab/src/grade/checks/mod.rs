@@ -8,6 +8,7 @@ pub mod api;
 pub mod sessions;
 pub mod concurrency;
 pub mod cache;
+pub mod eviction;
 pub mod restock;
 pub mod replication;
 pub mod failover;
@@ -17,11 +18,12 @@ pub mod extra;
 pub use check::Check;
 
 /// All checks by group, in the order in which they are best run.
-pub const GROUPS: [(&str, &[Check]); 9] = [
+pub const GROUPS: [(&str, &[Check]); 10] = [
     ("api", &api::CHECKS),
     ("sessions", &sessions::CHECKS),
     ("concurrency", &concurrency::CHECKS),
     ("cache", &cache::CHECKS),
+    ("cache", &eviction::CHECKS),
     ("restock", &restock::CHECKS),
     ("replication", &replication::CHECKS),
     ("failover", &failover::CHECKS),
