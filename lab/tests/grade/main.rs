@@ -206,7 +206,7 @@ fn a_check_of_the_file_tries_three_requests() {
 fn a_store_that_does_not_start_shows_what_its_processes_said() {
     let _turn = turn();
     let store =
-        own_store("echo nobody listens here; exec sleep 1000", "[deadlines]\nstart_ms = 500");
+        own_store("echo nobody listens here; exec sleep 1000", "[deadlines]\nstart_ms = 3000");
     let graded = Graded::new(&store, &rubric(&["buy"]));
     assert_eq!(graded.run().status.code(), Some(2));
     let log = graded.report()["results"][0]["log"].to_string();
