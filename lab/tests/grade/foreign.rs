@@ -16,13 +16,14 @@ fn at_url(url: &str, more: &str) -> String {
     )
 }
 
-/// Commands that pause the catalog of a store, and the capacity of its cache.
+/// Commands that pause the catalog of a store, and the capacity of its cache. On a busy machine a look at the cache is
+/// often too late, and has to be repeated.
 fn pauses(store: &Cluster) -> String {
     let pid = store.pid(Id::Catalog);
     let fault = |name, signal| format!("{name} = [\"kill\", \"-{signal}\", \"{pid}\"]");
     let (pause, resume) = (fault("pause", "STOP"), fault("resume", "CONT"));
     format!(
-        "[cache]\ncapacity = 7\n[[process]]\nname = \"catalog\"\nrole = \"catalog\"\n\
+        "[cache]\ncapacity = 7\n[deadlines]\nfailover_ms = 60000\n[[process]]\nname = \"catalog\"\nrole = \"catalog\"\n\
          faults = {{ {pause}, {resume} }}\n"
     )
 }
