@@ -51,10 +51,15 @@ export async function open(browser, url, context = {}) {
   return page;
 }
 
-/** The browser's own message about a request that was refused or failed. The page has handled it. */
+/**
+ * The browser's own message about a request that was refused or failed. The page has handled it. The browser asks for the icon when it
+ * likes, also after a test has killed the server.
+ */
 function isRefusal(message) {
   const { pathname } = new URL(message.location().url || "about:blank");
-  return message.text().startsWith("Failed to load resource") && !pathname.includes("/assets/") && !pathname.endsWith("/");
+  if (!message.text().startsWith("Failed to load resource")) return false;
+  if (pathname.endsWith("/assets/icon.svg")) return message.text().includes("net::ERR_CONNECTION");
+  return !pathname.includes("/assets/") && !pathname.endsWith("/");
 }
 
 /** Closes a page. Fails if the page had an error. */
