@@ -30,12 +30,12 @@ use crate::protocol::web::Data;
 use crate::stop::VitalThread;
 use crate::storage::database::Node;
 use board::Board;
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use report::ServiceStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The pause between two requests to a service.
+/// The pause between two requests to a service or a node.
 const EVERY: Duration = Duration::from_millis(400);
 
 /// A service that takes longer is shown as "does not answer".
@@ -56,24 +56,33 @@ impl Watch {
         let (stop, stopped) = bounded::<()>(0);
         let mut watch = Watch { board, _stop: stop, threads: Vec::new() };
         for Service { id, peer, .. } in services {
-            let (board, stopped, id) = (watch.board.clone(), stopped.clone(), *id);
-            let mut client = Client::new(peer.clone(), DEADLINE);
-            watch.threads.push(VitalThread::start(format!("watch {id}"), move || {
-                while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                    board.update_status(id, ask(&mut client));
-                }
-            })?);
+            let (id, mut client) = (*id, Client::new(peer.clone(), DEADLINE));
+            watch.repeat(format!("watch {id}"), &stopped, move |board| {
+                board.update_status(id, ask(&mut client));
+            })?;
         }
         for (place, mut node) in nodes.into_iter().enumerate() {
-            let (board, stopped) = (watch.board.clone(), stopped.clone());
-            let name = format!("watch node {}", place + 1);
-            watch.threads.push(VitalThread::start(name, move || {
-                while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                    board.update_node(place, node.ask());
-                }
-            })?);
+            watch.repeat(format!("watch node {}", place + 1), &stopped, move |board| {
+                board.update_node(place, node.ask());
+            })?;
         }
         Ok(watch)
+    }
+
+    /// Starts a thread that asks again and again, until the watch is dropped.
+    fn repeat(
+        &mut self,
+        name: String,
+        stopped: &Receiver<()>,
+        mut ask: impl FnMut(&Board) + Send + 'static,
+    ) -> Result<()> {
+        let (board, stopped) = (self.board.clone(), stopped.clone());
+        self.threads.push(VitalThread::start(name, move || {
+            while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                ask(&board);
+            }
+        })?);
+        Ok(())
     }
 }
 
