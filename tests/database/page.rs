@@ -77,12 +77,11 @@ impl Page {
                     .any(|service| service["name"] == name && service["state"] == expected)
             };
             let ended = pair.into_iter().find(|name| states[1] == "standby" && is_in(name, "down"));
-            let orders = [[one, other], [other, one]];
             if let Some(name) = ended {
                 self.command(&format!("start {name}"));
                 return None;
             }
-            orders
+            [[one, other], [other, one]]
                 .into_iter()
                 .find(|[works, waits]| is_in(works, states[0]) && is_in(waits, states[1]))
         })
