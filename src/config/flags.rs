@@ -5,7 +5,7 @@ use super::settings::{Config, Frontend};
 use crate::error::{Error, Result};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -18,16 +18,8 @@ pub(super) fn file(
     arguments: &[OsString],
     environment: &HashMap<OsString, OsString>,
 ) -> Option<(PathBuf, String)> {
-    // The last one is used, as for every flag.
-    for (i, argument) in arguments.iter().enumerate().rev() {
-        let value = match argument.to_str() {
-            Some("--config") => arguments.get(i + 1).cloned(),
-            Some(text) => text.strip_prefix("--config=").map(OsString::from),
-            None => None,
-        };
-        if let Some(file) = value {
-            return Some((file.into(), "--config".to_owned()));
-        }
+    if let Some(file) = value(arguments, "--config") {
+        return Some((file.into(), "--config".to_owned()));
     }
     if let Some(file) = environment.get(OsStr::new(FILE_VARIABLE)) {
         return Some((file.into(), FILE_VARIABLE.to_owned()));
@@ -36,8 +28,22 @@ pub(super) fn file(
     file.exists().then(|| (file, DEFAULT_FILE.to_owned()))
 }
 
-/// Adds the flags that all programs have to a program's command line.
-pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
+/// The number that `--id` has: which process of its section the program is.
+pub(super) fn id(arguments: &[OsString]) -> Option<u32> {
+    value(arguments, "--id")?.to_str()?.parse().ok()
+}
+
+/// The value of a flag that is needed before the command line can be read. The last one is used, as for every flag.
+fn value(arguments: &[OsString], flag: &str) -> Option<OsString> {
+    arguments.iter().enumerate().rev().find_map(|(i, argument)| match argument.to_str()? {
+        text if text == flag => arguments.get(i + 1).cloned(),
+        text => text.strip_prefix(flag)?.strip_prefix('=').map(OsString::from),
+    })
+}
+
+/// Adds the flags that all programs have to a program's command line. In the program of a section they have no section's
+/// name, and those of its process `id` come first: `catalog --id 2 --listen …` is about `[catalog.2]`.
+pub(super) fn declare(command: Command, own: &str, id: Option<u32>, config: &Config) -> Command {
     let common = [
         Arg::new("config")
             .long("config")
@@ -54,9 +60,15 @@ pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
             .help("Finish and exit when standard input ends, which happens when the parent process ends"),
     ];
     let mut settings: Vec<_> = keys::settings(config);
-    settings.sort_by_key(|setting| setting.section != own);
+    let process = id.map_or_else(String::new, |id| format!("{own}.{id}"));
+    let of_process = settings.iter().filter(|setting| setting.section == process);
+    let names: HashSet<_> = of_process.map(keys::Setting::name).collect();
+    let is_own = |setting: &keys::Setting| {
+        setting.section == process || setting.section == own && !names.contains(setting.name())
+    };
+    settings.sort_by_key(|setting| !is_own(setting));
     let has_subcommands = command.has_subcommands();
-    let flags = settings.iter().map(|setting| flag(setting, own, config));
+    let flags = settings.iter().map(|setting| flag(setting, is_own(setting), config));
     let all = flags.chain(common.map(|arg| arg.help_heading("All programs")));
     command
         .version(env!("CARGO_PKG_VERSION"))
@@ -65,8 +77,8 @@ pub(super) fn declare(command: Command, own: &str, config: &Config) -> Command {
         .args(all.map(|arg| arg.global(has_subcommands)))
 }
 
-/// The flag of one setting. In the program of its section, the flag has no section name.
-fn flag(setting: &keys::Setting, own: &str, config: &Config) -> Arg {
+/// The flag of one setting, without the section's name if it is the program's own.
+fn flag(setting: &keys::Setting, is_own: bool, config: &Config) -> Arg {
     let default = match setting.show(&Config {
         order: config.order.clone(),
         frontend: Frontend { others: config.frontend.others.clone(), ..Frontend::default() },
@@ -84,14 +96,12 @@ fn flag(setting: &keys::Setting, own: &str, config: &Config) -> Arg {
         arg.allow_negative_numbers(true)
     };
     let arg = setting.key.alias.into_iter().fold(arg, Arg::visible_alias);
-    if setting.section == own {
+    let arg = arg.help_heading(format!("[{}]", setting.section));
+    if is_own {
         let arg = arg.long(setting.name().replace('_', "-")).alias(setting.flag());
-        let arg = setting.key.short.into_iter().fold(arg, Arg::short);
-        arg.help_heading(format!("[{own}]"))
+        setting.key.short.into_iter().fold(arg, Arg::short)
     } else {
-        arg.long(setting.flag())
-            .hide_short_help(true)
-            .help_heading(format!("[{}]", setting.section))
+        arg.long(setting.flag()).hide_short_help(true)
     }
 }
 

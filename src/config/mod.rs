@@ -33,7 +33,8 @@ use std::{env, process};
 
 /// Reads the configuration of this process. `command` is its command line as far as it is its own:
 /// name, about, an example in `after_help`, further arguments. `own` is the section whose flags may
-/// be written without its name, such as `--threads` in the front-end; "" for none.
+/// be written without its name, such as `--threads` in the front-end; "" for none. With `--id 2` those of its second
+/// process may be, too.
 ///
 /// A wrong command line, `--help`, `--version` and `--generate` (a manual page or completions) end the process here,
 /// once they are printed.
@@ -55,7 +56,7 @@ fn read(
 ) -> Result<(Config, ArgMatches)> {
     let mut config = Config::default();
     if let Some(what) = manual::asked(arguments) {
-        let text = manual::generate(flags::declare(command, own, &config), what)?;
+        let text = manual::generate(flags::declare(command, own, None, &config), what)?;
         output::print(text)?;
         process::exit(0);
     }
@@ -64,7 +65,7 @@ fn read(
     let from_file = flags::file(arguments, &environment)
         .map_or(Ok(()), |(file, place)| file::read(&file, &place, &mut config));
     let name = command.get_name().to_owned();
-    let declared = flags::declare(command, own, &config);
+    let declared = flags::declare(command, own, flags::id(arguments), &config);
     let matches = match declared.try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(help) if !help.use_stderr() => {

@@ -96,6 +96,30 @@ fn the_replicas_are_those_of_the_file_else_three() {
 }
 
 #[test]
+fn a_flag_without_a_section_is_about_the_process_that_id_names() {
+    let listen = |own: &'static str, id: &str| {
+        let text =
+            "storage.engine = \"database\"\ncatalog.2.peer = \"b:2\"\nfrontend.2.peer = \"c:2\"";
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("t.toml");
+        std::fs::write(&file, text).expect("a file");
+        let command = Command::new("test").arg(clap::Arg::new("id").long("id"));
+        let arguments = ["test", "--config", file.to_str().expect("UTF-8"), "--listen", "a:7", id];
+        let arguments = arguments.map(OsString::from);
+        let (config, _) = read(command, own, &arguments, HashMap::new()).expect("valid");
+        keys::settings(&config).into_iter().find(|s| s.show(&config) == "a:7").map(|s| s.path())
+    };
+    for (own, id, expected) in [
+        ("catalog", "--id=1", "catalog.listen"),
+        ("catalog", "--id=2", "catalog.2.listen"),
+        ("frontend", "--id=2", "frontend.2.listen"),
+        ("order", "--id=3", "order.3.listen"),
+    ] {
+        assert_eq!(listen(own, id), Some(expected.to_owned()), "{own} {id}");
+    }
+}
+
+#[test]
 fn a_mistake_in_the_file_is_refused_with_its_line_and_what_is_allowed() {
     let threads = "expected a whole number from 1 to 1000";
     for (file, expected) in [
@@ -242,6 +266,6 @@ fn all_flags_win_over_environment_and_files() {
 #[test]
 fn every_program_can_declare_its_flags_without_a_clash() {
     for own in ["", "frontend", "catalog", "order", "client", "log"] {
-        flags::declare(Command::new("test"), own, &Config::default()).debug_assert();
+        flags::declare(Command::new("test"), own, Some(2), &Config::default()).debug_assert();
     }
 }
