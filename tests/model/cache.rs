@@ -1,5 +1,5 @@
-//! The cache of one front-end and the leases of one catalog as a transition system, with one toy and
-//! one clock that moves in steps. One clock is enough, because both sides measure durations only.
+//! The caches of the front-ends and the leases of one catalog as a transition system, with one toy and
+//! one clock that moves in steps. One clock is enough, because all sides measure durations only.
 //!
 //! Calls for changes and their answers arrive late, twice or never; fetches arrive late; the catalog is
 //! killed, with its last change on disk or without.
@@ -22,6 +22,7 @@ const START: Moment = Moment::after(LEASE_OVER);
 #[derive(Debug, Clone)]
 pub struct Bounds {
     pub name: &'static str,
+    pub front_ends: usize,
     /// The length of a step of the clock.
     pub step_ms: u64,
     /// The number of steps.
@@ -29,6 +30,7 @@ pub struct Bounds {
     pub purchases: u64,
     /// Queries that the cache cannot answer. What it would answer is checked in every state.
     pub fetches: u8,
+    /// Of each front-end.
     pub subscriptions: u64,
     /// Kills of the catalog.
     pub restarts: u8,
@@ -36,6 +38,7 @@ pub struct Bounds {
 
 const ONE_SALE: Bounds = Bounds {
     name: "one sale",
+    front_ends: 1,
     step_ms: 250,
     steps: 3,
     purchases: 1,
@@ -49,12 +52,13 @@ const FINE: Bounds = Bounds { name: "one sale, a fine clock", step_ms: 100, step
 pub const SMALL: [Bounds; 1] = [ONE_SALE];
 
 /// For `make model`.
-pub const LARGE: [Bounds; 5] = [
+pub const LARGE: [Bounds; 6] = [
     FINE,
     Bounds { name: "two sales", purchases: 2, ..FINE },
     Bounds { name: "two fetches", fetches: 2, ..FINE },
     Bounds { name: "a new subscription", subscriptions: 2, ..ONE_SALE },
     Bounds { name: "the catalog restarts", restarts: 1, subscriptions: 2, ..ONE_SALE },
+    Bounds { name: "two front-ends", front_ends: 2, steps: 2, ..ONE_SALE },
 ];
 
 impl Bounds {
@@ -65,7 +69,7 @@ impl Bounds {
 
 impl Display for Bounds {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Bounds { name, step_ms, steps, purchases, fetches, subscriptions, restarts } = self;
+        let Bounds { name, step_ms, steps, purchases, fetches, subscriptions, restarts, .. } = self;
         write!(
             f,
             "{name}: {steps} × {step_ms} ms, sales {purchases}, fetches {fetches}, \
@@ -79,11 +83,9 @@ impl Display for Bounds {
 pub struct State {
     now: Moment,
     catalog: Catalog,
-    frontend: Frontend,
+    front_ends: Vec<Frontend>,
     /// Calls for changes, which may arrive at any time.
     calls: BTreeSet<Call>,
-    /// The catalog's answers to the current call.
-    answers: BTreeSet<Reply>,
     /// The highest version that was acknowledged to a customer.
     acknowledged: u64,
     fetches: u8,
@@ -113,6 +115,8 @@ struct Frontend {
     acknowledged: Option<u64>,
     /// When the current call was sent.
     asked: Option<Moment>,
+    /// The catalog's answers to the current call.
+    answers: BTreeSet<Reply>,
     fetch: Option<Fetch>,
 }
 
@@ -164,34 +168,35 @@ struct Shown {
     unsynced: bool,
 }
 
+/// What happens. A number is the place of a front-end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// The clock moves.
     Step,
     /// The front-end sends a call for changes.
-    Ask,
+    Ask(usize),
     /// It sends the same call on a new connection, because the catalog was killed.
-    AskAgain,
+    AskAgain(usize),
     /// A call arrives at the catalog.
     Arrive(Call),
     /// The catalog's answer arrives at the front-end.
-    Answered(Reply),
+    Answered(usize, Reply),
     /// The front-end gives up its subscription, and begins another one.
-    Subscribe,
+    Subscribe(usize),
     /// The catalog sells.
     Sell,
     /// The leader sends the same purchase again, because the catalog was killed.
     SellAgain,
     /// Its change is on disk.
     Sync,
-    /// Its change is out of every cache, and the customer gets the answer, with its version or without.
-    Acknowledge(Telling),
+    /// Its change is out of every cache, and this front-end's customer gets the answer, with its version or without.
+    Acknowledge(usize, Telling),
     /// A customer queries the toy, and the cache does not have it.
-    Fetch,
+    Fetch(usize),
     /// The catalog reads the toy for a fetch.
-    Read,
+    Read(usize),
     /// The answer to a fetch arrives.
-    Fetched,
+    Fetched(usize),
     /// The catalog is killed and starts.
     Restart,
 }
@@ -204,24 +209,78 @@ pub enum Telling {
     NumberOnly,
 }
 
-impl State {
-    /// What the cache would show to a query now. It changes only counters.
-    fn cached(&self) -> Option<u64> {
-        self.frontend.cache.0.clone().get(TOY, self.now)
+impl Frontend {
+    /// One that has not called yet. Its subscriptions are its own.
+    fn new(place: usize) -> Frontend {
+        Frontend {
+            cache: Cached(Cache::new(1)),
+            subscription: first_subscription(place),
+            before: None,
+            acknowledged: None,
+            asked: None,
+            answers: BTreeSet::new(),
+            fetch: None,
+        }
     }
 
-    /// The call that the front-end waits for.
+    /// What the cache would show to a query now. It changes only counters.
+    fn cached(&self, now: Moment) -> Option<u64> {
+        self.cache.0.clone().get(TOY, now)
+    }
+
+    /// The call that it waits for.
     fn at_hand(&self) -> Option<Call> {
-        let Frontend { subscription, before, acknowledged, asked, .. } = self.frontend;
+        let Frontend { subscription, before, acknowledged, asked, .. } = *self;
         let replaces = before.filter(|before| *before != subscription);
         asked.map(|_| Call { subscription, acknowledged, replaces })
     }
 
-    /// Answers to earlier calls are no longer waited for.
-    fn ask(&mut self) {
-        self.frontend.asked = Some(self.now);
+    /// `Products::take_changes`.
+    fn answered(&mut self, reply: Reply, now: Moment) {
+        let Some(sent) = self.asked.take() else { return };
         self.answers.clear();
-        self.calls.extend(self.at_hand());
+        self.before = Some(self.subscription);
+        let Cached(cache) = &mut self.cache;
+        if let Some(version) = reply.version {
+            cache.invalidate(TOY, version);
+        }
+        if cache.renew(self.subscription, sent, now) {
+            self.acknowledged = Some(reply.up_to);
+        } else {
+            self.subscribe();
+        }
+    }
+
+    fn subscribe(&mut self) {
+        self.subscription += 1;
+        self.acknowledged = None;
+        self.asked = None;
+        self.cache.0.unsubscribe();
+        self.answers.clear();
+    }
+}
+
+/// The number of the first subscription of the front-end at this place.
+fn first_subscription(place: usize) -> u64 {
+    1 + 100 * place as u64
+}
+
+impl State {
+    /// What the caches would show to a query now.
+    fn cached(&self) -> impl Iterator<Item = u64> {
+        self.front_ends.iter().filter_map(|front_end| front_end.cached(self.now))
+    }
+
+    /// Answers to earlier calls are no longer waited for.
+    fn ask(&mut self, place: usize) {
+        self.front_ends[place].asked = Some(self.now);
+        self.ask_again(place);
+    }
+
+    /// The connection was reset, so no answer can arrive on it.
+    fn ask_again(&mut self, place: usize) {
+        self.front_ends[place].answers.clear();
+        self.calls.extend(self.front_ends[place].at_hand());
     }
 
     /// `Subscribers::changes`, without the time that it holds the answer back.
@@ -233,57 +292,39 @@ impl State {
         leases.call(call.subscription, call.acknowledged, self.now).ok()?;
         *written = leases.subscriptions(self.now);
         let Changes { up_to, invalidate, .. } = leases.changes(call.subscription).ok()?;
-        if self.at_hand() == Some(call) {
-            let version = invalidate.first().map(|change| change.version);
-            self.answers.insert(Reply { up_to, version });
+        let version = invalidate.first().map(|change| change.version);
+        for front_end in &mut self.front_ends {
+            if front_end.at_hand() == Some(call) {
+                front_end.answers.insert(Reply { up_to, version });
+            }
         }
         Some(())
     }
 
-    /// The connection was reset, so no answer can arrive on it.
-    fn ask_again(&mut self) {
-        self.answers.clear();
-        self.calls.extend(self.at_hand());
-    }
-
-    /// `Products::take_changes`.
-    fn answered(&mut self, reply: Reply) {
-        let Some(sent) = self.frontend.asked.take() else { return };
-        self.answers.clear();
-        self.frontend.before = Some(self.frontend.subscription);
-        let Frontend { cache: Cached(cache), subscription, acknowledged, .. } = &mut self.frontend;
-        if let Some(version) = reply.version {
-            cache.invalidate(TOY, version);
-        }
-        if cache.renew(*subscription, sent, self.now) {
-            *acknowledged = Some(reply.up_to);
-        } else {
-            self.subscribe();
-        }
-    }
-
-    fn subscribe(&mut self) {
-        self.frontend.subscription += 1;
-        self.frontend.acknowledged = None;
-        self.frontend.asked = None;
-        self.frontend.cache.0.unsubscribe();
-        self.answers.clear();
-    }
-
-    fn fetch(&mut self) {
+    fn fetch(&mut self, place: usize) {
         self.fetches += 1;
-        let ticket = self.frontend.cache.0.begin_fetch();
-        self.frontend.fetch = Some(Fetch { ticket, at_least: self.acknowledged, version: None });
+        let front_end = &mut self.front_ends[place];
+        let ticket = front_end.cache.0.begin_fetch();
+        front_end.fetch = Some(Fetch { ticket, at_least: self.acknowledged, version: None });
     }
 
-    fn fetched(&mut self) {
-        let Some(Fetch { ticket, at_least, version: Some(version) }) = self.frontend.fetch.take()
+    fn fetched(&mut self, place: usize) {
+        let front_end = &mut self.front_ends[place];
+        let Some(Fetch { ticket, at_least, version: Some(version) }) = front_end.fetch.take()
         else {
             return;
         };
-        self.frontend.cache.0.store(ticket, TOY, version, version);
+        front_end.cache.0.store(ticket, TOY, version, version);
         self.shown.stale |= version < at_least;
         self.shown.unsynced |= version > self.catalog.durable;
+    }
+
+    fn acknowledge(&mut self, place: usize, telling: Telling) {
+        self.acknowledged = self.catalog.durable;
+        self.catalog.waiting = None;
+        if telling == Telling::Version {
+            self.front_ends[place].cache.0.invalidate(TOY, self.acknowledged);
+        }
     }
 
     fn restart(&mut self) {
@@ -294,7 +335,7 @@ impl State {
         let written = written.clone();
         let leases = Leases::new(self.now, written.clone());
         self.catalog = Catalog { version: durable, durable, leases, written, waiting: None };
-        if let Some(fetch) = &mut self.frontend.fetch {
+        for fetch in self.front_ends.iter_mut().filter_map(|front_end| front_end.fetch.as_mut()) {
             fetch.version = fetch.version.filter(|version| *version <= durable);
         }
     }
@@ -306,6 +347,38 @@ impl State {
     }
 }
 
+impl Bounds {
+    /// What the front-end at this place, and its customers, may do next.
+    fn actions_of(&self, place: usize, state: &State, actions: &mut Vec<Action>) {
+        let front_end = &state.front_ends[place];
+        let last = first_subscription(place) + self.subscriptions - 1;
+        if front_end.asked.is_none() {
+            actions.push(Action::Ask(place));
+        } else if front_end.subscription < last {
+            actions.push(Action::Subscribe(place));
+        }
+        if front_end.at_hand().is_some_and(|call| !state.calls.contains(&call)) {
+            actions.push(Action::AskAgain(place));
+        }
+        let answers = front_end.answers.iter().copied();
+        actions.extend(answers.map(|reply| Action::Answered(place, reply)));
+        if state.is_covered() {
+            actions.push(Action::Acknowledge(place, Telling::Version));
+            actions.push(Action::Acknowledge(place, Telling::NumberOnly));
+        }
+        match &front_end.fetch {
+            None if state.fetches < self.fetches && front_end.cached(state.now).is_none() => {
+                actions.push(Action::Fetch(place));
+            }
+            Some(Fetch { version: None, .. }) => actions.push(Action::Read(place)),
+            Some(Fetch { version: Some(version), .. }) if *version <= state.catalog.durable => {
+                actions.push(Action::Fetched(place));
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Model for Bounds {
     type State = State;
     type Action = Action;
@@ -313,20 +386,11 @@ impl Model for Bounds {
     fn init_states(&self) -> Vec<State> {
         let written = Some(BTreeSet::new());
         let leases = Leases::new(Moment::START, written.clone());
-        let frontend = Frontend {
-            cache: Cached(Cache::new(1)),
-            subscription: 1,
-            before: None,
-            acknowledged: None,
-            asked: None,
-            fetch: None,
-        };
         vec![State {
             now: START,
             catalog: Catalog { version: 1, durable: 1, leases, written, waiting: None },
-            frontend,
+            front_ends: (0..self.front_ends).map(Frontend::new).collect(),
             calls: BTreeSet::new(),
-            answers: BTreeSet::new(),
             acknowledged: 0,
             fetches: 0,
             restarts: 0,
@@ -335,20 +399,11 @@ impl Model for Bounds {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        let State { catalog, frontend, .. } = state;
+        let catalog = &state.catalog;
         if state.now < START + self.step() * self.steps {
             actions.push(Action::Step);
         }
-        if frontend.asked.is_none() {
-            actions.push(Action::Ask);
-        } else if frontend.subscription < self.subscriptions {
-            actions.push(Action::Subscribe);
-        }
-        if state.at_hand().is_some_and(|call| !state.calls.contains(&call)) {
-            actions.push(Action::AskAgain);
-        }
         actions.extend(state.calls.iter().copied().map(Action::Arrive));
-        actions.extend(state.answers.iter().copied().map(Action::Answered));
         if catalog.waiting.is_none() && catalog.version <= self.purchases {
             actions.push(Action::Sell);
         }
@@ -358,22 +413,11 @@ impl Model for Bounds {
         if catalog.durable < catalog.version {
             actions.push(Action::Sync);
         }
-        if state.is_covered() {
-            actions.push(Action::Acknowledge(Telling::Version));
-            actions.push(Action::Acknowledge(Telling::NumberOnly));
-        }
-        match &frontend.fetch {
-            None if state.fetches < self.fetches && state.cached().is_none() => {
-                actions.push(Action::Fetch);
-            }
-            Some(Fetch { version: None, .. }) => actions.push(Action::Read),
-            Some(Fetch { version: Some(version), .. }) if *version <= catalog.durable => {
-                actions.push(Action::Fetched);
-            }
-            _ => {}
-        }
         if state.restarts < self.restarts {
             actions.push(Action::Restart);
+        }
+        for place in 0..self.front_ends {
+            self.actions_of(place, state, actions);
         }
     }
 
@@ -381,11 +425,11 @@ impl Model for Bounds {
         let mut state = old.clone();
         match action {
             Action::Step => state.now += self.step(),
-            Action::Ask => state.ask(),
-            Action::AskAgain => state.ask_again(),
+            Action::Ask(place) => state.ask(place),
+            Action::AskAgain(place) => state.ask_again(place),
             Action::Arrive(call) => state.arrive(call)?,
-            Action::Answered(reply) => state.answered(reply),
-            Action::Subscribe => state.subscribe(),
+            Action::Answered(place, reply) => state.front_ends[place].answered(reply, old.now),
+            Action::Subscribe(place) => state.front_ends[place].subscribe(),
             Action::Sell => {
                 state.catalog.version += 1;
                 let version = state.catalog.version;
@@ -394,19 +438,13 @@ impl Model for Bounds {
             }
             Action::SellAgain => state.catalog.waiting = Some(state.catalog.leases.last()),
             Action::Sync => state.catalog.durable = state.catalog.version,
-            Action::Acknowledge(telling) => {
-                state.acknowledged = state.catalog.durable;
-                state.catalog.waiting = None;
-                if telling == Telling::Version {
-                    state.frontend.cache.0.invalidate(TOY, state.acknowledged);
-                }
-            }
-            Action::Fetch => state.fetch(),
-            Action::Read => {
+            Action::Acknowledge(place, telling) => state.acknowledge(place, telling),
+            Action::Fetch(place) => state.fetch(place),
+            Action::Read(place) => {
                 let version = state.catalog.version;
-                state.frontend.fetch.as_mut()?.version = Some(version);
+                state.front_ends[place].fetch.as_mut()?.version = Some(version);
             }
-            Action::Fetched => state.fetched(),
+            Action::Fetched(place) => state.fetched(place),
             Action::Restart => state.restart(),
         }
         Some(state)
@@ -417,20 +455,30 @@ impl Model for Bounds {
             Property::always("6: what is shown reflects every order acknowledged before", fresh),
             Property::always("7: nothing is shown that is not on disk", |_, state: &State| {
                 let is_durable = |version| version <= state.catalog.durable;
-                !state.shown.unsynced && state.cached().is_none_or(is_durable)
+                !state.shown.unsynced && state.cached().all(is_durable)
             }),
             Property::sometimes("the cache is used after a sale", |_, state: &State| {
-                state.acknowledged > 1 && state.cached().is_some()
+                state.acknowledged > 1 && state.cached().next().is_some()
             }),
             Property::sometimes(
                 "a sale is acknowledged without a subscriber",
                 |_, state: &State| state.acknowledged > 1 && state.catalog.leases.count() == 0,
             ),
         ];
+        let several = self.front_ends > 1;
+        properties.extend(several.then(|| {
+            Property::sometimes(
+                "a cache is used after a sale to which both had subscribed",
+                |_, state: &State| {
+                    let is_used = state.cached().next().is_some();
+                    is_used && state.acknowledged > 1 && state.catalog.leases.count() > 1
+                },
+            )
+        }));
         let restarts = self.restarts > 0;
         properties.extend(restarts.then(|| {
             Property::sometimes("the cache is used after a restart", |_, state: &State| {
-                state.restarts > 0 && state.acknowledged > 1 && state.cached().is_some()
+                state.restarts > 0 && state.acknowledged > 1 && state.cached().next().is_some()
             })
         }));
         properties
@@ -439,5 +487,5 @@ impl Model for Bounds {
 
 fn fresh(_: &Bounds, state: &State) -> bool {
     let is_fresh = |version| version >= state.acknowledged;
-    !state.shown.stale && state.cached().is_none_or(is_fresh)
+    !state.shown.stale && state.cached().all(is_fresh)
 }

@@ -1,9 +1,9 @@
 //! Every state that the protocol can reach, within bounds: a model checker (stateright) drives the
 //! modules of production, and checks the properties in every state.
 //!
-//! Two models: the order side of the store ([`actions`]), over `order::replica`, `catalog::stock` and
-//! `frontend::controller`; and the cache with its leases ([`cache`]), over `frontend::cache` and
-//! `catalog::leases`. `cargo test` explores small bounds, `make model` larger ones; the numbers of
+//! Three models: the order side of the store ([`actions`]), over `order::replica`, `catalog::stock` and
+//! `frontend::controller`; the caches with their leases ([`cache`]), over `frontend::cache` and
+//! `catalog::leases`; and the lease of a log in a database ([`lease`]), over `storage::database::lease`. `cargo test` explores small bounds, `make model` larger ones; the numbers of
 //! states, and what is left out, are in `docs/correctness.md`.
 
 mod bounds;
@@ -14,6 +14,9 @@ mod catalog;
 mod server;
 mod properties;
 mod cache;
+mod lease;
+#[path = "../rules/candidates.rs"]
+mod candidates;
 
 use stateright::{Checker, CheckerBuilder, Expectation, HasDiscoveries, Model};
 use std::fmt::{Debug, Display};
@@ -86,6 +89,11 @@ fn the_cache_is_never_stale() {
 }
 
 #[test]
+fn one_at_a_time_has_the_lease_of_a_log() {
+    lease::SMALL.iter().for_each(explore);
+}
+
+#[test]
 #[ignore = "takes minutes: make model"]
 fn nothing_is_lost_within_larger_bounds() {
     bounds::LARGE.iter().for_each(explore);
@@ -95,4 +103,10 @@ fn nothing_is_lost_within_larger_bounds() {
 #[ignore = "takes minutes: make model"]
 fn the_cache_is_never_stale_within_larger_bounds() {
     cache::LARGE.iter().for_each(explore);
+}
+
+#[test]
+#[ignore = "takes minutes: make model"]
+fn one_at_a_time_has_the_lease_of_a_log_within_larger_bounds() {
+    lease::LARGE.iter().for_each(explore);
 }

@@ -11,6 +11,7 @@ mod shared;
 mod buying;
 mod cache;
 mod row;
+mod candidates;
 mod lease;
 mod trace;
 

@@ -20,7 +20,7 @@ pub const BEAT: Duration = Duration::from_millis(100);
 pub const LOOK: Duration = Duration::from_millis(50);
 
 /// The writer's side.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub struct Lease {
     sent: Option<Moment>,
 }
@@ -48,13 +48,13 @@ impl Lease {
 }
 
 /// The candidate's side.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub struct Watch {
     seen: Option<Seen>,
 }
 
 /// What the row was when it was read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Seen {
     term: u64,
     beat: u64,

@@ -8,7 +8,7 @@ use crate::model::Identity;
 use std::ops::Range;
 
 /// The row of a log in the table `logs`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Row {
     /// Raised by everyone who takes the log, and after every fault.
     pub term: u64,
