@@ -54,9 +54,9 @@ class Catalog:
             if name not in self.stock:
                 return error(404, "product not found")
             stock = self.stock[name]
-            if fault("oversells"):  # others buy between the look at the stock and the sale
+            if fault("oversells") and stock <= 10:  # others buy the last toys between the look at the stock and the sale
                 self.lock.release()
-                time.sleep(0.2)
+                time.sleep(1)
                 self.lock.acquire()
             if key not in self.sold:
                 if stock < quantity:
