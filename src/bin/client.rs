@@ -4,7 +4,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use std::process::ExitCode;
 use std::time::Duration;
 use toystore::config::Config;
-use toystore::error::{Error, Result};
+use toystore::error::Result;
 use toystore::stop::Stop;
 use toystore::{address, client, output, program};
 
@@ -25,8 +25,8 @@ fn run(mut config: Config, arguments: &ArgMatches) -> Result<ExitCode> {
     let report = client::run(&config.client, &|| stop.wait(Duration::ZERO))?;
     stop.let_signals_end();
     if !report.began() && !report.is_interrupted {
-        let why = report.findings.into_iter().next().unwrap_or_default();
-        return Err(Error::unavailable(why));
+        output::complain(format!("client: {}", report.findings.first().map_or("", |why| why)));
+        return Ok(ExitCode::from(2));
     }
     output::print(&report)?;
     for finding in &report.findings {
