@@ -10,13 +10,14 @@ use std::process::Command;
 
 /// The layers: each module may import only modules of strictly lower rows. Modules of one row, such as
 /// the services, do not import each other.
-const LAYERS: [&[&str]; 18] = [
+const LAYERS: [&[&str]; 19] = [
     &["error"],
     &["address", "model", "output", "text"],
     &["config"],
     &["blocking", "diagnostics", "history", "links", "stop"],
     &["program", "signals"],
-    &["storage", "net"],
+    &["net"],
+    &["storage"],
     &["http"],
     &["trace"],
     &["protocol", "pages"],

@@ -1,7 +1,7 @@
 //! The nodes of a service's database. Whoever needs a connection gets one to the node that answered last, or to the next
 //! one. Used by the rest of this directory.
 //!
-//! - Every connect, read and write has a deadline.
+//! - Every look-up of a name, connect, read and write has a deadline.
 //! - A connection sees everything that was committed at any node before (`wsrep_sync_wait`, where the database is Galera).
 
 use super::fault::{self, Fault};
@@ -9,6 +9,7 @@ use crate::address;
 use crate::blocking::Blocking;
 use crate::config;
 use crate::error::{Error, Result};
+use crate::net::Resolver;
 use crate::text;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Error as Refusal, Opts, OptsBuilder, SslOpts};
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than this for a TCP connection counts as no answer.
+/// Longer than this for the look-up of a name, or for a TCP connection, counts as no answer.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The pause after a fault, before the next node is asked.
@@ -69,26 +70,63 @@ impl Nodes {
     ) -> Result<Session, Fault> {
         let _waiting = Blocking::new();
         let node = self.current.load(Ordering::Relaxed);
-        let (host, port) = address::parts(self.address(node));
+        let (_, port) = address::parts(self.address(node));
         let options = OptsBuilder::from_opts(self.options.clone())
-            .ip_or_hostname(Some(host))
             .tcp_port(port.parse().unwrap_or_default())
             .db_name(database)
             .read_timeout(Some(longest))
             .write_timeout(Some(longest));
-        let connection = Conn::new(options).map_err(|error| self.fault(&error, node))?;
+        let connection = self.hosts(node).and_then(|hosts| self.call(&hosts, node, &options));
+        let connection = connection.map_err(|fault| self.leave(node, fault))?;
         let mut session = Session { nodes: self.clone(), node, connection };
         session.see_others(true)?;
         Ok(session)
+    }
+
+    /// Connects to the first of these hosts, which are all of one node, that does not refuse the connection.
+    fn call(&self, hosts: &[String], node: usize, options: &OptsBuilder) -> Result<Conn, Fault> {
+        let mut fault = Fault::Passing(format!("{}: its name has no address", self.place(node)));
+        for host in hosts {
+            match Conn::new(options.clone().ip_or_hostname(Some(host.as_str()))) {
+                Ok(connection) => return Ok(connection),
+                Err(error) => fault = self.meaning(&error, node),
+            }
+            if let Fault::Lasting(_) = fault {
+                break;
+            }
+        }
+        Err(fault)
+    }
+
+    /// The IP addresses of a node. The crate would look its name up without a deadline; that is done only for a name that is
+    /// known by then, because a certificate is for a name.
+    fn hosts(&self, node: usize) -> Result<Vec<String>, Fault> {
+        let (address, deadline) = (self.address(node), Instant::now() + CONNECT_TIME_MAX);
+        let found = Resolver::of_process()
+            .resolve(address, deadline, &|| false)
+            .map_err(|error| Fault::Passing(format!("{}: {error}", self.place(node))))?;
+        Ok(match self.options.get_ssl_opts() {
+            Some(_) => vec![address::parts(address).0.to_owned()],
+            None => found.iter().map(|address| address.ip().to_string()).collect(),
+        })
     }
 
     fn address(&self, node: usize) -> &str {
         &self.addresses[node % self.addresses.len()]
     }
 
-    /// What an error of this node means. After a passing fault the next node is used.
-    fn fault(&self, error: &Refusal, node: usize) -> Fault {
-        let fault = fault::of(error, &format!("database {} at {}", self.name, self.address(node)));
+    /// A node, for messages.
+    fn place(&self, node: usize) -> String {
+        format!("database {} at {}", self.name, self.address(node))
+    }
+
+    /// What an error of this node means.
+    fn meaning(&self, error: &Refusal, node: usize) -> Fault {
+        fault::of(error, &self.place(node))
+    }
+
+    /// After a passing fault the next node is used.
+    fn leave(&self, node: usize, fault: Fault) -> Fault {
         if let Fault::Passing(_) = fault {
             let next = node.wrapping_add(1);
             // Another thread may have gone on to the next node already.
@@ -105,7 +143,8 @@ impl Session {
         act: impl FnOnce(&mut Conn) -> Result<T, Refusal>,
     ) -> Result<T, Fault> {
         let _waiting = Blocking::new();
-        act(&mut self.connection).map_err(|error| self.nodes.fault(&error, self.node))
+        act(&mut self.connection)
+            .map_err(|error| self.nodes.leave(self.node, self.nodes.meaning(&error, self.node)))
     }
 
     /// Whether each statement waits until the node has everything that was committed at any other node before. Without
