@@ -103,11 +103,11 @@ bench: ## Measure everything, or one part: ARGS="--bench pieces"
 	cargo build --release --bins
 	cargo bench --workspace $(ARGS)
 
-bench-floor: peers ## Compare cached queries with a bare loop, axum, actix-web and nginx; ARGS="10 --with wrk"
+bench-floor: peers ## Compare cached queries with a bare loop, axum, actix-web and nginx (Debian's nginx-light, wrk, protobuf-compiler); ARGS="10 --with wrk"
 	cargo build --release --bins
 	cargo bench --workspace --bench floor -- $(ARGS)
 
-bench-etcd: peers ## Compare purchases with puts to Debian's etcd-server; ARGS="1 10" are numbers of clients
+bench-etcd: peers ## Compare purchases with puts to etcd (Debian's etcd-server, protobuf-compiler); ARGS="1 10" are numbers of clients
 	cargo build --release --bins
 	cargo bench --workspace --bench writes -- etcd $(ARGS)
 
