@@ -4,11 +4,12 @@
 
 use crate::config::{self, Config};
 use crate::diagnostics;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output;
 use crate::stop::{self, Stop};
 use clap::{Arg, ArgMatches, Command};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Runs a program. `command` is its command line without the settings; `own` is the section whose flags are written
 /// without the section's name ("" for none).
@@ -35,7 +36,14 @@ pub fn service(
         }
         let stop = Stop::install(arguments)?;
         let _log = diagnostics::start(&config)?;
-        run(&config, arguments, &stop).map(|()| ExitCode::SUCCESS)
+        match run(&config, arguments, &stop) {
+            // It waited for something, and was asked to end meanwhile.
+            Err(Error::Unavailable { what }) if stop.wait(Duration::ZERO) => {
+                tracing::info!("closed before it was open: {what}");
+                Ok(ExitCode::SUCCESS)
+            }
+            outcome => outcome.map(|()| ExitCode::SUCCESS),
+        }
     })
 }
 

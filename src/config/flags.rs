@@ -12,6 +12,8 @@ use std::path::PathBuf;
 /// The file that is read when none is named, if it exists.
 const DEFAULT_FILE: &str = "config/toystore.toml";
 const FILE_VARIABLE: &str = "TOYSTORE_CONFIG";
+/// The password of the database's user, which is no setting of the file and no flag.
+const PASSWORD_VARIABLE: &str = "TOYSTORE_DATABASE_PASSWORD";
 
 /// The configuration file to read, and what named it: the flag, the variable, or the default path.
 pub(super) fn file(
@@ -121,6 +123,11 @@ pub(super) fn read_environment(
             continue;
         }
         let error = |why| Error::Config { place: variable.to_owned(), why };
+        if variable == PASSWORD_VARIABLE {
+            let password = value.into_string().map_err(|_| error("not UTF-8".to_owned()))?;
+            config.database.password = Some(password);
+            continue;
+        }
         let Some(setting) = settings.iter().find(|s| s.variable() == variable) else {
             let names: Vec<_> = settings.iter().map(keys::Setting::variable).collect();
             let hint = keys::nearest(variable, &names).map_or_else(

@@ -115,7 +115,7 @@ static KEYS: &[Key] = &[
 
     key("database", "addresses", Addresses(|c, _| &mut c.database.addresses), "Addresses of the database's nodes, tried in turn"),
     key("database", "user", Name(|c, _| &mut c.database.user), "User of the database"),
-    key("database", "password_file", MaybeFile(|c, _| &mut c.database.password_file), "File with the user's password; empty for none"),
+    key("database", "password_file", MaybeFile(|c, _| &mut c.database.password_file), "File with the user's password; if empty, TOYSTORE_DATABASE_PASSWORD has it"),
     key("database", "prefix", Name(|c, _| &mut c.database.prefix), "How the names of the services' databases begin"),
     key("database", "authority", MaybeFile(|c, _| &mut c.database.authority), "CA certificate of the database's nodes, to use TLS; empty for none"),
 

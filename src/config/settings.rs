@@ -179,8 +179,11 @@ pub struct Database {
     pub addresses: Vec<String>,
     /// The user.
     pub user: String,
-    /// The file with the user's password; without it, none is sent.
+    /// The file with the user's password.
     pub password_file: Option<PathBuf>,
+    /// The password, if there is no file; without both, none is sent. Only the environment has it, because a command line can be
+    /// read by everybody.
+    pub password: Option<String>,
     /// How the names of the services' databases begin.
     pub prefix: String,
     /// CA certificate of the nodes; with it the connections use TLS.
@@ -335,6 +338,7 @@ impl Default for Database {
             addresses: vec!["127.0.0.1:3306".to_owned()],
             user: "toystore".to_owned(),
             password_file: None,
+            password: None,
             prefix: "toystore_".to_owned(),
             authority: None,
         }

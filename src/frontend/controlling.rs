@@ -43,6 +43,7 @@ pub(super) fn start_in_turns(
         while !election.is_stopping() {
             match table.take(|| election.is_stopping()) {
                 Ok(Some((views, remembered))) => {
+                    tracing::info!("this front-end makes the views from now on");
                     let (election, recorder) = (election.clone(), recorder.clone());
                     Controlling::new(&config, views, remembered, election, recorder).run();
                 }

@@ -77,9 +77,11 @@ fn remedy(code: u16) -> Option<&'static str> {
             "another node is tried; make this one writable, or take it out of database.addresses",
         ),
         1045 | 1698 => Some(
-            "check database.user and database.password_file; if the node takes only TLS, set \
-             database.authority",
+            "check database.user and the password (database.password_file or \
+             TOYSTORE_DATABASE_PASSWORD); if the node takes only TLS, set database.authority",
         ),
+        1047 => Some("another node is tried; this one is not connected to the others, see its log"),
+        1048 => Some("the log may have another writer by now, who would have changed its row"),
         3159 => Some("the node takes only TLS: set database.authority"),
         1044 | 1142 | 1143 | 1227 | 1370 => Some(
             "grant the user all rights on the databases of the store, or make their tables as \

@@ -13,6 +13,7 @@ use crate::net::Resolver;
 use crate::text;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Error as Refusal, Opts, OptsBuilder, SslOpts};
+use std::io::ErrorKind::{TimedOut, WouldBlock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -122,7 +123,13 @@ impl Nodes {
 
     /// What an error of this node means.
     fn meaning(&self, error: &Refusal, node: usize) -> Fault {
-        fault::of(error, &self.place(node))
+        match error {
+            // So Linux says that a read or a write has reached its deadline.
+            Refusal::IoError(e) if matches!(e.kind(), WouldBlock | TimedOut) => {
+                Fault::Passing(format!("{}: no answer in time", self.place(node)))
+            }
+            _ => fault::of(error, &self.place(node)),
+        }
     }
 
     /// After a passing fault the next node is used.
@@ -210,7 +217,7 @@ fn options(settings: &config::Database) -> Result<Opts> {
     let password = settings.password_file.as_deref().map(|file| {
         text::read(file).map_err(|e| Error::storage(file, "cannot read the password", e))
     });
-    let password = password.transpose()?;
+    let password = password.transpose()?.or_else(|| settings.password.clone());
     let authority = settings.authority.clone().map(|file| {
         // It is read for each connection; who cannot read it need not begin.
         let read = text::read(&file);

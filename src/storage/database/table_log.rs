@@ -263,7 +263,7 @@ impl<R: Send> Medium for Rows<R> {
             format!("the lease of the log {} is renewed", self.claim.log)
         } else {
             let (first, last, log) = (after.start + 1, after.end, self.claim.log);
-            format!("the records {first} to {last} of the log {log} are written")
+            format!("the batch from record {first} to {last} of the log {log} is written")
         };
         if let Fault::Passing(why) = &fault {
             tracing::warn!("not known whether {what}: {why}");
