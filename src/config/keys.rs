@@ -118,6 +118,7 @@ static KEYS: &[Key] = &[
     key("database", "password_file", MaybeFile(|c, _| &mut c.database.password_file), "File with the user's password; if empty, TOYSTORE_DATABASE_PASSWORD has it"),
     key("database", "prefix", Name(|c, _| &mut c.database.prefix), "How the names of the services' databases begin"),
     key("database", "authority", MaybeFile(|c, _| &mut c.database.authority), "CA certificate of the database's nodes, to use TLS; empty for none"),
+    key("database", "commit_deadline_ms", Milliseconds(1_000..=50_000, |c, _| &mut c.database.commit_deadline), "How long a service waits for a commit, at all nodes in turn; then it ends"),
 
     key("client", "address", Addresses(|c, _| &mut c.client.addresses), "Addresses of the front-ends, with commas between them"),
     key("client", "authority", MaybeFile(|c, _| &mut c.client.authority), "CA certificate of the front-end, to use HTTPS; empty for HTTP"),

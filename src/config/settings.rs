@@ -188,6 +188,8 @@ pub struct Database {
     pub prefix: String,
     /// CA certificate of the nodes; with it the connections use TLS.
     pub authority: Option<PathBuf>,
+    /// How long a service waits for a commit, at all nodes in turn. Then it ends.
+    pub commit_deadline: Duration,
 }
 
 /// The settings of the client.
@@ -341,6 +343,7 @@ impl Default for Database {
             password: None,
             prefix: "toystore_".to_owned(),
             authority: None,
+            commit_deadline: Duration::from_secs(30),
         }
     }
 }

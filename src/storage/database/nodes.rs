@@ -39,6 +39,8 @@ pub(super) struct Nodes {
     /// The name of the database.
     pub(super) name: String,
     pub(super) addresses: Vec<String>,
+    /// How long a writer bears passing faults.
+    pub(super) commit_deadline: Duration,
     /// Everything but the address and the deadlines.
     options: Opts,
     /// Which node is used, counted on without end.
@@ -58,6 +60,7 @@ impl Nodes {
         Ok(Nodes {
             name,
             addresses: settings.addresses.clone(),
+            commit_deadline: settings.commit_deadline,
             options: options(settings)?,
             current: AtomicUsize::new(0),
         })

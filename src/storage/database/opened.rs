@@ -93,6 +93,11 @@ impl Database {
         &self.identity
     }
 
+    /// How long a writer waits for a commit, at all nodes in turn.
+    pub(super) fn commit_deadline(&self) -> Duration {
+        self.nodes.commit_deadline
+    }
+
     /// Its name and nodes, for messages.
     pub fn place(&self) -> String {
         format!("database {} at {}", self.nodes.name, self.nodes.addresses.join(","))

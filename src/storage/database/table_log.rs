@@ -38,9 +38,6 @@ const PENDING_MAX: usize = 10_000;
 /// A commit that takes longer than this at a node is asked about at the next one.
 const COMMIT_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How long passing faults are borne.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// The log of one writer. `R` is a record.
 pub struct TableLog<R: Send> {
     commit: Arc<GroupCommit<Rows<R>>>,
@@ -83,7 +80,7 @@ impl<R: Send> TableLog<R> {
         encode: fn(&[R]) -> String,
     ) -> Result<(TableLog<R>, u64)> {
         let (claim, sent) = (Claim::new(database, log), Instant::now());
-        let row = try_for(PATIENCE, || claim.take(|_| true));
+        let row = try_for(database.commit_deadline(), || claim.take(|_| true));
         let row = row.map_err(|fault| claim.failed(fault))?;
         Ok((TableLog::new(claim, encode, &row, sent), row.position))
     }
@@ -245,6 +242,7 @@ impl<R: Send> Medium for Rows<R> {
     type Pending = Vec<R>;
     type Batch = Vec<R>;
 
+    /// Longer than the longest `database.commit_deadline_ms`.
     const LONGEST: Duration = Duration::from_secs(60);
 
     fn is_full(pending: &Vec<R>) -> bool {
@@ -268,7 +266,7 @@ impl<R: Send> Medium for Rows<R> {
         if let Fault::Passing(why) = &fault {
             tracing::warn!("not known whether {what}: {why}");
         }
-        let patience = Patience::new(PATIENCE);
+        let patience = Patience::new(self.claim.database.commit_deadline());
         while let Err(next) = {
             if self.is_ending.load(Ordering::Relaxed) {
                 return Err(self.claim.failed(fault));
