@@ -589,6 +589,19 @@ pub fn finish(process: &mut Child) -> ExitStatus {
 /// Sends a signal to a process.
 pub fn signal(process: &Child, signal: Signal) {
     kill_process(Pid::from_child(process), signal).expect("it runs");
+    if signal == Signal::STOP {
+        wait_until("its threads have stopped", || is_stopped(process.id()));
+    }
+}
+
+/// Whether no thread of a process runs any more. The first one that sees the signal stops the others, which takes a moment on a
+/// busy machine. Where threads cannot be looked at, it is believed.
+fn is_stopped(process: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return true };
+    threads.filter_map(Result::ok).all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+    })
 }
 
 /// A loopback address that no other process uses, if the system has more than one.

@@ -27,6 +27,9 @@ pub struct Schema {
 /// The version of tables that an import has not filled yet.
 const UNFINISHED: u32 = 0;
 
+const NO_STORE: &str =
+    "its table `store` has no row; if it had the data of a store, restore it from a backup";
+
 /// The tables of every service: whose database it is, and the logs in it.
 const COMMON: [&str; 2] = [
     "CREATE TABLE IF NOT EXISTS store (
@@ -58,7 +61,7 @@ impl Schema {
     }
 
     /// The statements that make the database of this name, which then has this identity. Each can be repeated. The
-    /// row of `store` comes last: with it, all tables are there.
+    /// row of `store` comes last: with it, all tables are there. A database with a log gets none: it had one.
     pub fn statements(&self, database: &str, identity: &Identity) -> Vec<String> {
         let Schema { service, version, tables } = self;
         let mut all = vec![
@@ -67,7 +70,8 @@ impl Schema {
         ];
         all.extend(COMMON.iter().chain(*tables).map(|&table| table.to_owned()));
         all.push(format!(
-            "INSERT IGNORE INTO store (id, service, version, identity) VALUES (1, {}, {version}, {})",
+            "INSERT IGNORE INTO store (id, service, version, identity) SELECT 1, {}, {version}, {} FROM DUAL \
+             WHERE NOT EXISTS (SELECT 1 FROM logs)",
             literal(service),
             literal(&identity.0)
         ));
@@ -110,7 +114,7 @@ impl Schema {
 
     /// The identity of a database that has these tables.
     pub(super) fn known(&self, session: &mut Session, database: &str) -> Result<Identity, Fault> {
-        let (path, why) = (format!("database {database}"), "it has no store".to_owned());
+        let (path, why) = (format!("database {database}"), NO_STORE.to_owned());
         let missing = Fault::Lasting(Error::Storage { path, why });
         let found = find(session, database)?.ok_or(missing)?;
         self.check(database, &found)?;
