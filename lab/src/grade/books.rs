@@ -6,8 +6,9 @@ use super::orders::{Orders, difference, told};
 use super::process::LOOK;
 use super::store::split_url;
 use super::trial::Trial;
+use super::written;
 use serde_json::Value;
-use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 use toystore::history::Request;
@@ -57,9 +58,9 @@ pub fn log_of(trial: &mut Trial<'_>, replica: &str, highest: u64) -> Result<Orde
     if log.starts_with("http://") {
         return asked_log(trial, &log, highest + END);
     }
-    let path = trial.store.copy().join(&log);
+    let limit = trial.submission.limits.file_mb;
     // A log that is not there yet has no orders.
-    let text = fs::read(&path).unwrap_or_default();
+    let text = written::read(trial.store.copy(), Path::new(&log), limit)?.unwrap_or_default();
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&text[..]);
     let mut orders = Orders::new();
@@ -80,6 +81,7 @@ fn asked_log(trial: &Trial<'_>, url: &str, highest: u64) -> Result<Orders, NoPoi
     let mut orders = Orders::new();
     let mut http: Option<Client> = None;
     for number in 1..=highest {
+        trial.go_on()?;
         let theirs = (number + trial.submission.first_order).saturating_sub(1);
         let (address, path) = split_url(&url.replace("{number}", &theirs.to_string()))?;
         let http =

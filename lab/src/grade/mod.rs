@@ -36,6 +36,7 @@ pub mod session;
 pub mod customers;
 pub mod orders;
 pub mod books;
+mod written;
 pub mod store;
 pub mod process;
 pub mod output;

@@ -22,7 +22,7 @@ D = 100
 
 /// What is replaced in it, by what, and what is said.
 #[rustfmt::skip]
-const MISTAKES: [(&str, &str, &str); 22] = [
+const MISTAKES: [(&str, &str, &str); 24] = [
         ("name = \"shop\"", "name = shop", "s.toml, line 3: "),
         ("role = \"frontend\"", "role = \"front\"", "s.toml, line 4: unknown variant `front`"),
         (
@@ -51,6 +51,16 @@ const MISTAKES: [(&str, &str, &str); 22] = [
             "ports = ",
             "directory = \"..\"\nports = ",
             "s.toml, line 2: process \"shop\": directory is relative",
+        ),
+        (
+            "ports = ",
+            "log = \"/etc/passwd\"\nports = ",
+            "s.toml, line 2: process \"shop\": log is relative and in the copy",
+        ),
+        (
+            "ports = ",
+            "log = \"{copy}/../x\"\nports = ",
+            "s.toml, line 2: process \"shop\": log is relative and in the copy",
         ),
         ("{port:shop}", "{port:shp}", "s.toml, line 9: api.url: "),
         (

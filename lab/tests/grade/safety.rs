@@ -51,6 +51,31 @@ fn a_store_that_misbehaves_gets_a_grade_and_a_reason() {
     }
 }
 
+/// A log may be anything that a submission makes there. None of it is read without end, or from outside of the copy.
+#[test]
+fn a_log_that_is_no_file_of_the_copy_is_not_graded() {
+    let _turn = turn();
+    for (made, part) in [
+        ("mkfifo data/log", "it is not a regular file"),
+        ("ln -s /dev/zero data/log", "it is not in the copy"),
+        ("ln -s {submission}/secret data/log", "it is not in the copy"),
+        ("ln -s ../long data/log", "it is longer than limits.file_mb"),
+    ] {
+        let frontend = format!("mkdir -p data; {made}; exec frontend");
+        let store = own_store(&frontend, "[limits]\nfile_mb = 32")
+            .replace("data/order-1/orders.csv", "data/log");
+        let graded = Graded::new(&store, &rubric(&["replicas-agree"]));
+        fs::write(graded.path("store/secret"), "1,Barbie,1\n").expect("a file");
+        let long = fs::File::create(graded.path("store/long")).expect("a file");
+        long.set_len(33 * 1024 * 1024).expect("a long file");
+        assert_eq!(graded.run().status.code(), Some(2), "{made}");
+        let (verdict, seen) = graded.verdict("replicas-agree");
+        assert_eq!(verdict, "not_graded", "{made}: {seen}");
+        assert!(seen.contains("data/log") && seen.contains(part), "{made}: {seen}");
+        graded.assert_clean();
+    }
+}
+
 #[test]
 fn a_port_that_is_used_is_named() {
     let _turn = turn();

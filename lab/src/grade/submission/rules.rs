@@ -4,6 +4,7 @@ use super::file::{Faults, Leader, Port, Process, Ready, Role, Submission};
 use super::template::{PortOf, expand};
 use core::net::IpAddr;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// A rule that is broken: the byte of the file, and why.
 type Broken = (usize, String);
@@ -100,7 +101,7 @@ fn of_process(submission: &Submission, process: &Process) -> Result<(), String> 
                 .into(),
         );
     }
-    if directory.is_absolute() || directory.components().any(|part| part.as_os_str() == "..") {
+    if !is_inside(directory) {
         return Err("directory is relative and in the submission".into());
     }
     let mine = |text: &String| {
@@ -118,8 +119,14 @@ fn of_process(submission: &Submission, process: &Process) -> Result<(), String> 
         if !log.contains("{number}") {
             return Err("log is a URL without {number}".into());
         }
+    } else if !is_inside(Path::new(log.strip_prefix("{copy}/").unwrap_or(log))) {
+        return Err("log is relative and in the copy".into());
     }
     placeholders(submission, Some(process), log, &["copy", "id", "name", "number"])
+}
+
+fn is_inside(path: &Path) -> bool {
+    path.is_relative() && path.components().all(|part| part.as_os_str() != "..")
 }
 
 fn of_requests(submission: &Submission) -> Result<(), String> {
