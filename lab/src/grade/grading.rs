@@ -69,6 +69,13 @@ pub struct Graded {
     pub figure: Option<String>,
 }
 
+impl Graded {
+    fn take_back(&mut self, why: &str) {
+        (self.verdict, self.score) = (Verdict::NotGraded, 0.0);
+        why.clone_into(&mut self.seen);
+    }
+}
+
 impl Grade {
     /// Whether all points were reached.
     pub fn is_full(&self) -> bool {
@@ -121,8 +128,15 @@ pub fn grade(
     // Its processes end before the watch does.
     let Run { trial, failure, .. } = run;
     drop(trial);
+    let reason = watch.reason();
+    // When the watch sees it depends on the moment, so what was found before does not count.
+    if let Some(why) = reason.as_ref().filter(|_| watch.is_over_limit()) {
+        for graded in &mut results {
+            graded.take_back(why);
+        }
+    }
     let nothing = results.iter().all(|graded| graded.verdict == Verdict::NotGraded);
-    let why = failure.or(watch.reason()).unwrap_or_else(|| "no check could be decided".to_owned());
+    let why = reason.or(failure).unwrap_or_else(|| "no check could be decided".to_owned());
     Ok(Grade {
         submission: submission.name.clone(),
         rubric: rubric.name.clone(),
@@ -199,13 +213,17 @@ impl Run<'_> {
         while self.failed < OPENINGS_MAX && self.watch.reason().is_none() {
             // The old store ends before the new one needs its ports.
             self.trial = None;
-            let Err(error) = self.open() else {
+            let opened = self.open();
+            self.watch.count();
+            if let Some(reason) = self.watch.reason() {
+                return not_graded(reason);
+            }
+            let Err(error) = opened else {
                 self.failed = 0;
                 return Ok(());
             };
             self.failed += 1;
-            let why = self.watch.reason().unwrap_or_else(|| error.to_string());
-            self.failure = Some(format!("the store does not start: {why}"));
+            self.failure = Some(format!("the store does not start: {error}"));
         }
         not_graded(self.failure.clone().unwrap_or_default())
     }
@@ -239,6 +257,7 @@ impl Run<'_> {
             let what = format!("the check panicked: {}", panic_text(&*panic));
             Err(NoPoints::NotGraded(what))
         });
+        self.watch.count();
         match (self.watch.reason(), finding) {
             // What it saw may be because everything was killed.
             (Some(reason), _) => Err(NoPoints::NotGraded(reason)),

@@ -6,6 +6,7 @@ use super::submission::Limits;
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -16,19 +17,29 @@ use toystore::stop::Stop;
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Why a grading is over before its end.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Interrupted,
+    /// It took longer than this many seconds.
+    Late(u64),
+    /// There were more processes than these.
+    TooMany(usize),
+}
+
 /// The watch. Dropping it ends its thread.
 pub struct Watch {
     shared: Arc<Shared>,
+    processes_max: usize,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
 struct Shared {
-    /// Why the grading is over before its end.
-    reason: Mutex<Option<String>>,
+    end: Mutex<Option<End>>,
     /// The process groups of the store, and whether a fault has paused them.
     groups: Mutex<HashMap<Pid, bool>>,
-    /// The fewest tasks of the machine since the processes were last counted.
+    /// The fewest tasks of the machine beside the processes, since these were last counted.
     tasks: Mutex<Option<usize>>,
     is_interrupted: AtomicBool,
     is_done: AtomicBool,
@@ -43,12 +54,25 @@ impl Watch {
         let thread = thread.spawn(move || watched.watch(limits, &stop));
         let thread =
             thread.map_err(|e| Error::unavailable(format!("cannot start a thread: {e}")))?;
-        Ok(Watch { shared, thread: Some(thread) })
+        Ok(Watch { shared, processes_max: limits.processes, thread: Some(thread) })
     }
 
     /// Why the grading is over, if it is.
     pub fn reason(&self) -> Option<String> {
-        self.shared.reason.lock().clone()
+        let end = *self.shared.end.lock();
+        end.map(|end| end.to_string())
+    }
+
+    /// Whether the store had too many processes: then nothing of it is graded.
+    pub fn is_over_limit(&self) -> bool {
+        matches!(*self.shared.end.lock(), Some(End::TooMany(_)))
+    }
+
+    /// Counts the processes now. Its thread counts them from time to time, so it may see them later.
+    pub fn count(&self) {
+        if descendants::running().len() > self.processes_max {
+            self.shared.end.lock().get_or_insert(End::TooMany(self.processes_max));
+        }
     }
 
     /// A process group of the store runs, or is paused by a fault.
@@ -67,6 +91,20 @@ impl Watch {
     }
 }
 
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Interrupted => f.write_str("interrupted"),
+            End::Late(total_s) => {
+                write!(f, "the grading took longer than {total_s} s (limits.total_s)")
+            }
+            End::TooMany(max) => {
+                write!(f, "it started more than {max} processes (limits.processes)")
+            }
+        }
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         self.shared.is_done.store(true, Ordering::Relaxed);
@@ -80,40 +118,36 @@ impl Shared {
     fn watch(&self, limits: Limits, stop: &Stop) {
         let deadline = Instant::now() + Duration::from_secs(limits.total_s);
         while !self.is_done.load(Ordering::Relaxed) {
-            let reason = self.look(&limits, deadline, stop);
-            if let Some(reason) = reason {
-                self.reason.lock().get_or_insert(reason);
+            if let Some(end) = self.look(&limits, deadline, stop) {
+                self.end.lock().get_or_insert(end);
                 // The store kills its children itself and waits for them; this is for those who wait for an answer.
                 descendants::end_all();
             }
         }
     }
 
-    fn look(&self, limits: &Limits, deadline: Instant, stop: &Stop) -> Option<String> {
-        let Limits { processes, total_s, .. } = limits;
+    fn look(&self, limits: &Limits, deadline: Instant, stop: &Stop) -> Option<End> {
         if stop.wait(LOOK) {
             self.is_interrupted.store(true, Ordering::Relaxed);
             thread::sleep(LOOK);
-            return Some("interrupted".to_owned());
+            return Some(End::Interrupted);
         }
         if Instant::now() > deadline {
-            return Some(format!("the grading took longer than {total_s} s (limits.total_s)"));
+            return Some(End::Late(limits.total_s));
         }
-        let running = self.count(*processes)?;
-        Some(format!("it started {running} processes, {processes} are allowed (limits.processes)"))
+        self.has_too_many(limits.processes).then_some(End::TooMany(limits.processes))
     }
 
-    /// The number of processes of the store, if there are too many. They are paused while they are counted: processes
-    /// that start others without end leave no time to count them. So they are counted only if the tasks of the whole
-    /// machine have grown by as many.
-    fn count(&self, max: usize) -> Option<usize> {
-        let tasks = descendants::tasks_of_machine()?;
+    /// Whether the store has too many processes. They are paused while they are counted: processes that start others
+    /// without end leave no time to count them. So they are counted only if the tasks of the whole machine have grown
+    /// by as many.
+    fn has_too_many(&self, max: usize) -> bool {
+        let Some(tasks) = descendants::tasks_of_machine() else { return false };
         let mut counted = self.tasks.lock();
         let before = counted.map_or(tasks, |before| before.min(tasks));
-        let is_due = tasks > before + max;
-        *counted = Some(if is_due { tasks } else { before });
-        if !is_due {
-            return None;
+        *counted = Some(before);
+        if tasks <= before.saturating_add(max) {
+            return false;
         }
         let groups = self.groups.lock();
         // A group may be gone.
@@ -124,11 +158,12 @@ impl Shared {
         let running = descendants::running().len();
         if running > max {
             // They stay paused until they are killed, when it is known why.
-            return Some(running);
+            return true;
         }
+        *counted = Some(tasks.saturating_sub(running));
         for (group, _) in groups.iter().filter(|(_, is_paused)| !**is_paused) {
             signal(group, Signal::CONT);
         }
-        None
+        false
     }
 }

@@ -51,6 +51,26 @@ fn a_store_that_misbehaves_gets_a_grade_and_a_reason() {
     }
 }
 
+/// How many processes there were, and when somebody looked, does not decide which checks count.
+#[test]
+fn a_store_with_too_many_processes_at_any_time_gets_no_points() {
+    let _turn = turn();
+    // Its second start has them.
+    let many = "for one in $(seq 70); do sleep 1000 & done";
+    let frontend =
+        format!("if ! mkdir {{submission}}/first 2>/dev/null; then {many}; fi; exec frontend");
+    let store = own_store(&frontend, "[limits]\nprocesses = 60");
+    let graded = Graded::new(&store, &rubric(&["buy", "frontend-returns", "look-up"]));
+    assert_eq!(graded.run().status.code(), Some(2));
+    let why = "it started more than 60 processes (limits.processes)";
+    for check in ["buy", "frontend-returns", "look-up"] {
+        assert_eq!(graded.verdict(check), ("not_graded".to_owned(), why.to_owned()), "{check}");
+    }
+    let report = graded.report();
+    assert_eq!((report["score"].as_f64(), report["failure"].as_str()), (Some(0.0), Some(why)));
+    graded.assert_clean();
+}
+
 /// A log may be anything that a submission makes there. None of it is read without end, or from outside of the copy.
 #[test]
 fn a_log_that_is_no_file_of_the_copy_is_not_graded() {
