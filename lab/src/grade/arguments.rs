@@ -86,7 +86,7 @@ pub fn run(arguments: &ArgMatches, stop: Stop) -> Result<ExitCode> {
             return Ok(ExitCode::from(Stop::INTERRUPTED));
         }
         let grade =
-            outcome.unwrap_or_else(|error| Grade::failed(&name, &rubric, error.to_string()));
+            outcome.unwrap_or_else(|error| Grade::failed(&name, &rubric, &error.to_string()));
         let out = match arguments.get_one::<PathBuf>("out") {
             Some(out) if files.len() == 1 => out.clone(),
             Some(out) => out.join(&name),

@@ -2,7 +2,7 @@
 //! whoever writes such a file.
 
 use super::caller::Reply;
-use super::finding::NoPoints;
+use super::finding::{NoPoints, readable};
 use super::process::Means;
 use super::store::Store;
 use super::submission::{Ready, Restocked, Submission};
@@ -68,6 +68,7 @@ pub fn attempt(submission: &Submission, means: &Means, stop: &Arc<Stop>) -> Resu
     match outcome {
         Ok(()) => Ok(format!("{said}\nIt can be graded.\n")),
         Err(NoPoints::Lost(why) | NoPoints::NotGraded(why)) => {
+            let why = readable(&why);
             Err(Error::invalid(format!("{why}\n{said}\n{}", log.join("\n"))))
         }
     }

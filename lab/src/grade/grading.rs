@@ -1,7 +1,7 @@
 //! Grades one submission: runs the checks of the rubric, each on a store that no earlier check has spoiled.
 
 use super::caller::Reply;
-use super::finding::{Finding, NoPoints, Verdict, not_graded};
+use super::finding::{Finding, NoPoints, Verdict, not_graded, readable};
 use super::process::Means;
 use super::rubric::{Item, Rubric, Visibility};
 use super::store::Store;
@@ -83,14 +83,14 @@ impl Grade {
     }
 
     /// A submission that could not be graded.
-    pub fn failed(submission: &str, rubric: &Rubric, why: String) -> Grade {
+    pub fn failed(submission: &str, rubric: &Rubric, why: &str) -> Grade {
         Grade {
             submission: submission.to_owned(),
             rubric: rubric.name.clone(),
             score: 0.0,
             max_score: full_marks(rubric),
             seconds: 0.0,
-            failure: Some(why),
+            failure: Some(readable(why)),
             results: Vec::new(),
         }
     }
@@ -143,7 +143,7 @@ pub fn grade(
         score: results.iter().map(|graded| graded.score).sum(),
         max_score: full_marks(rubric),
         seconds: begun.elapsed().as_secs_f64(),
-        failure: nothing.then_some(why),
+        failure: nothing.then(|| readable(&why)),
         results,
     })
 }
@@ -189,7 +189,7 @@ impl Run<'_> {
             group: item.group,
             asks: item.check.asks,
             verdict,
-            seen,
+            seen: readable(&seen),
             score: if verdict == Verdict::Passed { item.points } else { 0.0 },
             max_score: item.points,
             is_extra: item.is_extra,

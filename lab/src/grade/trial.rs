@@ -2,7 +2,7 @@
 //! grading for each check.
 
 use super::caller::{Amount, Caller, Exchange, Purchase, Reply};
-use super::finding::{NoPoints, lost, not_graded};
+use super::finding::{NoPoints, lost, not_graded, readable};
 use super::orders::{Orders, sold};
 use super::process::LOOK;
 use super::session::{History, Session};
@@ -99,7 +99,8 @@ impl<'a> Trial<'a> {
         self.evidence.extend(self.store.ended());
         let log = self.store.lines_since(&self.lines, LOG_LINES);
         self.lines = self.store.line_counts();
-        (self.evidence.clone(), log)
+        let all_readable = |lines: &[String]| lines.iter().map(|line| readable(line)).collect();
+        (all_readable(&self.evidence), all_readable(&log))
     }
 
     /// Adds a line of evidence. The first lines are dropped when there are too many.

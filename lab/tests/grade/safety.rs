@@ -51,6 +51,25 @@ fn a_store_that_misbehaves_gets_a_grade_and_a_reason() {
     }
 }
 
+/// What a store says could change the terminal of whoever reads it.
+#[test]
+fn control_characters_of_a_store_are_shown_and_not_sent() {
+    let _turn = turn();
+    let frontend = "mkdir -p data; printf \"1,\\033[2J,1\\n\" | tee data/log; exec frontend";
+    let store = own_store(frontend, "[deadlines]\nsync_ms = 100")
+        .replace("data/order-1/orders.csv", "data/log");
+    let graded = Graded::new(&store, &rubric(&["replicas-agree"]));
+    let output = graded.run();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let page = fs::read_to_string(graded.path("out/report.html")).expect("a page");
+    assert!(
+        said.contains("but 1 \\u{1b}[2J in") && page.contains("1,\\u&#123;1b}[2J,1"),
+        "{said}{page}"
+    );
+    let is_control = |text: &str| text.chars().any(|c| c.is_control() && c != '\n');
+    assert!(!is_control(&said) && !is_control(&page), "{said:?}");
+}
+
 /// How many processes there were, and when somebody looked, does not decide which checks count.
 #[test]
 fn a_store_with_too_many_processes_at_any_time_gets_no_points() {
