@@ -167,6 +167,23 @@ fn assert_gradescope(file: &Path, count: usize) {
     }
 }
 
+/// The total and the points of the other checks would tell the points of a hidden one.
+#[test]
+fn students_see_no_total_of_hidden_checks() {
+    let _turn = turn();
+    for (more, text) in [
+        ("", "2 of 2 points (rubric test)"),
+        ("visibility = \"hidden\"\n", "Graded with the rubric test"),
+    ] {
+        let rubric = format!("{}{more}", rubric(&["buy", "look-up"]));
+        let graded = Graded::new(&own_store("exec frontend", ""), &rubric);
+        assert_eq!(graded.run().status.code(), Some(0));
+        let results = fs::read_to_string(graded.path("out/results.json")).expect("results");
+        let results: Value = serde_json::from_str(&results).expect("JSON");
+        assert_eq!((&results["output"], &results["score"]), (&text.into(), &2.0.into()));
+    }
+}
+
 #[test]
 fn one_submission_that_hangs_costs_nobody_else_anything() {
     let _turn = turn();

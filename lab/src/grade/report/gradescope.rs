@@ -34,10 +34,12 @@ struct Test {
     visibility: Visibility,
 }
 
-/// The results of a grade.
+/// The results of a grade. Students see the text at their top, so it has no total if they may not see each check.
 pub fn results(grade: &Grade) -> Results {
+    let all_visible = grade.results.iter().all(|graded| graded.visibility == Visibility::Visible);
     let output = match &grade.failure {
         Some(why) => format!("It could not be graded: {why}"),
+        None if !all_visible => format!("Graded with the rubric {}", grade.rubric),
         None => format!("{} of {} points (rubric {})", grade.score, grade.max_score, grade.rubric),
     };
     Results {
