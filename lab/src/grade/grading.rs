@@ -97,7 +97,12 @@ impl Grade {
 }
 
 fn full_marks(rubric: &Rubric) -> f64 {
-    rubric.items.iter().filter(|item| !item.is_extra).map(|item| item.points).sum()
+    rounded(rubric.items.iter().filter(|item| !item.is_extra).map(|item| item.points).sum())
+}
+
+/// Points as they are shown, with at most two decimals: a sum may have many, and the sum of nothing is -0.
+fn rounded(points: f64) -> f64 {
+    (points * 100.0).round() / 100.0 + 0.0
 }
 
 /// Grades a submission. `observe` is told each result.
@@ -135,12 +140,15 @@ pub fn grade(
             graded.take_back(why);
         }
     }
+    let judged = rubric.items.iter().zip(&results);
+    let passed = judged.filter(|(_, graded)| graded.verdict == Verdict::Passed);
+    let points = passed.map(|(item, _)| item.points);
     let nothing = results.iter().all(|graded| graded.verdict == Verdict::NotGraded);
     let why = reason.or(failure).unwrap_or_else(|| "no check could be decided".to_owned());
     Ok(Grade {
         submission: submission.name.clone(),
         rubric: rubric.name.clone(),
-        score: results.iter().map(|graded| graded.score).sum(),
+        score: rounded(points.sum()),
         max_score: full_marks(rubric),
         seconds: begun.elapsed().as_secs_f64(),
         failure: nothing.then(|| readable(&why)),
@@ -190,8 +198,8 @@ impl Run<'_> {
             asks: item.check.asks,
             verdict,
             seen: readable(&seen),
-            score: if verdict == Verdict::Passed { item.points } else { 0.0 },
-            max_score: item.points,
+            score: if verdict == Verdict::Passed { rounded(item.points) } else { 0.0 },
+            max_score: rounded(item.points),
             is_extra: item.is_extra,
             visibility: item.visibility,
             seconds: begun.elapsed().as_secs_f64(),

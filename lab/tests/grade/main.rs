@@ -184,6 +184,26 @@ fn students_see_no_total_of_hidden_checks() {
     }
 }
 
+/// In binary 0.1 + 0.2 is 0.30000000000000004.
+#[test]
+fn points_have_at_most_two_decimals() {
+    let _turn = turn();
+    let mut rubric = rubric(&["buy", "look-up", "too-many"]);
+    for points in ["0.1", "0.2", "33.333"] {
+        rubric = rubric.replacen("points = 1\n", &format!("points = {points}\n"), 1);
+    }
+    let graded = Graded::new(&own_store("exec frontend", ""), &rubric);
+    let output = graded.command().arg("--csv").arg(graded.path("csv")).output().expect("a process");
+    assert_eq!(output.status.code(), Some(0));
+    let read = |name: &str| fs::read_to_string(graded.path(name)).expect("a file");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("33.63 of 33.63 points") && said.contains("33.33 /"), "{said}");
+    assert!(read("out/report.html").contains("33.63 of 33.63 points"));
+    assert!(read("out/report.json").contains("\"score\": 33.63,"));
+    assert!(read("out/results.json").contains("\"score\": 33.63,"));
+    assert!(read("csv").contains("toystore,33.63,33.63,,0.1,0.2,33.33"), "{}", read("csv"));
+}
+
 #[test]
 fn one_submission_that_hangs_costs_nobody_else_anything() {
     let _turn = turn();
