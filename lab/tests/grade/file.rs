@@ -22,7 +22,7 @@ D = 100
 
 /// What is replaced in it, by what, and what is said.
 #[rustfmt::skip]
-const MISTAKES: [(&str, &str, &str); 24] = [
+const MISTAKES: [(&str, &str, &str); 28] = [
         ("name = \"shop\"", "name = shop", "s.toml, line 3: "),
         ("role = \"frontend\"", "role = \"front\"", "s.toml, line 4: unknown variant `front`"),
         (
@@ -77,6 +77,26 @@ const MISTAKES: [(&str, &str, &str); 24] = [
             "{ port = \"{port}\" }",
             "{ url = \"http://127.0.0.1.example.org/\" }",
             "s.toml, line 2: process \"shop\": \"http://127.0.0.1.example.org/\" is not on this machine",
+        ),
+        (
+            "[toys]",
+            "buy = { request = \"POST /my toys?name={name}&quantity={quantity}\", number = \"\" }\n[toys]",
+            "s.toml, line 9: api.buy.request has \"/my toys?name={name}&quantity={quantity}\": write spaces",
+        ),
+        (
+            "[toys]",
+            "headers = { X-Token = \"a\\r\\nb\" }\n[toys]",
+            "s.toml, line 9: api.headers.X-Token is \"a\\r\\nb\", which has a control character",
+        ),
+        (
+            "[toys]",
+            "key = \"my key\"\n[toys]",
+            "s.toml, line 9: the name of a header is \"my key\", expected letters",
+        ),
+        (
+            "{port:shop}",
+            "{port:shop}/a b",
+            "s.toml, line 9: api.url: has \"http://127.0.0.1:{port:shop}/a b\": write spaces",
         ),
         (
             "[toys]",

@@ -162,7 +162,9 @@ impl Api {
             if !path.starts_with('/') || method.is_empty() || !method.bytes().all(is_method) {
                 return Err(format!("api.{name}.request is {request:?}, expected GET /PATH"));
             }
+            is_sendable(path).map_err(|why| format!("api.{name}.request {why}"))?;
         }
+        self.check_headers()?;
         let pointers = [
             ("query.quantity", &query.quantity),
             ("buy.number", &buy.number),
@@ -175,6 +177,25 @@ impl Api {
         self.failure.iter().try_for_each(|failure| {
             is_pointer(&failure.code).map_err(|why| format!("api.failure.code {why}"))
         })
+    }
+
+    fn check_headers(&self) -> Result<(), String> {
+        for name in self.headers.keys().chain(&self.key) {
+            let is_name =
+                |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            if name.is_empty() || !name.bytes().all(is_name) {
+                return Err(format!(
+                    "the name of a header is {name:?}, expected letters, digits and -"
+                ));
+            }
+        }
+        let is_broken = |(_, value): &(&String, &String)| value.chars().any(char::is_control);
+        match self.headers.iter().find(is_broken) {
+            Some((name, value)) => {
+                Err(format!("api.headers.{name} is {value:?}, which has a control character"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The query of a toy.
@@ -196,6 +217,14 @@ impl Api {
 /// The method and the path of a request.
 pub fn split(request: &str) -> (&str, &str) {
     request.split_once(' ').unwrap_or(("", request))
+}
+
+/// Whether a path or a URL can be sent as it is.
+pub(super) fn is_sendable(text: &str) -> Result<(), String> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(format!("has {text:?}: write spaces and other special characters as %20 and so on"))
 }
 
 fn is_pointer(text: &str) -> Result<(), String> {

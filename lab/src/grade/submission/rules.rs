@@ -1,5 +1,6 @@
 //! What must hold between the entries of a submission file. Pure.
 
+use super::api::is_sendable;
 use super::file::{Faults, Leader, Port, Process, Ready, Role, Submission};
 use super::template::{PortOf, expand};
 use core::net::IpAddr;
@@ -58,8 +59,9 @@ pub(super) fn check(submission: &Submission) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Whether a URL leads to this machine, or may lead elsewhere.
+/// Whether a URL can be sent, and leads to this machine or may lead elsewhere.
 fn is_near(submission: &Submission, url: &str) -> Result<(), String> {
+    is_sendable(url)?;
     let rest = url.strip_prefix("http://").unwrap_or(url);
     let authority = rest.split('/').next().unwrap_or_default();
     let host = match authority.strip_prefix('[') {
