@@ -5,9 +5,13 @@ use super::finding::NoPoints;
 use super::session::Session;
 use super::trial::Trial;
 use fastrand::Rng;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
+
+/// The failures of customers that are noted, one of each customer.
+const NOTED_MAX: usize = 5;
 
 /// Ends the customers, also when a check panics.
 struct Ending<'a>(&'a AtomicBool);
@@ -19,7 +23,7 @@ impl Drop for Ending<'_> {
 }
 
 /// Lets customers shop while `meanwhile` runs. A customer repeats `step` until it returns false or `meanwhile` has
-/// ended.
+/// ended. The last failures that customers saw are noted: whatever is judged then has its evidence.
 pub fn shop<'a, T>(
     trial: &mut Trial<'a>,
     customers: u64,
@@ -34,20 +38,26 @@ pub fn shop<'a, T>(
     }
     let is_over = AtomicBool::new(false);
     let watch = trial.watch;
-    thread::scope(|scope| {
+    let failed = Mutex::new(Vec::new());
+    let outcome = thread::scope(|scope| {
         for mut session in sessions {
-            let (is_over, step) = (&is_over, &step);
+            let (is_over, step, failed) = (&is_over, &step, &failed);
             // Joined by the scope; an attempt has a deadline.
             scope.spawn(move || {
                 while !is_over.load(Ordering::Relaxed)
                     && watch.reason().is_none()
                     && step(&mut session)
                 {}
+                failed.lock().extend(session.failed);
             });
         }
         let _ending = Ending(&is_over);
         meanwhile(trial)
-    })
+    });
+    for line in failed.into_inner().iter().rev().take(NOTED_MAX).rev() {
+        trial.note(format!("the last failure of a customer: {line}"));
+    }
+    outcome
 }
 
 /// Lets customers shop until each of them has ended by itself.

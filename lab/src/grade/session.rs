@@ -62,6 +62,8 @@ pub struct Session<'a> {
     history: Arc<History>,
     /// Random choices of the customer.
     pub rng: Rng,
+    /// The last request that failed, with its answer.
+    pub failed: Option<String>,
     /// Whether it stays on one connection.
     pub keeps_connection: bool,
 }
@@ -74,7 +76,7 @@ impl<'a> Session<'a> {
         history: &Arc<History>,
     ) -> Session<'a> {
         let (history, rng) = (history.clone(), Rng::with_seed(1));
-        Session { caller, submission, history, rng, keeps_connection: false }
+        Session { caller, submission, history, rng, failed: None, keeps_connection: false }
     }
 
     /// Queries a toy.
@@ -113,6 +115,9 @@ impl<'a> Session<'a> {
             }
             let start_us = self.history.now_us();
             let (exchange, reply) = send(&mut self.caller);
+            if !matches!(reply, Reply::Is(_)) {
+                self.failed = Some(exchange.to_string());
+            }
             let mut outcome = self.outcome(&operation, &exchange, &reply, is);
             let is_failed = matches!(outcome, Outcome::Unavailable(_) | Outcome::Unknown(_));
             let is_last = !is_failed || left == 0;

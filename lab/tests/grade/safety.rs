@@ -70,6 +70,18 @@ fn control_characters_of_a_store_are_shown_and_not_sent() {
     assert!(!is_control(&said) && !is_control(&page), "{said:?}");
 }
 
+/// Customers who are refused too early leave no other evidence.
+#[test]
+fn a_loss_after_a_load_shows_failures_of_customers() {
+    let _turn = turn();
+    let store = own_store("exec frontend", "").replace("Elephant = 100", "Elephant = 1000");
+    let graded = Graded::new(&store, &rubric(&["no-oversell"]));
+    assert_eq!(graded.run().status.code(), Some(1));
+    let evidence = graded.report()["results"][0]["evidence"].to_string();
+    assert_eq!(evidence.matches("the last failure of a customer: POST /orders").count(), 5);
+    assert!(evidence.contains("→ 409 "), "{evidence}");
+}
+
 /// How many processes there were, and when somebody looked, does not decide which checks count.
 #[test]
 fn a_store_with_too_many_processes_at_any_time_gets_no_points() {
