@@ -69,7 +69,8 @@ pub fn log_of(trial: &mut Trial<'_>, replica: &str, highest: u64) -> Result<Orde
         let number = at(columns.number).and_then(|text| text.parse::<u64>().ok());
         let quantity = at(columns.quantity).and_then(|text| text.parse().ok());
         if let (Some(number), Some(name), Some(quantity)) = (number, at(columns.name), quantity) {
-            orders.insert((number + 1).saturating_sub(first), (name.to_owned(), quantity));
+            let counted = number.checked_sub(first).map_or(0, |since| since.saturating_add(1));
+            orders.insert(counted, (name.to_owned(), quantity));
         }
     }
     Ok(orders)

@@ -70,6 +70,19 @@ fn control_characters_of_a_store_are_shown_and_not_sent() {
     assert!(!is_control(&said) && !is_control(&page), "{said:?}");
 }
 
+#[test]
+fn a_log_may_have_the_highest_number() {
+    let _turn = turn();
+    let frontend = "mkdir -p data; echo 18446744073709551615,Barbie,1 >data/log; exec frontend";
+    let store = own_store(frontend, "[deadlines]\nsync_ms = 100")
+        .replace("data/order-1/orders.csv", "data/log");
+    let graded = Graded::new(&store, &rubric(&["replicas-agree"]));
+    assert_eq!(graded.run().status.code(), Some(1));
+    let (verdict, seen) = graded.verdict("replicas-agree");
+    assert_eq!(verdict, "lost", "{seen}");
+    assert!(seen.contains("is not in the log of order-1"), "{seen}");
+}
+
 /// Customers who are refused too early leave no other evidence.
 #[test]
 fn a_loss_after_a_load_shows_failures_of_customers() {
