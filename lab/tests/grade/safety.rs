@@ -95,6 +95,17 @@ fn a_loss_after_a_load_shows_failures_of_customers() {
     assert!(evidence.contains("→ 409 "), "{evidence}");
 }
 
+#[test]
+fn a_time_out_while_a_store_starts_is_the_only_reason() {
+    let _turn = turn();
+    let store = own_store("exec sleep 1000", "[limits]\ntotal_s = 1");
+    let graded = Graded::new(&store, &rubric(&["buy"]));
+    assert_eq!(graded.run().status.code(), Some(2));
+    let why = "the grading took longer than 1 s (limits.total_s)";
+    assert_eq!(graded.verdict("buy"), ("not_graded".to_owned(), why.to_owned()));
+    assert_eq!(graded.report()["failure"], why);
+}
+
 /// How many processes there were, and when somebody looked, does not decide which checks count.
 #[test]
 fn a_store_with_too_many_processes_at_any_time_gets_no_points() {
