@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 /// Longer than this for the look-up of a name, or for a TCP connection, counts as no answer.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// The code of a database that the node does not have.
+const UNKNOWN_DATABASE: u16 = 1049;
+
 /// The pause after a fault, before the next node is asked.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -93,6 +96,10 @@ impl Nodes {
         for host in hosts {
             match Conn::new(options.clone().ip_or_hostname(Some(host.as_str()))) {
                 Ok(connection) => return Ok(connection),
+                // It was opened, so this node only lacks what the others have committed since it was away.
+                Err(Refusal::MySqlError(error)) if error.code == UNKNOWN_DATABASE => {
+                    fault = Fault::Passing(format!("{}: {}", self.place(node), error.message));
+                }
                 Err(error) => fault = self.meaning(&error, node),
             }
             if let Fault::Lasting(_) = fault {
