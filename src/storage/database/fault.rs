@@ -15,11 +15,12 @@ pub enum Fault {
 }
 
 /// Codes of errors that pass, in the numbers of MySQL and MariaDB.
-const PASSING: [u16; 37] = [
+const PASSING: [u16; 38] = [
     // The node is full, or shuts down.
     1021, 1030, 1040, 1041, 1053, 1079, 1114, 1203, 1226,
     // The node is not a part of the database now (Galera), cannot reach the others, or may only read.
-    1036, 1047, 1290, 1792, 1836, 1874, 1881, 3100, 3101, 3796,
+    // A node that has just joined again lacks a whole database that was made while it was away.
+    1036, 1047, 1049, 1290, 1792, 1836, 1874, 1881, 3100, 3101, 3796,
     // The connection was lost, or an answer took too long.
     1156, 1158, 1159, 1160, 1161, 1317, 1927, 1969, 2006, 2013,
     // Another transaction came first.
@@ -87,7 +88,7 @@ fn remedy(code: u16) -> Option<&'static str> {
             "grant the user all rights on the databases of the store, or make their tables as \
              `toystore database schema` prints them",
         ),
-        1049 | 1054 | 1146 => {
+        1054 | 1146 => {
             Some("the tables are not those of this store; `toystore database schema` prints them")
         }
         1153 => Some("raise max_allowed_packet"),

@@ -13,7 +13,6 @@ use crate::net::Resolver;
 use crate::text;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Error as Refusal, Opts, OptsBuilder, SslOpts};
-use std::io::ErrorKind::{TimedOut, WouldBlock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -21,9 +20,6 @@ use std::time::{Duration, Instant};
 
 /// Longer than this for the look-up of a name, or for a TCP connection, counts as no answer.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
-
-/// The code of a database that the node does not have.
-const UNKNOWN_DATABASE: u16 = 1049;
 
 /// The pause after a fault, before the next node is asked.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -96,11 +92,7 @@ impl Nodes {
         for host in hosts {
             match Conn::new(options.clone().ip_or_hostname(Some(host.as_str()))) {
                 Ok(connection) => return Ok(connection),
-                // It was opened, so this node only lacks what the others have committed since it was away.
-                Err(Refusal::MySqlError(error)) if error.code == UNKNOWN_DATABASE => {
-                    fault = Fault::Passing(format!("{}: {}", self.place(node), error.message));
-                }
-                Err(error) => fault = self.meaning(&error, node),
+                Err(error) => fault = fault::of(&error, &self.place(node)),
             }
             if let Fault::Lasting(_) = fault {
                 break;
@@ -131,17 +123,6 @@ impl Nodes {
         format!("database {} at {}", self.name, self.address(node))
     }
 
-    /// What an error of this node means.
-    fn meaning(&self, error: &Refusal, node: usize) -> Fault {
-        match error {
-            // So Linux says that a read or a write has reached its deadline.
-            Refusal::IoError(e) if matches!(e.kind(), WouldBlock | TimedOut) => {
-                Fault::Passing(format!("{}: no answer in time", self.place(node)))
-            }
-            _ => fault::of(error, &self.place(node)),
-        }
-    }
-
     /// After a passing fault the next node is used.
     fn leave(&self, node: usize, fault: Fault) -> Fault {
         if let Fault::Passing(_) = fault {
@@ -160,8 +141,9 @@ impl Session {
         act: impl FnOnce(&mut Conn) -> Result<T, Refusal>,
     ) -> Result<T, Fault> {
         let _waiting = Blocking::new();
-        act(&mut self.connection)
-            .map_err(|error| self.nodes.leave(self.node, self.nodes.meaning(&error, self.node)))
+        act(&mut self.connection).map_err(|error| {
+            self.nodes.leave(self.node, fault::of(&error, &self.nodes.place(self.node)))
+        })
     }
 
     /// Whether each statement waits until the node has everything that was committed at any other node before. Without
