@@ -130,6 +130,17 @@ fn a_start_that_cannot_be_is_refused_in_one_clear_line() {
     assert_eq!(store.customer(Catalog).get("/health").0, 200, "the first one is not disturbed");
 }
 
+/// A program that was built as `make run-all` builds it.
+#[cfg(not(feature = "database"))]
+#[test]
+fn a_program_without_the_database_says_how_to_get_one_with_it() {
+    let store = Cluster::closed(&[]);
+    for id in [Catalog, Order(1), Frontend] {
+        let said = refusal(&store, id, &["--engine=database", "--database-addresses=nowhere:1"]);
+        assert!(said.contains("make run-all FEATURES=database"), "{id:?}: {said}");
+    }
+}
+
 #[test]
 fn a_directory_that_cannot_be_written_is_refused() {
     let mut store = closed_after(1);

@@ -15,9 +15,9 @@ use super::subscribers::{Notes, Subscribers};
 use crate::error::{Error, Result};
 use crate::model::{Epoch, Item, Key, OrderNumber, Price, Toy};
 use crate::stop::Stop;
-use crate::storage::database::{Candidate, Database, Schema, TableLog, add_list, literal};
-use mysql::prelude::Queryable;
-use mysql::{Conn, Error as Refusal};
+use crate::storage::database::{
+    Candidate, Connection, Database, Refusal, Schema, TableLog, add_list, literal,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::path::Path;
@@ -136,11 +136,11 @@ fn await_log(database: &Database, stop: &Stop) -> Result<Option<(TableLog<Change
 /// The stock as it is in the tables at one moment, for a program that only reads.
 pub fn read(database: &Database) -> Result<Stock> {
     let (stored, position) = database.read(LOAD_TIME_MAX, |connection| {
-        connection.query_drop("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
-        connection.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT")?;
+        connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
+        connection.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")?;
         let stored = read_all(connection)?;
-        let position = connection.query_first("SELECT position FROM logs")?;
-        connection.query_drop("COMMIT")?;
+        let position = connection.first("SELECT position FROM logs")?;
+        connection.run("COMMIT")?;
         Ok((stored, position.unwrap_or(0)))
     })?;
     decode(stored, position).map_err(|error| unusable(database, error))
@@ -246,10 +246,7 @@ impl Notes for TableNotes {
             literal(&list.join(","))
         );
         let clear = format!("DELETE FROM subscriptions WHERE term < {term}");
-        self.database.read(SUBSCRIBE_TIME_MAX, |connection| {
-            connection.query_drop(&write)?;
-            connection.query_drop(&clear)
-        })
+        self.database.repeat(SUBSCRIBE_TIME_MAX, &format!("{write}; {clear};"))
     }
 }
 
@@ -327,17 +324,17 @@ struct Stored {
     subscriptions: Option<BTreeSet<u64>>,
 }
 
-fn read_all(connection: &mut Conn) -> Result<Stored, Refusal> {
+fn read_all(connection: &mut Connection) -> Result<Stored, Refusal> {
     Ok(Stored {
-        toys: connection.query(
+        toys: connection.rows(
             "SELECT name, CAST(price * 100 AS UNSIGNED), quantity, version, initial, restocked, sold, withdrawn \
              FROM toys ORDER BY id",
         )?,
-        sales: connection.query(
+        sales: connection.rows(
             "SELECT sale_key, position, epoch, toy, quantity, version FROM sales ORDER BY position",
         )?,
-        standing: connection.query_first("SELECT fence, settled FROM standing")?,
-        subscriptions: subscriptions(&connection.query("SELECT list FROM subscriptions")?),
+        standing: connection.first("SELECT fence, settled FROM standing")?,
+        subscriptions: subscriptions(&connection.rows("SELECT list FROM subscriptions")?),
     })
 }
 

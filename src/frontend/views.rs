@@ -11,7 +11,6 @@ use crate::stop::{Stop, crash};
 use crate::storage::database::{Candidate, Database, Schema, TableLog, literal};
 use crate::storage::{Directory, replace};
 use crate::trace::scope;
-use mysql::prelude::Queryable;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 use std::fs;
@@ -162,7 +161,7 @@ impl Table {
 
     fn read(&self) -> Result<Remembered> {
         let query = "SELECT epoch, leader, in_sync, committed FROM views";
-        let row = self.0.read(READ_TIME_MAX, |connection| connection.query_first(query))?;
+        let row = self.0.read(READ_TIME_MAX, |connection| connection.first(query))?;
         let Some((epoch, leader, in_sync, committed)) = row else {
             return Ok(Remembered::default());
         };

@@ -12,8 +12,7 @@ use crate::model::{
     Entry, Epoch, Identity, Item, Key, Member, OrderNumber, Quantity, ReplicaId, View,
 };
 use crate::stop::Stop;
-use crate::storage::database::{Database, Schema, TableLog, add_list, literal};
-use mysql::prelude::{FromRow, Queryable};
+use crate::storage::database::{Database, FromRow, Schema, TableLog, add_list, literal};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -201,10 +200,9 @@ impl OrderTable {
     fn ask<T: FromRow>(&self, longest: Duration, statement: &str, query: &str) -> Result<Vec<T>> {
         self.database.read(longest, |connection| {
             if !statement.is_empty() {
-                connection.query_drop(statement)?;
+                connection.run(statement)?;
             }
-            let rows = connection.query_opt::<T, _>(query)?.into_iter();
-            Ok(rows.collect::<Result<Vec<T>, _>>()?)
+            connection.rows(query)
         })
     }
 

@@ -2,8 +2,6 @@
 //! the store is measured beside, which makes one transaction for each purchase.
 
 use super::measured::Measured;
-use mysql::prelude::Queryable;
-use mysql::{Conn, Error as Refusal, OptsBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,8 +11,12 @@ use std::time::{Duration, Instant};
 use toystore::address;
 use toystore::config;
 use toystore::error::{Error, Result};
+use toystore::storage::database::{Connection, Options, Refusal};
 
 const NODES: [u32; 3] = [1, 2, 3];
+
+/// Longer than this counts as no answer.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The tables of the client: ten toys, and orders that the database numbers.
 const TABLES: [&str; 4] = [
@@ -86,7 +88,7 @@ impl Galera {
     pub fn sell(&self, clients: usize, duration: Duration) -> Result<Measured> {
         let mut connection = self.connect()?;
         for statement in TABLES {
-            connection.query_drop(statement).map_err(|e| refused(&e))?;
+            connection.run(statement).map_err(|e| refused(&e))?;
         }
         let until = Instant::now() + duration;
         let sold: Result<Vec<Vec<Duration>>> = thread::scope(|scope| {
@@ -110,7 +112,7 @@ impl Galera {
             let toy = fastrand::u32(..10);
             while let Err(error) = buy(&mut connection, toy) {
                 // Another client's transaction came first.
-                if !matches!(&error, Refusal::MySqlError(e) if [1205, 1213].contains(&e.code)) {
+                if !matches!(error, Refusal::Code(1205 | 1213, _)) {
                     return Err(refused(&error));
                 }
             }
@@ -118,31 +120,21 @@ impl Galera {
         }
     }
 
-    fn connect(&self) -> Result<Conn> {
+    fn connect(&self) -> Result<Connection> {
         let settings = self.settings()?;
-        let (host, port) = address::parts(&settings.addresses[0]);
-        let password = settings.password_file.and_then(|file| fs::read_to_string(file).ok());
-        let options = OptsBuilder::new()
-            .ip_or_hostname(Some(host))
-            .tcp_port(port.parse().unwrap_or_default())
-            .prefer_socket(false)
-            .user(Some(settings.user))
-            .pass(password);
-        Conn::new(options).map_err(|e| refused(&e))
+        let (node, options) =
+            (address::parts(&settings.addresses[0]), Options::of(&settings, ANSWER_TIME_MAX)?);
+        Connection::open(&options, node, None, ANSWER_TIME_MAX).map_err(|e| refused(&e))
     }
 }
 
 /// One round trip.
-fn buy(connection: &mut Conn, toy: u32) -> Result<(), Refusal> {
+fn buy(connection: &mut Connection, toy: u32) -> Result<(), Refusal> {
     let text = format!(
         "BEGIN; UPDATE toystore_plain.toys SET quantity = quantity - 1 WHERE id = {toy} AND quantity >= 1; \
          INSERT INTO toystore_plain.orders (toy, quantity) VALUES ({toy}, 1); COMMIT"
     );
-    let mut results = connection.query_iter(text)?;
-    while let Some(result) = results.iter() {
-        result.into_iter().try_for_each(|row| row.map(drop))?;
-    }
-    Ok(())
+    connection.run(&text)
 }
 
 fn refused(error: &Refusal) -> Error {

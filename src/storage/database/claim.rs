@@ -9,7 +9,6 @@ use super::statement::literal;
 use crate::error::Error;
 use crate::model::Identity;
 use crate::storage::directory::drawn;
-use mysql::prelude::Queryable;
 use std::time::Duration;
 
 /// The answer may take some seconds: the nodes that are left may be agreeing on who they are.
@@ -44,18 +43,15 @@ impl Claim {
             "INSERT IGNORE INTO logs (name, term, writer, position, beat) VALUES ({log}, 0, '', 0, 0)"
         );
         let mut session = self.database.connect(TAKE_TIME_MAX)?;
-        session.run(|connection| {
-            connection.query_drop(begin)?;
-            connection.query_drop("BEGIN")
-        })?;
+        session.run(|connection| connection.run(&format!("{begin}; BEGIN")))?;
         let row = self.select(&mut session, "FOR UPDATE")?;
         let term = row.term + 1;
         let take = format!("UPDATE logs SET term = {term}, writer = {writer} WHERE name = {log}");
         session.run(|connection| {
             if may(&row) {
-                connection.query_drop(take)?;
+                connection.run(&take)?;
             }
-            connection.query_drop("COMMIT")
+            connection.run("COMMIT")
         })?;
         Ok(row)
     }
@@ -70,7 +66,7 @@ impl Claim {
             Some(session) => session,
             None => self.database.connect(GIVE_BACK_TIME_MAX)?,
         };
-        session.run(|connection| connection.query_drop(text))
+        session.run(|connection| connection.run(&text))
     }
 
     pub(super) fn failed(&self, fault: Fault) -> Error {
@@ -85,7 +81,7 @@ impl Claim {
             "SELECT term, writer, position, beat FROM logs WHERE name = {} {lock}",
             literal(self.log)
         );
-        let row = session.run(|connection| connection.query_first(query))?;
+        let row = session.run(|connection| connection.first(&query))?;
         let (term, writer, position, beat) = row.unwrap_or_default();
         Ok(Row { term, writer: Identity(writer), position, beat })
     }

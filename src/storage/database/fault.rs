@@ -2,8 +2,23 @@
 //! operator. Pure. Used by [`nodes`](super::nodes) and [`table_log`](super::table_log).
 
 use crate::error::Error;
-use mysql::{DriverError, Error as Refusal, MySqlError};
-use std::fmt::Display;
+
+/// Why a node did not do what it was told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its error, with its number in MySQL or MariaDB.
+    #[error("{1} ({0})")]
+    Code(u16, String),
+    /// There was no connection, or no answer that can be understood.
+    #[error("{0}")]
+    Lost(String),
+    /// It did not prove its name.
+    #[error("{0}")]
+    Untrusted(String),
+    /// A row has other columns than were asked for.
+    #[error("{0}")]
+    Row(String),
+}
 
 /// A statement that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,43 +44,26 @@ const PASSING: [u16; 38] = [
     9002, 9005, 9007,
 ];
 
-/// How rustls begins the reason why it does not trust a certificate.
-const INVALID_CERTIFICATE: &str = "invalid peer certificate";
-
-/// What this error means, of a node of the database `place`.
-pub fn of(error: &Refusal, place: &str) -> Fault {
-    match error {
-        // It comes in several wrappings, whose types have no names outside the crate.
-        _ if error.to_string().contains(INVALID_CERTIFICATE) => untrusted(place, error),
-        Refusal::MySqlError(refusal) if PASSING.contains(&refusal.code) => {
-            Fault::Passing(format!("{place}: {}", said(refusal)))
+/// What this refusal means, of a node of the database `place`.
+pub fn of(refusal: &Refusal, place: &str) -> Fault {
+    let lasting = |why| Fault::Lasting(Error::Storage { path: place.to_owned(), why });
+    match refusal {
+        Refusal::Code(code, message) if PASSING.contains(code) => {
+            Fault::Passing(format!("{place}: {}", said(*code, message)))
         }
-        Refusal::MySqlError(refusal) => {
-            Fault::Lasting(Error::Storage { path: place.to_owned(), why: said(refusal) })
+        Refusal::Code(code, message) => lasting(said(*code, message)),
+        Refusal::Lost(why) => Fault::Passing(format!("{place}: {why}")),
+        Refusal::Untrusted(why) => {
+            lasting(format!("{why}; check database.authority and the node's certificate"))
         }
-        Refusal::IoError(error) => Fault::Passing(format!("{place}: {error}")),
-        Refusal::DriverError(error @ DriverError::TlsNotSupported) => untrusted(place, error),
-        Refusal::DriverError(error) => Fault::Passing(format!("{place}: {error}")),
-        Refusal::CodecError(error) => Fault::Passing(format!("{place}: {error}")),
-        Refusal::TlsError(error) => untrusted(place, error),
-        Refusal::UrlError(_) | Refusal::FromValueError(_) | Refusal::FromRowError(_) => {
-            Fault::Lasting(Error::Storage {
-                path: place.to_owned(),
-                why: format!("{error}; it was not written by this store"),
-            })
-        }
+        Refusal::Row(why) => lasting(format!("{why}; it was not written by this store")),
     }
 }
 
-fn untrusted(place: &str, error: &impl Display) -> Fault {
-    let why = format!("{error}; check database.authority and the node's certificate");
-    Fault::Lasting(Error::Storage { path: place.to_owned(), why })
-}
-
 /// What the node said, and what the operator can do about it.
-fn said(refusal: &MySqlError) -> String {
-    let said = format!("{} ({})", refusal.message, refusal.code);
-    match remedy(refusal.code) {
+fn said(code: u16, message: &str) -> String {
+    let said = format!("{message} ({code})");
+    match remedy(code) {
         Some(what) => format!("{said}; {what}"),
         None => said,
     }
@@ -102,14 +100,10 @@ fn remedy(code: u16) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
 
     #[test]
     fn what_passes_is_tried_again_and_what_lasts_says_what_to_do() {
-        let refusal = |code| {
-            let (state, message) = ("HY000".to_owned(), "no".to_owned());
-            of(&Refusal::MySqlError(MySqlError { state, message, code }), "node 1")
-        };
+        let refusal = |code| of(&Refusal::Code(code, "no".to_owned()), "node 1");
         for code in PASSING {
             let Fault::Passing(why) = refusal(code) else { panic!("{code} lasts") };
             assert!(why.starts_with(&format!("node 1: no ({code})")), "{why}");
@@ -121,7 +115,7 @@ mod tests {
             let text = error.to_string();
             assert!(text.starts_with("node 1: no (") && text.contains(remedy), "{text}");
         }
-        let reset = of(&Refusal::IoError(io::ErrorKind::ConnectionReset.into()), "node 1");
-        assert!(matches!(reset, Fault::Passing(_)), "{reset:?}");
+        let lost = of(&Refusal::Lost("connection reset".to_owned()), "node 1");
+        assert!(matches!(lost, Fault::Passing(_)), "{lost:?}");
     }
 }

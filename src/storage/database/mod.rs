@@ -4,6 +4,7 @@
 //! ```text
 //! statement.rs   (pure) literals and lists in the text of a statement
 //! fault.rs       (pure) what an error of a node means: try again, or tell the operator
+//! connection.rs  a connection to one node, over the crate `mysql`; no_connection.rs in a program built without it
 //! nodes.rs       the nodes of the database, tried in turn, each with deadlines
 //! schema.rs      the tables that a service needs, made at its first start
 //! opened.rs      a service's database: opens it, reads
@@ -22,6 +23,11 @@
 
 pub mod statement;
 pub mod fault;
+#[cfg(feature = "database")]
+pub mod connection;
+#[cfg(not(feature = "database"))]
+#[path = "no_connection.rs"]
+pub mod connection;
 pub mod nodes;
 pub mod schema;
 pub mod opened;
@@ -33,6 +39,8 @@ pub mod table_log;
 pub mod candidate;
 
 pub use candidate::Candidate;
+pub use connection::{Connection, FromRow, Options};
+pub use fault::Refusal;
 pub use lease::LOOK;
 pub use node::{Node, NodeStatus};
 pub use opened::Database;

@@ -6,7 +6,6 @@ use super::nodes::{Nodes, Session};
 use super::opened::unavailable;
 use crate::config;
 use crate::error::Result;
-use mysql::prelude::Queryable;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +67,7 @@ impl Node {
         let mut status = NodeStatus::default();
         for question in QUESTIONS {
             let rows: Vec<(String, String)> =
-                session.run(|connection| connection.query(question))?;
+                session.run(|connection| connection.rows(question))?;
             for (name, value) in rows {
                 status.take(&name, value);
             }

@@ -4,15 +4,13 @@
 //! - Every look-up of a name, connect, read and write has a deadline.
 //! - A connection sees everything that was committed at any node before (`wsrep_sync_wait`, where the database is Galera).
 
-use super::fault::{self, Fault};
+use super::connection::{Connection, Options};
+use super::fault::{self, Fault, Refusal};
 use crate::address;
 use crate::blocking::Blocking;
 use crate::config;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::net::Resolver;
-use crate::text;
-use mysql::prelude::Queryable;
-use mysql::{Conn, Error as Refusal, Opts, OptsBuilder, SslOpts};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -26,11 +24,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Settings of every connection. Strict, so that a value which does not fit is refused; and a text is quoted as
 /// [`literal`](super::literal) does it.
-const SESSION: [&str; 3] = [
-    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES,NO_ENGINE_SUBSTITUTION'",
-    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "SET SESSION innodb_lock_wait_timeout = 2",
-];
+const SESSION: &str = "\
+    SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES,NO_ENGINE_SUBSTITUTION';
+    SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    SET SESSION innodb_lock_wait_timeout = 2";
 
 /// The nodes.
 #[derive(Debug)]
@@ -40,8 +37,7 @@ pub(super) struct Nodes {
     pub(super) addresses: Vec<String>,
     /// How long a writer bears passing faults.
     pub(super) commit_deadline: Duration,
-    /// Everything but the address and the deadlines.
-    options: Opts,
+    options: Options,
     /// Which node is used, counted on without end.
     current: AtomicUsize,
 }
@@ -51,7 +47,7 @@ pub(super) struct Nodes {
 pub(super) struct Session {
     nodes: Arc<Nodes>,
     node: usize,
-    connection: Conn,
+    connection: Connection,
 }
 
 impl Nodes {
@@ -60,7 +56,7 @@ impl Nodes {
             name,
             addresses: settings.addresses.clone(),
             commit_deadline: settings.commit_deadline,
-            options: options(settings)?,
+            options: Options::of(settings, CONNECT_TIME_MAX)?,
             current: AtomicUsize::new(0),
         })
     }
@@ -73,24 +69,28 @@ impl Nodes {
     ) -> Result<Session, Fault> {
         let _waiting = Blocking::new();
         let node = self.current.load(Ordering::Relaxed);
-        let (_, port) = address::parts(self.address(node));
-        let options = OptsBuilder::from_opts(self.options.clone())
-            .tcp_port(port.parse().unwrap_or_default())
-            .db_name(database)
-            .read_timeout(Some(longest))
-            .write_timeout(Some(longest));
-        let connection = self.hosts(node).and_then(|hosts| self.call(&hosts, node, &options));
+        let call = |host: &str| {
+            let port = address::parts(self.address(node)).1;
+            Connection::open(&self.options, (host, port), database, longest)
+        };
+        let connection = self.hosts(node).and_then(|hosts| self.first_of(&hosts, node, call));
         let connection = connection.map_err(|fault| self.leave(node, fault))?;
         let mut session = Session { nodes: self.clone(), node, connection };
+        session.run(|connection| connection.run(SESSION))?;
         session.see_others(true)?;
         Ok(session)
     }
 
     /// Connects to the first of these hosts, which are all of one node, that does not refuse the connection.
-    fn call(&self, hosts: &[String], node: usize, options: &OptsBuilder) -> Result<Conn, Fault> {
+    fn first_of(
+        &self,
+        hosts: &[String],
+        node: usize,
+        call: impl Fn(&str) -> Result<Connection, Refusal>,
+    ) -> Result<Connection, Fault> {
         let mut fault = Fault::Passing(format!("{}: its name has no address", self.place(node)));
         for host in hosts {
-            match Conn::new(options.clone().ip_or_hostname(Some(host.as_str()))) {
+            match call(host) {
                 Ok(connection) => return Ok(connection),
                 Err(error) => fault = fault::of(&error, &self.place(node)),
             }
@@ -108,9 +108,10 @@ impl Nodes {
         let found = Resolver::of_process()
             .resolve(address, deadline, &|| false)
             .map_err(|error| Fault::Passing(format!("{}: {error}", self.place(node))))?;
-        Ok(match self.options.get_ssl_opts() {
-            Some(_) => vec![address::parts(address).0.to_owned()],
-            None => found.iter().map(|address| address.ip().to_string()).collect(),
+        Ok(if self.options.has_tls() {
+            vec![address::parts(address).0.to_owned()]
+        } else {
+            found.iter().map(|address| address.ip().to_string()).collect()
         })
     }
 
@@ -138,7 +139,7 @@ impl Session {
     /// Runs statements. After a fault the session is of no use any more: what it has begun is undone when it is dropped.
     pub(super) fn run<T>(
         &mut self,
-        act: impl FnOnce(&mut Conn) -> Result<T, Refusal>,
+        act: impl FnOnce(&mut Connection) -> Result<T, Refusal>,
     ) -> Result<T, Fault> {
         let _waiting = Blocking::new();
         act(&mut self.connection).map_err(|error| {
@@ -151,8 +152,8 @@ impl Session {
     pub(super) fn see_others(&mut self, wait: bool) -> Result<(), Fault> {
         const UNKNOWN_VARIABLE: u16 = 1193;
         let text = format!("SET SESSION wsrep_sync_wait = {}", if wait { 7 } else { 0 });
-        self.run(|connection| match connection.query_drop(text) {
-            Err(Refusal::MySqlError(e)) if e.code == UNKNOWN_VARIABLE => Ok(()),
+        self.run(|connection| match connection.run(&text) {
+            Err(Refusal::Code(UNKNOWN_VARIABLE, _)) => Ok(()),
             other => other,
         })
     }
@@ -203,26 +204,4 @@ impl Patience {
     pub(super) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
-}
-
-fn options(settings: &config::Database) -> Result<Opts> {
-    let password = settings.password_file.as_deref().map(|file| {
-        text::read(file).map_err(|e| Error::storage(file, "cannot read the password", e))
-    });
-    let password = password.transpose()?.or_else(|| settings.password.clone());
-    let authority = settings.authority.clone().map(|file| {
-        // It is read for each connection; who cannot read it need not begin.
-        let read = text::read(&file);
-        read.map_err(|e| Error::storage(&file, "cannot read the certificate", e))?;
-        Ok(SslOpts::default().with_root_cert_path(Some(file)))
-    });
-    Ok(OptsBuilder::new()
-        .user(Some(settings.user.clone()))
-        .pass(password.map(|text| text.trim_end().to_owned()))
-        .prefer_socket(false)
-        .tcp_connect_timeout(Some(CONNECT_TIME_MAX))
-        .stmt_cache_size(0)
-        .ssl_opts(authority.transpose()?)
-        .init(SESSION.to_vec())
-        .into())
 }

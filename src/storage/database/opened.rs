@@ -1,15 +1,14 @@
 //! The database of one service, once its tables are known to be there. Used by
 //! [`table_log`](super::table_log), and by the services to read what they have stored.
 
-use super::fault::Fault;
+use super::connection::Connection;
+use super::fault::{Fault, Refusal};
 use super::nodes::{Nodes, Session, try_for};
 use super::schema::Schema;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::model::Identity;
 use crate::stop::Stop;
-use mysql::prelude::Queryable;
-use mysql::{Conn, Error as Refusal};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,7 +112,7 @@ impl Database {
     pub fn read<T>(
         &self,
         longest: Duration,
-        mut read: impl FnMut(&mut Conn) -> Result<T, Refusal>,
+        mut read: impl FnMut(&mut Connection) -> Result<T, Refusal>,
     ) -> Result<T> {
         let attempt = || {
             let kept = self.idle.lock().take().filter(|(waits, _)| *waits == longest);
@@ -129,22 +128,13 @@ impl Database {
     /// Runs the statements of a text, each with `;` at its end. They are run again after a passing fault, so each has to
     /// be one that can be repeated.
     pub fn repeat(&self, longest: Duration, text: &str) -> Result<()> {
-        self.read(longest, |connection| run_all(connection, text))
+        self.read(longest, |connection| connection.run(text))
     }
 
     /// A new connection to the node in use. No answer on it may take longer than `longest`.
     pub(super) fn connect(&self, longest: Duration) -> Result<Session, Fault> {
         self.nodes.connect(longest, Some(&self.nodes.name))
     }
-}
-
-/// Runs the statements of a text; the first error ends it.
-pub(super) fn run_all(connection: &mut Conn, text: &str) -> Result<(), Refusal> {
-    let mut results = connection.query_iter(text)?;
-    while let Some(result) = results.iter() {
-        result.into_iter().try_for_each(|row| row.map(drop))?;
-    }
-    Ok(())
 }
 
 /// The error of a read.

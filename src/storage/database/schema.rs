@@ -3,15 +3,13 @@
 //!
 //! Every table names its collation, so that names which differ only in case differ, whatever the database's default is.
 
-use super::fault::Fault;
+use super::fault::{Fault, Refusal};
 use super::nodes::Session;
 use super::statement::literal;
 use crate::config;
 use crate::error::Error;
 use crate::model::Identity;
 use crate::storage::directory::drawn;
-use mysql::Error as Refusal;
-use mysql::prelude::Queryable;
 
 /// The tables of a service.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +80,7 @@ impl Schema {
     pub(super) fn prepare(&self, session: &mut Session, database: &str) -> Result<Identity, Fault> {
         if find(session, database)?.is_none() {
             for statement in self.statements(database, &drawn()) {
-                session.run(|connection| connection.query_drop(statement))?;
+                session.run(|connection| connection.run(&statement))?;
             }
             tracing::info!("made the tables of the {} in the database {database}", self.service);
         }
@@ -96,7 +94,7 @@ impl Schema {
         let claim = format!(
             "UPDATE `{database}`.store SET version = {UNFINISHED} WHERE NOT EXISTS (SELECT 1 FROM `{database}`.logs)"
         );
-        session.run(|connection| connection.query_drop(claim))?;
+        session.run(|connection| connection.run(&claim))?;
         if find(session, database)?.is_some_and(|store| store.version == UNFINISHED) {
             return Ok(identity);
         }
@@ -144,10 +142,8 @@ fn find(session: &mut Session, database: &str) -> Result<Option<Store>, Fault> {
     const UNKNOWN_DATABASE: u16 = 1049;
     const UNKNOWN_TABLE: u16 = 1146;
     let query = format!("SELECT service, version, identity FROM `{database}`.store");
-    let row = session.run(|connection| match connection.query_first(query) {
-        Err(Refusal::MySqlError(e)) if [UNKNOWN_DATABASE, UNKNOWN_TABLE].contains(&e.code) => {
-            Ok(None)
-        }
+    let row = session.run(|connection| match connection.first(&query) {
+        Err(Refusal::Code(UNKNOWN_DATABASE | UNKNOWN_TABLE, _)) => Ok(None),
         other => other,
     })?;
     Ok(row.map(|(service, version, identity)| Store { service, version, identity }))

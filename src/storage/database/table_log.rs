@@ -17,7 +17,7 @@ use super::claim::Claim;
 use super::fault::Fault;
 use super::lease::{BEAT, Lease};
 use super::nodes::{Patience, Session, try_for};
-use super::opened::{Database, run_all};
+use super::opened::Database;
 use super::row::{Outcome, Row};
 use super::statement::literal;
 use crate::error::{Error, Result};
@@ -202,7 +202,7 @@ impl<R: Send> Rows<R> {
             Some(session) => session,
             None => self.connect()?,
         };
-        session.run(|connection| run_all(connection, &text))?;
+        session.run(|connection| connection.run(&text))?;
         held.session = Some(session);
         self.lease.lock().renew(sent);
         Ok(())
