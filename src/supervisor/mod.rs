@@ -42,7 +42,7 @@ use clap::ArgMatches;
 use console::{Console, Next};
 use keyboard::Keyboard;
 use process::Service;
-use relay::say;
+use relay::{padded, say};
 use std::env;
 use std::time::{Duration, Instant};
 
@@ -52,12 +52,12 @@ const WATCH_POLL: Duration = Duration::from_millis(50);
 /// Opens the store, keeps it open until this process is asked to end, and closes it.
 pub fn run(config: &Config, arguments: &ArgMatches) -> Result<()> {
     let stop = Stop::install(arguments)?;
-    let _output = relay::open()?;
+    let flags = config::given_flags(arguments, config, |variable| env::var_os(variable));
+    let mut store = Store::closed(config, &flags, &Output::Relayed)?;
+    let _output = relay::open(store.services().iter().map(|service| service.id))?;
     if arguments.get_flag("fresh") {
         fresh::empty_directories(config)?;
     }
-    let flags = config::given_flags(arguments, config, |variable| env::var_os(variable));
-    let mut store = Store::closed(config, &flags, &Output::Relayed)?;
     let keyboard = Keyboard::attached().filter(|_| !arguments.get_flag("no-page"));
     let mut console = None;
     if keyboard.is_some() || arguments.get_flag("page") {
@@ -72,7 +72,7 @@ pub fn run(config: &Config, arguments: &ArgMatches) -> Result<()> {
     }
     say("closing the store");
     console.iter_mut().for_each(Console::close);
-    store.close(|id, how| say(&format!("{id:8} ended: {how}")));
+    store.close(|id, how| say(&format!("{} ended: {how}", padded(id))));
     opened.map(|_| ())
 }
 

@@ -4,32 +4,36 @@
 //! One more thread writes all lines to standard output ([`Lines`]), so that a blocked standard output delays neither
 //! a service nor `run-all`.
 
+use super::service::ServiceId;
 use crate::error::{Error, Result};
 use crate::output::{Lines, Writer};
 use crate::stop::VitalThread;
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Read};
 use std::sync::{LazyLock, OnceLock};
 
 /// The longest unfinished line that is kept; a longer line is split.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// The widest name is that of replica 10 and above.
-const NAME_WIDTH: usize = "order 10".len();
+/// The width of names in a store of three replicas with one of everything else.
+const NAME_WIDTH_MIN: usize = "frontend".len();
 
 /// Whether lines have colours (<https://no-color.org>).
 static COLOUR: LazyLock<bool> =
     LazyLock::new(|| io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
 
-/// All lines are written here. Lines before the call of [`open`] are lost.
-static LINES: OnceLock<Lines> = OnceLock::new();
+/// All lines are written here, behind names of this width. Lines before the call of [`open`] are lost.
+static LINES: OnceLock<(Lines, usize)> = OnceLock::new();
 
-/// Starts the output thread. Called once, by `run-all`, which keeps the result until its end.
-pub(super) fn open() -> Result<Writer> {
+/// Starts the output thread, for these services. Called once, by `run-all`, which keeps the result until its end.
+pub(super) fn open(services: impl Iterator<Item = ServiceId>) -> Result<Writer> {
+    let widths = services.map(|id| id.to_string().len());
+    let width = widths.max().unwrap_or_default().max(NAME_WIDTH_MIN);
     let writer = Writer::start("output", io::stdout(), |lines| {
         say(&format!("{lines} lines were dropped because they could not be written"));
     })
     .map_err(|error| Error::unavailable(format!("cannot start the output thread: {error}")))?;
-    LINES.get_or_init(|| writer.lines().clone());
+    LINES.get_or_init(|| (writer.lines().clone(), width));
     Ok(writer)
 }
 
@@ -67,7 +71,7 @@ fn copy(mut pipe: impl Read, prefix: &str) {
 }
 
 fn pass_on(lines: &[u8], prefix: &str) {
-    if let Some(all) = LINES.get() {
+    if let Some((all, _)) = LINES.get() {
         all.push(&prefixed(lines, prefix));
     }
 }
@@ -82,18 +86,25 @@ fn prefixed(lines: &[u8], prefix: &str) -> Vec<u8> {
     out
 }
 
+/// A name, as wide as the widest.
+pub(super) fn padded(name: impl Display) -> String {
+    let width = LINES.get().map_or(NAME_WIDTH_MIN, |(_, width)| *width);
+    format!("{:width$}", name.to_string())
+}
+
 fn prefix(name: &str) -> String {
+    let padded = padded(name);
     if !*COLOUR {
-        return format!("{name:NAME_WIDTH$} │ ");
+        return format!("{padded} │ ");
     }
     // The colours of ANSI X3.64 that are legible on a dark and on a light background.
-    let colour = match name.split_once(' ') {
-        Some((_, id)) => [32, 35, 34][id.parse().unwrap_or(0) % 3],
-        None if name == "catalog" => 33,
-        None if name == "frontend" => 36,
-        None => 1,
+    let colour = match name.split_once(' ').unwrap_or((name, "")) {
+        ("order", id) => [32, 35, 34][id.parse().unwrap_or(0) % 3],
+        ("catalog", _) => 33,
+        ("frontend", _) => 36,
+        _ => 1,
     };
-    format!("\x1b[{colour}m{name:NAME_WIDTH$} │\x1b[0m ")
+    format!("\x1b[{colour}m{padded} │\x1b[0m ")
 }
 
 #[cfg(test)]

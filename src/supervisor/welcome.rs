@@ -1,7 +1,7 @@
 //! Prints the addresses of an opened store and example commands to paste into another terminal. Called by `run-all`.
 
 use super::process::Process;
-use super::relay::say;
+use super::relay::{padded, say};
 use super::service::ServiceId;
 use super::{shell, store};
 use crate::address;
@@ -31,7 +31,7 @@ pub(super) fn print(
 ) -> Result<()> {
     for process in processes {
         let (id, listen) = (process.service.id, address::to_call(&process.service.listen));
-        say(&format!("{id:8} at {listen}, pid {}", process.pid()));
+        say(&format!("{} at {listen}, pid {}", padded(id), process.pid()));
     }
     let front_end = front_end(config);
     // A store may have other toys than the built-in ones.
