@@ -107,6 +107,8 @@ fn a_start_that_cannot_be_is_refused_in_one_clear_line() {
     let busy = busy.local_addr().expect("bound").to_string();
     let busy_listen = format!("--listen={busy}");
     let below_a_file = format!("--data={}/data", typo.display());
+    let two_catalogs = store.path("two.toml");
+    write(&two_catalogs, "[catalog.2]\n");
     let same_directory = format!("--order-1-data={}", store.data(Catalog).display());
     for (id, settings, expected) in [
         (Frontend, "--config=missing.toml", "--config: cannot read missing.toml: No such file"),
@@ -119,6 +121,11 @@ fn a_start_that_cannot_be_is_refused_in_one_clear_line() {
         (Order(1), &format!("--order-1-peer={busy}"), &format!("cannot listen on {busy}: Address")),
         (Frontend, &below_a_file, "typo.toml: cannot create it: File exists"),
         (Order(9), "--log-level=error", "there is no replica 9, expected one of 1, 2, 3"),
+        (
+            Catalog,
+            "--config=two.toml",
+            "catalog.2: with storage.engine = \"files\" the stock is in",
+        ),
         (Catalog, "--listen=127.0.0.1:0", "catalog: already in use by another process (pid "),
         (Order(1), &same_directory, "catalog.data and order.1.data: both are"),
     ] {

@@ -54,6 +54,7 @@ use std::time::{Duration, Instant};
 pub fn run(config: &Config, id: CatalogId, stop: &Stop) -> Result<()> {
     let Config { catalog: settings, .. } = config;
     let own = settings.instance(id)?;
+    be_alone(config)?;
     let transport = Transport::of(config, Principal::Catalog)?;
     let slowness = Arc::new(Slowness::new(settings.delay));
     let signalled = slowness::change_by_signal(slowness.clone())?;
@@ -135,6 +136,18 @@ fn load(config: &Config, directory: &Directory, stop: &Stop) -> Result<Option<Lo
     let (toys, open) = (stock.shelves().len(), stock.open_count());
     tracing::info!("{toys} toys, open sales: {open}, from {place}");
     Ok(Some((stock, journal, subscribers)))
+}
+
+/// A stock in files has one catalog.
+fn be_alone(config: &Config) -> Result<()> {
+    match (config.storage.engine, config.catalog.others.keys().next()) {
+        (Engine::Database, _) | (Engine::Files, None) => Ok(()),
+        (Engine::Files, Some(id)) => {
+            let why = "with storage.engine = \"files\" the stock is in the directory of the only catalog; several need \
+                       \"database\"";
+            Err(Error::Config { place: format!("catalog.{id}"), why: why.to_owned() })
+        }
+    }
 }
 
 /// The stock, its journal and its subscribers.

@@ -104,13 +104,6 @@ fn check_together(config: &Config) -> Result<()> {
         let why = format!("it is {threads}, so many front-ends need {needed} at least");
         return Err(Error::Config { place, why });
     }
-    if config.storage.engine == Engine::Files
-        && let Some(id) = config.catalog.others.keys().next()
-    {
-        let why = "with storage.engine = \"files\" the stock is in the directory of the only catalog; several need \
-                   \"database\"";
-        return Err(Error::Config { place: format!("catalog.{id}"), why: why.to_owned() });
-    }
     let mut owners = HashMap::new();
     for setting in keys::settings(config) {
         let value = setting.show(config);

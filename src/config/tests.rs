@@ -145,7 +145,6 @@ fn a_mistake_in_the_file_is_refused_with_its_line_and_what_is_allowed() {
         ("[order.1]\nlisten = \"a:1\"\n[order.2]\nlisten = \"a:1\"", "order.1.listen and order.2.listen: both are \"a:1\"".to_owned()),
         ("[catalog]\ndata = \"data/order-1\"", "catalog.data and order.1.data: both are".to_owned()),
         ("[catalog.1]", "line 1: catalog is \"1\", expected a whole number from 2 to 99".to_owned()),
-        ("[catalog.2]", "catalog.2: with storage.engine = \"files\" the stock is in the directory of the only catalog".to_owned()),
         ("[storage]\nengine = \"database\"\n[catalog.2]\ndata = \"data/catalog\"", "catalog.data and catalog.2.data: both are".to_owned()),
         ("[frontend]\nthreads 3", "t.toml, line 2: ".to_owned()),
         ("[frontend]\nthreads = 3\nthreads = 3", "t.toml, line 3: duplicate key".to_owned()),
