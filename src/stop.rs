@@ -8,6 +8,7 @@
 use crate::error::{Error, Result};
 use crate::output;
 use clap::ArgMatches;
+use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -97,8 +98,10 @@ fn is_at_end(input: &mut impl Read) -> bool {
 }
 
 /// Ends the process because its disk failed: data in memory may not reach the disk any more, and a failed
-/// sync is never retried. The other services keep running.
+/// sync is never retried. The other services keep running. If several threads find it, one says so.
 pub fn crash(error: &Error) -> ! {
+    static FIRST: Mutex<()> = Mutex::new(());
+    let _until_the_end = FIRST.lock();
     tracing::error!("{error}; this process ends");
     // The last lines of the log may be lost when the process exits. This line is written before.
     output::complain(format!("{error}; this process ends"));
