@@ -250,6 +250,10 @@ fn a_store_whose_only_member_was_wiped_has_no_leader() {
     store.health(3).identity = Identity("new".into());
     assert_eq!(store.wait(ms(2_000)), None);
     assert!(!store.controller.is_led(store.now));
+    assert!(store.controller.knows_nobody(store.now), "the operator is told why");
+    store.refuse(1);
+    store.look();
+    assert!(!store.controller.knows_nobody(store.now), "the member may be there, too");
 }
 
 #[test]

@@ -338,6 +338,25 @@ fn a_wiped_replica_and_a_wiped_front_end_come_back() {
 }
 
 #[test]
+fn a_store_whose_replicas_are_all_wiped_says_so_and_sells_again_when_it_may() {
+    let mut store = closed_after(3);
+    for id in [Order(1), Order(2), Order(3)] {
+        fs::remove_dir_all(store.data(id)).expect("ours");
+    }
+    for id in ALL {
+        store.start(id);
+    }
+    wait_until("the front-end says why it does not sell", || {
+        store.log(Frontend).contains("all replicas answer, but none has the data of those in ")
+    });
+    assert_eq!(store.customer(Frontend).buy("Tux", 1).0, 503);
+    store.end(Frontend);
+    store.start_with(Frontend, &["--allow-unclean-election"]);
+    store.leader();
+    assert_eq!(store.customer(Frontend).buy("Tux", 1).0, 200);
+}
+
+#[test]
 fn the_initial_toys_come_from_csv_or_json_and_only_once() {
     let csv = "name, price, quantity\nYo-yo, 4.5, 7\n\"Lego, red\", 20, 0\n";
     let json = r#"[{"name":"Yo-yo","price":4.5,"quantity":7},

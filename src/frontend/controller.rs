@@ -164,6 +164,13 @@ impl Controller {
         self.view().is_some_and(leads)
     }
 
+    /// Whether all replicas answer, and none has the data of a member of the last view: it waits for what is lost.
+    pub fn knows_nobody(&self, now: Moment) -> bool {
+        let up = self.up(now);
+        let knows = |view| !self.members(view, &up).is_empty();
+        up.len() == self.replicas.len() && self.view.as_ref().is_some_and(|view| !knows(view))
+    }
+
     /// The highest committed number in any report.
     pub fn committed(&self) -> OrderNumber {
         self.committed
