@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::model::{Epoch, Item, Key, OrderNumber, Price, Toy};
 use crate::stop::Stop;
 use crate::storage::database::{
-    Candidate, Connection, Database, Refusal, Schema, TableLog, add_list, literal,
+    Candidate, Connection, Database, Definition, Refusal, Schema, TableLog, add_list, literal,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -28,7 +28,9 @@ use std::time::Duration;
 pub const SCHEMA: Schema =
     Schema { service: "catalog", version: 2, tables: &[TOYS, SALES, STANDING, SUBSCRIPTIONS] };
 
-const TOYS: &str = "CREATE TABLE IF NOT EXISTS toys (
+const TOYS: Definition = Definition {
+    name: "toys",
+    columns: "
     id INT NOT NULL PRIMARY KEY,
     name VARCHAR(100) NOT NULL,
     price DECIMAL(12, 2) NOT NULL,
@@ -38,31 +40,37 @@ const TOYS: &str = "CREATE TABLE IF NOT EXISTS toys (
     restocked BIGINT NOT NULL,
     sold BIGINT NOT NULL,
     withdrawn BIGINT NOT NULL,
-    CHECK (quantity = initial + restocked - sold - withdrawn)
-) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin";
+    CHECK (quantity = initial + restocked - sold - withdrawn)",
+};
 
-const SALES: &str = "CREATE TABLE IF NOT EXISTS sales (
+const SALES: Definition = Definition {
+    name: "sales",
+    columns: "
     sale_key VARCHAR(100) NOT NULL PRIMARY KEY,
     position BIGINT NOT NULL,
     epoch BIGINT NOT NULL,
     toy VARCHAR(100) NOT NULL,
     quantity BIGINT NOT NULL,
-    version BIGINT NOT NULL
-) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin";
+    version BIGINT NOT NULL",
+};
 
-const STANDING: &str = "CREATE TABLE IF NOT EXISTS standing (
+const STANDING: Definition = Definition {
+    name: "standing",
+    columns: "
     id TINYINT NOT NULL PRIMARY KEY CHECK (id = 1),
     fence BIGINT NOT NULL,
-    settled BIGINT NOT NULL
-) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin";
+    settled BIGINT NOT NULL",
+};
 
 /// A row for each catalog that was active: the newest has the front-ends that may be subscribed. A late write of an older list
 /// changes nothing.
-const SUBSCRIPTIONS: &str = "CREATE TABLE IF NOT EXISTS subscriptions (
+const SUBSCRIPTIONS: Definition = Definition {
+    name: "subscriptions",
+    columns: "
     term BIGINT NOT NULL PRIMARY KEY COMMENT 'in which the catalog took the log stock',
     version BIGINT NOT NULL,
-    list VARCHAR(4000) NOT NULL
-) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin";
+    list VARCHAR(4000) NOT NULL",
+};
 
 /// Longer than this for reading all tables counts as no answer.
 const LOAD_TIME_MAX: Duration = Duration::from_secs(30);

@@ -8,7 +8,7 @@ use crate::config::{Config, Engine};
 use crate::error::{Error, Result};
 use crate::model::{Epoch, FrontendId, OrderNumber, ReplicaId, View};
 use crate::stop::{Stop, crash};
-use crate::storage::database::{Candidate, Database, Schema, TableLog, literal};
+use crate::storage::database::{Candidate, Database, Definition, Schema, TableLog, literal};
 use crate::storage::{Directory, replace};
 use crate::trace::scope;
 use serde::{Deserialize, Serialize};
@@ -22,13 +22,15 @@ use std::time::Duration;
 pub const SCHEMA: Schema = Schema {
     service: "frontends",
     version: 1,
-    tables: &["CREATE TABLE IF NOT EXISTS views (
+    tables: &[Definition {
+        name: "views",
+        columns: "
     id TINYINT NOT NULL PRIMARY KEY CHECK (id = 1),
     epoch BIGINT NOT NULL,
     leader INT NOT NULL,
     in_sync TEXT NOT NULL COMMENT 'JSON',
-    committed BIGINT NOT NULL
-) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin"],
+    committed BIGINT NOT NULL",
+    }],
 };
 
 /// The log's name in the table `logs`.

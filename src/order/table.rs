@@ -12,7 +12,9 @@ use crate::model::{
     Entry, Epoch, Identity, Item, Key, Member, OrderNumber, Quantity, ReplicaId, View,
 };
 use crate::stop::Stop;
-use crate::storage::database::{Database, FromRow, Schema, TableLog, add_list, literal};
+use crate::storage::database::{
+    Database, Definition, FromRow, Schema, TableLog, add_list, literal,
+};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,19 +24,23 @@ pub const SCHEMA: Schema = Schema {
     service: "orders",
     version: 2,
     tables: &[
-        "CREATE TABLE IF NOT EXISTS orders (
+        Definition {
+            name: "orders",
+            columns: "
     number BIGINT NOT NULL PRIMARY KEY,
     toy VARCHAR(100) NOT NULL,
     quantity BIGINT NOT NULL,
     epoch BIGINT NOT NULL,
     order_key VARCHAR(100) NOT NULL,
-    ordered BIGINT NOT NULL COMMENT 'toys in this order and all before it'
-) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin",
-        "CREATE TABLE IF NOT EXISTS leaders (
+    ordered BIGINT NOT NULL COMMENT 'toys in this order and all before it'",
+        },
+        Definition {
+            name: "leaders",
+            columns: "
     epoch BIGINT NOT NULL PRIMARY KEY,
     replica INT NOT NULL,
-    began TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
-) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin",
+    began TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP",
+        },
     ],
 };
 

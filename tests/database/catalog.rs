@@ -3,7 +3,7 @@
 
 use crate::support::Id::{Catalog, Frontend, Order};
 use crate::support::galera::{Galera, NODES};
-use crate::support::{Cluster, REPLICAS, wait_until};
+use crate::support::{Cluster, Id, REPLICAS, wait_until};
 use toystore::certs;
 use toystore::config::Config;
 
@@ -80,21 +80,39 @@ fn audit(store: &Cluster) -> Option<i32> {
     store.program("audit").status().expect("a process").code()
 }
 
+fn assert_refused(store: &mut Cluster, id: Id, settings: &[&str], expected: &str) {
+    store.spawn(id, settings);
+    assert_eq!(store.await_end(id).code(), Some(2), "{expected}");
+    let said = store.log(id);
+    let last = said.lines().last().expect("it said why");
+    let program = if id == Catalog { "catalog: " } else { "order: " };
+    assert!(last.starts_with(program) && last.contains(expected), "{last}");
+}
+
 /// What can be wrong with the database at the start of a service, and what the service says.
 #[test]
 #[ignore = "needs MariaDB; run by make test-database"]
 fn a_database_that_cannot_be_used_is_said_in_one_line() {
     let galera = Galera::start();
     let mut store = store(&galera);
-    store.start(Catalog);
-    store.end(Catalog);
+    for id in [Catalog, Order(1)] {
+        store.start(id);
+        store.end(id);
+    }
+    for (sql, settings, expected) in [
+        (
+            "CREATE USER clerk@'%'; GRANT SELECT, INSERT, DELETE ON toystore_orders.* TO clerk@'%'",
+            &["--database-user=clerk", "--database-password-file="][..],
+            "grant the user all rights",
+        ),
+        ("DROP TABLE toystore_orders.orders", &[], "the tables are not those of this store"),
+    ] {
+        galera.sql(1, sql);
+        assert_refused(&mut store, Order(1), settings, expected);
+    }
     let mut refused = |sql: &str, settings: &[&str], expected: &str| {
         galera.sql(1, sql);
-        store.spawn(Catalog, settings);
-        assert_eq!(store.await_end(Catalog).code(), Some(2), "{expected}");
-        let said = store.log(Catalog);
-        let last = said.lines().last().expect("it said why");
-        assert!(last.starts_with("catalog: ") && last.contains(expected), "{last}");
+        assert_refused(&mut store, Catalog, settings, expected);
     };
     let store_is = |what: &str| format!("UPDATE toystore_catalog.store SET {what}");
     refused(&store_is("version = 3"), &[], "its tables have version 3, this program needs 2;");

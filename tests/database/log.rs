@@ -10,14 +10,19 @@ use std::thread;
 use toystore::error::Error;
 use toystore::stop::Stop;
 use toystore::storage::database::lease::LEASE;
-use toystore::storage::database::{Candidate, Database, LOOK, Schema, TableLog, add_list};
+use toystore::storage::database::{
+    Candidate, Database, Definition, LOOK, Schema, TableLog, add_list,
+};
 
 /// A log of numbers, each in a row of its own.
 const NUMBERS: Schema = Schema {
     service: "numbers",
     version: 1,
-    tables: &["CREATE TABLE IF NOT EXISTS numbers (
-        number BIGINT NOT NULL PRIMARY KEY)"],
+    tables: &[Definition {
+        name: "numbers",
+        columns: "
+        number BIGINT NOT NULL PRIMARY KEY",
+    }],
 };
 
 fn encode(numbers: &[u64]) -> String {

@@ -44,6 +44,6 @@ pub use fault::Refusal;
 pub use lease::LOOK;
 pub use node::{Node, NodeStatus};
 pub use opened::Database;
-pub use schema::Schema;
+pub use schema::{Definition, Schema};
 pub use statement::{add_list, literal};
 pub use table_log::TableLog;

@@ -18,8 +18,17 @@ pub struct Schema {
     pub service: &'static str,
     /// Raised with every change of the tables.
     pub version: u32,
-    /// A `CREATE TABLE IF NOT EXISTS` for each table of its own.
-    pub tables: &'static [&'static str],
+    /// Its own tables.
+    pub tables: &'static [Definition],
+}
+
+/// What a table is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition {
+    /// Its name.
+    pub name: &'static str,
+    /// Its columns and checks, as in `CREATE TABLE`.
+    pub columns: &'static str,
 }
 
 /// The version of tables that an import has not filled yet.
@@ -29,20 +38,24 @@ const NO_STORE: &str =
     "its table `store` has no row; if it had the data of a store, restore it from a backup";
 
 /// The tables of every service: whose database it is, and the logs in it.
-const COMMON: [&str; 2] = [
-    "CREATE TABLE IF NOT EXISTS store (
+const COMMON: [Definition; 2] = [
+    Definition {
+        name: "store",
+        columns: "
     id TINYINT NOT NULL PRIMARY KEY CHECK (id = 1),
     service VARCHAR(20) NOT NULL,
     version INT NOT NULL,
-    identity CHAR(16) NOT NULL
-) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin",
-    "CREATE TABLE IF NOT EXISTS logs (
+    identity CHAR(16) NOT NULL",
+    },
+    Definition {
+        name: "logs",
+        columns: "
     name VARCHAR(20) NOT NULL PRIMARY KEY,
     term BIGINT NOT NULL,
     writer CHAR(16) NOT NULL,
     position BIGINT NOT NULL,
-    beat BIGINT NOT NULL
-) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin",
+    beat BIGINT NOT NULL",
+    },
 ];
 
 /// The row of the table `store`.
@@ -61,12 +74,16 @@ impl Schema {
     /// The statements that make the database of this name, which then has this identity. Each can be repeated. The
     /// row of `store` comes last: with it, all tables are there. A database with a log gets none: it had one.
     pub fn statements(&self, database: &str, identity: &Identity) -> Vec<String> {
-        let Schema { service, version, tables } = self;
+        let Schema { service, version, .. } = self;
         let mut all = vec![
             format!("CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4"),
             format!("USE `{database}`"),
         ];
-        all.extend(COMMON.iter().chain(*tables).map(|&table| table.to_owned()));
+        all.extend(self.all_tables().map(|Definition { name, columns }| {
+            format!(
+                "CREATE TABLE IF NOT EXISTS {name} ({columns}\n) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_bin"
+            )
+        }));
         all.push(format!(
             "INSERT IGNORE INTO store (id, service, version, identity) SELECT 1, {}, {version}, {} FROM DUAL \
              WHERE NOT EXISTS (SELECT 1 FROM logs)",
@@ -76,7 +93,11 @@ impl Schema {
         all
     }
 
-    /// Makes what is missing. Returns the identity of the database.
+    fn all_tables(&self) -> impl Iterator<Item = &'static Definition> {
+        COMMON.iter().chain(self.tables)
+    }
+
+    /// Makes what is missing. Returns the identity of the database, in which the user may do all that the service does.
     pub(super) fn prepare(&self, session: &mut Session, database: &str) -> Result<Identity, Fault> {
         if find(session, database)?.is_none() {
             for statement in self.statements(database, &drawn()) {
@@ -84,7 +105,21 @@ impl Schema {
             }
             tracing::info!("made the tables of the {} in the database {database}", self.service);
         }
-        self.known(session, database)
+        let identity = self.known(session, database)?;
+        self.try_rights(session, database)?;
+        Ok(identity)
+    }
+
+    /// Does with each table what the service does, and changes nothing.
+    fn try_rights(&self, session: &mut Session, database: &str) -> Result<(), Fault> {
+        let update = format!("UPDATE `{database}`.logs SET beat = beat WHERE FALSE");
+        session.run(|connection| connection.run(&update))?;
+        self.all_tables().try_for_each(|Definition { name, .. }| {
+            let replace = format!(
+                "REPLACE INTO `{database}`.{name} SELECT * FROM `{database}`.{name} WHERE FALSE"
+            );
+            session.run(|connection| connection.run(&replace))
+        })
     }
 
     /// Takes the database for a program that fills its tables, if they are empty: until [`release`](Schema::release)
