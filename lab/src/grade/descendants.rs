@@ -7,10 +7,11 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long killed processes may take to be gone.
+/// How long killed processes may take to be gone, and paused ones to stop.
 const GONE: Duration = Duration::from_secs(5);
 
 /// From now on this process adopts the orphans among its descendants.
@@ -62,8 +63,25 @@ pub fn end_all() {
 
 /// Waits until no process of a killed group runs.
 pub fn await_end(group: Pid) {
+    await_none(group, |_| true);
+}
+
+/// Waits until no thread of a paused group runs. The first one that sees the signal stops the others, which takes a moment on a
+/// busy machine.
+pub fn await_pause(group: Pid) {
+    await_none(group, |entry| {
+        let threads = fs::read_dir(format!("/proc/{}/task", entry.pid)).into_iter().flatten();
+        let mut states = threads.flatten().filter_map(|thread| Stat::read(&thread.path()));
+        states.any(|stat| !matches!(stat.state, 'T' | 't' | 'Z' | 'X'))
+    });
+}
+
+/// Waits until no process of a group that has not ended is so.
+fn await_none(group: Pid, is_so: impl Fn(&Entry) -> bool) {
     let deadline = Instant::now() + GONE;
-    let is_left = |entry: Entry| entry.group == group.as_raw_nonzero().get() && !entry.has_ended;
+    let is_left = |entry: Entry| {
+        entry.group == group.as_raw_nonzero().get() && !entry.has_ended && is_so(&entry)
+    };
     while processes().any(is_left) && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(2));
     }
@@ -94,14 +112,58 @@ struct Entry {
 fn processes() -> impl Iterator<Item = Entry> {
     let one = |entry: fs::DirEntry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
-        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        let Stat { state, parent, group } = Stat::read(&entry.path())?;
+        Some(Entry { pid, parent, group, has_ended: matches!(state, 'Z' | 'X') })
+    };
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(one)
+}
+
+/// What the file `stat` of a process or of a thread says (proc(5)).
+struct Stat {
+    state: char,
+    parent: i32,
+    group: i32,
+}
+
+impl Stat {
+    fn read(directory: &Path) -> Option<Stat> {
+        let stat = fs::read_to_string(directory.join("stat")).ok()?;
         // The name of the program is in parentheses and may have any character.
         let (_, rest) = stat.rsplit_once(") ")?;
         let mut fields = rest.split(' ');
-        let has_ended = matches!(fields.next()?, "Z" | "X");
-        let parent = fields.next()?.parse().ok()?;
-        let group = fields.next()?.parse().ok()?;
-        Some(Entry { pid, parent, group, has_ended })
-    };
-    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(one)
+        let state = fields.next()?.chars().next()?;
+        let (parent, group) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        Some(Stat { state, parent, group })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::kill_process_group;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    /// A paused store that answers once more would be charged with a stale answer.
+    #[test]
+    fn a_group_is_paused_when_no_thread_of_it_runs() {
+        let mut busy = Command::new("sh");
+        busy.args(["-c", "while :; do :; done & while :; do :; done"]).process_group(0);
+        let mut busy = busy.spawn().expect("a shell");
+        let group = Pid::from_child(&busy);
+        let has_waited = thread::scope(|scope| {
+            let waits = scope.spawn(|| await_pause(group));
+            thread::sleep(Duration::from_millis(50));
+            let has_waited = !waits.is_finished();
+            kill_process_group(group, Signal::STOP).expect("it runs");
+            has_waited
+        });
+        let states = processes().filter(|one| one.group == group.as_raw_nonzero().get());
+        let states = states.filter_map(|one| Stat::read(Path::new(&format!("/proc/{}", one.pid))));
+        let states: String = states.map(|stat| stat.state).collect();
+        kill_process_group(group, Signal::KILL).expect("it is there");
+        busy.wait().expect("it is ours");
+        assert!(has_waited, "it runs");
+        assert!(!states.is_empty() && states.chars().all(|state| state == 'T'), "{states}");
+    }
 }

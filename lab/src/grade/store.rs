@@ -236,6 +236,9 @@ impl<'a> Store<'a> {
             self.watch.add_group(group, signal == Signal::STOP);
         }
         process.signal(signal);
+        if signal == Signal::STOP {
+            process.group().into_iter().for_each(descendants::await_pause);
+        }
     }
 
     fn end(&mut self, at: usize) {
