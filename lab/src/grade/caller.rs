@@ -267,14 +267,15 @@ pub fn order_at(body: &Value, at: &LookUp) -> Option<(String, u64)> {
     Some((name.to_owned(), number_at(body, &at.quantity)?))
 }
 
-/// A whole number, also one in quotes, that is not negative.
+/// A whole number that is not negative: `7`, `7.0`, `"7"`.
 pub fn number_at(body: &Value, at: &str) -> Option<u64> {
     integer_at(body, at).and_then(|number| u64::try_from(number).ok())
 }
 
 fn integer_at(body: &Value, at: &str) -> Option<i64> {
     let value = body.pointer(at)?;
-    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+    let text = value.as_str().map_or_else(|| value.to_string(), |text| text.trim().to_owned());
+    text.strip_suffix(".0").unwrap_or(&text).parse().ok()
 }
 
 /// A text in one line, shortened.
@@ -313,6 +314,10 @@ mod tests {
             (r#"{"data":{"quantity":7}}"#, "/data/quantity", Some(7)),
             (r#"{"data":{"quantity":"7"}}"#, "/data/quantity", Some(7)),
             ("7", "", Some(7)),
+            ("7.0", "", Some(7)),
+            (r#"" 7.0 ""#, "", Some(7)),
+            ("7.5", "", None),
+            ("true", "", None),
             ("-7", "", None),
             (r#"{"data":7}"#, "/data/quantity", None),
         ] {
