@@ -4,6 +4,7 @@
 use crate::support::Id::{Catalog, Frontend, Order};
 use crate::support::galera::{Galera, NODES};
 use crate::support::{Cluster, Id, REPLICAS, wait_until};
+use std::fs;
 use toystore::certs;
 use toystore::config::Config;
 
@@ -80,6 +81,52 @@ fn audit(store: &Cluster) -> Option<i32> {
     store.program("audit").status().expect("a process").code()
 }
 
+/// What can be wrong with the user of a service, and what the service says.
+fn assert_users_are_checked(store: &mut Cluster, galera: &Galera) {
+    let file = store.path("password");
+    fs::write(&file, "x").expect("a file");
+    let password = format!("--database-password-file={}", file.display());
+    let no_password = "--database-password-file=";
+    for (id, sql, user, password, expected) in [
+        (Catalog, "SELECT 1", "nobody", "", "check database.user"),
+        (Catalog, "SELECT 1", "toystore", no_password, "check database.user and the password"),
+        (
+            Catalog,
+            "CREATE USER reader@'%'; GRANT SELECT ON toystore_catalog.* TO reader@'%'",
+            "reader",
+            no_password,
+            "grant the user all rights",
+        ),
+        (
+            Order(1),
+            "CREATE USER clerk@'%'; GRANT SELECT, INSERT, DELETE ON toystore_orders.* TO clerk@'%'",
+            "clerk",
+            no_password,
+            "grant the user all rights",
+        ),
+        (
+            Catalog,
+            "INSTALL SONAME 'auth_ed25519'; CREATE USER ed@'%' IDENTIFIED VIA ed25519 USING PASSWORD('x'); \
+             GRANT SELECT ON toystore_catalog.* TO ed@'%'",
+            "ed",
+            &password,
+            "grant the user all rights",
+        ),
+        (
+            Catalog,
+            "INSTALL SONAME 'auth_pam'; CREATE USER pam@'%' IDENTIFIED VIA pam",
+            "pam",
+            no_password,
+            "give the user a password that mysql_native_password",
+        ),
+    ] {
+        galera.sql(1, sql);
+        let user = format!("--database-user={user}");
+        let settings: Vec<&str> = [&user, password].into_iter().filter(|s| !s.is_empty()).collect();
+        assert_refused(store, id, &settings, expected);
+    }
+}
+
 fn assert_refused(store: &mut Cluster, id: Id, settings: &[&str], expected: &str) {
     store.spawn(id, settings);
     assert_eq!(store.await_end(id).code(), Some(2), "{expected}");
@@ -99,17 +146,9 @@ fn a_database_that_cannot_be_used_is_said_in_one_line() {
         store.start(id);
         store.end(id);
     }
-    for (sql, settings, expected) in [
-        (
-            "CREATE USER clerk@'%'; GRANT SELECT, INSERT, DELETE ON toystore_orders.* TO clerk@'%'",
-            &["--database-user=clerk", "--database-password-file="][..],
-            "grant the user all rights",
-        ),
-        ("DROP TABLE toystore_orders.orders", &[], "the tables are not those of this store"),
-    ] {
-        galera.sql(1, sql);
-        assert_refused(&mut store, Order(1), settings, expected);
-    }
+    assert_users_are_checked(&mut store, &galera);
+    galera.sql(1, "DROP TABLE toystore_orders.orders");
+    assert_refused(&mut store, Order(1), &[], "the tables are not those of this store");
     let mut refused = |sql: &str, settings: &[&str], expected: &str| {
         galera.sql(1, sql);
         assert_refused(&mut store, Catalog, settings, expected);
@@ -121,17 +160,7 @@ fn a_database_that_cannot_be_used_is_said_in_one_line() {
         &[],
         "it belongs to the service orders; set another database.prefix",
     );
-    refused(&store_is("service = 'catalog'"), &["--database-user=nobody"], "check database.user");
-    refused(
-        "SELECT 1",
-        &["--database-password-file=/dev/null"],
-        "check database.user and the password",
-    );
-    refused(
-        "CREATE USER reader@'%'; GRANT SELECT ON toystore_catalog.* TO reader@'%'",
-        &["--database-user=reader", "--database-password-file="],
-        "grant the user all rights",
-    );
+    galera.sql(1, &store_is("service = 'catalog'"));
     let certificates = tempfile::tempdir().expect("a directory");
     certs::make(&Config::default(), certificates.path(), 1).expect("certificates");
     let authority = certificates.path().join("authority.pem");

@@ -6,8 +6,11 @@ use super::fault::Refusal;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::text;
+use mysql::DriverError::{
+    CleartextPluginDisabled, OldMysqlPasswordDisabled, TlsNotSupported, UnknownAuthPlugin,
+};
 use mysql::prelude::Queryable;
-use mysql::{Conn, DriverError, Opts, OptsBuilder, SslOpts, from_row_opt};
+use mysql::{Conn, MySqlError, Opts, OptsBuilder, SslOpts, from_row_opt};
 use rustix::io::Errno;
 use std::io;
 use std::time::Duration;
@@ -15,7 +18,7 @@ use std::time::Duration;
 pub use mysql::prelude::FromRow;
 
 /// How rustls begins the reason why it does not trust a certificate. It comes in several wrappings, whose types have no names
-/// outside the crate.
+/// outside the crate `mysql`.
 const INVALID_CERTIFICATE: &str = "invalid peer certificate";
 
 /// What is the same for all nodes: who we are, and whom we trust.
@@ -95,23 +98,35 @@ impl Connection {
 
 impl From<mysql::Error> for Refusal {
     fn from(error: mysql::Error) -> Refusal {
-        let said = error.to_string();
-        match error {
-            _ if said.contains(INVALID_CERTIFICATE) => Refusal::Untrusted(said),
-            mysql::Error::TlsError(_) | mysql::Error::DriverError(DriverError::TlsNotSupported) => {
-                Refusal::Untrusted(said)
+        let why = match &error {
+            mysql::Error::MySqlError(MySqlError { code, message, .. }) => {
+                return Refusal::Code(*code, message.clone());
             }
-            mysql::Error::MySqlError(error) => Refusal::Code(error.code, error.message),
+            mysql::Error::IoError(error) => error.to_string(),
+            mysql::Error::DriverError(error) => error.to_string(),
+            mysql::Error::TlsError(error) => error.to_string(),
+            mysql::Error::CodecError(error) => error.to_string(),
             mysql::Error::UrlError(_)
             | mysql::Error::FromValueError(_)
-            | mysql::Error::FromRowError(_) => Refusal::Row(said),
+            | mysql::Error::FromRowError(_) => return Refusal::Row(error.to_string()),
+        };
+        let inner = why.strip_prefix("IO error: `").and_then(|why| why.strip_suffix('\''));
+        let why = inner.map_or(why.clone(), str::to_owned);
+        match error {
+            _ if why.contains(INVALID_CERTIFICATE) => Refusal::Untrusted(why),
+            mysql::Error::TlsError(_) | mysql::Error::DriverError(TlsNotSupported) => {
+                Refusal::Untrusted(why)
+            }
+            mysql::Error::DriverError(
+                UnknownAuthPlugin(_) | OldMysqlPasswordDisabled | CleartextPluginDisabled,
+            ) => Refusal::Login(why),
+            // It was not sent. A node that gets one refuses it with this code.
+            _ if why.contains("larger than max_allowed_packet") => Refusal::Code(1153, why),
             // A read or write that takes too long ends with this.
-            _ if said.contains(&io::Error::from(Errno::AGAIN).to_string()) => {
+            _ if why.contains(&io::Error::from(Errno::AGAIN).to_string()) => {
                 Refusal::Lost("no answer in time".to_owned())
             }
-            mysql::Error::IoError(error) => Refusal::Lost(error.to_string()),
-            mysql::Error::DriverError(error) => Refusal::Lost(error.to_string()),
-            mysql::Error::CodecError(error) => Refusal::Lost(error.to_string()),
+            _ => Refusal::Lost(why),
         }
     }
 }

@@ -15,6 +15,9 @@ pub enum Refusal {
     /// It did not prove its name.
     #[error("{0}")]
     Untrusted(String),
+    /// It wants a login that this program cannot do.
+    #[error("{0}")]
+    Login(String),
     /// A row has other columns than were asked for.
     #[error("{0}")]
     Row(String),
@@ -56,6 +59,9 @@ pub fn of(refusal: &Refusal, place: &str) -> Fault {
         Refusal::Untrusted(why) => {
             lasting(format!("{why}; check database.authority and the node's certificate"))
         }
+        Refusal::Login(why) => lasting(format!(
+            "{why}; give the user a password that mysql_native_password, caching_sha2_password, ed25519 or parsec checks"
+        )),
         Refusal::Row(why) => lasting(format!("{why}; it was not written by this store")),
     }
 }
