@@ -23,8 +23,8 @@ impl Options {
     /// Always an error, which says what to do.
     pub fn of(_settings: &config::Database, _connect_time_max: Duration) -> Result<Options> {
         Err(Error::invalid(
-            "this program was built without the database; build it with `cargo build --release --bins`, \
-             or start the store with `make run-all FEATURES=database`",
+            "this program was built without the database; add FEATURES=database to the command of make, \
+             or build it without --no-default-features",
         ))
     }
 

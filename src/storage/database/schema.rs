@@ -99,14 +99,17 @@ impl Schema {
 
     /// Makes what is missing. Returns the identity of the database, in which the user may do all that the service does.
     pub(super) fn prepare(&self, session: &mut Session, database: &str) -> Result<Identity, Fault> {
-        if find(session, database)?.is_none() {
+        let is_new = find(session, database)?.is_none();
+        if is_new {
             for statement in self.statements(database, &drawn()) {
                 session.run(|connection| connection.run(&statement))?;
             }
-            tracing::info!("made the tables of the {} in the database {database}", self.service);
         }
         let identity = self.known(session, database)?;
         self.try_rights(session, database)?;
+        if is_new {
+            tracing::info!("made the tables of the {} in the database {database}", self.service);
+        }
         Ok(identity)
     }
 

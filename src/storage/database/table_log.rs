@@ -227,6 +227,7 @@ impl<R: Send> Rows<R> {
             }
             Outcome::NotWritten => self.commit(held, rows, after),
             Outcome::Fenced => {
+                tracing::warn!("another writer has taken the log {log}, and has what is written");
                 self.lease.lock().end();
                 Err(Fault::Lasting(Error::Stale { epoch: row.term }))
             }
