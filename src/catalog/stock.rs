@@ -202,7 +202,10 @@ impl Stock {
         if incarnation != self.incarnation {
             return Err(Error::unavailable("the catalog has started again"));
         }
-        let settled = self.settled.unwrap_or(after);
+        let logged = OrderNumber(after.0 + entries.len() as u64);
+        // An unclean election has lost orders. With an epoch that is known it may be an old copy of the question.
+        let has_lost = epoch > self.fence && self.settled.is_some_and(|settled| logged < settled);
+        let settled = if has_lost { logged } else { self.settled.unwrap_or(after) };
         if after > settled {
             return Err(Error::unavailable(format!(
                 "the orders from {settled} on are not settled"
@@ -218,13 +221,11 @@ impl Stock {
         if self.sells_for != Some(epoch) || !lost.is_empty() {
             self.sells_for = None;
         }
+        let settle = |through| Record::Settle { through, keys: vec![] };
         let mut records = Vec::new();
-        if epoch > self.fence {
-            records.push(Record::Office(epoch));
-        }
-        if self.settled.is_none() {
-            records.push(Record::Settle { through: Some(settled), keys: vec![] });
-        }
+        records.extend(has_lost.then(|| settle(None)));
+        records.extend((epoch > self.fence).then_some(Record::Office(epoch)));
+        records.extend((has_lost || self.settled.is_none()).then(|| settle(Some(settled))));
         self.apply_all(&records);
         for Open { key, item } in lost {
             let version = self.look_up(&item.name)?.toy.version + 1;

@@ -179,16 +179,15 @@ impl Controlling {
 
     /// What they wait for, if it is more than the return of an order replica.
     fn hint(&self) -> String {
-        let place = &self.views;
         if self.controller.knows_nobody(self.election.now()) {
-            return format!(
-                ": all replicas answer, but none has the data of those in {place}; bring that data back, or start this \
-                 front-end once with --allow-unclean-election"
-            );
+            let what = ": all replicas answer, but none has the data of a member of the last view; bring that data back, \
+                        or stop all front-ends and start one once with --frontend-allow-unclean-election";
+            return what.to_owned();
         }
         if self.controller.last_view().is_some() {
             return String::new();
         }
+        let place = &self.views;
         format!(
             " until each of them has answered: there is no {place} that says who has every order"
         )

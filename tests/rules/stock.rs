@@ -494,6 +494,28 @@ fn a_purchase_is_refused_if_its_key_may_have_been_settled_since_it_was_looked_up
     assert!(buy(&mut stock, 1, purchase(1, 1, 1)).is_err(), "a late duplicate");
 }
 
+/// After an unclean election the orders after the leader's log are lost, and it can sell. A late copy of a question of the
+/// same epoch says nothing of what is lost.
+#[test]
+fn a_new_leader_whose_log_lacks_settled_orders_can_sell() {
+    let settled = |stock: &Stock| stock.standing().settled.unwrap().0;
+    let mut stock = opened();
+    for n in 1..=4 {
+        buy(&mut stock, 0, purchase(n, n, 1)).unwrap();
+    }
+    settle(&mut stock, 0, 3, &[1, 2, 3]).unwrap();
+    reconcile(&mut stock, Epoch(1), 0, &[open(1)]).unwrap();
+    assert_eq!(settled(&stock), 3, "its leader had order 1 only when it asked");
+    let (done, records) = reconcile(&mut stock, Epoch(2), 0, &[open(1), open(2)]).unwrap();
+    assert_eq!((settled(&stock), done.open), (2, vec![open(4)]));
+    assert_eq!(done.sold, Some(4), "nothing is sold again that was settled");
+    buy(&mut stock, 2, Purchase { epoch: Epoch(2), ..purchase(5, 5, 1) }).unwrap();
+    let records = records.into_iter().map(|record| (0, record));
+    let after_a_crash = [(0, Record::Settle { through: Some(OrderNumber(3)), keys: vec![] })];
+    let journal: Vec<(u64, Record)> = after_a_crash.into_iter().chain(records).collect();
+    assert_eq!(settled(&restarted(&journal)), 2, "the records say so, too");
+}
+
 #[test]
 fn a_refusal_is_remembered_until_it_is_finished() {
     let mut stock = opened();
