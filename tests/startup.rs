@@ -144,7 +144,7 @@ fn a_program_without_the_database_says_how_to_get_one_with_it() {
     let store = Cluster::closed(&[]);
     for id in [Catalog, Order(1), Frontend] {
         let said = refusal(&store, id, &["--engine=database", "--database-addresses=nowhere:1"]);
-        assert!(said.contains("make run-all FEATURES=database"), "{id:?}: {said}");
+        assert!(said.contains("add FEATURES=database to the command of make"), "{id:?}: {said}");
     }
 }
 
