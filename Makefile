@@ -4,7 +4,7 @@
 .PHONY: run-all certs manual deny client loadtest evaluate test test-browser test-otlp test-netns test-containers test-database \
 	soak model torture grade grade-faults sabotage fuzz bench bench-floor bench-etcd bench-postgres peers lint fmt clean help
 
-# Opens and uses a store. Without the database its first build is a third shorter; FEATURES=database adds it.
+# Opens and uses a store. Without the database its first build is much shorter; FEATURES=database adds it.
 FEATURES ?= $(findstring database,$(ARGS))
 BUILD = cargo build --release --no-default-features --features "$(FEATURES)"
 
