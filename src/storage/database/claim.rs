@@ -43,16 +43,14 @@ impl Claim {
             "INSERT IGNORE INTO logs (name, term, writer, position, beat) VALUES ({log}, 0, '', 0, 0)"
         );
         let mut session = self.database.connect(TAKE_TIME_MAX)?;
-        session.run(|connection| connection.run(&format!("{begin}; BEGIN")))?;
+        session.run(&format!("{begin}; BEGIN"))?;
         let row = self.select(&mut session, "FOR UPDATE")?;
         let term = row.term + 1;
         let take = format!("UPDATE logs SET term = {term}, writer = {writer} WHERE name = {log}");
-        session.run(|connection| {
-            if may(&row) {
-                connection.run(&take)?;
-            }
-            connection.run("COMMIT")
-        })?;
+        if may(&row) {
+            session.run(&take)?;
+        }
+        session.run("COMMIT")?;
         Ok(row)
     }
 
@@ -66,7 +64,7 @@ impl Claim {
             Some(session) => session,
             None => self.database.connect(GIVE_BACK_TIME_MAX)?,
         };
-        session.run(|connection| connection.run(&text))
+        session.run(&text)
     }
 
     pub(super) fn failed(&self, fault: Fault) -> Error {
@@ -81,7 +79,7 @@ impl Claim {
             "SELECT term, writer, position, beat FROM logs WHERE name = {} {lock}",
             literal(self.log)
         );
-        let row = session.run(|connection| connection.first(&query))?;
+        let row = session.with(|connection| connection.first(&query))?;
         let (term, writer, position, beat) = row.unwrap_or_default();
         Ok(Row { term, writer: Identity(writer), position, beat })
     }

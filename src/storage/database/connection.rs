@@ -111,7 +111,7 @@ impl From<mysql::Error> for Refusal {
             | mysql::Error::FromRowError(_) => return Refusal::Row(error.to_string()),
         };
         let inner = why.strip_prefix("IO error: `").and_then(|why| why.strip_suffix('\''));
-        let why = inner.map_or(why.clone(), str::to_owned);
+        let why = inner.unwrap_or(&why).to_owned();
         match error {
             _ if why.contains(INVALID_CERTIFICATE) => Refusal::Untrusted(why),
             mysql::Error::TlsError(_) | mysql::Error::DriverError(TlsNotSupported) => {

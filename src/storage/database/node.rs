@@ -67,7 +67,7 @@ impl Node {
         let mut status = NodeStatus::default();
         for question in QUESTIONS {
             let rows: Vec<(String, String)> =
-                session.run(|connection| connection.rows(question))?;
+                session.with(|connection| connection.rows(question))?;
             for (name, value) in rows {
                 status.take(&name, value);
             }

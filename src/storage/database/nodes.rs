@@ -76,7 +76,7 @@ impl Nodes {
         let connection = self.hosts(node).and_then(|hosts| self.first_of(&hosts, node, call));
         let connection = connection.map_err(|fault| self.leave(node, fault))?;
         let mut session = Session { nodes: self.clone(), node, connection };
-        session.run(|connection| connection.run(SESSION))?;
+        session.run(SESSION)?;
         session.see_others(true)?;
         Ok(session)
     }
@@ -136,8 +136,13 @@ impl Nodes {
 }
 
 impl Session {
-    /// Runs statements. After a fault the session is of no use any more: what it has begun is undone when it is dropped.
-    pub(super) fn run<T>(
+    /// Runs the statements of a text, in one round trip.
+    pub(super) fn run(&mut self, text: &str) -> Result<(), Fault> {
+        self.with(|connection| connection.run(text))
+    }
+
+    /// Uses the connection. After a fault the session is of no use any more: what it has begun is undone when it is dropped.
+    pub(super) fn with<T>(
         &mut self,
         act: impl FnOnce(&mut Connection) -> Result<T, Refusal>,
     ) -> Result<T, Fault> {
@@ -152,7 +157,7 @@ impl Session {
     pub(super) fn see_others(&mut self, wait: bool) -> Result<(), Fault> {
         const UNKNOWN_VARIABLE: u16 = 1193;
         let text = format!("SET SESSION wsrep_sync_wait = {}", if wait { 7 } else { 0 });
-        self.run(|connection| match connection.run(&text) {
+        self.with(|connection| match connection.run(&text) {
             Err(Refusal::Code(UNKNOWN_VARIABLE, _)) => Ok(()),
             other => other,
         })

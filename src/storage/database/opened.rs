@@ -118,7 +118,7 @@ impl Database {
             let kept = self.idle.lock().take().filter(|(waits, _)| *waits == longest);
             let mut session =
                 kept.map_or_else(|| self.connect(longest), |(_, session)| Ok(session))?;
-            let found = session.run(&mut read)?;
+            let found = session.with(&mut read)?;
             *self.idle.lock() = Some((longest, session));
             Ok(found)
         };

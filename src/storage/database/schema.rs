@@ -10,6 +10,7 @@ use crate::config;
 use crate::error::Error;
 use crate::model::Identity;
 use crate::storage::directory::drawn;
+use std::iter;
 
 /// The tables of a service.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +103,7 @@ impl Schema {
         let is_new = find(session, database)?.is_none();
         if is_new {
             for statement in self.statements(database, &drawn()) {
-                session.run(|connection| connection.run(&statement))?;
+                session.run(&statement)?;
             }
         }
         let identity = self.known(session, database)?;
@@ -116,13 +117,13 @@ impl Schema {
     /// Does with each table what the service does, and changes nothing.
     fn try_rights(&self, session: &mut Session, database: &str) -> Result<(), Fault> {
         let update = format!("UPDATE `{database}`.logs SET beat = beat WHERE FALSE");
-        session.run(|connection| connection.run(&update))?;
-        self.all_tables().try_for_each(|Definition { name, .. }| {
-            let replace = format!(
+        let replace = self.all_tables().map(|Definition { name, .. }| {
+            format!(
                 "REPLACE INTO `{database}`.{name} SELECT * FROM `{database}`.{name} WHERE FALSE"
-            );
-            session.run(|connection| connection.run(&replace))
-        })
+            )
+        });
+        let all: Vec<String> = iter::once(update).chain(replace).collect();
+        session.run(&all.join("; "))
     }
 
     /// Takes the database for a program that fills its tables, if they are empty: until [`release`](Schema::release)
@@ -132,7 +133,7 @@ impl Schema {
         let claim = format!(
             "UPDATE `{database}`.store SET version = {UNFINISHED} WHERE NOT EXISTS (SELECT 1 FROM `{database}`.logs)"
         );
-        session.run(|connection| connection.run(&claim))?;
+        session.run(&claim)?;
         if find(session, database)?.is_some_and(|store| store.version == UNFINISHED) {
             return Ok(identity);
         }
@@ -180,7 +181,7 @@ fn find(session: &mut Session, database: &str) -> Result<Option<Store>, Fault> {
     const UNKNOWN_DATABASE: u16 = 1049;
     const UNKNOWN_TABLE: u16 = 1146;
     let query = format!("SELECT service, version, identity FROM `{database}`.store");
-    let row = session.run(|connection| match connection.first(&query) {
+    let row = session.with(|connection| match connection.first(&query) {
         Err(Refusal::Code(UNKNOWN_DATABASE | UNKNOWN_TABLE, _)) => Ok(None),
         other => other,
     })?;

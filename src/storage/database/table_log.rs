@@ -202,7 +202,7 @@ impl<R: Send> Rows<R> {
             Some(session) => session,
             None => self.connect()?,
         };
-        session.run(|connection| connection.run(&text))?;
+        session.run(&text)?;
         held.session = Some(session);
         self.lease.lock().renew(sent);
         Ok(())
